@@ -1,0 +1,45 @@
+"""What `api` needs to know at start. Read from the environment by `taskforge.settings`."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from core.secret import Secret
+
+__all__ = ["AuthSettings", "HttpSettings"]
+
+DAY = 86_400
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True):
+    """The listener and what it accepts."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port to listen on.")] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256, description="API processes on this machine.")] = 1
+    body_limit: Annotated[int, Meta(ge=1024, description="Largest request body in bytes, attachments apart.")] = (
+        1024 * 1024
+    )
+    public_url: Annotated[str | None, Meta(description="Address people see, for links; default http://host:port.")] = (
+        None
+    )
+    allowed_origins: Annotated[
+        tuple[str, ...], Meta(description="Further browser origins, separated by commas: https://app.example.com.")
+    ] = ()
+    metrics_enabled: Annotated[bool, Meta(description="Serve /metrics on this listener.")] = True
+
+
+class AuthSettings(Struct, frozen=True, kw_only=True):
+    """Access tokens are short JWTs, refresh tokens rotate (RFC 9700)."""
+
+    secret: Annotated[Secret, Meta(description="Signs access tokens (HS256); at least 32 bytes.")]
+    issuer: Annotated[str, Meta(min_length=1, description="`iss` of our tokens.")] = "taskforge"
+    audience: Annotated[str, Meta(min_length=1, description="`aud` of our tokens.")] = "taskforge-api"
+    access_seconds: Annotated[int, Meta(ge=1, le=600, description="Life of an access token, at most 10 minutes.")] = 600
+    refresh_idle_seconds: Annotated[int, Meta(ge=60, description="An unused refresh token ends after this.")] = 7 * DAY
+    refresh_absolute_seconds: Annotated[int, Meta(ge=60, description="A session ends after this, used or not.")] = (
+        30 * DAY
+    )
+    grace_seconds: Annotated[
+        int, Meta(ge=0, le=60, description="A just used refresh token still answers this long.")
+    ] = 10
