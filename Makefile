@@ -1,0 +1,56 @@
+# Two commands matter: `make up` runs everything, `make test` proves it. Only Python >= 3.11 and make are needed.
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+PYTHON ?= python3
+VENV := $(ROOT)/.venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help up test bench check fmt lock setup setup-dev
+
+help: ## Say what each verb does.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(UV): $(ROOT)/requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TaskForge needs Python >= 3.11; set PYTHON=/path/to/python")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The dev lock contains the embedded one, so a tree synced for tests also serves `make up`.
+$(VENV)/.synced-dev: $(UV) $(ROOT)/requirements-dev.lock $(ROOT)/pyproject.toml
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(ROOT)/requirements-dev.lock $(ROOT)/requirements-bootstrap.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable $(ROOT)
+	@touch $@ $(VENV)/.synced-embedded
+
+$(VENV)/.synced-embedded: $(UV) $(ROOT)/requirements-embedded.lock $(ROOT)/pyproject.toml
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(ROOT)/requirements-embedded.lock $(ROOT)/requirements-bootstrap.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable $(ROOT)
+	@rm -f $(VENV)/.synced-dev
+	@touch $@
+
+setup: $(VENV)/.synced-embedded ## Create .venv and sync what running needs.
+
+setup-dev: $(VENV)/.synced-dev ## Create .venv and sync what developing needs.
+
+up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, worker. ARGS="--demo --workers 2"
+	@cd $(ROOT) && exec $(BIN)/taskforge up $(ARGS)
+
+test: setup-dev ## Pass every test. ARGS="-k words" narrows.
+	@cd $(ROOT) && $(BIN)/python -m pytest $(ARGS)
+
+bench: setup-dev ## Measure, as ratios in one run; results land in benchmarks/results/.
+	@cd $(ROOT) && $(BIN)/python -m benchmarks $(ARGS)
+
+check: setup-dev ## Lint, format, types, layers.
+	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fmt: setup-dev ## Format and fix what can be fixed.
+	@cd $(ROOT) && $(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+lock: $(UV) ## Resolve the lock files anew: hashes only, no addresses, nothing younger than 14 days (a cooling-off for bad releases).
+	@cd $(ROOT) && for set in ":" "embedded:--extra devstack --group build" "dev:--extra devstack --group build --group dev"; do \
+	  name="$${set%%:*}"; flags="$${set#*:}"; \
+	  $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --exclude-newer "14 days" \
+	    $$flags pyproject.toml -o "requirements$${name:+-$$name}.lock"; done
+	@cd $(ROOT) && echo uv | $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --exclude-newer "14 days" - -o requirements-bootstrap.lock

@@ -1,0 +1,104 @@
+"""What the actors need from outside: `db` and `streams` satisfy it, `taskforge/wiring.py` introduces them.
+
+Times are UTC datetimes, durations seconds, `seq` the team's event number.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from core.codec import Encoded, JournalRow
+from core.task import Task
+from core.team import TeamState
+from core.writes import CommitOutcome, KeyRow, TeamWrites
+
+
+class Journal(Protocol):
+    """The durable side: commits batches behind their fences, and reads history."""
+
+    async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
+        """Write all batches (at most one per team) in one transaction, one round trip; an outcome for each team.
+
+        A constraint error falls back to one transaction per team, so that only the guilty team gets Rejected.
+        Raises StorageUnavailable when nothing was written, CommitUnknown when COMMIT may have happened.
+        """
+        ...
+
+    def lock(self, team_id: UUID) -> AbstractAsyncContextManager["LockedTeam"]:
+        """Hold the team's row FOR UPDATE in one transaction, so that a second lost fence is impossible.
+
+        Raises StorageUnavailable, and NotFound("team") when there is no such team.
+        """
+        ...
+
+    async def load(self, team_id: UUID) -> TeamState | None:
+        """The whole team from its tables at one consistent `seq`; None when there is no such team."""
+        ...
+
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The committed `seq` of each team that exists."""
+        ...
+
+    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+        """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
+        ...
+
+    async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
+        """Those of the tasks that exist and are archived."""
+        ...
+
+    async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
+        """The task's own rows with `seq > after`, oldest first (at most 500)."""
+        ...
+
+    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
+        """Idempotency rows for these (principal, key) pairs, read on a fresh connection after an unknown COMMIT."""
+        ...
+
+
+class LockedTeam(Protocol):
+    """A team nobody else can write while this is held."""
+
+    seq: int
+
+    async def read(self, after: int) -> Sequence[JournalRow]:
+        """All rows with `seq > after` up to `self.seq`, inside the lock's transaction."""
+        ...
+
+    async def commit(self, writes: TeamWrites) -> CommitOutcome:
+        """Write and commit, at most once per lock. Raises like `Journal.commit`."""
+        ...
+
+
+class Snapshots(Protocol):
+    """L2: compact team states in Valkey. Losing them costs latency only; every failure is a miss."""
+
+    async def get(self, team_id: UUID) -> TeamState | None:
+        """The newest stored state, or None (absent, unreachable, corrupt or of another format)."""
+        ...
+
+    async def put(self, state: TeamState) -> None:
+        """Store a settled state; keeps whichever has the higher `seq`; failures are logged, never raised."""
+        ...
+
+
+class Feed(Protocol):
+    """Where committed events go: local subscribers and the other workers."""
+
+    def publish(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        """Called right after COMMIT, in `seq` order per team; must not block or raise."""
+        ...
+
+
+class Clock(Protocol):
+    """Time from outside, so that tests own it."""
+
+    def now(self) -> datetime:
+        """UTC wall clock, for what people see."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward, for deadlines and idleness."""
+        ...

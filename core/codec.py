@@ -1,0 +1,165 @@
+"""Events as bytes, encoded once: the CloudEvent that feeds, topics and webhooks carry, and the journal row behind it.
+
+CloudEvents 1.0 JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md). The bytes are
+a pure function of the journal row, so that an event read back tomorrow is the same to the byte.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team, TeamUpdated
+from core.task import Task, encode_task
+
+EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
+
+
+class JournalRow(Struct, frozen=True):
+    """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty."""
+
+    team_id: UUID
+    seq: int
+    type: str
+    subject: UUID
+    actor_id: UUID
+    at: datetime
+    traceparent: str
+    payload: bytes
+
+
+class Encoded(Struct, frozen=True):
+    """An event with its bytes: `row` for the journal, `cloud_event` for everybody else, `task` for the REST answer."""
+
+    event: AnyEvent
+    row: JournalRow
+    cloud_event: bytes
+    task: bytes | None
+
+
+class _TaskData(Struct):
+    task: Task
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
+class _MemberData(Struct):
+    member: Member
+    previous: dict[str, Any] = {}
+
+
+class _LabelData(Struct):
+    label: Label
+    previous: dict[str, Any] = {}
+
+
+class _TeamData(Struct):
+    team: Team
+    previous: dict[str, Any] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(
+        _TaskData
+        if issubclass(event, TaskEvent)
+        else _MemberData
+        if issubclass(event, MemberEvent)
+        else _LabelData
+        if issubclass(event, LabelEvent)
+        else _TeamData
+    )
+    for name, event in EVENT_TYPES.items()
+}
+
+
+def encode(event: AnyEvent, traceparent: str = "") -> Encoded:
+    """Encode an event once, for everybody."""
+    task: bytes | None = None
+    if isinstance(event, TaskEvent):
+        task = encode_task(event.task)
+        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
+        payload = b'{"task":' + task + b',"previous":' + _encode(event.previous) + ranks + b"}"
+    elif isinstance(event, MemberEvent):
+        payload = _encode(_MemberData(event.member, event.previous))
+    elif isinstance(event, LabelEvent):
+        payload = _encode(_LabelData(event.label, event.previous))
+    else:
+        payload = _encode(_TeamData(event.team, event.previous))
+    row = JournalRow(
+        event.team_id, event.seq, event.type, event.subject, event.actor_id, event.at, traceparent, payload
+    )
+    return Encoded(event, row, cloud_event(row), task)
+
+
+def encode_all(events: Iterable[AnyEvent], traceparent: str = "") -> list[Encoded]:
+    """Encode events in order, all caused under one trace."""
+    return [encode(event, traceparent) for event in events]
+
+
+def cloud_event(row: JournalRow) -> bytes:
+    """The CloudEvent of a journal row, always the same bytes for the same row."""
+    trace = b',"traceparent":"' + row.traceparent.encode() + b'"' if row.traceparent else b""
+    head = (
+        f'{{"specversion":"1.0","id":"{row.team_id}:{row.seq}","source":"/v1/teams/{row.team_id}","type":"{row.type}",'
+        f'"subject":"{row.subject}","time":'
+    )
+    middle = (
+        f',"datacontenttype":"application/json","dataschema":"/schemas/{row.type}.v1.json",'
+        f'"teamid":"{row.team_id}","seq":{row.seq},"actor":"{row.actor_id}"'
+    )
+    return head.encode() + _encode(row.at) + middle.encode() + trace + b',"data":' + row.payload + b"}"
+
+
+def decode(row: JournalRow) -> AnyEvent:
+    """The event of a journal row. Raises msgspec.ValidationError or KeyError for a row this version does not know."""
+    data = _decoders[row.type].decode(row.payload)
+    kind = EVENT_TYPES[row.type]
+    fields = {name: getattr(data, name) for name in data.__struct_fields__}
+    return kind(team_id=row.team_id, seq=row.seq, actor_id=row.actor_id, at=row.at, **fields)
+
+
+def reread(row: JournalRow) -> Encoded:
+    """A journal row with everything derived from it, as `encode` gave it when it was written."""
+    event = decode(row)
+    task = encode_task(event.task) if isinstance(event, TaskEvent) else None
+    return Encoded(event, row, cloud_event(row), task)
+
+
+def event_types_of(kind: type[TaskEvent | MemberEvent | LabelEvent | TeamUpdated]) -> frozenset[str]:
+    """The CloudEvents types of one family of events."""
+    return frozenset(name for name, event in EVENT_TYPES.items() if issubclass(event, kind))
+
+
+class _Envelope(Struct):
+    """What a CloudEvent of ours holds beyond its constants."""
+
+    teamid: UUID
+    seq: int
+    type: str
+    subject: UUID
+    actor: UUID
+    time: datetime
+    data: msgspec.Raw
+    traceparent: str = ""
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def parse_cloud_event(body: bytes) -> JournalRow:
+    """The journal row that a CloudEvent of ours was made from. Raises msgspec.MsgspecError for anything else."""
+    event = _decode_envelope(body)
+    return JournalRow(
+        event.teamid,
+        event.seq,
+        event.type,
+        event.subject,
+        event.actor,
+        event.time,
+        event.traceparent,
+        bytes(event.data),
+    )

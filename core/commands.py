@@ -1,0 +1,168 @@
+"""What can be asked of a team. A closed union; who asks, when and with which new ids is the `Asking` beside it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from core.permissions import Role
+from core.task import Status, TaskFields, TaskPatch, check_text
+
+BATCH_LIMIT: Final = 100
+
+TeamName = Annotated[str, Meta(min_length=1, max_length=100)]
+TeamKey = Annotated[
+    str, Meta(pattern="^[A-Z][A-Z0-9]{1,9}$", description="2 to 10 of A-Z and 0-9; prefixes task keys.")
+]
+LabelName = Annotated[str, Meta(min_length=1, max_length=50)]
+Color = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="#rrggbb")]
+Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class Asking(Struct, frozen=True):
+    """Who asks, at what time (UTC), and where new ids come from: everything `decide` needs from outside."""
+
+    actor_id: UUID
+    now: datetime
+    new_id: Callable[[], UUID]
+
+
+class CreateTeam(Struct, frozen=True, tag="create_team"):
+    """The asker becomes its first owner under the name `owner_name`."""
+
+    name: TeamName
+    key: TeamKey
+    owner_name: str
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team"):
+    """`wip_limits` replaces all limits; an absent status has none."""
+
+    name: TeamName | UnsetType = UNSET
+    wip_limits: dict[Status, Limit] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class AddMember(Struct, frozen=True, tag="add_member"):
+    user_id: UUID
+    name: str
+    role: Role
+
+
+class ChangeRole(Struct, frozen=True, tag="change_role"):
+    user_id: UUID
+    role: Role
+
+
+class RemoveMember(Struct, frozen=True, tag="remove_member"):
+    """Removing oneself (leaving) needs no permission; the last owner cannot."""
+
+    user_id: UUID
+
+
+class CreateLabel(Struct, frozen=True, tag="create_label"):
+    name: LabelName
+    color: Color
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label"):
+    label_id: UUID
+    name: LabelName | UnsetType = UNSET
+    color: Color | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class DeleteLabel(Struct, frozen=True, tag="delete_label"):
+    """Takes the label off every task of the board, one event each, then deletes it."""
+
+    label_id: UUID
+
+
+class CreateTask(Struct, frozen=True, tag="create"):
+    fields: TaskFields
+
+
+class UpdateTask(Struct, frozen=True, tag="update"):
+    """`if_match` is the version the client saw; None means last writer wins per field."""
+
+    task_id: UUID
+    patch: TaskPatch
+    if_match: int | None = None
+
+
+class MoveTask(Struct, frozen=True, kw_only=True, tag="move"):
+    """Into `status` (None: stay), right before or right after a task of that column; with neither, to its bottom."""
+
+    task_id: UUID
+    status: Status | None = None
+    before_id: UUID | None = None
+    after_id: UUID | None = None
+    if_match: int | None = None
+
+
+class ArchiveTask(Struct, frozen=True, tag="archive"):
+    task_id: UUID
+    if_match: int | None = None
+
+
+class RestoreTask(Struct, frozen=True, tag="restore"):
+    """Back onto the board, at the bottom of its column; references to things gone meanwhile are dropped."""
+
+    task_id: UUID
+    if_match: int | None = None
+
+
+class DeleteTask(Struct, frozen=True, tag="delete"):
+    """For good; admins only. Subtasks and blocked tasks lose their reference, one event each."""
+
+    task_id: UUID
+    if_match: int | None = None
+
+
+TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
+
+
+class Batch(Struct, frozen=True, tag="batch"):
+    """All or nothing, at one contiguous range of `seq`; each operation sees the ones before it."""
+
+    operations: tuple[TaskCommand, ...]
+
+
+AnyCommand = (
+    CreateTeam
+    | UpdateTeam
+    | AddMember
+    | ChangeRole
+    | RemoveMember
+    | CreateLabel
+    | UpdateLabel
+    | DeleteLabel
+    | TaskCommand
+    | DeleteTask
+    | Batch
+)
+
+
+def archived_tasks_needed(command: AnyCommand) -> tuple[UUID, ...]:
+    """Ids a command may need although they are not on the board: the actor loads them before `decide`."""
+    match command:
+        case RestoreTask(task_id=task_id) | DeleteTask(task_id=task_id):
+            return (task_id,)
+        case UpdateTask(task_id=task_id) | MoveTask(task_id=task_id) | ArchiveTask(task_id=task_id):
+            return (task_id,)
+        case Batch(operations=operations):
+            return tuple(needed for operation in operations for needed in archived_tasks_needed(operation))
+        case _:
+            return ()

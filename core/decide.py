@@ -1,0 +1,255 @@
+"""Commands to events. Pure: same state, same command, same asking, same answer; nothing is changed here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
+from uuid import UUID
+
+from msgspec import UNSET, structs
+
+from core.commands import (
+    AddMember,
+    AnyCommand,
+    ArchiveTask,
+    Asking,
+    Batch,
+    ChangeRole,
+    CreateLabel,
+    CreateTask,
+    CreateTeam,
+    DeleteLabel,
+    DeleteTask,
+    MoveTask,
+    RemoveMember,
+    RestoreTask,
+    UpdateLabel,
+    UpdateTask,
+    UpdateTeam,
+)
+from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
+from core.errors import Conflict, Forbidden, NotFound
+from core.events import (
+    AnyEvent,
+    Label,
+    LabelCreated,
+    LabelDeleted,
+    LabelUpdated,
+    Member,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    TaskUpdated,
+    Team,
+    TeamUpdated,
+)
+from core.permissions import Permission, allows, may_grant
+from core.task import differences
+from core.team import TeamState, evolve
+
+Events = list[AnyEvent]
+
+
+def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
+    """The events that `command` causes now, numbered from `state.seq + 1`; none when it changes nothing.
+
+    Raises a `DomainError` when the team's rules refuse it. `state` is left as it was.
+    """
+    if isinstance(command, CreateTeam):
+        return _create_team(state, command, asking)
+    check_allowed(state, command, asking.actor_id)
+    match command:
+        case CreateTask():
+            return [create_task(state, command, asking)]
+        case UpdateTask():
+            return _one(update_task(state, command, asking))
+        case MoveTask():
+            return _one(move_task(state, command, asking))
+        case ArchiveTask():
+            return [archive_task(state, command, asking)]
+        case RestoreTask():
+            return [restore_task(state, command, asking)]
+        case DeleteTask():
+            return delete_task(state, command, asking)
+        case Batch(operations=operations):
+            return _batch(state, operations, asking)
+        case UpdateTeam():
+            return _update_team(state, command, asking)
+        case AddMember() | ChangeRole() | RemoveMember():
+            return _change_members(state, command, asking)
+        case CreateLabel() | UpdateLabel() | DeleteLabel():
+            return _change_labels(state, command, asking)
+        case _:
+            assert_never(command)
+
+
+_NEEDS: dict[type[AnyCommand], Permission] = {
+    CreateTask: "write_tasks",
+    UpdateTask: "write_tasks",
+    MoveTask: "write_tasks",
+    ArchiveTask: "write_tasks",
+    RestoreTask: "write_tasks",
+    Batch: "write_tasks",
+    DeleteTask: "delete_tasks",
+    UpdateTeam: "manage_team",
+    AddMember: "manage_members",
+    ChangeRole: "manage_members",
+    RemoveMember: "manage_members",
+    CreateLabel: "manage_labels",
+    UpdateLabel: "manage_labels",
+    DeleteLabel: "manage_labels",
+}
+
+
+def check_allowed(state: TeamState, command: AnyCommand, actor_id: UUID) -> None:
+    """Raise NotFound for strangers and Forbidden for members whose role is too low. Creating a team is open to all."""
+    if isinstance(command, CreateTeam):
+        return
+    role = state.role_of(actor_id)
+    if isinstance(command, RemoveMember) and command.user_id == actor_id:
+        return
+    permission = _NEEDS[type(command)]
+    if not allows(role, permission):
+        raise Forbidden(permission)
+
+
+def _one(event: AnyEvent | None) -> Events:
+    return [] if event is None else [event]
+
+
+def _batch(state: TeamState, operations: Sequence[AnyCommand], asking: Asking) -> Events:
+    draft, events = state.fork(), Events()
+    for operation in operations:
+        for event in decide(draft, operation, asking):
+            evolve(draft, event)
+            events.append(event)
+    return events
+
+
+def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Events:
+    if state.team is not None or state.seq:
+        raise Conflict("key-taken", "This team exists already.")
+    team_id, now = asking.new_id(), asking.now
+    team = Team(
+        id=team_id,
+        name=command.name,
+        key=command.key,
+        created_by=asking.actor_id,
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
+    owner = Member(user_id=asking.actor_id, role="owner", name=command.owner_name, joined_at=now)
+    common: dict[str, Any] = {"team_id": team_id, "actor_id": asking.actor_id, "at": now}
+    return [TeamUpdated(seq=1, team=team, **common), MemberAdded(seq=2, member=owner, **common)]
+
+
+def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Events:
+    team = _team(state)
+    wanted = {"name": command.name, "wip_limits": command.wip_limits}
+    changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(team, name) != value}
+    if not changed:
+        return []
+    seq = state.seq + 1
+    after = structs.replace(team, **changed, updated_at=asking.now, version=seq)
+    previous = {name: getattr(team, name) for name in changed}
+    return [
+        TeamUpdated(team_id=team.id, seq=seq, actor_id=asking.actor_id, at=asking.now, team=after, previous=previous)
+    ]
+
+
+def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMember, asking: Asking) -> Events:
+    common: dict[str, Any] = {
+        "team_id": _team(state).id,
+        "seq": state.seq + 1,
+        "actor_id": asking.actor_id,
+        "at": asking.now,
+    }
+    if isinstance(command, AddMember):
+        if command.user_id in state.members:
+            raise Conflict("already-member", "This user is a member already.")
+        _check_grant(state, asking.actor_id, command.role)
+        new = Member(user_id=command.user_id, role=command.role, name=command.name, joined_at=asking.now)
+        return [MemberAdded(member=new, **common)]
+    member = state.members.get(command.user_id)
+    if member is None:
+        raise NotFound("member")
+    if isinstance(command, RemoveMember):
+        if command.user_id != asking.actor_id:
+            _check_grant(state, asking.actor_id, member.role)
+        _check_owner_remains(state, member)
+        return [MemberRemoved(member=member, **common)]
+    _check_grant(state, asking.actor_id, member.role)
+    _check_grant(state, asking.actor_id, command.role)
+    if member.role == command.role:
+        return []
+    _check_owner_remains(state, member)
+    after = structs.replace(member, role=command.role)
+    return [MemberRoleChanged(member=after, previous={"role": member.role}, **common)]
+
+
+def _check_grant(state: TeamState, actor_id: UUID, role: Any) -> None:
+    if not may_grant(state.role_of(actor_id), role):
+        raise Forbidden("own_team")
+
+
+def _check_owner_remains(state: TeamState, leaving: Member) -> None:
+    """A team never has zero owners."""
+    if leaving.role == "owner" and sum(member.role == "owner" for member in state.members.values()) == 1:
+        raise Conflict("last-owner", "The last owner of a team cannot leave or be demoted.")
+
+
+def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | DeleteLabel, asking: Asking) -> Events:
+    common: dict[str, Any] = {
+        "team_id": _team(state).id,
+        "seq": state.seq + 1,
+        "actor_id": asking.actor_id,
+        "at": asking.now,
+    }
+    if isinstance(command, CreateLabel):
+        _check_label_name(state, command.name, None)
+        return [LabelCreated(label=Label(id=asking.new_id(), name=command.name, color=command.color), **common)]
+    label = state.labels.get(command.label_id)
+    if label is None:
+        raise NotFound("label")
+    if isinstance(command, DeleteLabel):
+        return _delete_label(state, label, asking)
+    wanted = {"name": command.name, "color": command.color}
+    changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(label, name) != value}
+    if not changed:
+        return []
+    if "name" in changed:
+        _check_label_name(state, str(changed["name"]), label.id)
+    previous = {name: getattr(label, name) for name in changed}
+    return [LabelUpdated(label=structs.replace(label, **changed), previous=previous, **common)]
+
+
+def _check_label_name(state: TeamState, name: str, own: UUID | None) -> None:
+    folded = name.casefold()
+    if any(label.name.casefold() == folded and label.id != own for label in state.labels.values()):
+        raise Conflict("name-taken", "Another label of this team has that name.")
+
+
+def _delete_label(state: TeamState, label: Label, asking: Asking) -> Events:
+    events, seq, make = Events(), state.seq, _stamper(state, asking)
+    for task in state.tasks.values():
+        if label.id in task.label_ids:
+            seq += 1
+            rest = tuple(other for other in task.label_ids if other != label.id)
+            after = structs.replace(task, label_ids=rest, updated_at=asking.now, version=seq)
+            events.append(make(TaskUpdated, seq=seq, task=after, previous=differences(task, after)))
+    events.append(make(LabelDeleted, seq=seq + 1, label=label))
+    return events
+
+
+def _stamper(state: TeamState, asking: Asking) -> Callable[..., AnyEvent]:
+    team_id = _team(state).id
+
+    def make(event: type[AnyEvent], **fields: Any) -> AnyEvent:
+        return event(team_id=team_id, actor_id=asking.actor_id, at=asking.now, **fields)
+
+    return make
+
+
+def _team(state: TeamState) -> Team:
+    if state.team is None:
+        raise NotFound("team")
+    return state.team

@@ -1,0 +1,261 @@
+"""The task commands of `decide`: each gives the event it causes, or None when it changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from msgspec import structs
+
+from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask
+from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
+from core.events import AnyEvent, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
+from core.ranking import Place, bottom, index_of, insert_at
+from core.task import Status, Task, differences, in_utc, unique
+from core.team import TeamState, column_without, evolve
+
+
+def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCreated:
+    """A new task with the team's next number, at the bottom of its column."""
+    team = state.team
+    if team is None:
+        raise NotFound("team")
+    fields, task_id, seq = command.fields, asking.new_id(), state.seq + 1
+    _check_external(state, fields.external_source, fields.external_id)
+    given: dict[str, Any] = {name: getattr(fields, name) for name in fields.__struct_fields__}
+    _normalise(given)
+    _check_references(state, task_id, given)
+    _check_wip(state, fields.status)
+    number = state.top_number + 1
+    task = Task(
+        id=task_id,
+        team_id=team.id,
+        number=number,
+        key=f"{team.key}-{number}",
+        rank=bottom(state.columns[fields.status]),
+        created_by=asking.actor_id,
+        created_at=asking.now,
+        updated_at=asking.now,
+        completed_at=asking.now if fields.status == "done" else None,
+        version=seq,
+        **given,
+    )
+    return TaskCreated(team_id=team.id, seq=seq, actor_id=asking.actor_id, at=asking.now, task=task)
+
+
+def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUpdated | None:
+    """A merge patch. A new status puts the task at the bottom of that column."""
+    given = command.patch.changes()
+    task = _board_task(state, command.task_id, command.if_match, given)
+    _normalise(given)
+    changed = {name: value for name, value in given.items() if getattr(task, name) != value}
+    if not changed:
+        return None
+    _check_references(state, task.id, changed, before=task)
+    if (status := changed.get("status")) is not None:
+        _check_wip(state, status)
+        changed["rank"] = bottom(state.columns[status])
+        changed["completed_at"] = asking.now if status == "done" else None
+    after = structs.replace(task, **changed, updated_at=asking.now, version=state.seq + 1)
+    return TaskUpdated(
+        team_id=task.team_id,
+        seq=after.version,
+        actor_id=asking.actor_id,
+        at=asking.now,
+        task=after,
+        previous=differences(task, after),
+    )
+
+
+def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved | None:
+    """Into a column and between neighbours; None when the task stands there already."""
+    task = _board_task(state, command.task_id, command.if_match, {"status": command.status})
+    status = command.status or task.status
+    if status != task.status:
+        _check_wip(state, status)
+    column = column_without(state, status, task)
+    index = _drop_index(state, column, status, command)
+    if status == task.status and index == index_of(state.columns[status], (task.rank, task.id)):
+        return None
+    rank, ranks = insert_at(column, index)
+    changed: dict[str, Any] = {"rank": rank, "status": status}
+    if status != task.status:
+        changed["completed_at"] = asking.now if status == "done" else None
+    after = structs.replace(task, **changed, updated_at=asking.now, version=state.seq + 1)
+    return TaskMoved(
+        team_id=task.team_id,
+        seq=after.version,
+        actor_id=asking.actor_id,
+        at=asking.now,
+        task=after,
+        previous=differences(task, after),
+        ranks=ranks,
+    )
+
+
+def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> TaskArchived:
+    """Off the board; archived tasks are kept, searchable and can be restored."""
+    task = _board_task(state, command.task_id, command.if_match, {})
+    after = structs.replace(task, archived_at=asking.now, updated_at=asking.now, version=state.seq + 1)
+    return TaskArchived(
+        team_id=task.team_id,
+        seq=after.version,
+        actor_id=asking.actor_id,
+        at=asking.now,
+        task=after,
+        previous=differences(task, after),
+    )
+
+
+def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> TaskRestored:
+    """Back to the bottom of its column, without references to what is gone meanwhile."""
+    task = state.task(command.task_id)
+    if task.archived_at is None:
+        raise Conflict("not-archived", "This task is not archived.")
+    _check_version(task, command.if_match, {})
+    kept = {
+        "assignee_id": task.assignee_id if task.assignee_id in state.members else None,
+        "label_ids": tuple(label_id for label_id in task.label_ids if label_id in state.labels),
+        "parent_id": task.parent_id if task.parent_id is not None and task.parent_id in state.tasks else None,
+        "blocked_by": tuple(blocker for blocker in task.blocked_by if blocker in state.tasks),
+    }
+    _check_cycles(state, task.id, kept)
+    _check_wip(state, task.status)
+    rank = bottom(state.columns[task.status])
+    after = structs.replace(task, **kept, rank=rank, archived_at=None, updated_at=asking.now, version=state.seq + 1)
+    return TaskRestored(
+        team_id=task.team_id,
+        seq=after.version,
+        actor_id=asking.actor_id,
+        at=asking.now,
+        task=after,
+        previous=differences(task, after),
+    )
+
+
+def delete_task(state: TeamState, command: DeleteTask, asking: Asking) -> list[AnyEvent]:
+    """For good. First every board task that refers to it lets go, one event each, so that nothing points at nothing."""
+    task = state.task(command.task_id)
+    _check_version(task, command.if_match, {})
+    draft, events = state.fork(), list[AnyEvent]()
+    for other in _referrers(state, task.id):
+        seq = draft.seq + 1
+        after = structs.replace(
+            other,
+            parent_id=None if other.parent_id == task.id else other.parent_id,
+            blocked_by=tuple(blocker for blocker in other.blocked_by if blocker != task.id),
+            updated_at=asking.now,
+            version=seq,
+        )
+        event = TaskUpdated(
+            team_id=task.team_id,
+            seq=seq,
+            actor_id=asking.actor_id,
+            at=asking.now,
+            task=after,
+            previous=differences(other, after),
+        )
+        evolve(draft, event)
+        events.append(event)
+    seq = draft.seq + 1
+    last = structs.replace(task, version=seq)
+    events.append(TaskDeleted(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=asking.now, task=last))
+    return events
+
+
+def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
+    return [other for other in state.tasks.values() if other.parent_id == task_id or task_id in other.blocked_by]
+
+
+def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Mapping[str, Any]) -> Task:
+    task = state.task(task_id)
+    _check_version(task, if_match, yours)
+    if task.archived_at is not None:
+        raise Conflict("archived", "This task is archived; restore it first.")
+    return task
+
+
+def _check_version(task: Task, if_match: int | None, yours: Mapping[str, Any]) -> None:
+    if if_match is not None and if_match != task.version:
+        theirs = {name: getattr(task, name) for name in yours}
+        raise StaleVersion(if_match, task.version, yours, theirs)
+
+
+def _drop_index(state: TeamState, column: list[Place], status: Status, command: MoveTask) -> int:
+    """Where in `column` (which does not hold the task) the task is dropped."""
+    if command.before_id is not None and command.after_id is not None:
+        raise InvalidReference("/after_id", "Name a neighbour before or after, not both.")
+    anchor_id = command.before_id or command.after_id
+    if anchor_id is None:
+        return len(column)
+    pointer = "/before_id" if command.before_id else "/after_id"
+    anchor = state.tasks.get(anchor_id)
+    if anchor is None or anchor.status != status or anchor.id == command.task_id:
+        raise InvalidReference(pointer, "The neighbour is not another task of that column.")
+    index = index_of(column, (anchor.rank, anchor.id))
+    return index if command.before_id else index + 1
+
+
+def _normalise(given: dict[str, Any]) -> None:
+    for name in ("label_ids", "blocked_by"):
+        if name in given:
+            given[name] = unique(given[name])
+    if "due_at" in given:
+        given["due_at"] = in_utc(given["due_at"])
+
+
+def _check_external(state: TeamState, source: str | None, external_id: str | None) -> None:
+    if source is not None and external_id is not None and (source, external_id) in state.external:
+        raise Conflict("external-id-taken", "Another task of this team came from there already.")
+
+
+def _check_wip(state: TeamState, status: Status) -> None:
+    limit = None if state.team is None else state.team.wip_limits.get(status)
+    if limit is not None and len(state.columns[status]) >= limit:
+        raise Conflict("wip-limit", f"The column {status} holds its limit of {limit} tasks.")
+
+
+def _check_references(
+    state: TeamState, task_id: UUID, fields: Mapping[str, Any], *, before: Task | None = None
+) -> None:
+    """Every reference must point at something on this team's board; what was referenced before may stay."""
+    assignee = fields.get("assignee_id")
+    if assignee is not None and assignee not in state.members:
+        raise InvalidReference("/assignee_id", "The assignee is not a member of this team.")
+    _check_each(fields, "label_ids", state.labels, before, "No such label in this team.")
+    _check_each(fields, "blocked_by", state.tasks, before, "No such task on this board.")
+    parent = fields.get("parent_id")
+    if parent is not None and parent not in state.tasks:
+        raise InvalidReference("/parent_id", "No such task on this board.")
+    _check_cycles(state, task_id, fields)
+
+
+def _check_each(fields: Mapping[str, Any], name: str, known: Any, before: Task | None, detail: str) -> None:
+    kept = getattr(before, name) if before is not None else ()
+    for index, reference in enumerate(fields.get(name, ())):
+        if reference not in known and reference not in kept:
+            raise InvalidReference(f"/{name}/{index}", detail)
+
+
+def _check_cycles(state: TeamState, task_id: UUID, fields: Mapping[str, Any]) -> None:
+    parent = fields.get("parent_id")
+    if parent is not None and _reaches(
+        state, [parent], task_id, lambda task: [task.parent_id] if task.parent_id else []
+    ):
+        raise Conflict("cycle", "A task cannot be its own ancestor.")
+    blockers = fields.get("blocked_by")
+    if blockers and _reaches(state, blockers, task_id, lambda task: task.blocked_by):
+        raise Conflict("cycle", "A task cannot wait for itself, even through others.")
+
+
+def _reaches(state: TeamState, start: Iterable[UUID], goal: UUID, follow: Any) -> bool:
+    """Whether `goal` is among `start` or can be reached from it over the board."""
+    waiting, seen = list(start), set[UUID]()
+    while waiting:
+        task_id = waiting.pop()
+        if task_id == goal:
+            return True
+        task = state.tasks.get(task_id)
+        if task is not None and task_id not in seen:
+            seen.add(task_id)
+            waiting.extend(follow(task))
+    return False

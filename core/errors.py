@@ -1,0 +1,184 @@
+"""What can go wrong, drawn once. Codes and data only; `api/problems.py` alone knows HTTP.
+
+TaskForgeError
+├── DomainError                what a team's actor decided against a command (stored with an idempotency key)
+│   ├── NotFound               the thing does not exist, or not for this principal
+│   ├── Forbidden              a member, but the role does not allow it
+│   ├── InvalidReference       a field names something that is not there (assignee, label, parent, neighbour)
+│   ├── Conflict               the state forbids it (`reason` says which rule)
+│   └── StaleVersion           If-Match named a version that is not the current one
+├── KeyReused                  the idempotency key was used with another request
+├── KeyInFlight                the first request with this key is still running
+├── Unauthenticated            no valid credentials
+├── BadInput                   the request itself is malformed
+└── Unavailable                try again later
+    ├── Overloaded             the mailbox is full
+    ├── DeadlineExceeded       dropped unexecuted, or its outcome was not known in time
+    ├── StorageUnavailable     Postgres cannot be reached
+    └── ShuttingDown           the process drains
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+ConflictReason = Literal[
+    "archived",
+    "not-archived",
+    "cycle",
+    "external-id-taken",
+    "key-taken",
+    "last-owner",
+    "name-taken",
+    "already-member",
+    "wip-limit",
+    "email-taken",
+]
+
+
+class TaskForgeError(Exception):
+    """Base of every error this system raises on purpose.
+
+    `code` is stable and public; `detail` is a sentence for a person and never holds secrets.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class DomainError(TaskForgeError):
+    """A team's rules refused a command; neighbours in the batch are untouched."""
+
+
+class NotFound(DomainError):
+    """`what` is the kind of thing ("team", "task"), never its id: a foreign id looks like a random one."""
+
+    code = "not-found"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"No such {what}.")
+        self.what = what
+
+
+class Forbidden(DomainError):
+    """The role in the team does not carry `permission`."""
+
+    code = "forbidden"
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"Your role in this team does not allow {permission}.")
+        self.permission = permission
+
+
+class InvalidReference(DomainError):
+    """`pointer` (RFC 6901) names the field whose value points at nothing."""
+
+    code = "invalid-reference"
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+
+class Conflict(DomainError):
+    """The current state forbids the command; `reason` is the stable rule name."""
+
+    code = "conflict"
+
+    def __init__(self, reason: ConflictReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class FieldConflict:
+    """One field that both sides changed: the value the client started from, the current one, and the wanted one."""
+
+    __slots__ = ("base", "field", "theirs", "yours")
+
+    def __init__(self, field: str, base: Any, theirs: Any, yours: Any) -> None:
+        self.field, self.base, self.theirs, self.yours = field, base, theirs, yours
+
+
+class StaleVersion(DomainError):
+    """If-Match named `expected`, the task is at `current`. `yours` holds the fields the client wanted to set.
+
+    `conflicts` is filled in by the actor from the journal: fields changed since `expected` that the client also sets.
+    """
+
+    code = "stale-version"
+
+    def __init__(self, expected: int, current: int, yours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+        super().__init__(f"The task is at version {current}, not {expected}.")
+        self.expected, self.current = expected, current
+        self.yours, self.theirs = yours, theirs
+        self.conflicts: tuple[FieldConflict, ...] = ()
+
+
+class KeyReused(TaskForgeError):
+    """Same idempotency key, other fingerprint."""
+
+    code = "idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with a different request.")
+
+
+class KeyInFlight(TaskForgeError):
+    """The first request with this key has not finished; retry after a second."""
+
+    code = "idempotency-key-in-flight"
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key is still being worked on.")
+
+
+class Unauthenticated(TaskForgeError):
+    """Credentials are missing, malformed, expired or revoked; the detail never says which part failed."""
+
+    code = "unauthenticated"
+
+
+class BadInput(TaskForgeError):
+    """The request is malformed; `pointer` (RFC 6901) or `parameter` says where, when known."""
+
+    code = "bad-input"
+
+    def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
+        super().__init__(detail)
+        self.pointer, self.parameter = pointer, parameter
+
+
+class Unavailable(TaskForgeError):
+    """Nothing is wrong with the request; `retry_after` is in seconds."""
+
+    code = "unavailable"
+
+    def __init__(self, detail: str, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Overloaded(Unavailable):
+    """The team's mailbox is full."""
+
+    code = "overloaded"
+
+
+class DeadlineExceeded(Unavailable):
+    """The command waited past its deadline."""
+
+    code = "deadline-exceeded"
+
+
+class StorageUnavailable(Unavailable):
+    """Postgres cannot be reached, or refused to commit."""
+
+    code = "storage-unavailable"
+
+
+class ShuttingDown(Unavailable):
+    """The process is draining; another one will answer."""
+
+    code = "shutting-down"

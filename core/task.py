@@ -1,0 +1,154 @@
+"""A task as everybody sees it: REST, feeds, topics and the journal share this one shape."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, get_args
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
+Priority = Literal["urgent", "high", "medium", "low", "none"]
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+PRIORITY_ORDER: Final[dict[Priority, int]] = {priority: order for order, priority in enumerate(reversed(PRIORITIES))}
+
+DESCRIPTION_BYTES: Final = 64 * 1024
+REFERENCES: Final = 50
+
+Title = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES, description="Markdown, at most 64 KiB of UTF-8.")]
+Estimate = Annotated[float, Meta(ge=0, le=10_000, description="Story points or hours: the team decides.")]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; answered in UTC.")]
+ExternalName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
+
+    `rank` orders tasks within a status (plain string comparison); only the server writes it.
+    """
+
+    id: UUID
+    team_id: UUID
+    number: int
+    key: str
+    title: str
+    description: str = ""
+    status: Status = "open"
+    priority: Priority = "none"
+    assignee_id: UUID | None = None
+    label_ids: tuple[UUID, ...] = ()
+    due_at: datetime | None = None
+    estimate: float | None = None
+    parent_id: UUID | None = None
+    blocked_by: tuple[UUID, ...] = ()
+    rank: str
+    external_id: str | None = None
+    external_source: str | None = None
+    comment_count: int = 0
+    attachment_count: int = 0
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    archived_at: datetime | None = None
+    version: int
+
+
+class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client may say of a new task. Unknown fields are refused, so that nothing server-owned can be set."""
+
+    title: Title
+    description: Description = ""
+    status: Status = "open"
+    priority: Priority = "none"
+    assignee_id: UUID | None = None
+    label_ids: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
+    due_at: Moment | None = None
+    estimate: Estimate | None = None
+    parent_id: UUID | None = None
+    blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
+    external_id: ExternalName | None = None
+    external_source: ExternalName | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.title, self.description, self.external_id, self.external_source)
+        check_moment(self.due_at)
+        if (self.external_id is None) != (self.external_source is None):
+            raise ValueError("external_id and external_source go together")
+
+
+class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON merge patch (RFC 7396) of a task: absent means unchanged, null clears what can be cleared."""
+
+    title: Title | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    status: Status | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    assignee_id: UUID | UnsetType | None = UNSET
+    label_ids: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
+    due_at: Moment | UnsetType | None = UNSET
+    estimate: Estimate | UnsetType | None = UNSET
+    parent_id: UUID | UnsetType | None = UNSET
+    blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        check_text(self.title, self.description)
+        check_moment(self.due_at)
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that were given, null already turned into the empty value of its field."""
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        for name, empty in _EMPTY.items():
+            if name in given and given[name] is None:
+                given[name] = empty
+        return given
+
+
+_EMPTY: Final[dict[str, Any]] = {"description": "", "label_ids": (), "blocked_by": ()}
+
+
+def check_text(*texts: str | UnsetType | None) -> None:
+    """Raise ValueError for text that Postgres cannot hold, that is blank where it is a title, or too long in bytes."""
+    for text in texts:
+        if not isinstance(text, str):
+            continue
+        if "\0" in text:
+            raise ValueError("text must not contain the NUL character")
+        if len(text) * 4 > DESCRIPTION_BYTES and len(text.encode()) > DESCRIPTION_BYTES:
+            raise ValueError("text must be at most 64 KiB of UTF-8")
+    if isinstance(texts[0], str) and not texts[0].strip():
+        raise ValueError("text must not be blank")
+
+
+def check_moment(moment: datetime | UnsetType | None) -> None:
+    """Raise ValueError for a time that cannot be carried over to UTC and into Postgres."""
+    if isinstance(moment, datetime) and not 1900 <= moment.year <= 9000:
+        raise ValueError("times must lie between the years 1900 and 9000")
+
+
+def unique(ids: Iterable[UUID]) -> tuple[UUID, ...]:
+    """The ids without repeats, in their first order."""
+    return tuple(dict.fromkeys(ids))
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """The same moment with offset zero, as it is stored and answered."""
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def differences(before: Task, after: Task) -> dict[str, Any]:
+    """The fields of `before` that `after` changed, with their old values; bookkeeping fields are left out."""
+    return {
+        name: old
+        for name in _COMPARED
+        if (old := getattr(before, name)) is not (new := getattr(after, name)) and old != new
+    }
+
+
+_COMPARED: Final = tuple(name for name in Task.__struct_fields__ if name not in {"version", "updated_at"})
+
+encode_task = msgspec.json.Encoder().encode

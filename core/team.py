@@ -1,0 +1,234 @@
+"""The team aggregate: settings, members, labels and the board, and how events change it."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
+from uuid import UUID
+
+from msgspec import structs
+
+from core.errors import NotFound
+from core.events import (
+    AnyEvent,
+    Label,
+    LabelCreated,
+    LabelDeleted,
+    LabelUpdated,
+    Member,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    TaskArchived,
+    TaskCreated,
+    TaskDeleted,
+    TaskMoved,
+    TaskRestored,
+    TaskUpdated,
+    Team,
+    TeamUpdated,
+)
+from core.layered import Layered
+from core.permissions import Role
+from core.ranking import Place, index_of
+from core.task import STATUSES, Status, Task
+
+ExternalKey = tuple[str, str]
+"""(external_source, external_id): unique in a team, archived tasks included."""
+
+
+class TeamState:
+    """A team at one `seq` of one `epoch` (which changes only when history is rewritten, by a restore).
+
+    Fork it before changing it: forks cost O(1), settling costs O(changes).
+
+    `archived` holds only the archived tasks that the running batch needs; `settle` forgets them.
+    """
+
+    __slots__ = (
+        "_own_columns",
+        "archived",
+        "columns",
+        "epoch",
+        "external",
+        "labels",
+        "members",
+        "seq",
+        "tasks",
+        "team",
+        "top_number",
+    )
+
+    def __init__(self) -> None:
+        self.team: Team | None = None
+        self.seq = 0
+        self.epoch = 1
+        self.top_number = 0
+        self.members: Mapping[UUID, Member] = {}
+        self.labels: Mapping[UUID, Label] = {}
+        self.tasks: Layered[UUID, Task] = Layered()
+        self.archived: Layered[UUID, Task] = Layered()
+        self.external: Layered[ExternalKey, UUID] = Layered()
+        self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
+        self._own_columns: set[Status] = set(STATUSES)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        team: Team | None,
+        seq: int,
+        epoch: int,
+        top_number: int,
+        members: Iterable[Member],
+        labels: Iterable[Label],
+        tasks: Iterable[Task],
+        archived_external: Mapping[ExternalKey, UUID],
+    ) -> "TeamState":
+        """Build a state from stored rows: `tasks` are the board's, `archived_external` the ids of archived imports."""
+        state = cls()
+        state.team, state.seq, state.epoch, state.top_number = team, seq, epoch, top_number
+        state.members = {member.user_id: member for member in members}
+        state.labels = {label.id: label for label in labels}
+        board = {task.id: task for task in tasks}
+        state.tasks = Layered(board)
+        external = dict(archived_external)
+        for task in board.values():
+            state.columns[task.status].append((task.rank, task.id))
+            if (key := external_key(task)) is not None:
+                external[key] = task.id
+        for column in state.columns.values():
+            column.sort()
+        state.external = Layered(external)
+        return state
+
+    def fork(self) -> "TeamState":
+        """A working copy: change it freely, then `settle` it or drop it."""
+        other = TeamState.__new__(TeamState)
+        other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
+        other.members, other.labels = self.members, self.labels
+        other.tasks, other.archived, other.external = self.tasks.fork(), self.archived.fork(), self.external.fork()
+        other.columns = dict(self.columns)
+        other._own_columns = set()  # noqa: SLF001 (a fork of the same class)
+        return other
+
+    def settle(self) -> "TeamState":
+        """Make this working copy the state: whatever it was forked from must not be used any more."""
+        self.tasks.settle()
+        self.external.settle()
+        self.archived = Layered()
+        return self
+
+    def role_of(self, user_id: UUID) -> Role:
+        """The member's role; raises NotFound("team") for everybody else, so that foreign teams look like random ids."""
+        member = self.members.get(user_id)
+        if member is None:
+            raise NotFound("team")
+        return member.role
+
+    def task(self, task_id: UUID) -> Task:
+        """The task on the board or among the loaded archived ones; raises NotFound."""
+        task = self.tasks.get(task_id) or self.archived.get(task_id)
+        if task is None:
+            raise NotFound("task")
+        return task
+
+    def ordered(self, status: Status) -> list[Task]:
+        """The column's tasks from top to bottom."""
+        tasks = self.tasks
+        return [task for _, task_id in self.columns[status] if (task := tasks.get(task_id)) is not None]
+
+    def put_on_board(self, task: Task) -> None:
+        """Add or replace a board task, keeping columns and the external index in step."""
+        before = self.tasks.get(task.id)
+        self.tasks.put(task.id, task)
+        if before is None or before.rank != task.rank or before.status != task.status:
+            if before is not None:
+                self._drop_place(before)
+            insort(self._column(task.status), (task.rank, task.id))
+        if before is None and (key := external_key(task)) is not None:
+            self.external.put(key, task.id)
+
+    def take_off_board(self, task: Task) -> None:
+        """Remove a task from the board; its external id stays taken until the task is deleted."""
+        before = self.tasks.get(task.id)
+        if before is not None:
+            self._drop_place(before)
+            self.tasks.remove(task.id)
+
+    def _drop_place(self, task: Task) -> None:
+        column = self._column(task.status)
+        del column[index_of(column, (task.rank, task.id))]
+
+    def _column(self, status: Status) -> list[Place]:
+        """The column, copied on the first write after a fork."""
+        if status not in self._own_columns:
+            self.columns[status] = self.columns[status].copy()
+            self._own_columns.add(status)
+        return self.columns[status]
+
+
+def external_key(task: Task) -> ExternalKey | None:
+    """The task's key in the external index, if it came from outside."""
+    if task.external_id is None or task.external_source is None:
+        return None
+    return (task.external_source, task.external_id)
+
+
+def evolve(state: TeamState, event: AnyEvent) -> TeamState:
+    """Apply one event to `state` in place and return it. Raises ValueError for any `seq` but the next one."""
+    if event.seq != state.seq + 1:
+        raise ValueError(f"event {event.seq} does not follow seq {state.seq}")
+    match event:
+        case TaskCreated() | TaskUpdated() | TaskMoved() | TaskRestored() | TaskArchived() | TaskDeleted():
+            _evolve_task(state, event)
+        case MemberAdded(member=member) | MemberRoleChanged(member=member):
+            state.members = {**state.members, member.user_id: member}
+        case MemberRemoved(member=member):
+            state.members = _without(state.members, member.user_id)
+        case LabelCreated(label=label) | LabelUpdated(label=label):
+            state.labels = {**state.labels, label.id: label}
+        case LabelDeleted(label=label):
+            state.labels = _without(state.labels, label.id)
+        case TeamUpdated(team=team):
+            state.team = team
+        case _:
+            assert_never(event)
+    state.seq = event.seq
+    return state
+
+
+def _evolve_task(
+    state: TeamState, event: TaskCreated | TaskUpdated | TaskMoved | TaskRestored | TaskArchived | TaskDeleted
+) -> None:
+    task = event.task
+    match event:
+        case TaskArchived():
+            state.take_off_board(task)
+            state.archived.put(task.id, task)
+        case TaskDeleted():
+            state.take_off_board(task)
+            state.archived.remove(task.id)
+            if (key := external_key(task)) is not None:
+                state.external.remove(key)
+        case _:
+            for neighbour_id, rank in event.ranks.items():
+                neighbour = state.tasks.get(neighbour_id)
+                if neighbour is not None:
+                    state.put_on_board(structs.replace(neighbour, rank=rank, version=event.seq))
+            state.archived.remove(task.id)
+            state.put_on_board(task)
+            state.top_number = max(state.top_number, task.number)
+
+
+def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:
+    return {other: value for other, value in mapping.items() if other != key}
+
+
+def column_without(state: TeamState, status: Status, task: Task) -> list[Place]:
+    """The column without `task`: a copy when the task stands in it, else the column itself (do not write on it)."""
+    column = state.columns[status]
+    place = (task.rank, task.id)
+    index = bisect_left(column, place)
+    if index == len(column) or column[index] != place:
+        return column
+    return [*column[:index], *column[index + 1 :]]

@@ -1,0 +1,70 @@
+"""What is handed to the durable side, and what comes back: the shapes between `actors` and `db`, which never meet."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from core.codec import Encoded
+from core.task import Task
+
+
+class StoredReply(Struct, frozen=True):
+    """An answer as it is kept for replays: HTTP status, extra headers (name, value), body bytes, and its `seq`."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    seq: int
+
+
+class KeyRow(Struct, frozen=True):
+    """An idempotency row, committed with its effect. `principal` is the user or API key, never the bearer string."""
+
+    principal: UUID
+    key: str
+    fingerprint: bytes
+    reply: StoredReply
+
+
+class TeamWrites(Struct, frozen=True):
+    """One team's decided batch. Nothing of it is written unless the team is still at `expected_seq`.
+
+    `events` are contiguous from `expected_seq + 1` (none when only keys are stored). `tasks` are the changed tasks as
+    they are after the batch (each once), `deleted` the ids of those deleted for good.
+    """
+
+    team_id: UUID
+    expected_seq: int
+    events: tuple[Encoded, ...]
+    tasks: tuple[Task, ...]
+    deleted: tuple[UUID, ...]
+    keys: tuple[KeyRow, ...]
+
+
+class Committed(Struct, frozen=True):
+    """All of the team's writes are durable."""
+
+
+class FenceBroken(Struct, frozen=True):
+    """Another process wrote first: nothing was written; `seq` is where the team is now (0: the team is gone)."""
+
+    seq: int
+
+
+class KeysTaken(Struct, frozen=True):
+    """Some keys were used before: nothing was written; answer these from `hits` and commit the rest again."""
+
+    hits: tuple[KeyRow, ...]
+
+
+class Rejected(Struct, frozen=True):
+    """A database constraint refused this team's writes: nothing was written. `constraint` is its name."""
+
+    constraint: str
+
+
+CommitOutcome = Committed | FenceBroken | KeysTaken | Rejected
+
+
+class CommitUnknown(Exception):
+    """The connection broke after COMMIT was sent: the writes may or may not be durable. Never answer from memory."""

