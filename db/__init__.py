@@ -1,0 +1,1 @@
+"""Everything durable: Postgres and Valkey. See README.md in this folder."""
