@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -68,7 +69,9 @@ class Child:
     @classmethod
     async def spawn(cls, launch: Launch) -> "Child":
         """Start the process from the event loop's own thread: the tie to the parent is a tie to that thread."""
-        account = {} if launch.account is None else {"user": launch.account.uid, "group": launch.account.gid}
+        account: dict[str, Any] = {}
+        if launch.account is not None:
+            account = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []}
         with contextlib.ExitStack() as stack:
             output = None if launch.log is None else stack.enter_context(launch.log.open("ab"))
             process = await asyncio.create_subprocess_exec(
@@ -80,7 +83,6 @@ class Child:
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=_tie_to_parent(launch.death_signal),
-                extra_groups=[] if account else None,
                 **account,
             )
         return cls(process)

@@ -75,7 +75,9 @@ class Cluster(msgspec.Struct, frozen=True):
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%fZ")
         aside = self.path.with_name(f"{self.path.name}.broken-{stamp}")
         self.path.rename(aside)
-        logger.warning("%s is not a complete PostgreSQL cluster; moved to %s, starting with a new one", self.path, aside)
+        logger.warning(
+            "%s is not a complete PostgreSQL cluster; moved to %s, starting with a new one", self.path, aside
+        )
 
     async def _initialise(self, run_as: RunAs, password: str) -> None:
         draft = self.path.with_name(f"{self.path.name}.new-{os.getpid()}")

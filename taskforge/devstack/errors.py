@@ -1,9 +1,9 @@
 """What can go wrong with embedded services.
 
-    DevstackError           one line for the person who started it
-    ├── DataDirBusy         another supervisor holds the data directory
-    ├── PortTaken           the service's port was taken between choosing and listening
-    └── ServiceFailed       a service ended, or did not answer, before it was ready
+DevstackError           one line for the person who started it
+├── DataDirBusy         another supervisor holds the data directory
+├── PortTaken           the service's port was taken between choosing and listening
+└── ServiceFailed       a service ended, or did not answer, before it was ready
 """
 
 __all__ = ["DataDirBusy", "DevstackError", "PortTaken", "ServiceFailed"]

@@ -36,7 +36,8 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 def free_port(near: int | None = None, *, avoid: frozenset[int] = frozenset()) -> int:
     """`near` itself when free, else the next free one above it, else any free one of the pool."""
     close = range(near, min(near + NEIGHBOURS, 65_536)) if near else range(0)
-    for port in (*close, *random.sample(POOL, k=len(POOL))):
+    candidates: list[int] = [*close, *random.sample(POOL, k=len(POOL))]
+    for port in candidates:
         if port not in avoid and is_free(port):
             return port
     raise DevstackError(f"no free port on {LOOPBACK}")
@@ -62,9 +63,10 @@ class PortBook:
         if known and is_free(known):
             return known
         others = frozenset(port for other, port in self._ports.items() if other != name)
-        self._ports[name] = free_port(self._defaults.get(name), avoid=others)
+        chosen = free_port(self._defaults.get(name), avoid=others)
+        self._ports[name] = chosen
         self._save()
-        return self._ports[name]
+        return chosen
 
     def _save(self) -> None:
         draft = self._path.with_suffix(f".{os.getpid()}")

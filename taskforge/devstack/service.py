@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from taskforge.devstack.child import Child, Launch, signal_group
-from taskforge.devstack.errors import PortTaken, ServiceFailed
+from taskforge.devstack.errors import DevstackError, PortTaken, ServiceFailed
 from taskforge.devstack.ports import is_free
 
 __all__ = ["ProcessService", "RestartPolicy", "Service", "tail"]
@@ -122,7 +122,7 @@ class ProcessService(abc.ABC):
             if self.pid is not None and self._up.is_set():
                 return
             self._up.clear()
-            if self._child is not None:
+            if self._child is not None:  # What the ended process left of its session.
                 signal_group(self._child.pid, signal.SIGKILL)
             await self.prepare()
             self._child = await Child.spawn(await self.launch())
@@ -146,8 +146,8 @@ class ProcessService(abc.ABC):
             await asyncio.sleep(POLL_SECONDS)
         raise self._failure(f"was not ready within {self.start_seconds:g} s")
 
-    def _failure(self, what: str) -> Exception:
-        if self.port is not None and not is_free(self.port) and self.pid is None:
+    def _failure(self, what: str) -> DevstackError:
+        if self.pid is None and self.port is not None and not is_free(self.port):
             return PortTaken(self.name, self.port)
         lines = tail(self.log)
         return ServiceFailed(f"{self.name} {what}" + (f"; {self.log} ends with:\n{lines}" if lines else ""))
@@ -187,134 +187,6 @@ class ProcessService(abc.ABC):
         if self._child is None:
             raise ServiceFailed(f"{self.name} was never started")
         return self._child
-
-    def break_off(self) -> None: ...
-
-
-def tail(path: Path | None) -> str:
-    """The last lines of a log, for an error message."""
-    if path is None or not path.exists():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-8:])
-
-
-class ProcessService(abc.ABC):
-    """A service made of one process (and its children).
-
-    `start` returns when the service answers. `stop` and `kill` make it unwanted: it stays down until `start`.
-    A process that ends while wanted is reported by `lost`.
-    """
-
-    name: str
-    restart = RestartPolicy()
-    stop_signal = signal.SIGTERM
-    stop_seconds = 10.0
-    start_seconds = 30.0
-
-    def __init__(self, port: int | None, log: Path | None) -> None:
-        self.port = port
-        self.log = log
-        self._child: Child | None = None
-        self._changing = asyncio.Lock()
-        self._up = asyncio.Event()
-        self._wanted = False
-
-    @abc.abstractmethod
-    async def launch(self) -> Launch:
-        """What to run, asked anew at every start."""
-
-    @abc.abstractmethod
-    async def probe(self) -> bool:
-        """Whether the service answers now; bounded in time, never raises for a refusal."""
-
-    async def prepare(self) -> None:
-        """Put the ground in order before a start."""
-        return
-
-    async def settle(self) -> None:
-        """Finish a start once the service answers."""
-        return
-
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child is not None and self._child.alive else None
-
-    @property
-    def wanted(self) -> bool:
-        return self._wanted
-
-    async def ready(self) -> bool:
-        return self.pid is not None and await self.probe()
-
-    async def start(self) -> None:
-        """Raises `PortTaken` or `ServiceFailed`; does nothing when already up."""
-        async with self._changing:
-            self._wanted = True
-            if self.pid is not None and self._up.is_set():
-                return
-            self._up.clear()
-            if self._child is not None:
-                signal_group(self._child.pid, signal.SIGKILL)
-            await self.prepare()
-            self._child = await Child.spawn(await self.launch())
-            try:
-                await self._until_ready(self._child)
-                await self.settle()
-            except BaseException:
-                await self._child.stop(self.stop_signal, 1.0)
-                raise
-            self._up.set()
-
-    async def _until_ready(self, child: Child) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.start_seconds
-        while loop.time() < end:
-            # Looking at the process after the probe: a foreign server on our port must not pass for ours.
-            if await self.probe() and child.alive:
-                return
-            if not child.alive:
-                raise self._failure(f"ended with code {child.exit_code} before it was ready")
-            await asyncio.sleep(POLL_SECONDS)
-        raise self._failure(f"was not ready within {self.start_seconds:g} s")
-
-    def _failure(self, what: str) -> Exception:
-        if self.port is not None and not is_free(self.port) and self.pid is None:
-            return PortTaken(self.name, self.port)
-        lines = tail(self.log)
-        return ServiceFailed(f"{self.name} {what}" + (f"; {self.log} ends with:\n{lines}" if lines else ""))
-
-    async def lost(self) -> int:
-        """Wait until the process ends although it is wanted; gives its exit code (negative: a signal)."""
-        while True:
-            await self._up.wait()
-            child = self._child_now()
-            code = await child.wait()
-            if child is self._child and self._wanted and self._up.is_set():
-                self._up.clear()
-                return code
-
-    async def stop(self) -> None:
-        """End it in order, by force after `stop_seconds`."""
-        await self._end(self.stop_signal, self.stop_seconds)
-
-    async def kill(self) -> None:
-        """SIGKILL to the leading process alone, as a crash would be; it stays down until `start`."""
-        await self._end(signal.SIGKILL, 5.0)
-
-    async def _end(self, signum: int, seconds: float) -> None:
-        self._wanted = False
-        async with self._changing:
-            self._up.clear()
-            child, self._child = self._child, None
-            if child is None:
-                return
-            if not child.alive:
-                signal_group(child.pid, signal.SIGKILL)
-            elif not await child.stop(signum, seconds):
-                logger.warning("%s did not end within %g s and was killed", self.name, seconds)
 
     def break_off(self) -> None:
         """SIGKILL a process that hangs; it stays wanted, so that the supervisor starts it again."""

@@ -2,17 +2,18 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Set
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
+from taskforge.devstack.cluster import Cluster
 from taskforge.devstack.datadir import DataDir, LocalSecrets
 from taskforge.devstack.errors import PortTaken
 from taskforge.devstack.kafka import Kafka
 from taskforge.devstack.ports import PortBook
-from taskforge.devstack.postgres import Postgres
+from taskforge.devstack.postgres import Postgres, binaries
 from taskforge.devstack.service import ProcessService
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
@@ -47,7 +48,16 @@ class Services:
         self.data = data
         self.secrets = secrets
         self._parts = parts
-        self.supervisor = Supervisor(())
+        self.supervisor = Supervisor(list(parts.values()))
+
+    async def start(self, book: PortBook) -> None:
+        """Start in order, on another port where one was taken meanwhile, and supervise."""
+        for part in self._parts.values():
+            await _start(part, book)
+        await self.supervisor.start()
+
+    async def stop(self) -> None:
+        await self.supervisor.stop()
 
     @property
     def postgres(self) -> Postgres:
@@ -110,8 +120,39 @@ async def running_services(
     data.lock()
     try:
         book = PortBook(data.ports, DEFAULT_PORTS if default_ports is None else default_ports)
-        services = _assemble(data, want, book)
-        supervisor = Supervisor([_Replaceable(services, name, book) for name in services.ports])
-        raise NotImplementedError
+        services = await _assemble(data, want, book)
+        try:
+            await services.start(book)
+            yield services
+        finally:
+            await services.stop()
     finally:
         data.unlock()
+
+
+async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> Services:
+    secrets = data.secrets()
+    parts: dict[str, ProcessService] = {}
+    if "postgres" in want:
+        log = data.log("postgres")
+        # Before the port is chosen: what an earlier run left behind would still hold it.
+        await Cluster(binaries(), data.postgres, log).clear_remains()
+        parts["postgres"] = Postgres(data.postgres, log, book.claim("postgres"), secrets.postgres_password)
+    if "valkey" in want:
+        valkey = data.path / "valkey"
+        parts["valkey"] = Valkey(valkey, data.log("valkey"), book.claim("valkey"), secrets.valkey_password)
+    if "kafka" in want:
+        parts["kafka"] = Kafka(data.path / "kafka", data.log("kafka"), book.claim("kafka"))
+    return Services(data, secrets, parts)
+
+
+async def _start(part: ProcessService, book: PortBook) -> None:
+    for _ in range(PORT_TRIES):
+        try:
+            await part.start()
+        except PortTaken as taken:
+            part.port = book.claim(part.name)
+            logger.warning("%s; using %s", taken, part.port)
+        else:
+            return
+    await part.start()

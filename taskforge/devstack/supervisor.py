@@ -76,7 +76,7 @@ class Supervisor:
             await self._bring_back(service, failures)
 
     async def _bring_back(self, service: Service, failures: int) -> None:
-        while service.wanted:
+        while True:
             await asyncio.sleep(service.restart.delay(failures))
             if not service.wanted:
                 return

@@ -1,0 +1,168 @@
+"""Fixtures shared by all tests: the real embedded services, fresh databases, and guards against leaks."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import valkey.asyncio
+
+from core.secret import Secret
+from db.settings import DatabaseSettings
+from taskforge.devstack import Services, running_services
+
+TEMPLATE = "taskforge_template"
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests (`pytestmark = pytest.mark.anyio`) run on asyncio, all in one event loop per session."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def services(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """PostgreSQL, Valkey and the Kafka-compatible broker, once per session on free ports.
+
+    `await services.postgres.kill()` is a crash that lasts until `await services.postgres.start()`; a signal sent to
+    `services.postgres.pid` is a crash that the supervisor mends.
+    """
+    async with running_services(tmp_path_factory.mktemp("devstack"), default_ports={}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def template_database(services: Services) -> str:
+    """A migrated database that nobody connects to; the others are copies of it."""
+    from db.migrate import migrate
+
+    await _statement(services, f"create database {TEMPLATE}")
+    await migrate(services.postgres.url_of(TEMPLATE), passwords=services.secrets.role_passwords)
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+    """A fresh migrated database for one test."""
+    name = await _copy(services, template_database)
+    yield _settings(services, name)
+    await _drop(services, name)
+
+
+@pytest.fixture(scope="module")
+async def module_database(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+    """A fresh migrated database for the tests of one module."""
+    name = await _copy(services, template_database)
+    yield _settings(services, name)
+    await _drop(services, name)
+
+
+@pytest.fixture
+async def valkey_url(services: Services) -> str:
+    """The Valkey of the session, emptied before the test."""
+    await services.valkey.start()
+    client = valkey.asyncio.from_url(services.valkey.url)
+    try:
+        await client.flushall()
+    finally:
+        await client.aclose()
+    return services.valkey.url
+
+
+@pytest.fixture
+async def kafka_bootstrap(services: Services) -> str:
+    """`host:port` of a broker without topics: it keeps everything in memory, so a restart empties it."""
+    await services.kafka.stop()
+    await services.kafka.start()
+    return services.kafka.bootstrap_servers
+
+
+@pytest.fixture(autouse=True)
+def guarded(request: pytest.FixtureRequest) -> None:
+    """Every async test fails when it leaks a task or leaves an error behind in the event loop."""
+    if request.node.get_closest_marker("anyio") is not None and "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("no_leaks")
+
+
+@pytest.fixture
+async def no_leaks(anyio_backend: str) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    complaints: list[str] = []
+    with _Listening(loop, complaints):
+        before = asyncio.all_tasks()
+        yield
+        for _ in range(10):  # Tasks cancelled by the last fixture end within a few turns of the loop.
+            await asyncio.sleep(0)
+        leaked = [task for task in asyncio.all_tasks() - before if not _is_ours(task)]
+    for task in leaked:
+        task.cancel()
+    assert not leaked, f"tasks without an owner at the end of the test: {leaked}"
+    assert not complaints, f"errors in the event loop: {complaints}"
+
+
+class _Listening:
+    """Collects what the loop would only log, such as a pending task that was destroyed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, complaints: list[str]) -> None:
+        self._loop = loop
+        self._complaints = complaints
+        self._next = loop.get_exception_handler()
+
+    def __enter__(self) -> None:
+        self._loop.set_exception_handler(self._hear)
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.set_exception_handler(self._next)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get("exception") is None:
+            self._complaints.append(str(context.get("message")))
+        if self._next is not None:
+            self._next(loop, context)
+
+
+def _is_ours(task: "asyncio.Task[Any]") -> bool:
+    """The task that runs this fixture, the test runner's own, and the session's supervisor."""
+    driver = getattr(task.get_coro(), "__name__", "") == "_call_in_runner_task"
+    return task is asyncio.current_task() or driver or task.get_name().startswith("devstack:")
+
+
+def _settings(services: Services, name: str) -> DatabaseSettings:
+    return DatabaseSettings(
+        owner_url=Secret(services.role_url("taskforge_owner", name)),
+        api_url=Secret(services.role_url("taskforge_api", name)),
+        writer_url=Secret(services.role_url("taskforge_writer", name)),
+        worker_url=Secret(services.role_url("taskforge_worker", name)),
+    )
+
+
+async def _copy(services: Services, template: str) -> str:
+    await services.postgres.start()
+    name = f"taskforge_test_{next(numbers)}"
+    await _statement(services, f"create database {name} template {template}")
+    return name
+
+
+async def _drop(services: Services, name: str) -> None:
+    await services.postgres.start()
+    await _statement(services, f"drop database {name} with (force)")
+
+
+async def _statement(services: Services, sql: str) -> None:
+    session = await asyncpg.connect(services.postgres.url_of("postgres"))
+    try:
+        await session.execute(sql)
+    finally:
+        await session.close()
+
+
+@pytest.fixture
+def no_taskforge_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without settings of ours, whatever the developer's shell has."""
+    for name in [name for name in os.environ if name.startswith("TASKFORGE_")]:
+        monkeypatch.delenv(name)
+    return monkeypatch
