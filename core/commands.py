@@ -30,8 +30,9 @@ class Asking(Struct, frozen=True):
 
 
 class CreateTeam(Struct, frozen=True, tag="create_team"):
-    """The asker becomes its first owner under the name `owner_name`."""
+    """`team_id` is new; the asker becomes the first owner under the name `owner_name`."""
 
+    team_id: UUID
     name: TeamName
     key: TeamKey
     owner_name: str

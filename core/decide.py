@@ -126,8 +126,8 @@ def _batch(state: TeamState, operations: Sequence[AnyCommand], asking: Asking) -
 
 def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Events:
     if state.team is not None or state.seq:
-        raise Conflict("key-taken", "This team exists already.")
-    team_id, now = asking.new_id(), asking.now
+        raise Conflict("team-exists", "This team exists already.")
+    team_id, now = command.team_id, asking.now
     team = Team(
         id=team_id,
         name=command.name,

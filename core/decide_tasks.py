@@ -177,7 +177,7 @@ def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Ma
 def _check_version(task: Task, if_match: int | None, yours: Mapping[str, Any]) -> None:
     if if_match is not None and if_match != task.version:
         theirs = {name: getattr(task, name) for name in yours}
-        raise StaleVersion(if_match, task.version, yours, theirs)
+        raise StaleVersion(task.id, if_match, task.version, yours, theirs)
 
 
 def _drop_index(state: TeamState, column: list[Place], status: Status, command: MoveTask) -> int:

@@ -9,6 +9,7 @@ TaskForgeError
 │   └── StaleVersion           If-Match named a version that is not the current one
 ├── KeyReused                  the idempotency key was used with another request
 ├── KeyInFlight                the first request with this key is still running
+├── AheadOfHistory             a seq was asked for that was never handed out
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
 └── Unavailable                try again later
@@ -20,18 +21,20 @@ TaskForgeError
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 ConflictReason = Literal[
     "archived",
     "not-archived",
     "cycle",
     "external-id-taken",
-    "key-taken",
+    "team-exists",
     "last-owner",
     "name-taken",
     "already-member",
     "wip-limit",
     "email-taken",
+    "constraint",
 ]
 
 
@@ -109,8 +112,11 @@ class StaleVersion(DomainError):
 
     code = "stale-version"
 
-    def __init__(self, expected: int, current: int, yours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    def __init__(
+        self, task_id: UUID, expected: int, current: int, yours: Mapping[str, Any], theirs: Mapping[str, Any]
+    ) -> None:
         super().__init__(f"The task is at version {current}, not {expected}.")
+        self.task_id = task_id
         self.expected, self.current = expected, current
         self.yours, self.theirs = yours, theirs
         self.conflicts: tuple[FieldConflict, ...] = ()
@@ -132,6 +138,16 @@ class KeyInFlight(TaskForgeError):
 
     def __init__(self) -> None:
         super().__init__("The first request with this Idempotency-Key is still being worked on.")
+
+
+class AheadOfHistory(TaskForgeError):
+    """Somebody asked for a `seq` that the journal has not reached: it was never handed out."""
+
+    code = "ahead-of-history"
+
+    def __init__(self, wanted: int, seq: int) -> None:
+        super().__init__(f"This team is at seq {seq}; {wanted} was never handed out.")
+        self.wanted, self.seq = wanted, seq
 
 
 class Unauthenticated(TaskForgeError):

@@ -26,6 +26,11 @@ class Layered(Generic[K, V]):
         other._base, other._layer, other._size = self._base, dict(self._layer), self._size
         return other
 
+    def detach(self) -> "Layered[K, V]":
+        """An independent settled copy: O(n), safe to read in another thread."""
+        merged = {**self._base, **self._layer}
+        return Layered({key: value for key, value in merged.items() if value is not None})
+
     def settle(self) -> None:
         """Write the layer into the base, which every fork shares: O(number of unsettled writes)."""
         for key, value in self._layer.items():

@@ -51,7 +51,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
         return self != plain
 
     def matches(self, task: Task) -> bool:
-        """Whether the task satisfies every condition; labels: all of them; `q`: case-insensitive in title, text, key."""
+        """Whether the task satisfies all conditions; labels: all of them; `q`: any case, in title, text or key."""
         return (
             (not self.status or task.status in self.status)
             and (self.assignee is None or task.assignee_id == self.assignee)

@@ -118,6 +118,13 @@ class TeamState:
         self.archived = Layered()
         return self
 
+    def detach(self) -> "TeamState":
+        """An independent copy, O(n): what a background writer may read while the team goes on."""
+        other = self.fork()
+        other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), Layered()
+        other.columns = {status: column.copy() for status, column in self.columns.items()}
+        return other
+
     def role_of(self, user_id: UUID) -> Role:
         """The member's role; raises NotFound("team") for everybody else, so that foreign teams look like random ids."""
         member = self.members.get(user_id)

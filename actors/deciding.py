@@ -1,0 +1,161 @@
+"""One batch decided against a working copy: pure bookkeeping between a mailbox and the committer."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from actors.board import Change
+from actors.envelope import Envelope, Item, KeySlot, Outcome
+from core.codec import Encoded, encode_all
+from core.commands import (
+    AnyCommand,
+    ArchiveTask,
+    Asking,
+    Batch,
+    CreateTask,
+    DeleteTask,
+    MoveTask,
+    RestoreTask,
+    UpdateTask,
+    archived_tasks_needed,
+)
+from core.decide import check_allowed, decide
+from core.errors import DomainError, StaleVersion
+from core.events import TaskCreated, TaskEvent
+from core.task import Task, encode_task
+from core.team import TeamState, evolve
+from core.writes import KeyRow, TeamWrites
+
+NewId = Callable[[], UUID]
+
+
+class Decided:
+    """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer."""
+
+    __slots__ = ("_changed", "_keyed", "answers", "base", "events", "state", "team_id")
+
+    def __init__(self, team_id: UUID, base: TeamState) -> None:
+        self.team_id = team_id
+        self.base = base
+        self.state = base.fork()
+        self.events: list[Encoded] = []
+        self.answers: list[tuple[Envelope, Outcome | DomainError]] = []
+        self._keyed: list[tuple[KeySlot, Outcome | DomainError]] = []
+        self._changed: dict[UUID, bytes | None] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to make durable."""
+        return not self.events and not self._keyed
+
+    def add(self, envelope: Envelope, now: datetime, new_id: NewId) -> None:
+        """Decide one envelope on the working copy; a refusal leaves the copy as it was.
+
+        Only what the team's rules decided is kept for replays: strangers and roles too low are asked anew every time.
+        """
+        answer: Outcome | DomainError
+        try:
+            check_allowed(self.state, envelope.command, envelope.actor_id)
+        except DomainError as refusal:
+            self.answers.append((envelope, refusal))
+            return
+        try:
+            answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
+        except DomainError as refusal:
+            answer = refusal
+        self.answers.append((envelope, answer))
+        if (slot := envelope.key) is not None:
+            self._keyed.append((slot, answer))
+
+    def _apply(self, envelope: Envelope, asking: Asking) -> Outcome:
+        events = decide(self.state, envelope.command, asking)
+        for event in events:
+            evolve(self.state, event)
+        encoded = encode_all(events, envelope.traceparent)
+        self.events.extend(encoded)
+        for one in encoded:
+            self._note(one)
+        items = self._items(envelope.command, encoded)
+        return Outcome(self.state.seq, tuple(encoded), items)
+
+    def _note(self, encoded: Encoded) -> None:
+        event = encoded.event
+        if isinstance(event, TaskEvent):
+            self._changed[event.task.id] = encoded.task
+            for neighbour_id in event.ranks:
+                self._changed[neighbour_id] = None
+
+    def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
+        if len(events) == 1 and (only := events[0]).task is not None and not isinstance(command, Batch):
+            return ((only.row.subject, only.row.seq, only.task),)
+        ready = {encoded.row.subject: encoded for encoded in events if encoded.task is not None}
+        return tuple(self._item(task_id, ready) for task_id in _affected(command, events))
+
+    def _item(self, task_id: UUID, ready: dict[UUID, Encoded]) -> Item:
+        encoded = ready.get(task_id)
+        task = self.state.tasks.get(task_id) or self.state.archived.get(task_id)
+        if encoded is not None and encoded.task is not None and (task is None or task.version == encoded.row.seq):
+            return (task_id, encoded.row.seq, encoded.task)
+        assert task is not None, "an affected task without an event is still there"
+        return (task_id, task.version, encode_task(task))
+
+    def writes(self) -> TeamWrites:
+        """The batch for the journal: each changed task once, as it is after the batch."""
+        tasks, deleted = list[Task](), list[UUID]()
+        for task_id in self._changed:
+            task = self.state.tasks.get(task_id) or self.state.archived.get(task_id)
+            if task is None:
+                deleted.append(task_id)
+            else:
+                tasks.append(task)
+        keys = tuple(
+            KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed
+        )
+        expected = self.base.seq
+        return TeamWrites(self.team_id, expected, tuple(self.events), tuple(tasks), tuple(deleted), keys)
+
+    def refusals(self) -> list[tuple[Envelope, StaleVersion]]:
+        """The stale writes among the answers: the actor explains them from the journal before they are sent."""
+        return [(envelope, answer) for envelope, answer in self.answers if isinstance(answer, StaleVersion)]
+
+    def changes(self) -> list[Change]:
+        """What the board's readers must learn; call it before the working copy is settled."""
+        return board_changes(self.base, self.state, self._changed)
+
+
+def board_changes(base: TeamState, state: TeamState, changed: dict[UUID, bytes | None]) -> list[Change]:
+    """(before, after, JSON) of each changed task as the board sees it, where `state` is a fork of `base`."""
+    return [(base.tasks.get(task_id), state.tasks.get(task_id), encoded) for task_id, encoded in changed.items()]
+
+
+def changed_tasks(events: Iterable[Encoded]) -> dict[UUID, bytes | None]:
+    """The tasks that events touch, with the JSON of their last state where an event carries it."""
+    changed: dict[UUID, bytes | None] = {}
+    for encoded in events:
+        event = encoded.event
+        if isinstance(event, TaskEvent):
+            changed[event.task.id] = encoded.task
+            changed.update(dict.fromkeys(event.ranks))
+    return changed
+
+
+def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
+    """Tasks that the batch names and the board does not hold: they may be archived."""
+    wanted = {task_id for envelope in batch for task_id in archived_tasks_needed(envelope.command)}
+    return [task_id for task_id in wanted if task_id not in state.tasks]
+
+
+def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
+    """The task of each operation, in order; a command on no task affects none."""
+    created = iter([encoded.row.subject for encoded in events if isinstance(encoded.event, TaskCreated)])
+    operations = command.operations if isinstance(command, Batch) else (command,)
+    affected: list[UUID] = []
+    for operation in operations:
+        match operation:
+            case CreateTask():
+                affected.append(next(created))
+            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
+                affected.append(operation.task_id)
+            case _:
+                pass
+    return affected

@@ -1,0 +1,87 @@
+"""A bounded queue of envelopes that is taken whole: everything that waits becomes one batch."""
+
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from msgspec import Struct
+
+from actors.envelope import Envelope
+from core.errors import DeadlineExceeded, KeyInFlight, Overloaded, TaskForgeError
+
+
+class MailboxStatistics(Struct, frozen=True):
+    """`waiting` envelopes now, `highest` ever; how many were refused as too many or dropped past their deadline."""
+
+    waiting: int
+    highest: int
+    refused: int
+    expired: int
+
+
+class Mailbox:
+    """Holds at most `size` envelopes; knows which idempotency keys are waiting or being worked on."""
+
+    __slots__ = ("_expired", "_highest", "_keys", "_refused", "_size", "_waiting")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: deque[Envelope] = deque()
+        self._keys: set[tuple[UUID, str]] = set()
+        self._highest = self._refused = self._expired = 0
+
+    def put(self, envelope: Envelope) -> None:
+        """Queue an envelope. Raises Overloaded when full and KeyInFlight when its key is being worked on."""
+        if len(self._waiting) >= self._size:
+            self._refused += 1
+            raise Overloaded("This team has too many changes waiting.")
+        if envelope.key is not None:
+            if envelope.key.id in self._keys:
+                raise KeyInFlight
+            self._keys.add(envelope.key.id)
+        self._waiting.append(envelope)
+        self._highest = max(self._highest, len(self._waiting))
+
+    def take(self, most: int, now: float) -> list[Envelope]:
+        """Up to `most` envelopes that are still wanted: expired and abandoned ones are dropped unexecuted."""
+        batch: list[Envelope] = []
+        while self._waiting and len(batch) < most:
+            envelope = self._waiting.popleft()
+            if envelope.deadline < now:
+                self._expire(envelope)
+            elif envelope.reply.done():
+                self.release(envelope)
+            else:
+                batch.append(envelope)
+        return batch
+
+    def release(self, envelope: Envelope) -> None:
+        """The envelope has its answer: its key may be asked again."""
+        if envelope.key is not None:
+            self._keys.discard(envelope.key.id)
+
+    def expire(self, now: float) -> None:
+        """Fail what has waited past its deadline, wherever it stands in the queue."""
+        late = [envelope for envelope in self._waiting if envelope.deadline < now]
+        for envelope in late:
+            self._waiting.remove(envelope)
+            self._expire(envelope)
+
+    def fail_all(self, error: Callable[[], TaskForgeError]) -> None:
+        """Refuse everything that waits; a stopping mailbox never goes silent."""
+        while self._waiting:
+            envelope = self._waiting.popleft()
+            self.release(envelope)
+            envelope.fail(error())
+
+    def _expire(self, envelope: Envelope) -> None:
+        self._expired += 1
+        self.release(envelope)
+        envelope.fail(DeadlineExceeded("The change waited too long and was not made."))
+
+    def statistics(self) -> MailboxStatistics:
+        """A frozen picture of the queue."""
+        return MailboxStatistics(len(self._waiting), self._highest, self._refused, self._expired)
+
+    def __len__(self) -> int:
+        return len(self._waiting)

@@ -1,0 +1,222 @@
+"""All active teams of this process: activates on demand, sweeps deadlines, passivates what is idle or too much."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from actors.board import TeamView
+from actors.committer import Committer, CommitterStatistics
+from actors.deciding import Decided, NewId
+from actors.envelope import Envelope, KeySlot, Outcome
+from actors.ports import Clock, Feed, Journal, Snapshots
+from actors.settings import ActorSettings
+from actors.team import TeamActor, World
+from core.codec import Encoded
+from core.commands import AnyCommand, CreateTeam, archived_tasks_needed
+from core.errors import DeadlineExceeded, DomainError, ShuttingDown
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS: Final = 0.25
+WEIGH_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 8.0
+
+
+class SystemStatistics(Struct, frozen=True):
+    """`active` teams, `waiting` commands, rough `memory_bytes`, and totals since start."""
+
+    active: int
+    waiting: int
+    memory_bytes: int
+    activated: int
+    passivated: int
+    committer: CommitterStatistics
+
+
+class TeamSystem:
+    """The door to every team. Use it inside `running()`, which owns all of its tasks."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        snapshots: Snapshots,
+        feed: Feed,
+        clock: Clock,
+        new_id: NewId,
+        settings: ActorSettings,
+        lanes: int = 1,
+    ) -> None:
+        self._committer = Committer(journal, lanes)
+        self._world = World(
+            journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
+        )
+        self._actors: dict[UUID, TeamActor] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._draining = False
+        self._memory = 0
+        self._activated = self._passivated = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["TeamSystem"]:
+        """Serve until the block ends, then drain: finish what waits (bounded), store snapshots, end every task."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            servants = [group.create_task(self._committer.run()), group.create_task(self._sweep())]
+            try:
+                yield self
+            finally:
+                await self.drain()
+                for servant in servants:
+                    servant.cancel()
+
+    async def ask(
+        self,
+        team_id: UUID,
+        command: AnyCommand,
+        *,
+        actor_id: UUID,
+        deadline: float | None = None,
+        traceparent: str = "",
+        key: KeySlot | None = None,
+    ) -> Outcome:
+        """Have a command decided and committed; `deadline` is in seconds from now.
+
+        Raises a DomainError when the team refuses it; KeyReused or KeyInFlight for its idempotency key; Overloaded,
+        DeadlineExceeded, StorageUnavailable or ShuttingDown when it was not made (or its outcome is unknown).
+        """
+        actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
+        seconds = self._world.settings.deadline_seconds if deadline is None else deadline
+        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        actor.tell(Envelope(command, actor_id, self._world.clock.monotonic() + seconds, traceparent, key, reply))
+        return await reply
+
+    async def preview(self, team_id: UUID, command: AnyCommand, *, actor_id: UUID) -> Outcome:
+        """What `ask` would cause now; nothing is written. Raises a DomainError when it would be refused."""
+        view = await self.view(team_id)
+        wanted = [task_id for task_id in archived_tasks_needed(command) if task_id not in view.state.tasks]
+        archived = await self._world.journal.archived_tasks(team_id, wanted) if wanted else ()
+        decided = Decided(team_id, view.state)
+        for task in archived:
+            decided.state.archived.put(task.id, task)
+        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        decided.add(Envelope(command, actor_id, 0.0, "", None, reply), self._world.clock.now(), self._world.new_id)
+        answer = decided.answers[0][1]
+        if isinstance(answer, DomainError):
+            raise answer
+        return answer
+
+    async def view(self, team_id: UUID, *, min_seq: int = 0, deadline: float | None = None) -> TeamView:
+        """The team's committed board at `min_seq` or later, activating it if need be; `deadline` in seconds.
+
+        Raises NotFound("team"), AheadOfHistory for a `min_seq` never handed out, or an Unavailable.
+        """
+        actor = self._actor(team_id)
+        if actor.view is not None and actor.view.seq >= min_seq:
+            actor.used_at = self._world.clock.monotonic()
+            return actor.view
+        seconds = self._world.settings.deadline_seconds if deadline is None else deadline
+        try:
+            async with asyncio.timeout(seconds):
+                return await actor.show(min_seq)
+        except TimeoutError:
+            raise DeadlineExceeded("The team could not be read in time.") from None
+
+    def peek(self, team_id: UUID) -> TeamView | None:
+        """The committed board if the team is active here: the hot path, no await."""
+        actor = self._actors.get(team_id)
+        if actor is None or actor.view is None:
+            return None
+        actor.used_at = self._world.clock.monotonic()
+        return actor.view
+
+    def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        """Hand over other workers' events; ignored unless the team is active here."""
+        actor = self._actors.get(team_id)
+        if actor is not None:
+            actor.absorb(events)
+
+    def behind(self, team_id: UUID, seq: int) -> None:
+        """Tell an active team where the journal is; it fetches what it misses."""
+        actor = self._actors.get(team_id)
+        if actor is not None:
+            actor.behind(seq)
+
+    def active(self) -> Sequence[tuple[UUID, int]]:
+        """(team id, seq) of every team in memory."""
+        return [(team_id, actor.seq) for team_id, actor in self._actors.items() if actor.view is not None]
+
+    async def drain(self) -> None:
+        """Refuse new commands, finish waiting ones within `DRAIN_SECONDS`, refuse the rest, store snapshots."""
+        self._draining = True
+        clock = self._world.clock
+        end = clock.monotonic() + DRAIN_SECONDS
+        while clock.monotonic() < end and any(  # noqa: ASYNC110 (many actors, one short wait as a process ends)
+            not actor.is_idle() for actor in self._actors.values()
+        ):
+            await asyncio.sleep(0.01)
+        for actor in self._actors.values():
+            actor.stop()
+        for actor in list(self._actors.values()):
+            if clock.monotonic() < end:
+                await actor.save()
+        self._actors.clear()
+
+    def statistics(self) -> SystemStatistics:
+        """A frozen picture of the system."""
+        return SystemStatistics(
+            active=len(self._actors),
+            waiting=sum(actor.statistics().mailbox.waiting for actor in self._actors.values()),
+            memory_bytes=self._memory,
+            activated=self._activated,
+            passivated=self._passivated,
+            committer=self._committer.statistics(),
+        )
+
+    def _actor(self, team_id: UUID, *, fresh: bool = False) -> TeamActor:
+        if self._draining:
+            raise ShuttingDown("This server is shutting down.")
+        actor = self._actors.get(team_id)
+        if actor is None:
+            actor = self._actors[team_id] = TeamActor(team_id, self._world, fresh=fresh)
+            self._activated += 1
+        return actor
+
+    def _forget(self, team_id: UUID) -> None:
+        self._actors.pop(team_id, None)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
+        assert self._group is not None, "the system runs inside running()"
+        return self._group.create_task(work)
+
+    async def _sweep(self) -> None:
+        """Every quarter second: deadlines. Every few seconds: who is idle, and whether memory is over budget."""
+        weighed = self._world.clock.monotonic()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self._world.clock.monotonic()
+            for actor in self._actors.values():
+                actor.expire(now)
+            if now - weighed >= WEIGH_SECONDS:
+                weighed = now
+                await self.passivate(now)
+
+    async def passivate(self, now: float) -> None:
+        """Let go of teams that nobody used, and of the least recently used ones while memory is over budget."""
+        settings = self._world.settings
+        weights = {team_id: actor.view.weight() for team_id, actor in self._actors.items() if actor.view is not None}
+        self._memory = sum(weights.values())
+        for team_id, actor in sorted(self._actors.items(), key=lambda item: item[1].used_at):
+            over = self._memory > settings.memory_budget_bytes
+            if not actor.is_idle() or not (over or now - actor.used_at > settings.idle_seconds):
+                continue
+            await actor.save()
+            if actor.is_idle() and self._actors.get(team_id) is actor:
+                del self._actors[team_id]
+                self._memory -= weights.get(team_id, 0)
+                self._passivated += 1

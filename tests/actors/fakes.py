@@ -1,0 +1,151 @@
+"""In-memory ports. `MemoryJournal` passes the same contract suite as the journal in Postgres (tests/contracts)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from core.codec import Encoded, JournalRow, decode
+from core.errors import NotFound
+from core.events import TaskEvent
+from core.task import Task
+from core.team import TeamState, evolve
+from core.writes import (
+    Committed,
+    CommitOutcome,
+    FenceBroken,
+    KeyRow,
+    KeysTaken,
+    TeamWrites,
+)
+
+
+class MemoryJournal:
+    """A journal in dictionaries. `before_commit` is called with the batches and may raise or wait."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UUID, list[JournalRow]] = {}
+        self.tasks: dict[UUID, dict[UUID, Task]] = {}
+        self.keys: dict[tuple[UUID, str], KeyRow] = {}
+        self.commits: list[list[TeamWrites]] = []
+        self.locks: dict[UUID, asyncio.Lock] = {}
+        self.before_commit: Callable[[Sequence[TeamWrites]], object] | None = None
+        self.after_commit: Callable[[Sequence[TeamWrites]], object] | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.loads = self.reads = 0
+
+    async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
+        if self.before_commit is not None:
+            self.before_commit(batches)
+        await asyncio.sleep(0)
+        await self.gate.wait()
+        outcomes = {writes.team_id: self._write(writes) for writes in batches}
+        self.commits.append(list(batches))
+        if self.after_commit is not None:
+            self.after_commit(batches)
+        return outcomes
+
+    def _write(self, writes: TeamWrites) -> CommitOutcome:
+        rows = self.rows.get(writes.team_id, [])
+        hits = tuple(hit for key in writes.keys if (hit := self.keys.get((key.principal, key.key))) is not None)
+        if hits:
+            return KeysTaken(hits)
+        if len(rows) != writes.expected_seq:
+            return FenceBroken(len(rows))
+        if writes.events:
+            self.rows.setdefault(writes.team_id, []).extend(encoded.row for encoded in writes.events)
+        tasks = self.tasks.setdefault(writes.team_id, {})
+        tasks.update({task.id: task for task in writes.tasks})
+        for task_id in writes.deleted:
+            tasks.pop(task_id, None)
+        self.keys.update({(key.principal, key.key): key for key in writes.keys})
+        return Committed()
+
+    @asynccontextmanager
+    async def lock(self, team_id: UUID) -> AsyncIterator["MemoryLocked"]:
+        if team_id not in self.rows:
+            raise NotFound("team")
+        async with self.locks.setdefault(team_id, asyncio.Lock()):
+            yield MemoryLocked(self, team_id)
+
+    async def load(self, team_id: UUID) -> TeamState | None:
+        self.loads += 1
+        if team_id not in self.rows:
+            return None
+        state = TeamState()
+        for row in self.rows[team_id]:
+            evolve(state, decode(row))
+        return state.settle()
+
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        return {team_id: len(self.rows[team_id]) for team_id in team_ids if team_id in self.rows}
+
+    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+        self.reads += 1
+        return self.rows.get(team_id, [])[after : after + limit]
+
+    async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
+        tasks = self.tasks.get(team_id, {})
+        return [tasks[task_id] for task_id in task_ids if task_id in tasks and tasks[task_id].archived_at is not None]
+
+    async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
+        return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
+
+    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
+        return [self.keys[key] for key in keys if key in self.keys]
+
+
+class MemoryLocked:
+    def __init__(self, journal: MemoryJournal, team_id: UUID) -> None:
+        self._journal, self._team_id = journal, team_id
+        self.seq = len(journal.rows[team_id])
+
+    async def read(self, after: int) -> Sequence[JournalRow]:
+        return self._journal.rows[self._team_id][after : self.seq]
+
+    async def commit(self, writes: TeamWrites) -> CommitOutcome:
+        outcomes = await self._journal.commit([writes])
+        return outcomes[writes.team_id]
+
+
+class MemorySnapshots:
+    def __init__(self) -> None:
+        self.states: dict[UUID, TeamState] = {}
+
+    async def get(self, team_id: UUID) -> TeamState | None:
+        state = self.states.get(team_id)
+        return None if state is None else state.detach()
+
+    async def put(self, state: TeamState) -> None:
+        assert state.team is not None
+        self.states[state.team.id] = state
+
+
+class RecordingFeed:
+    def __init__(self) -> None:
+        self.published: list[Encoded] = []
+
+    def publish(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        self.published.extend(events)
+
+
+class ManualClock:
+    """Time that moves only when a test says so; the wall clock ticks a microsecond per reading."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+        self.wall = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self.wall += timedelta(microseconds=1)
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def task_events(rows: Sequence[JournalRow]) -> list[TaskEvent]:
+    """The task events among journal rows."""
+    return [event for row in rows if isinstance(event := decode(row), TaskEvent)]
