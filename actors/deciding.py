@@ -19,8 +19,8 @@ from core.commands import (
     UpdateTask,
     archived_tasks_needed,
 )
-from core.decide import check_allowed, decide
-from core.errors import DomainError, StaleVersion
+from core.decide import decide
+from core.errors import DomainError, Forbidden, NotFound, StaleVersion
 from core.events import TaskCreated, TaskEvent
 from core.task import Task, encode_task
 from core.team import TeamState, evolve
@@ -55,16 +55,11 @@ class Decided:
         """
         answer: Outcome | DomainError
         try:
-            check_allowed(self.state, envelope.command, envelope.actor_id)
-        except DomainError as refusal:
-            self.answers.append((envelope, refusal))
-            return
-        try:
             answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
         except DomainError as refusal:
             answer = refusal
         self.answers.append((envelope, answer))
-        if (slot := envelope.key) is not None:
+        if (slot := envelope.key) is not None and not _about_the_asker(answer):
             self._keyed.append((slot, answer))
 
     def _apply(self, envelope: Envelope, asking: Asking) -> Outcome:
@@ -143,6 +138,11 @@ def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
     """Tasks that the batch names and the board does not hold: they may be archived."""
     wanted = {task_id for envelope in batch for task_id in archived_tasks_needed(envelope.command)}
     return [task_id for task_id in wanted if task_id not in state.tasks]
+
+
+def _about_the_asker(answer: Outcome | DomainError) -> bool:
+    """Whether somebody was refused for who they are: that may change, so it is never replayed."""
+    return isinstance(answer, Forbidden) or (isinstance(answer, NotFound) and answer.what == "team")
 
 
 def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:

@@ -62,7 +62,7 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
         actor_id=asking.actor_id,
         at=asking.now,
         task=after,
-        previous=differences(task, after),
+        previous=differences(task, after, changed),
     )
 
 

@@ -1,10 +1,12 @@
 """A mapping that can be forked in O(1): writes go to a layer of their own until they are settled into the base."""
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_ABSENT: Final = object()
 
 
 class Layered(Generic[K, V]):
@@ -42,15 +44,19 @@ class Layered(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
-        if self._layer and key in self._layer:
-            return self._layer[key]
+        if self._layer:
+            value: Any = self._layer.get(key, _ABSENT)
+            if value is not _ABSENT:
+                return value  # type: ignore[no-any-return]
         return self._base.get(key)
 
-    def put(self, key: K, value: V) -> None:
-        """Set a key in the layer."""
-        if self.get(key) is None:
+    def put(self, key: K, value: V) -> V | None:
+        """Set a key in the layer and give what it was before."""
+        before = self.get(key)
+        if before is None:
             self._size += 1
         self._layer[key] = value
+        return before
 
     def remove(self, key: K) -> None:
         """Forget a key; absent keys are fine."""

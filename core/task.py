@@ -140,11 +140,14 @@ def in_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def differences(before: Task, after: Task) -> dict[str, Any]:
-    """The fields of `before` that `after` changed, with their old values; bookkeeping fields are left out."""
+def differences(before: Task, after: Task, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The fields of `before` (among `names`, if given) that `after` changed, with their old values.
+
+    The bookkeeping fields `version` and `updated_at` are left out.
+    """
     return {
         name: old
-        for name in _COMPARED
+        for name in (_COMPARED if names is None else names)
         if (old := getattr(before, name)) is not (new := getattr(after, name)) and old != new
     }
 

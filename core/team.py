@@ -146,8 +146,7 @@ class TeamState:
 
     def put_on_board(self, task: Task) -> None:
         """Add or replace a board task, keeping columns and the external index in step."""
-        before = self.tasks.get(task.id)
-        self.tasks.put(task.id, task)
+        before = self.tasks.put(task.id, task)
         if before is None or before.rank != task.rank or before.status != task.status:
             if before is not None:
                 self._drop_place(before)
@@ -222,7 +221,8 @@ def _evolve_task(
                 neighbour = state.tasks.get(neighbour_id)
                 if neighbour is not None:
                     state.put_on_board(structs.replace(neighbour, rank=rank, version=event.seq))
-            state.archived.remove(task.id)
+            if len(state.archived):
+                state.archived.remove(task.id)
             state.put_on_board(task)
             state.top_number = max(state.top_number, task.number)
 
