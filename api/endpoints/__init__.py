@@ -1,0 +1,34 @@
+"""Endpoints, one module per noun. Each has `register(router, services)` and the `OPERATIONS` that document it."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+from blacksheep import Router
+
+from api.services import Services
+
+__all__ = ["MODULES", "endpoint_modules", "register_all"]
+
+MODULES: Final = (
+    "api.endpoints.tasks",
+    "api.endpoints.teams",
+    "api.endpoints.auth",
+    "api.endpoints.me",
+    "api.endpoints.feeds",
+    "api.endpoints.live",
+    "api.endpoints.ops",
+    "api.endpoints.docs",
+    "api.pages",
+)
+
+
+def endpoint_modules() -> tuple[ModuleType, ...]:
+    """Every module with endpoints, imported late so that listing them costs nothing."""
+    return tuple(import_module(name) for name in MODULES)
+
+
+def register_all(router: Router, services: Services) -> None:
+    """Register every endpoint on the one router."""
+    for module in endpoint_modules():
+        module.register(router, services)

@@ -1,0 +1,66 @@
+"""The application: one router, every endpoint module, the edge in front."""
+
+import logging
+from typing import Any
+
+from blacksheep import Application, WebSocket
+from blacksheep.server.routing import RouteMethod
+
+from api.edge import Edge
+from api.endpoints import register_all
+from api.problems import problem_answer
+from api.routing import EdgeRouter
+from api.services import Services
+
+__all__ = ["TaskForge", "create_app"]
+
+log = logging.getLogger(__name__)
+
+
+class TaskForge(Application):
+    """BlackSheep's application with our edge for HTTP, and a WebSocket door that leaks nothing."""
+
+    def __init__(self, services: Services, router: EdgeRouter) -> None:
+        super().__init__(router=router, show_error_details=False)
+        self._edge = Edge(self, router, services)
+
+    async def start(self) -> None:
+        """Normalise the handlers, then index the routes."""
+        await super().start()
+        self.router.index()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            if not self.started:
+                await self.start()
+            await self._edge(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def handle_request_handler_exception(self, request: Any, exc: Exception) -> Any:
+        """For what runs inside BlackSheep's own chain."""
+        return problem_answer(exc).response()
+
+    async def _handle_websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        """As BlackSheep's, except that an exception's text never becomes a close reason."""
+        if not self.started:
+            await self.start()
+        socket = WebSocket(scope, receive, send)
+        match = self.router.get_match_by_method_and_path(RouteMethod.GET_WS, scope["path"])
+        if match is None:
+            await socket.close()
+            return
+        socket.route_values = match.values
+        try:
+            await match.handler(socket)
+        except Exception:
+            log.exception("a WebSocket handler failed")
+            await socket.close(1011)
+
+
+def create_app(services: Services) -> TaskForge:
+    """The ASGI application over running services; nothing starts before its lifespan does."""
+    router = EdgeRouter()
+    register_all(router, services)
+    return TaskForge(services, router)

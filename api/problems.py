@@ -1,0 +1,151 @@
+"""Errors as RFC 9457 problem documents. The only file of the project with error status codes.
+
+`type` is `/problems/<code>` and stable; `detail` is for people; nothing here ever shows an exception we did not raise.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from api.answers import PROBLEM, Answer, Header, encode
+from api.calls import BodyTooLarge
+from core import errors
+from core.errors import TaskForgeError
+
+__all__ = ["PROBLEMS", "MethodNotAllowed", "NoSuchPath", "Problem", "UnsupportedMedia", "problem_answer"]
+
+log = logging.getLogger(__name__)
+
+
+class NoSuchPath(Exception):
+    """No endpoint has this path."""
+
+
+class MethodNotAllowed(Exception):
+    """The path exists, but not with this method; `allowed` are those it has."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+class UnsupportedMedia(Exception):
+    """The body is of a media type that this endpoint does not read; `expected` are those it does."""
+
+    def __init__(self, *expected: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
+
+
+class Problem(Struct, frozen=True):
+    """A kind of problem: its stable code, its status and its title."""
+
+    code: str
+    status: int
+    title: str
+
+
+PROBLEMS: Final[dict[type[BaseException], Problem]] = {
+    errors.NotFound: Problem("not-found", 404, "Not found"),
+    errors.Forbidden: Problem("forbidden", 403, "Forbidden"),
+    errors.InvalidReference: Problem("invalid-reference", 422, "Invalid reference"),
+    errors.Conflict: Problem("conflict", 409, "Conflict"),
+    errors.StaleVersion: Problem("stale-version", 412, "Stale version"),
+    errors.KeyReused: Problem("idempotency-key-reused", 422, "Idempotency key reused"),
+    errors.KeyInFlight: Problem("idempotency-key-in-flight", 409, "Idempotency key in flight"),
+    errors.Unauthenticated: Problem("unauthenticated", 401, "Unauthenticated"),
+    errors.BadInput: Problem("bad-input", 400, "Bad request"),
+    errors.Overloaded: Problem("overloaded", 503, "Overloaded"),
+    errors.DeadlineExceeded: Problem("deadline-exceeded", 503, "Deadline exceeded"),
+    errors.StorageUnavailable: Problem("storage-unavailable", 503, "Storage unavailable"),
+    errors.ShuttingDown: Problem("shutting-down", 503, "Shutting down"),
+    errors.Unavailable: Problem("unavailable", 503, "Unavailable"),
+    NoSuchPath: Problem("no-such-path", 404, "No such path"),
+    MethodNotAllowed: Problem("method-not-allowed", 405, "Method not allowed"),
+    BodyTooLarge: Problem("body-too-large", 413, "Body too large"),
+    UnsupportedMedia: Problem("unsupported-media-type", 415, "Unsupported media type"),
+}
+INTERNAL: Final = Problem("internal-error", 500, "Internal error")
+
+Extras = tuple[str, dict[str, Any], tuple[Header, ...]]
+"""(detail, members beyond the standard ones, headers)."""
+
+
+def problem_answer(error: BaseException) -> Answer:
+    """The answer to an error. One that nobody raised on purpose is logged and told as a bare 500."""
+    problem = PROBLEMS.get(type(error)) or _nearest(error)
+    if problem is None:
+        log.error("unhandled exception", exc_info=error)
+        return _render(INTERNAL, ("Something went wrong on our side.", {}, ()))
+    return _render(problem, _extras(error))
+
+
+def _nearest(error: BaseException) -> Problem | None:
+    return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
+
+
+def _render(problem: Problem, extras: Extras) -> Answer:
+    detail, members, headers = extras
+    document = {
+        "type": f"/problems/{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "code": problem.code,
+        **members,
+    }
+    return Answer(problem.status, encode(document), headers, PROBLEM)
+
+
+def _extras(error: BaseException) -> Extras:
+    for kind, describe in _DESCRIBE.items():
+        if isinstance(error, kind):
+            return describe(error)
+    return (error.detail if isinstance(error, TaskForgeError) else str(error), {}, ())
+
+
+def _pointed(pointer: str, detail: str) -> dict[str, Any]:
+    return {"errors": [{"pointer": pointer, "detail": detail}]}
+
+
+def _stale(error: errors.StaleVersion) -> Extras:
+    conflicts = [
+        {"field": one.field, "base": one.base, "theirs": one.theirs, "yours": one.yours} for one in error.conflicts
+    ]
+    etag = b'"%d"' % error.current
+    return (error.detail, {"current_version": error.current, "conflicts": conflicts}, ((b"etag", etag),))
+
+
+def _bad_input(error: errors.BadInput) -> Extras:
+    if error.pointer is not None:
+        return (error.detail, _pointed(error.pointer, error.detail), ())
+    members = {} if error.parameter is None else {"parameter": error.parameter}
+    return (error.detail, members, ())
+
+
+def _method(error: MethodNotAllowed) -> Extras:
+    allowed = ", ".join(error.allowed)
+    return (f"This path answers {allowed}.", {}, ((b"allow", allowed.encode()),))
+
+
+def _media(error: UnsupportedMedia) -> Extras:
+    expected = ", ".join(error.expected)
+    return (f"The body must be {expected}.", {}, ((b"accept", expected.encode()),))
+
+
+_DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
+    errors.StaleVersion: _stale,
+    errors.BadInput: _bad_input,
+    errors.InvalidReference: lambda error: (error.detail, _pointed(error.pointer, error.detail), ()),
+    errors.Conflict: lambda error: (error.detail, {"reason": error.reason}, ()),
+    errors.Forbidden: lambda error: (error.detail, {"permission": error.permission}, ()),
+    errors.KeyInFlight: lambda error: (error.detail, {}, ((b"retry-after", b"1"),)),
+    errors.Unauthenticated: lambda error: (error.detail, {}, ((b"www-authenticate", b'Bearer realm="taskforge"'),)),
+    errors.Unavailable: lambda error: (error.detail, {}, ((b"retry-after", b"%d" % error.retry_after),)),
+    NoSuchPath: lambda _: ("There is nothing at this path.", {}, ()),
+    MethodNotAllowed: _method,
+    UnsupportedMedia: _media,
+    BodyTooLarge: lambda error: (f"The body must be at most {error.limit} bytes.", {}, ()),
+}
