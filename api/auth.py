@@ -1,0 +1,25 @@
+"""Who sends this request: one header, one hash, one look-up."""
+
+from typing import Protocol
+
+from blacksheep import Request
+
+from api.tokens import AccessTokens, refused
+from db.principal import Principal
+
+__all__ = ["HasTokens", "authenticate"]
+
+
+class HasTokens(Protocol):
+    """What of `api.services.Services` is needed here."""
+
+    @property
+    def tokens(self) -> AccessTokens: ...
+
+
+def authenticate(request: Request, services: HasTokens) -> Principal:
+    """The principal of a bearer token. Raises Unauthenticated for none, a bad one, or more than one header."""
+    values = request.headers.get(b"authorization")
+    if len(values) != 1:
+        raise refused("no Authorization header" if not values else "several Authorization headers")
+    return services.tokens.principal_of(values[0])

@@ -1,0 +1,274 @@
+"""Access tokens: JWTs of at most ten minutes (RFC 9068, RFC 8725), and the watch that ends them early.
+
+A verified token is remembered under its SHA-256 until it expires, so that a busy client costs one hash per request.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid4
+
+import anyio
+import jwt
+from anyio.abc import TaskStatus
+from msgspec import Struct
+from valkey.asyncio import Valkey
+
+from api.settings import AuthSettings
+from core.errors import StorageUnavailable, Unauthenticated
+from db.principal import Principal
+from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
+
+__all__ = ["AccessTokens", "Principal", "RevocationWatch", "RevokedSessions"]
+
+logger = logging.getLogger(__name__)
+
+ALGORITHM: Final = "HS256"
+TYPE: Final = "at+jwt"
+CLAIMS: Final = ("iss", "aud", "sub", "sid", "exp", "nbf", "iat", "jti", "typ")
+HEADERS: Final = frozenset({"alg", "typ", "kid"})
+LEEWAY_SECONDS: Final = 5
+LONGEST_HEADER: Final = 4096
+REMEMBERED: Final = 50_000
+
+CHANNEL: Final = b"taskforge:revoked"
+POLL_SECONDS: Final = 3.0
+RETRY_SECONDS: Final = 1.0
+LISTEN_SECONDS: Final = 5.0
+OVERLAP_SECONDS: Final = 60.0
+"""A revocation carries the time of its statement but shows when it commits: each poll looks back this much further."""
+CLOCK_MARGIN_SECONDS: Final = 2 * 3600
+"""How far a worker's wall clock may be off: revoked sessions are remembered this much longer than their tokens live."""
+
+
+class _Known(Struct, frozen=True):
+    principal: Principal
+    ends_at: float
+
+
+class AccessTokens:
+    """Issues and verifies our own access tokens. Foreign issuers are another class, in the API issue."""
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        watch: "RevocationWatch",
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._wall_clock = wall_clock
+        self._secret = settings.secret.reveal().encode()
+        self._kid = hashlib.sha256(b"taskforge access token key\0" + self._secret).hexdigest()[:16]
+        self._jwt = jwt.PyJWT(options={"require": list(CLAIMS)})
+        self._young: dict[bytes, _Known] = {}
+        self._old: dict[bytes, _Known] = {}
+        self._generation = max(1, remembered // 2)
+
+    @property
+    def expires_in(self) -> int:
+        """Life of a new token in seconds."""
+        return self._settings.access_seconds
+
+    def issue(self, principal: Principal) -> str:
+        """A signed token for the session."""
+        now = int(self._wall_clock())
+        claims = {
+            "iss": self._settings.issuer,
+            "aud": self._settings.audience,
+            "sub": str(principal.user_id),
+            "sid": str(principal.session_id),
+            "iat": now,
+            "nbf": now,
+            "exp": now + self._settings.access_seconds,
+            "jti": uuid4().hex,
+            "typ": TYPE,
+        }
+        return self._jwt.encode(claims, self._secret, ALGORITHM, headers={"typ": TYPE, "kid": self._kid})
+
+    def principal_of(self, authorization: bytes) -> Principal:
+        """Who sends this `Authorization` value. Raises Unauthenticated; the reason goes to the log only."""
+        digest = hashlib.sha256(authorization).digest()
+        known = self._young.get(digest) or self._remember_again(digest)
+        if known is None:
+            known = self._admit(digest, authorization)
+        if known.ends_at <= self._wall_clock() or self._watch.is_revoked(known.principal.session_id):
+            raise refused("expired or revoked")
+        return known.principal
+
+    def _remember_again(self, digest: bytes) -> _Known | None:
+        known = self._old.get(digest)
+        if known is not None:
+            self._remember(digest, known)
+        return known
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        """Two generations instead of a list of uses: what was not asked for in a whole generation is forgotten."""
+        if len(self._young) >= self._generation:
+            self._old, self._young = self._young, {}
+        self._young[digest] = known
+
+    def _admit(self, digest: bytes, authorization: bytes) -> _Known:
+        if len(authorization) > LONGEST_HEADER or authorization[:7].lower() != b"bearer ":
+            raise refused("not a bearer token")
+        known = self._verify(authorization[7:].strip(b" "))
+        self._remember(digest, known)
+        return known
+
+    def _verify(self, token: bytes) -> _Known:
+        """Check signature, header and every claim of a token."""
+        try:
+            parts = self._jwt.decode_complete(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
+                leeway=LEEWAY_SECONDS,
+            )
+            self._check_header(parts["header"])
+            return self._known(parts["payload"])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise refused(type(error).__name__) from error
+
+    def _check_header(self, header: dict[str, Any]) -> None:
+        if not HEADERS.issuperset(header) or header.get("typ") != TYPE or header.get("kid") != self._kid:
+            raise jwt.InvalidTokenError("typ, kid or an unknown header")
+
+    def _known(self, claims: dict[str, Any]) -> _Known:
+        if claims["typ"] != TYPE or claims["exp"] - claims["iat"] > self._settings.access_seconds:
+            raise jwt.InvalidTokenError("typ, or a longer life than we give")
+        return _Known(Principal(UUID(claims["sub"]), UUID(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
+
+
+class RevokedSessions(Protocol):
+    """Where revoked sessions are recorded for good (`db.sessions.Sessions`)."""
+
+    async def revoked_within(self, seconds: float) -> Iterable[UUID]:
+        """Sessions revoked in the last so many seconds of database time. Raises StorageUnavailable."""
+        ...
+
+
+class RevocationWatch:
+    """Which sessions ended while their access tokens still look good.
+
+    Heard at once over Valkey, and within a few seconds from Postgres whatever happens to Valkey. Remembered for longer
+    than any access token lives, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        sessions: RevokedSessions,
+        valkey: Valkey,
+        *,
+        access_seconds: int,
+        poll_seconds: float = POLL_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sessions = sessions
+        self._valkey = valkey
+        self._poll_seconds = poll_seconds
+        self._monotonic = monotonic
+        self._keep = access_seconds + LEEWAY_SECONDS + CLOCK_MARGIN_SECONDS
+        self._revoked: dict[UUID, float] = {}
+        self._callbacks: list[Callable[[UUID], None]] = []
+        self._log = QuietLog(logger)
+
+    def is_revoked(self, session_id: UUID) -> bool:
+        """Whether this process has heard that the session ended."""
+        return session_id in self._revoked
+
+    def on_revoked(self, callback: Callable[[UUID], None]) -> Callable[[], None]:
+        """Call `callback` once for each session that ends (to close its feeds); it must not raise or block.
+
+        The answer takes the callback off again.
+        """
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    async def announce(self, session_ids: Iterable[UUID]) -> None:
+        """Say that these sessions are revoked, after the commit that did it: here at once, elsewhere over Valkey."""
+        ended = list(session_ids)
+        self._hear(ended)
+        if not ended:
+            return
+        try:
+            with valkey_errors():
+                await self._valkey.publish(CHANNEL, b"".join(session.bytes for session in ended))
+        except ValkeyUnavailable as error:
+            self._log.warning("revocation not announced, other processes will poll it: %s", error)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Keep watching until cancelled; started once everything revoked so far is known."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listening)
+            await group.start(self._polling)
+            task_status.started()
+
+    async def _polling(self, *, task_status: TaskStatus[None]) -> None:
+        covered: float | None = None
+        while True:
+            asked = self._monotonic()
+            if await self._poll(self._keep if covered is None else asked - covered + OVERLAP_SECONDS):
+                if covered is None:
+                    task_status.started()
+                covered = asked
+            self._forget()
+            await anyio.sleep(RETRY_SECONDS if covered is None else self._poll_seconds)
+
+    async def _poll(self, seconds: float) -> bool:
+        try:
+            self._hear(await self._sessions.revoked_within(seconds))
+        except StorageUnavailable as error:
+            self._log.warning("revoked sessions not read: %s", error)
+            return False
+        return True
+
+    async def _listening(self) -> None:
+        """Subscribe, and again after every failure; what was said in between comes by the next poll."""
+        while True:
+            try:
+                await self._listen()
+            except ValkeyUnavailable as error:
+                self._log.warning("revocations not heard, only polled: %s", error)
+            await anyio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._valkey.pubsub() as channel:
+            with valkey_errors():
+                await channel.subscribe(CHANNEL)
+                while True:
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
+                    if message is not None:
+                        self._hear(_sessions_in(message["data"]))
+
+    def _hear(self, session_ids: Iterable[UUID]) -> None:
+        until = self._monotonic() + self._keep
+        for session_id in session_ids:
+            fresh = session_id not in self._revoked
+            self._revoked[session_id] = until
+            if fresh:
+                for callback in tuple(self._callbacks):
+                    callback(session_id)
+
+    def _forget(self) -> None:
+        now = self._monotonic()
+        for session_id in [session_id for session_id, until in self._revoked.items() if until <= now]:
+            del self._revoked[session_id]
+
+
+def refused(reason: str) -> Unauthenticated:
+    """The one answer to every bad credential; only the log knows which part failed."""
+    logger.info("access token refused: %s", reason)
+    return Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
+
+
+def _sessions_in(data: bytes) -> list[UUID]:
+    """The ids in a message; a message of another length is not ours and says nothing."""
+    if len(data) % 16:
+        return []
+    return [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]

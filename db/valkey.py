@@ -1,0 +1,71 @@
+"""The Valkey client, and its failures as one exception: whoever uses Valkey must be able to do without it."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.exceptions import ValkeyError
+
+__all__ = ["QuietLog", "ValkeyUnavailable", "open_valkey", "valkey_errors"]
+
+CONNECTIONS: Final = 32
+CONNECT_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 1.0
+POOL_SECONDS: Final = 0.5
+QUIET_SECONDS: Final = 60.0
+
+
+class ValkeyUnavailable(Exception):
+    """Valkey did not answer in time, cannot be reached or refused the command. Nothing of value was lost."""
+
+
+@asynccontextmanager
+async def open_valkey(url: str) -> AsyncIterator[Valkey]:
+    """A client with binary answers for `valkey://`, `valkeys://` or `unix://`; connects on first use, not here.
+
+    Commands give up after a second. Subscribers must read with a timeout of their own (`get_message(timeout=…)`).
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=POOL_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        socket_keepalive=True,
+    )
+    client = Valkey(connection_pool=pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+        await pool.disconnect()
+
+
+@contextmanager
+def valkey_errors() -> Iterator[None]:
+    """Turn whatever the client raises for a missing, slow or unwilling server into `ValkeyUnavailable`."""
+    try:
+        yield
+    except (ValkeyError, OSError, TimeoutError) as error:
+        raise ValkeyUnavailable(str(error) or type(error).__name__) from error
+
+
+class QuietLog:
+    """Logs a warning at most once per minute, however often it happens; says how many were left out."""
+
+    def __init__(self, logger: logging.Logger, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._monotonic = monotonic
+        self._silent_until = float("-inf")
+        self._left_out = 0
+
+    def warning(self, message: str, *values: object) -> None:
+        now = self._monotonic()
+        if now < self._silent_until:
+            self._left_out += 1
+            return
+        self._logger.warning(f"{message} (%d alike left out)", *values, self._left_out)
+        self._silent_until, self._left_out = now + QUIET_SECONDS, 0
