@@ -1,8 +1,8 @@
 """Forwards, back and check, for the migrations in `db/migrations/`.
 
-The files are Piccolo migrations (`piccolo migrations …` runs them too) and share its `migration` table. This runner adds
-what Piccolo lacks: an advisory lock, so that two processes may start at once, and the row in `migration` inside the
-migration's own transaction. It needs neither Piccolo's global engine nor the formatter its command line imports.
+The files are Piccolo migrations (`piccolo migrations …` runs them too) and share its `migration` table. This runner
+adds what Piccolo lacks: an advisory lock, so that two processes may start at once, and the row in `migration` inside
+the migration's own transaction. It needs neither Piccolo's global engine nor the formatter its command line imports.
 """
 
 import importlib.util

@@ -1,4 +1,7 @@
-"""Only for Piccolo's command line: `PICCOLO_CONF=db.piccolo_conf TASKFORGE_DATABASE__OWNER_URL=… piccolo migrations …`."""
+"""Only for Piccolo's command line.
+
+`PICCOLO_CONF=db.piccolo_conf TASKFORGE_DATABASE__OWNER_URL=… piccolo migrations …`
+"""
 
 import os
 

@@ -1,0 +1,200 @@
+"""Piccolo's view of the schema, for its command line and for simple queries outside the hot paths.
+
+The migrations are the source; a test compares every column here with the migrated database. What Piccolo cannot say
+(composite keys, row-level security, partial indexes) is only there.
+"""
+
+from piccolo.columns import (
+    JSON,
+    UUID,
+    Array,
+    BigInt,
+    Bytea,
+    Column,
+    DoublePrecision,
+    Integer,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
+from piccolo.table import Table
+
+__all__ = [
+    "Comments",
+    "IdempotencyKeys",
+    "Inbox",
+    "Labels",
+    "Memberships",
+    "Notifications",
+    "RefreshTokens",
+    "RelayCursors",
+    "Sessions",
+    "TaskEvents",
+    "Tasks",
+    "Teams",
+    "Users",
+]
+
+
+class Inet(Column):
+    """An IP address; asyncpg gives and takes those of the `ipaddress` module."""
+
+    value_type = str
+
+    def __init__(self) -> None:
+        self.default = None
+        super().__init__(null=True, default=None)
+
+    @property
+    def column_type(self) -> str:
+        return "INET"
+
+
+class Users(Table, tablename="users"):
+    id = UUID(primary_key=True, default=None)
+    email = Text()
+    name = Text()
+    password_hash = Text(null=True, default=None)
+    email_verified_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+
+
+class Sessions(Table, tablename="sessions"):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    created_at = Timestamptz()
+    last_used_at = Timestamptz()
+    expires_at = Timestamptz()
+    revoked_at = Timestamptz(null=True, default=None)
+    user_agent = Text()
+    ip = Inet()
+
+
+class RefreshTokens(Table, tablename="refresh_tokens"):
+    id = UUID(primary_key=True, default=None)
+    token_hash = Bytea()
+    session_id = UUID()
+    user_id = UUID()
+    parent_id = UUID(null=True, default=None)
+    successor_id = UUID(null=True, default=None)
+    successor_sealed = Bytea(null=True, default=None)
+    issued_at = Timestamptz()
+    consumed_at = Timestamptz(null=True, default=None)
+    expires_at = Timestamptz()
+
+
+class Teams(Table, tablename="teams"):
+    id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    epoch = Integer(default=1)
+    name = Text()
+    key = Text()
+    wip_limits = JSON()
+    top_number = BigInt()
+    created_by = UUID()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    version = BigInt()
+
+
+class Memberships(Table, tablename="memberships"):
+    team_id = UUID()
+    user_id = UUID()
+    role = Text()
+    name = Text()
+    joined_at = Timestamptz()
+
+
+class Labels(Table, tablename="labels"):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    name = Text()
+    color = Text()
+
+
+class Tasks(Table, tablename="tasks"):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    number = BigInt()
+    title = Text()
+    description = Text()
+    status = Text()
+    priority = Text()
+    assignee_id = UUID(null=True, default=None)
+    label_ids = Array(base_column=UUID())
+    due_at = Timestamptz(null=True, default=None)
+    estimate = DoublePrecision(null=True, default=None)
+    parent_id = UUID(null=True, default=None)
+    blocked_by = Array(base_column=UUID())
+    rank = Text()
+    external_id = Text(null=True, default=None)
+    external_source = Text(null=True, default=None)
+    comment_count = Integer()
+    attachment_count = Integer()
+    created_by = UUID()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    completed_at = Timestamptz(null=True, default=None)
+    archived_at = Timestamptz(null=True, default=None)
+    version = BigInt()
+
+
+class TaskEvents(Table, tablename="task_events"):
+    team_id = UUID()
+    seq = BigInt(primary_key=True)
+    type = Text()
+    subject_id = UUID()
+    actor_id = UUID()
+    payload = JSON()
+    traceparent = Text()
+    at = Timestamptz()
+
+
+class RelayCursors(Table, tablename="relay_cursors"):
+    team_id = UUID(primary_key=True, default=None)
+    published_seq = BigInt()
+    updated_at = Timestamptz()
+
+
+class Comments(Table, tablename="comments"):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    author_id = UUID()
+    body = Text()
+    mentions = Array(base_column=UUID())
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    version = BigInt()
+
+
+class IdempotencyKeys(Table, tablename="idempotency_keys"):
+    principal = UUID()
+    key = Text(primary_key=True)
+    team_id = UUID(null=True, default=None)
+    fingerprint = Bytea()
+    status = SmallInt()
+    headers = JSON()
+    body = Bytea()
+    seq = BigInt()
+    created_at = Timestamptz()
+
+
+class Inbox(Table, tablename="inbox"):
+    consumer = Text()
+    event_id = Text(primary_key=True)
+    at = Timestamptz()
+
+
+class Notifications(Table, tablename="notifications"):
+    user_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    team_id = UUID()
+    kind = Text()
+    task_id = UUID(null=True, default=None)
+    actor_id = UUID(null=True, default=None)
+    event_id = Text()
+    data = JSON()
+    created_at = Timestamptz()
+    read_at = Timestamptz(null=True, default=None)

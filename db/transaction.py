@@ -1,0 +1,104 @@
+"""The one place that opens transactions. One request or message, one transaction."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import asyncpg
+
+from db.errors import UNREACHABLE, storage_errors
+from db.pool import Connection, Pool
+
+__all__ = ["Reading", "Scope", "Writing", "reading", "writing"]
+
+ACQUIRE_SECONDS: Final = 5.0
+
+Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash"]
+"""What row-level security asks about: user id, idempotency principal, lower-case email, hex of a token's hash."""
+
+
+class Reading:
+    """A transaction that only reads."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
+        return rows
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self._connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        """The first value of the first row, or None."""
+        return await self._connection.fetchval(query, *arguments)
+
+    async def scope(self, name: Scope, value: str) -> None:
+        """Name who is asking from here on, until the transaction ends."""
+        await self._connection.execute("select set_config($1, $2, true)", name, value)
+
+
+class Writing(Reading):
+    """A transaction that may write; it commits when the block ends and rolls back when the block raises."""
+
+    __slots__ = ()
+
+    async def execute(self, query: str, *arguments: Any) -> int:
+        """Run a statement; the number of rows it touched."""
+        status: str = await self._connection.execute(query, *arguments)
+        last = status.rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+    async def executemany(self, query: str, arguments: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once per tuple of arguments, in one go."""
+        await self._connection.executemany(query, arguments)
+
+
+@asynccontextmanager
+async def reading(pool: Pool, user_id: UUID | None, *, snapshot: bool = False) -> AsyncIterator[Reading]:
+    """A read-only transaction as `user_id` (None: nobody, which under row-level security sees nothing).
+
+    `snapshot` makes all statements see the same moment (REPEATABLE READ). Raises StorageUnavailable.
+    """
+    begin = "begin isolation level repeatable read read only" if snapshot else "begin read only"
+    with storage_errors():
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, transaction(connection, begin, user_id):
+            yield Reading(connection)
+
+
+@asynccontextmanager
+async def writing(pool: Pool, user_id: UUID | None = None) -> AsyncIterator[Writing]:
+    """A transaction as `user_id`. Raises StorageUnavailable, also when the outcome of COMMIT is not known.
+
+    Work that must not be done twice therefore needs a key of its own (a unique row) to be asked for again.
+    """
+    with storage_errors():
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, transaction(connection, "begin", user_id):
+            yield Writing(connection)
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, begin: str = "begin", user_id: UUID | None = None) -> AsyncIterator[None]:
+    """Begin, with the scope in the same round trip; commit at the end, roll back on any exception.
+
+    Driver errors come through as they are; the journal tells those before COMMIT from those after it.
+    """
+    if connection.is_in_transaction():
+        raise RuntimeError("a transaction inside a transaction would silently be none")
+    # A UUID's text needs no quoting; other settings go through `scope`, as parameters.
+    await connection.execute(
+        begin if user_id is None else f"{begin}; set local app.user_id = '{UUID(int=user_id.int)}'"
+    )
+    try:
+        yield
+    except BaseException:
+        with suppress(*UNREACHABLE):  # The server ends the transaction of a lost connection by itself.
+            await connection.execute("rollback")
+        raise
+    await connection.execute("commit")
