@@ -12,8 +12,8 @@ from core.events import TaskEvent
 from core.task import Task
 from core.team import TeamState, evolve
 from core.writes import (
-    Committed,
     CommitOutcome,
+    Committed,
     FenceBroken,
     KeyRow,
     KeysTaken,

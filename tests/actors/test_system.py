@@ -1,0 +1,238 @@
+"""Activation, passivation, other processes' events, and the ready answers."""
+
+import asyncio
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.codec import encode, reread
+from core.commands import ArchiveTask, CreateTask, MoveTask, UpdateTask
+from core.events import TaskEvent
+from core.query import SORT_FIELDS, TaskQuery, read_cursor, sort_key
+from core.task import STATUSES, Task, TaskFields, TaskPatch
+from tests.actors.world import OWNER, Ports, new_task, new_team, retitle
+
+pytestmark = pytest.mark.anyio
+
+
+class Page(msgspec.Struct):
+    items: list[Task]
+    next_cursor: str | None
+
+
+async def test_ask_after_passivation_reactivates_the_team_from_its_snapshot() -> None:
+    ports = Ports()
+    async with ports.system(idle_seconds=60) as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.clock.seconds += 61
+        await system.passivate(ports.clock.monotonic())
+        assert system.peek(team) is None
+        assert system.statistics().passivated == 1
+        assert ports.snapshots.states[team].seq == 4
+        assert (await retitle(system, team, task, "again")).seq == 5
+        assert ports.journal.loads == 0
+
+
+async def test_without_a_snapshot_the_tables_are_loaded() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+    ports.snapshots.states.clear()
+    async with ports.system() as system:
+        assert (await system.view(team)).seq == 3
+        assert ports.journal.loads == 1
+
+
+async def test_a_snapshot_behind_the_journal_is_brought_up_to_date() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        old = ports.snapshots
+        await system.drain()
+    saved = old.states[team].detach()
+    async with ports.system() as system:
+        await new_task(system, team, "later")
+    ports.snapshots.states[team] = saved
+    async with ports.system() as system:
+        view = await system.view(team)
+        assert view.seq == 4
+        assert len(view.state.tasks) == 1
+        assert ports.journal.loads == 0
+
+
+async def test_the_least_recently_used_team_leaves_when_memory_is_over_budget() -> None:
+    ports = Ports()
+    async with ports.system(memory_budget_bytes=50_000) as system:
+        teams = []
+        for _ in range(3):
+            ports.clock.seconds += 1
+            teams.append(await new_team(system))
+        await system.passivate(ports.clock.monotonic())
+        assert system.peek(teams[0]) is None
+        assert system.peek(teams[2]) is not None
+        assert system.statistics().memory_bytes <= 50_000
+
+
+async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        await other.view(team)
+        await new_task(one, team, "first")
+        await new_task(one, team, "second")
+        rows = ports.journal.rows[team]
+        reads = ports.journal.reads
+        other.absorb(team, [reread(rows[3])])
+        await settled(other, team, 4)
+        assert ports.journal.reads == reads
+        await new_task(one, team, "third")
+        other.absorb(team, [reread(rows[5])])
+        await settled(other, team, 6)
+        other.absorb(team, [reread(rows[3])])
+        other.behind(team, 3)
+        await new_task(one, team, "fourth")
+        other.behind(team, 7)
+        await settled(other, team, 7)
+        view, own = other.peek(team), one.peek(team)
+        assert view is not None
+        assert own is not None
+        assert view.board() == own.board()
+        assert other.active() == [(team, 7)]
+
+
+async def settled(system, team, seq) -> None:
+    async with asyncio.timeout(5):
+        while system.peek(team).seq < seq:
+            await asyncio.sleep(0)
+
+
+async def test_an_event_of_a_newer_version_makes_the_team_reload_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        await other.view(team)
+        await new_task(one, team)
+        loads = ports.journal.loads
+
+        def unknown(row: object) -> None:
+            raise KeyError("task.teleported")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("actors.team.reread", unknown)
+            other.behind(team, 4)
+            await settled(other, team, 4)
+        assert ports.journal.loads == loads + 1
+
+
+async def test_snapshots_are_written_in_passing_but_not_too_often() -> None:
+    ports = Ports()
+    async with ports.system(snapshot_every=5) as system:
+        team = await new_team(system)
+        for n in range(10):
+            await new_task(system, team, f"t{n}")
+        assert team not in ports.snapshots.states
+        ports.clock.seconds += 11
+        await new_task(system, team, "due")
+        async with asyncio.timeout(5):
+            while team not in ports.snapshots.states:
+                await asyncio.sleep(0)
+
+
+async def test_pages_walk_the_whole_board_in_every_order() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        for n in range(23):
+            fields = {"estimate": float(n % 5) if n % 3 else None, "priority": ("none", "high", "urgent")[n % 3]}
+            await new_task(system, team, f"title {n % 7}", **fields)
+        view = await system.view(team)
+        for sort in SORT_FIELDS:
+            for descending in (False, True):
+                seen = walk(view, TaskQuery(sort=sort, descending=descending, limit=4))
+                assert len({task.id for task in seen}) == 23
+                assert [task.id for task in seen] == [task.id for task in in_order(seen, sort, descending=descending)]
+
+
+def walk(view, query: TaskQuery) -> list[Task]:
+    seen: list[Task] = []
+    while True:
+        page = msgspec.json.decode(view.page(query), type=Page)
+        seen += page.items
+        if page.next_cursor is None:
+            return seen
+        after = read_cursor(page.next_cursor, query.sort, descending=query.descending)
+        query = msgspec.structs.replace(query, after=after)
+
+
+def in_order(tasks: list[Task], sort, *, descending: bool) -> list[Task]:
+    present = [task for task in tasks if not sort_key(task, sort)[0]]
+    missing = [task for task in tasks if sort_key(task, sort)[0]]
+    return [
+        *sorted(present, key=lambda task: sort_key(task, sort), reverse=descending),
+        *sorted(missing, key=lambda task: task.id, reverse=descending),
+    ]
+
+
+async def test_cached_answers_follow_every_change() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        ids = [await new_task(system, team, f"t{n}") for n in range(5)]
+        view = await system.view(team)
+        queries = [
+            TaskQuery(),
+            TaskQuery(status=("open",)),
+            TaskQuery(q="T1"),
+            TaskQuery(sort="title", descending=False),
+            TaskQuery(sort="updated_at"),
+        ]
+        assert view.task_by_number(3) == ids[2]
+        for command in (
+            UpdateTask(ids[1], TaskPatch(title="changed")),
+            MoveTask(task_id=ids[2], status="done"),
+            ArchiveTask(ids[3]),
+            CreateTask(TaskFields(title="t1 again")),
+        ):
+            assert [view.page(query) for query in queries] == [view.page(query) for query in queries]
+            view.board()
+            outcome = await system.ask(team, command, actor_id=OWNER)
+            fresh = type(view)(view.state)
+            assert [view.page(query) for query in queries] == [fresh.page(query) for query in queries]
+            assert view.board() == fresh.board()
+            assert f'"seq":{outcome.seq},'.encode() in view.board()
+            assert [view.task(task_id) for task_id in ids] == [fresh.task(task_id) for task_id in ids]
+        assert view.task_by_number(4) is None
+        assert view.weight() > 20_000
+
+
+async def test_the_page_cache_is_bounded() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        view = await system.view(team)
+        for n in range(600):
+            view.page(TaskQuery(q=str(n)))
+        assert len(view._pages) <= 256
+
+
+@given(statuses=st.lists(st.sampled_from(STATUSES), max_size=3))
+def test_a_query_by_status_alone_matches_like_the_whole_query(statuses: list[str]) -> None:
+    from actors.board import _conditions
+
+    query = TaskQuery(status=tuple(statuses))  # type: ignore[arg-type]
+    assert len(_conditions(query)) == (1 if statuses else 0)
+
+
+async def test_published_events_are_the_journals_to_the_byte() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team, 'ünïcode \u2028 \\ " ')
+        await retitle(system, team, task, "again", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+        for published, row in zip(ports.feed.published, ports.journal.rows[team], strict=True):
+            assert published.cloud_event == reread(row).cloud_event
+            if isinstance(published.event, TaskEvent):
+                assert encode(published.event, row.traceparent).row == row

@@ -1,0 +1,385 @@
+"""The actor against in-memory ports: batches, fences, keys, deadlines, crashes."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from core.commands import ArchiveTask, Batch, CreateTask, DeleteTask, RemoveMember, RestoreTask, UpdateTask
+from core.errors import (
+    AheadOfHistory,
+    Conflict,
+    DeadlineExceeded,
+    Forbidden,
+    KeyInFlight,
+    KeyReused,
+    NotFound,
+    Overloaded,
+    ShuttingDown,
+    StaleVersion,
+    StorageUnavailable,
+)
+from core.task import Task, TaskFields, TaskPatch
+from core.writes import CommitUnknown, Rejected, TeamWrites
+from tests.actors.world import MEMBER, OWNER, STRANGER, Ports, new_task, new_team, retitle, slot
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_waiting_commands_are_committed_as_one_batch_with_contiguous_numbers() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        before = len(ports.journal.commits)
+        outcomes = await asyncio.gather(*(new_task_outcome(system, team, f"t{n}") for n in range(50)))
+    assert sorted(outcome.seq for outcome in outcomes) == list(range(4, 54))
+    assert [row.seq for row in ports.journal.rows[team]] == list(range(1, 54))
+    assert len(ports.journal.commits) - before <= 2
+
+
+async def new_task_outcome(system, team, title):
+    return await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
+
+
+async def test_one_refused_command_leaves_its_neighbours_alone() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        good, bad, stranger, last = await asyncio.gather(
+            retitle(system, team, task, "good"),
+            system.ask(team, RemoveMember(OWNER), actor_id=OWNER),
+            system.ask(team, UpdateTask(task, TaskPatch(title="mine")), actor_id=STRANGER),
+            retitle(system, team, task, "last"),
+            return_exceptions=True,
+        )
+    assert not isinstance(good, BaseException)
+    assert not isinstance(last, BaseException)
+    assert (good.seq, last.seq) == (5, 6)
+    assert isinstance(bad, Conflict)
+    assert bad.reason == "last-owner"
+    assert isinstance(stranger, NotFound)
+
+
+async def test_readers_see_nothing_of_a_batch_before_it_is_committed() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team, "before")
+        ports.journal.gate.clear()
+        asking = asyncio.create_task(retitle(system, team, task, "after"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        view = system.peek(team)
+        assert view is not None
+        assert (view.seq, title_of(view.task(task))) == (4, "before")
+        ports.journal.gate.set()
+        await asking
+        assert (view.seq, title_of(view.task(task))) == (5, "after")
+
+
+def title_of(found: tuple[int, bytes] | None) -> str:
+    assert found is not None
+    return msgspec.json.decode(found[1], type=Task).title
+
+
+async def test_two_processes_on_one_team_neither_fork_nor_lose_a_number() -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        task = await new_task(one, team)
+        await other.view(team)
+        await asyncio.gather(*(retitle(system, team, task, f"{n}") for n in range(100) for system in (one, other)))
+        assert [row.seq for row in ports.journal.rows[team]] == list(range(1, 205))
+        await one.view(team, min_seq=204)
+        await other.view(team, min_seq=204)
+        first, second = one.peek(team), other.peek(team)
+        assert first is not None
+        assert second is not None
+        assert first.board() == second.board()
+
+
+async def test_a_refusal_on_stale_knowledge_is_checked_against_the_journal() -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        await other.view(team)
+        task = await new_task(one, team)
+        outcome = await retitle(other, team, task, "found after all")
+        assert outcome.seq == 5
+
+
+async def test_a_removed_member_is_refused_by_a_process_that_has_not_heard_of_it() -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        task = await new_task(one, team)
+        await other.view(team)
+        await one.ask(team, RemoveMember(MEMBER), actor_id=OWNER)
+        with pytest.raises(NotFound):
+            await other.ask(team, UpdateTask(task, TaskPatch(title="x")), actor_id=MEMBER)
+
+
+async def test_the_same_key_replays_the_same_answer_once_only_executed() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        first = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        again = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        assert again.replayed is not None
+        assert again.replayed.body == first.items[0][2]
+        assert again.seq == first.seq == 4
+        with pytest.raises(KeyReused):
+            await system.ask(team, CreateTask(TaskFields(title="u")), actor_id=OWNER, key=slot("k" * 16, b"two"))
+        other = await system.ask(
+            team, CreateTask(TaskFields(title="t")), actor_id=MEMBER, key=slot("k" * 16, principal=MEMBER)
+        )
+        assert other.replayed is None
+
+
+async def test_sixty_four_at_once_with_one_key_have_one_effect() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        answers = await asyncio.gather(
+            *(
+                system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+                for _ in range(64)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(answer, KeyInFlight) for answer in answers) == 63
+        assert len(ports.journal.rows[team]) == 4
+
+
+async def test_a_decided_refusal_is_replayed_but_who_you_are_is_asked_anew() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        missing = await new_task(system, team)
+        await system.ask(team, DeleteTask(missing), actor_id=OWNER)
+        command = UpdateTask(missing, TaskPatch(title="x"))
+        with pytest.raises(NotFound):
+            await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
+        replay = await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
+        assert replay.replayed is not None
+        assert replay.replayed.status == 409
+        await system.ask(team, RemoveMember(MEMBER), actor_id=OWNER)
+        with pytest.raises(NotFound):
+            await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
+
+
+async def test_roles_too_low_are_refused() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system, role="viewer")
+        with pytest.raises(Forbidden):
+            await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=MEMBER)
+
+
+async def test_a_commit_whose_outcome_is_unknown_but_happened_is_answered_once() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+
+        def lose_the_reply(batches: Sequence[TeamWrites]) -> None:
+            ports.journal.after_commit = None
+            raise CommitUnknown
+
+        ports.journal.after_commit = lose_the_reply
+        outcome = await new_task_outcome(system, team, "once")
+        assert outcome.seq == 4
+        assert len(ports.journal.rows[team]) == 4
+        assert [encoded.row.seq for encoded in ports.feed.published] == [1, 2, 3, 4]
+
+
+async def test_a_commit_whose_outcome_is_unknown_and_did_not_happen_is_made_again() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+
+        def break_before(batches: Sequence[TeamWrites]) -> None:
+            ports.journal.before_commit = None
+            raise CommitUnknown
+
+        ports.journal.before_commit = break_before
+        outcome = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        assert outcome.seq == 4
+        assert len(ports.journal.rows[team]) == 4
+
+
+async def test_storage_that_is_away_refuses_without_forgetting_the_state() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+
+        def away(batches: Sequence[TeamWrites]) -> None:
+            raise StorageUnavailable("away")
+
+        ports.journal.before_commit = away
+        with pytest.raises(StorageUnavailable):
+            await new_task_outcome(system, team, "t")
+        ports.journal.before_commit = None
+        assert (await new_task_outcome(system, team, "t")).seq == 4
+
+
+async def test_a_journal_that_breaks_in_an_unforeseen_way_makes_the_actor_reload() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+
+        def bug(batches: Sequence[TeamWrites]) -> None:
+            raise ZeroDivisionError
+
+        ports.journal.before_commit = bug
+        with pytest.raises(StorageUnavailable):
+            await new_task_outcome(system, team, "t")
+        ports.journal.before_commit = None
+        loads = ports.journal.loads
+        assert (await new_task_outcome(system, team, "t")).seq == 4
+        assert ports.journal.loads == loads + 1
+
+
+async def test_a_constraint_fails_only_the_guilty_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    write = ports.journal._write
+
+    def refuse_evil(writes: TeamWrites):
+        evil = any(task.title == "evil" for task in writes.tasks)
+        return Rejected("tasks_title_check") if evil else write(writes)
+
+    monkeypatch.setattr(ports.journal, "_write", refuse_evil)
+    async with ports.system() as system:
+        team = await new_team(system)
+        answers = await asyncio.gather(
+            *(new_task_outcome(system, team, title) for title in ("a", "evil", "b")), return_exceptions=True
+        )
+        assert isinstance(answers[1], Conflict)
+        assert [answer.seq for answer in (answers[0], answers[2])] == [4, 5]  # type: ignore[union-attr]
+
+
+async def test_a_full_mailbox_refuses_and_a_late_command_is_dropped_unexecuted() -> None:
+    ports = Ports()
+    async with ports.system(mailbox_size=2, deadline_seconds=5.0) as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.gate.clear()
+        running = asyncio.create_task(retitle(system, team, task, "running"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waiting = [asyncio.create_task(retitle(system, team, task, f"w{n}")) for n in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await retitle(system, team, task, "too many")
+        ports.clock.seconds += 6
+        ports.journal.gate.set()
+        assert (await running).seq == 5
+        for late in waiting:
+            with pytest.raises(DeadlineExceeded):
+                await late
+        view = await system.view(team)
+        assert view.seq == 5
+
+
+async def test_an_asker_that_gave_up_is_not_served() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.gate.clear()
+        running = asyncio.create_task(retitle(system, team, task, "running"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gone = asyncio.create_task(retitle(system, team, task, "gone", key=slot("g" * 16)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        ports.journal.gate.set()
+        await running
+        assert (await retitle(system, team, task, "next", key=slot("g" * 16))).seq == 6
+
+
+async def test_a_stale_write_is_explained_field_by_field() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team, "base")
+        await retitle(system, team, task, "middle")
+        await retitle(system, team, task, "theirs")
+        patch = TaskPatch(title="yours", priority="high")
+        with pytest.raises(StaleVersion) as refused:
+            await system.ask(team, UpdateTask(task, patch, if_match=4), actor_id=OWNER)
+        conflict = refused.value.conflicts[0]
+        assert len(refused.value.conflicts) == 1
+        assert (conflict.field, conflict.base, conflict.theirs, conflict.yours) == ("title", "base", "theirs", "yours")
+
+
+async def test_archived_tasks_are_fetched_for_the_commands_that_need_them() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
+        view = await system.view(team)
+        assert view.task(task) is None
+        with pytest.raises(Conflict):
+            await retitle(system, team, task, "x")
+        restored = await system.ask(team, RestoreTask(task), actor_id=OWNER)
+        assert restored.items[0][0] == task
+        await system.ask(team, DeleteTask(task), actor_id=OWNER)
+        assert ports.journal.tasks[team] == {}
+
+
+async def test_a_batch_is_all_or_nothing_and_names_each_task() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        operations = (
+            CreateTask(TaskFields(title="new")),
+            UpdateTask(task, TaskPatch(title="A task")),
+            ArchiveTask(task),
+        )
+        outcome = await system.ask(team, Batch(operations), actor_id=OWNER)
+        assert (outcome.seq, len(outcome.events), len(outcome.items)) == (6, 2, 3)
+        assert outcome.items[1][0] == outcome.items[2][0] == task
+        with pytest.raises(Conflict):
+            await system.ask(team, Batch((*operations[:1], operations[2])), actor_id=OWNER)
+        assert len(ports.journal.rows[team]) == 6
+
+
+async def test_a_preview_says_what_would_happen_and_writes_nothing() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
+        outcome = await system.preview(team, RestoreTask(task), actor_id=OWNER)
+        assert outcome.seq == 6
+        assert len(ports.journal.rows[team]) == 5
+        with pytest.raises(NotFound):
+            await system.preview(team, RestoreTask(task), actor_id=STRANGER)
+
+
+async def test_a_view_of_the_future_was_never_handed_out() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        with pytest.raises(AheadOfHistory):
+            await system.view(team, min_seq=99)
+        with pytest.raises(NotFound):
+            await system.view(STRANGER)
+        assert system.peek(STRANGER) is None
+
+
+async def test_stopping_answers_everything_that_waits() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        asking = [asyncio.create_task(new_task_outcome(system, team, f"t{n}")) for n in range(20)]
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(not isinstance(answer, BaseException) for answer in answers)
+    with pytest.raises(ShuttingDown):
+        await new_task_outcome(system, team, "late")
+    assert ports.snapshots.states[team].seq == 23

@@ -1,0 +1,74 @@
+"""A team system on in-memory ports, and shorthands for asking it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import uuid_utils.compat as uuids
+from msgspec import structs
+
+from actors.envelope import KeySlot, Outcome
+from actors.settings import ActorSettings
+from actors.system import TeamSystem
+from core.commands import AddMember, CreateTask, CreateTeam, UpdateTask
+from core.errors import DomainError
+from core.permissions import Role
+from core.task import TaskFields, TaskPatch
+from core.writes import StoredReply
+from tests.actors.fakes import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
+
+OWNER = UUID("019a0000-0000-7000-8000-000000000001")
+MEMBER = UUID("019a0000-0000-7000-8000-000000000002")
+STRANGER = UUID("019a0000-0000-7000-8000-000000000003")
+
+
+class Ports:
+    """The outside of a team system; two systems on the same ports are two processes."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self.snapshots = MemorySnapshots()
+        self.feed = RecordingFeed()
+        self.clock = ManualClock()
+
+    @asynccontextmanager
+    async def system(self, **settings: Any) -> AsyncIterator[TeamSystem]:
+        system = TeamSystem(
+            journal=self.journal,
+            snapshots=self.snapshots,
+            feed=self.feed,
+            clock=self.clock,
+            new_id=uuids.uuid7,
+            settings=structs.replace(ActorSettings(), **settings),
+        )
+        async with system.running():
+            yield system
+
+
+async def new_team(system: TeamSystem, *, role: Role = "member") -> UUID:
+    """A team with an owner and one more member."""
+    team_id = uuids.uuid7()
+    await system.ask(team_id, CreateTeam(team_id, "Engineering", "ENG", "Ada"), actor_id=OWNER)
+    await system.ask(team_id, AddMember(MEMBER, "Bob", role), actor_id=OWNER)
+    return team_id
+
+
+async def new_task(system: TeamSystem, team_id: UUID, title: str = "A task", **fields: Any) -> UUID:
+    outcome = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), actor_id=OWNER)
+    return outcome.items[0][0]
+
+
+async def retitle(system: TeamSystem, team_id: UUID, task_id: UUID, title: str, **options: Any) -> Outcome:
+    return await system.ask(team_id, UpdateTask(task_id, TaskPatch(title=title)), actor_id=OWNER, **options)
+
+
+def slot(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> KeySlot:
+    """An idempotency key whose stored answer says what it answered."""
+
+    def render(answer: Outcome | DomainError) -> StoredReply:
+        if isinstance(answer, DomainError):
+            return StoredReply(409, (), answer.code.encode(), 0)
+        return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)
+
+    return KeySlot(principal, key, fingerprint, render)
