@@ -73,6 +73,10 @@ class Committer:
         error: BaseException | None = None
         try:
             outcomes = dict(await self._journal.commit(batches))
+        except asyncio.CancelledError:
+            for _, done in taken:
+                done.cancel()
+            raise
         except Exception as failure:  # noqa: BLE001 (every waiting actor gets it and decides what it means)
             error = failure
         for writes, done in taken:

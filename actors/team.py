@@ -47,6 +47,8 @@ LOCKED_TURNS: Final = 16
 SNAPSHOT_SECONDS: Final = 10.0
 """A hot team is snapshotted at most this often."""
 UNKNOWN_TRIES: Final = 5
+UNKNOWN_PAUSE = 0.1
+"""Seconds before the second look at an unknown outcome; doubled each time."""
 
 
 class World(Struct, frozen=True):
@@ -414,7 +416,7 @@ class TeamActor:
             except StorageUnavailable:
                 if attempt + 1 == UNKNOWN_TRIES:
                     raise _OutcomeUnknown("The database went away; whether the change was made is not known.") from None
-                await asyncio.sleep(0.1 * 2**attempt)
+                await asyncio.sleep(UNKNOWN_PAUSE * 2**attempt)
         if first is not None and rows and rows[0] == first:
             self._commit_done(decided)
             return []

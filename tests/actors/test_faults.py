@@ -1,0 +1,162 @@
+"""Faults in the middle: lost locks, unknown outcomes, stuck commits, endings."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from actors.committer import Committer
+from core.commands import CreateTask, CreateTeam, UpdateTask
+from core.errors import Conflict, DeadlineExceeded, NotFound, ShuttingDown, StorageUnavailable
+from core.task import TaskFields, TaskPatch
+from core.writes import CommitUnknown, TeamWrites
+from tests.actors.fakes import MemoryJournal
+from tests.actors.world import MEMBER, OWNER, Ports, new_task, new_team, retitle, slot
+
+pytestmark = pytest.mark.anyio
+
+
+def failing_once(ports: Ports, error: type[Exception], *, after: bool) -> None:
+    """The next commit raises, before or after it was written."""
+
+    def fail(batches: Sequence[TeamWrites]) -> None:
+        ports.journal.before_commit = ports.journal.after_commit = None
+        raise error
+
+    if after:
+        ports.journal.after_commit = fail
+    else:
+        ports.journal.before_commit = fail
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_an_unknown_outcome_under_the_lock_has_one_effect(after: bool) -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        task = await new_task(one, team)
+        await other.view(team)
+        await retitle(one, team, task, "ahead")
+        await retitle(other, team, task, "loses its fence, so the next ones lock")
+        failing_once(ports, CommitUnknown, after=after)
+        outcome = await retitle(other, team, task, "once")
+        assert outcome.seq == 7
+        assert [row.seq for row in ports.journal.rows[team]] == list(range(1, 8))
+
+
+async def test_an_unknown_outcome_of_a_stored_refusal_replays_it() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        failing_once(ports, CommitUnknown, after=True)
+        command = UpdateTask(MEMBER, TaskPatch(title="no such task"))
+        answer = await system.ask(team, command, actor_id=OWNER, key=slot("k" * 16))
+        assert answer.replayed is not None
+        assert len(ports.journal.rows[team]) == 3
+
+
+async def test_an_unknown_outcome_of_a_new_team_that_did_not_happen_is_made_again() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        failing_once(ports, CommitUnknown, after=False)
+        team = await new_team(system)
+        assert len(ports.journal.rows[team]) == 3
+        with pytest.raises(Conflict):
+            await system.ask(team, CreateTeam(team, "Again", "ENG", "Ada"), actor_id=OWNER)
+
+
+async def test_when_the_outcome_cannot_be_learnt_the_state_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    monkeypatch.setattr("actors.team.UNKNOWN_PAUSE", 0.0)
+    async with ports.system() as system:
+        team = await new_team(system)
+        failing_once(ports, CommitUnknown, after=True)
+        lock = ports.journal.lock
+
+        def away(team_id: object) -> None:
+            raise StorageUnavailable("away")
+
+        monkeypatch.setattr(ports.journal, "lock", away)
+        with pytest.raises(StorageUnavailable, match="not known"):
+            await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER)
+        monkeypatch.setattr(ports.journal, "lock", lock)
+        assert (await system.view(team)).seq == 4
+
+
+async def test_a_stuck_database_fails_what_waits_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.system.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("actors.system.WEIGH_SECONDS", 0.0)
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.gate.clear()
+        running = asyncio.create_task(retitle(system, team, task, "running"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        late = asyncio.create_task(retitle(system, team, task, "late"))
+        await asyncio.sleep(0)
+        ports.clock.seconds += 6
+        with pytest.raises(DeadlineExceeded):
+            await late
+        ports.journal.gate.set()
+        await running
+
+
+async def test_a_view_that_cannot_be_had_in_time_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        blocked = asyncio.Event()
+
+        async def hang(team_id: object, after: int, limit: int = 1000) -> Sequence[object]:
+            await blocked.wait()
+            return []
+
+        monkeypatch.setattr(ports.journal, "read", hang)
+        with pytest.raises(DeadlineExceeded):
+            await system.view(team, min_seq=99, deadline=0.01)
+        blocked.set()
+
+
+async def test_draining_refuses_what_a_stuck_commit_leaves_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.system.DRAIN_SECONDS", 0.0)
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.gate.clear()
+        running = asyncio.create_task(retitle(system, team, task, "running"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(retitle(system, team, task, "waiting"))
+        await asyncio.sleep(0)
+        await system.drain()
+        with pytest.raises(ShuttingDown):
+            await waiting
+        ports.journal.gate.set()
+        await running
+
+
+async def test_a_team_that_vanished_is_not_found_and_takes_no_memory() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        with pytest.raises(NotFound):
+            await new_task(system, MEMBER)
+        assert system.statistics().active == 0
+
+
+async def test_a_cancelled_committer_leaves_nobody_waiting() -> None:
+    journal = MemoryJournal()
+    journal.gate.clear()
+    committer = Committer(journal)
+    serving = asyncio.create_task(committer.run())
+    first = asyncio.create_task(committer.commit(TeamWrites(OWNER, 0, (), (), (), ())))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(committer.commit(TeamWrites(MEMBER, 0, (), (), (), ())))
+    await asyncio.sleep(0)
+    assert committer.statistics().waiting == 1
+    serving.cancel()
+    answers = await asyncio.gather(first, second, serving, return_exceptions=True)
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
