@@ -1,0 +1,104 @@
+"""What a feed sends: events and resets, in the two forms that travel, each made once and shared by all readers."""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from core.codec import Encoded, JournalRow, cloud_event
+from core.errors import BadInput
+
+__all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
+
+ResetReason = Literal["expired", "epoch", "ahead", "broken"]
+"""Why a reader must reload the snapshot: his place is too old, of another epoch, not reached yet, or before a hole."""
+
+_MAX_SEQ: Final = 2**63 - 1
+_POSITION: Final = re.compile(r"(?:([0-9]{1,19}):)?([0-9]{1,19})")
+
+
+class Position(Struct, frozen=True):
+    """A reader's place: he has everything up to `seq`. `epoch` is None when he did not say."""
+
+    seq: int
+    epoch: int | None = None
+
+
+def read_position(text: str, parameter: str) -> Position:
+    """Read `<epoch>:<seq>` or `<seq>`. Raises BadInput naming `parameter` for anything else, 2^63 included."""
+    match = _POSITION.fullmatch(text)
+    epoch, seq = (match[1], int(match[2])) if match else (None, _MAX_SEQ + 1)
+    if seq > _MAX_SEQ or (epoch is not None and int(epoch) > _MAX_SEQ):
+        raise BadInput("A feed position is <seq> or <epoch>:<seq>.", parameter=parameter)
+    return Position(seq, int(epoch) if epoch is not None else None)
+
+
+class Frame:
+    """One event on its way to readers. `removes` is the user whose membership it ends, if it does."""
+
+    __slots__ = ("_sse", "_ws", "cloud_event", "removes", "seq", "type")
+
+    def __init__(self, row: JournalRow, body: bytes) -> None:
+        self.seq = row.seq
+        self.type = row.type
+        self.cloud_event = body
+        self.removes: UUID | None = row.subject if row.type == "member.removed" else None
+        self._sse: bytes | None = None
+        self._ws: str | None = None
+
+    def sse(self, epoch: int) -> bytes:
+        """The event as a Server-Sent Event; the same object every time, a team's epoch being fixed while it is read."""
+        if self._sse is None:
+            head = f"id: {epoch}:{self.seq}\nevent: {self.type}\ndata: "
+            self._sse = b"".join((head.encode(), self.cloud_event, b"\n\n"))
+        return self._sse
+
+    def ws(self, epoch: int) -> str:  # noqa: ARG002 (one signature for everything sendable)
+        """The event as the text of a WebSocket frame; the same object every time."""
+        if self._ws is None:
+            self._ws = f'{{"type":"event","seq":{self.seq},"event":{self.cloud_event.decode()}}}'
+        return self._ws
+
+
+class Reset:
+    """Tells a reader once that replay is impossible: load `snapshot`, then go on with the events after `seq`."""
+
+    __slots__ = ("reason", "seq", "team_id")
+
+    def __init__(self, team_id: UUID, reason: ResetReason, seq: int) -> None:
+        self.team_id, self.reason, self.seq = team_id, reason, seq
+
+    def sse(self, epoch: int) -> bytes:
+        """The reset as a Server-Sent Event; its id lets the browser resume after it."""
+        return f"id: {epoch}:{self.seq}\nevent: reset\ndata: ".encode() + self._body(epoch) + b"\n\n"
+
+    def ws(self, epoch: int) -> str:
+        """The reset as the text of a WebSocket frame."""
+        return self._body(epoch).decode()
+
+    def _body(self, epoch: int) -> bytes:
+        return msgspec.json.encode(
+            {
+                "type": "reset",
+                "reason": self.reason,
+                "seq": self.seq,
+                "epoch": epoch,
+                "snapshot": f"/v1/teams/{self.team_id}/board",
+            }
+        )
+
+
+Sendable = Frame | Reset
+
+
+def frames_of(events: Iterable[Encoded]) -> list[Frame]:
+    """Frames of events that were just committed, around the bytes they already have."""
+    return [Frame(event.row, event.cloud_event) for event in events]
+
+
+def frames_of_rows(rows: Iterable[JournalRow]) -> list[Frame]:
+    """Frames of events read back from the journal."""
+    return [Frame(row, cloud_event(row)) for row in rows]

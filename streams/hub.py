@@ -1,0 +1,356 @@
+"""Live feeds: what was committed, here or by another worker, to everybody who reads a team's feed in this process.
+
+A reader joins first, is backfilled from the journal, then drains live, deduplicated by `seq`. What other processes
+commit arrives over Valkey, at most once and therefore never relied on: a hole, or the regular look at the teams'
+positions, has it fetched from the journal.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+import anyio
+from anyio.abc import TaskStatus
+from msgspec import Struct
+from valkey.asyncio import Valkey
+
+from core.codec import Encoded, JournalRow
+from core.errors import NotFound, ShuttingDown, Unavailable
+from core.permissions import Role
+from streams.frames import Position, Reset, ResetReason, frames_of, frames_of_rows
+from streams.hub_remote import Arrival, RemoteFeed
+from streams.ring import Channel, Tally
+from streams.settings import FeedSettings
+from streams.subscription import Subscription
+
+__all__ = ["Hub", "HubStatistics", "HubTimes"]
+
+logger = logging.getLogger(__name__)
+
+BACKFILL_ROWS: Final = 100
+REPAIR_ROWS: Final = 200
+POSITION_SECONDS: Final = 3.0
+DRAIN_SECONDS: Final = 1.5
+RESTART_SECONDS: Final = 1.0
+
+
+class History(Protocol):
+    """What the hub reads of the journal."""
+
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The committed `seq` of each team that exists."""
+        ...
+
+    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+        """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
+        ...
+
+
+class View(Protocol):
+    """A team's committed state, as far as feeds care."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    def role_of(self, user_id: UUID) -> Role: ...
+
+
+class Teams(Protocol):
+    """The active teams of this process."""
+
+    async def view(self, team_id: UUID, *, min_seq: int = 0) -> View: ...
+    def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None: ...
+    def behind(self, team_id: UUID, seq: int) -> None: ...
+    def active(self) -> Sequence[tuple[UUID, int]]: ...
+
+
+class HubTimes(Struct, frozen=True, kw_only=True):
+    """Seconds: between two looks at the teams' positions, between two looks after each reader, how long a hole may
+    stay before the journal is asked (pub/sub is usually faster), and how long one send to a reader may take."""
+
+    check: float = 1.5
+    tick: float = 1.0
+    hole: float = 0.05
+    send: float = 8.0
+
+
+class HubStatistics(Struct, frozen=True):
+    """Now: `subscribers`, `teams` with readers, `lag` (most events any reader is behind). Since start: the rest.
+
+    `dropped` are batches that Valkey did not take."""
+
+    subscribers: int
+    teams: int
+    lag: int
+    delivered: int
+    dropped: int
+    resets: int
+    gaps_repaired: int
+    slow_readers: int
+
+
+class Hub:
+    """The feeds of one process; satisfies `actors.ports.Feed`. `attach` the teams, then keep `run` running."""
+
+    def __init__(
+        self,
+        history: History,
+        settings: FeedSettings,
+        valkey: Valkey | None,
+        *,
+        times: HubTimes | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.times = times or HubTimes()
+        self._history = history
+        self._now = now
+        self._remote = RemoteFeed(valkey, self._arrived, self._look) if valkey is not None else None
+        self._teams: Teams | None = None
+        self._channels: dict[UUID, Channel] = {}
+        self._open: set[Subscription] = set()
+        self._holes: set[UUID] = set()
+        self._hole_seen = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._draining = False
+        self._tally = Tally()
+
+    def attach(self, teams: Teams) -> None:
+        """Introduce the active teams: they learn of other workers' commits, and say who is a member."""
+        self._teams = teams
+
+    def publish(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        """Give a local commit to local readers and queue it for the other processes. Never blocks, never raises."""
+        try:
+            self._deliver(team_id, events)
+            if self._remote is not None:
+                self._remote.send(team_id, events)
+        except Exception:
+            # A broken feed must not fail a commit that has happened; position checks repair what is missing.
+            logger.exception("events of team %s could not be published", team_id)
+
+    def _deliver(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        channel = self._channels.get(team_id)
+        if channel is not None and events:
+            channel.offer(frames_of(events))
+            self._notice(channel)
+
+    def _notice(self, channel: Channel) -> None:
+        if channel.behind:
+            self._holes.add(channel.team_id)
+            self._hole_seen.set()
+
+    async def subscribe(self, team_id: UUID, user_id: UUID, after: Position | None = None) -> Subscription:
+        """Join a team's feed after a position, or at its head. Leave the Subscription's `with` block to release it.
+
+        Raises NotFound("team") for unknown teams and strangers, ShuttingDown while draining, or another Unavailable.
+        """
+        if self._draining:
+            raise ShuttingDown("This server is shutting down.")
+        channel = self._channels.get(team_id)
+        if channel is None:
+            channel = self._channels[team_id] = Channel(
+                team_id, self._tally, self.settings.queue_events, self.settings.queue_bytes
+            )
+        reader = Subscription(channel, user_id, self._page, self._open.discard)
+        channel.readers.add(reader)
+        self._open.add(reader)
+        try:
+            await self._place(reader, channel, after)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    async def _place(self, reader: Subscription, channel: Channel, after: Position | None) -> None:
+        """Everything committed after `head` was read reaches the channel, for the reader has joined it already."""
+        team_id = channel.team_id
+        self._listen_also_to(team_id)
+        head = (await self._history.position([team_id])).get(team_id)
+        if head is None or self._teams is None:
+            raise NotFound("team")
+        # A view older than the head would miss that the user was removed in between.
+        view = await self._teams.view(team_id, min_seq=head)
+        view.role_of(reader.user_id)
+        reader.place(head=head, seq=head if after is None else after.seq, epoch=view.epoch, member_at=view.seq)
+        if after is not None and (reason := await self._obstacle(team_id, after, head, view.epoch)) is not None:
+            reader.reset(Reset(team_id, reason, head))
+        channel.observe(head)
+        self._notice(channel)
+        if self._draining:
+            raise ShuttingDown("This server is shutting down.")
+
+    async def _obstacle(self, team_id: UUID, after: Position, head: int, epoch: int) -> ResetReason | None:
+        """Why the events after a position cannot be replayed in full."""
+        if after.epoch is not None and after.epoch != epoch:
+            return "epoch"
+        if after.seq > head:
+            return "ahead"
+        if head - after.seq <= self.settings.retention_events:
+            return None
+        oldest = self._now() - timedelta(seconds=self.settings.retention_seconds)
+        rows = await self._history.read(team_id, after.seq, 1)
+        return None if rows and rows[0].at >= oldest else "expired"
+
+    async def _page(self, team_id: UUID, after: int) -> Sequence[JournalRow]:
+        return await self._history.read(team_id, after, BACKFILL_ROWS)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. Ready at once: Valkey may come later or never, and is not needed for correctness."""
+        works: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("repair", self._repair),
+            ("positions", self._watch_positions),
+            ("ticks", self._tick),
+        ]
+        if self._remote is not None:
+            works += [("sender", self._remote.run_sender), ("listener", self._remote.run_listener)]
+        async with anyio.create_task_group() as group:
+            for name, work in works:
+                group.start_soon(_keep, name, work)
+            task_status.started()
+
+    def _arrived(self, arrival: Arrival) -> None:
+        """Events from another process; `arrival.events` may be empty when they were too many to send."""
+        if arrival.events:
+            if self._teams is not None:
+                self._teams.absorb(arrival.team_id, arrival.events)
+            self._deliver(arrival.team_id, arrival.events)
+            return
+        if self._teams is not None:
+            self._teams.behind(arrival.team_id, arrival.seq)
+        channel = self._channels.get(arrival.team_id)
+        if channel is not None:
+            channel.observe(arrival.seq)
+            self._notice(channel)
+
+    def _listen_also_to(self, team_id: UUID) -> None:
+        if self._remote is not None:
+            self._remote.want_also(team_id)
+
+    async def _repair(self) -> None:
+        """Fetch what is missing, after leaving pub/sub a moment to bring it."""
+        while True:
+            await self._hole_seen.wait()
+            self._hole_seen.clear()
+            await asyncio.sleep(self.times.hole)
+            holes, self._holes = self._holes, set()
+            for team_id in holes:
+                channel = self._channels.get(team_id)
+                if channel is not None and channel.behind:
+                    await self._fill(channel)
+
+    async def _fill(self, channel: Channel) -> None:
+        try:
+            while channel.behind and channel.head is not None and channel.readers:
+                async with asyncio.timeout(POSITION_SECONDS):
+                    rows = await self._history.read(channel.team_id, channel.head, REPAIR_ROWS)
+                if not rows:
+                    channel.doubt()
+                    return
+                self._tally.gaps += channel.behind
+                channel.offer(frames_of_rows(rows))
+                await asyncio.sleep(0)
+        except (Unavailable, OSError, TimeoutError) as error:
+            logger.warning("a hole in a feed stays for now: %s", error)
+
+    def _look(self) -> None:
+        self._look_now.set()
+
+    async def _watch_positions(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self.times.check):
+                    await self._look_now.wait()
+            except TimeoutError:
+                pass
+            self._look_now.clear()
+            try:
+                await self.check_positions()
+            except (Unavailable, OSError, TimeoutError) as error:
+                logger.warning("the teams' positions cannot be checked: %s", error)
+
+    async def check_positions(self) -> None:
+        """Compare every team that is read or active here with the journal, and have what is missing fetched.
+
+        Raises an Unavailable, OSError or TimeoutError when the journal cannot be asked.
+        """
+        active = {team_id for team_id, _ in self._teams.active()} if self._teams is not None else set()
+        watched = active | self._channels.keys()
+        if self._remote is not None:
+            self._remote.want(watched)
+        if not watched:
+            return
+        before = {team_id: channel.head for team_id, channel in self._channels.items()}
+        async with asyncio.timeout(POSITION_SECONDS):
+            positions = await self._history.position(list(watched))
+        for team_id in active:
+            if self._teams is not None and team_id in positions:
+                self._teams.behind(team_id, positions[team_id])
+        for team_id, head in before.items():
+            self._compare(team_id, head, positions.get(team_id))
+
+    def _compare(self, team_id: UUID, before: int | None, seq: int | None) -> None:
+        """`before` was our head when the journal was asked, so that the journal cannot be behind it."""
+        channel = self._channels.get(team_id)
+        if channel is None or before is None:
+            return
+        if seq is None:
+            channel.end_all("removed")
+        elif seq < before:
+            logger.error("team %s went back from seq %d to %d: its history was rewritten", team_id, before, seq)
+            channel.end_all("restart")
+            del self._channels[team_id]
+        else:
+            channel.observe(seq)
+            self._notice(channel)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self.times.tick)
+            now = time.monotonic()
+            for reader in list(self._open):
+                reader.tick(now, self.times.send)
+            for team_id, channel in list(self._channels.items()):
+                channel.trim()
+                if not channel.readers:
+                    del self._channels[team_id]
+
+    async def drain(self) -> None:
+        """Refuse new readers and end all feeds, so that their clients come again elsewhere; at most two seconds."""
+        self._draining = True
+        for reader in list(self._open):
+            reader.end("restart")
+        end = time.monotonic() + DRAIN_SECONDS
+        while self._open and time.monotonic() < end:  # noqa: ASYNC110 (many connections, one short wait at the end)
+            await asyncio.sleep(0.02)
+        for reader in list(self._open):
+            reader.cut("restart")
+
+    def statistics(self) -> HubStatistics:
+        """A frozen picture of all feeds of this process."""
+        read = [channel for channel in self._channels.values() if channel.readers]
+        return HubStatistics(
+            subscribers=sum(len(channel.readers) for channel in read),
+            teams=len(read),
+            lag=max((channel.lag for channel in read), default=0),
+            delivered=self._tally.delivered,
+            dropped=self._remote.dropped if self._remote is not None else 0,
+            resets=self._tally.resets,
+            gaps_repaired=self._tally.gaps,
+            slow_readers=self._tally.cut,
+        )
+
+
+async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run one of the hub's endless loops, again when it breaks: one bad moment must not end all feeds for good."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("the hub's %s stopped and starts again", name)
+            await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,229 @@
+"""Between the hubs of all processes: committed events over Valkey pub/sub, at most once.
+
+Channel `taskforge:team:<team id>` carries msgpack `[origin, team, last seq, [CloudEvent, …]]`; the list is empty when
+the events are too many bytes. Channel `taskforge:committed` carries the bare team id: a nudge for the relay.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence, Set
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+from valkey.asyncio import Valkey
+from valkey.asyncio.client import PubSub
+
+from core.codec import Encoded, parse_cloud_event, reread
+from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
+
+__all__ = ["COMMITTED_CHANNEL", "Arrival", "RemoteFeed", "channel_of"]
+
+logger = logging.getLogger(__name__)
+
+COMMITTED_CHANNEL: Final = "taskforge:committed"
+MESSAGE_BYTES: Final = 512 * 1024
+QUEUE_BYTES: Final = 8 * 1024 * 1024
+QUEUE_BATCHES: Final = 4096
+FLUSH_BATCHES: Final = 256
+FLUSH_SECONDS: Final = 2.0
+READ_SECONDS: Final = 1.0
+SILENT_READS: Final = 3
+PAUSE_SECONDS: Final = 0.25
+
+
+def channel_of(team_id: UUID) -> str:
+    """The pub/sub channel of a team's commits."""
+    return f"taskforge:team:{team_id}"
+
+
+class _Message(Struct, array_like=True, frozen=True):
+    origin: bytes
+    team_id: UUID
+    seq: int
+    events: list[bytes]
+
+
+class Arrival(Struct, frozen=True):
+    """What another process committed, up to `seq`: contiguous events, or none when they were too many to send."""
+
+    team_id: UUID
+    seq: int
+    events: Sequence[Encoded]
+
+
+Batch = tuple[UUID, Sequence[Encoded], int]
+"""(team, events, bytes)."""
+
+
+class RemoteFeed:
+    """Sends local commits in the background and hears those of other processes on one connection.
+
+    `arrived` gets each message; `look` is called when messages may have been missed, after every new connection.
+    """
+
+    def __init__(self, client: Valkey, arrived: Callable[[Arrival], None], look: Callable[[], None]) -> None:
+        self.dropped = 0
+        self._client = client
+        self._arrived = arrived
+        self._look = look
+        self._origin = uuid4().bytes
+        self._encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+        self._decode = msgspec.msgpack.Decoder(_Message).decode
+        self._queue: deque[Batch] = deque()
+        self._queued_bytes = 0
+        self._queued = asyncio.Event()
+        self._wanted: frozenset[UUID] = frozenset()
+        self._wanted_changed = asyncio.Event()
+        self._quiet = QuietLog(logger)
+
+    def send(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        """Queue a commit for the other processes; the oldest waiting one is dropped when too much waits."""
+        size = sum(len(event.cloud_event) for event in events)
+        self._queue.append((team_id, events, size))
+        self._queued_bytes += size
+        while self._queued_bytes > QUEUE_BYTES or len(self._queue) > QUEUE_BATCHES:
+            self._queued_bytes -= self._queue.popleft()[2]
+            self.dropped += 1
+        self._queued.set()
+
+    def want(self, team_ids: Set[UUID]) -> None:
+        """Hear these teams and no others."""
+        if team_ids != self._wanted:
+            self._wanted = frozenset(team_ids)
+            self._wanted_changed.set()
+
+    def want_also(self, team_id: UUID) -> None:
+        """Hear this team too."""
+        if team_id not in self._wanted:
+            self.want(self._wanted | {team_id})
+
+    async def run_sender(self) -> None:
+        """Send what is queued, many commits in one round trip; while Valkey is away they are dropped."""
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            while self._queue:
+                batches = self._take()
+                try:
+                    with valkey_errors():
+                        async with asyncio.timeout(FLUSH_SECONDS):
+                            await self._flush(batches)
+                except ValkeyUnavailable as error:
+                    self.dropped += len(batches)
+                    self._quiet.warning("commits are not announced to other processes: %s", error)
+                    await asyncio.sleep(PAUSE_SECONDS)
+
+    def _take(self) -> list[Batch]:
+        batches = [self._queue.popleft() for _ in range(min(len(self._queue), FLUSH_BATCHES))]
+        self._queued_bytes -= sum(size for _, _, size in batches)
+        return batches
+
+    async def _flush(self, batches: Sequence[Batch]) -> None:
+        """One message per team and half megabyte: consecutive commits of a team travel together."""
+        teams: dict[UUID, list[Encoded]] = {}
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for team_id, events, _ in batches:
+                teams.setdefault(team_id, []).extend(events)
+            for team_id, merged in teams.items():
+                for part in _parts(merged):
+                    pipeline.publish(channel_of(team_id), self._message(team_id, part))
+                pipeline.publish(COMMITTED_CHANNEL, str(team_id))
+            await pipeline.execute()
+
+    def _message(self, team_id: UUID, events: Sequence[Encoded]) -> bytes:
+        bodies = [event.cloud_event for event in events]
+        if sum(map(len, bodies)) > MESSAGE_BYTES:
+            bodies = []
+        return self._encode(_Message(self._origin, team_id, events[-1].row.seq, bodies))
+
+    async def run_listener(self) -> None:
+        """Hear the wanted teams, on a new connection whenever the old one fails."""
+        while True:
+            await self._until_wanted()
+            try:
+                with valkey_errors():
+                    await self._listen()
+            except ValkeyUnavailable as error:
+                self._quiet.warning("commits of other processes are not heard: %s", error)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _until_wanted(self) -> None:
+        while not self._wanted:
+            self._wanted_changed.clear()
+            await self._wanted_changed.wait()
+
+    async def _listen(self) -> None:
+        """One connection's life. Subscribing writes from its own task, so that a new team need not wait for a read."""
+        async with self._client.pubsub() as pubsub:
+            heard = self._wanted
+            await pubsub.subscribe(*map(channel_of, heard))
+            self._look()
+            works = {asyncio.create_task(self._follow(pubsub, heard)), asyncio.create_task(self._read(pubsub))}
+            try:
+                await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for work in works:
+                    work.cancel()
+                endings = await asyncio.gather(*works, return_exceptions=True)
+            for ending in endings:
+                if isinstance(ending, Exception):
+                    raise ending
+
+    async def _follow(self, pubsub: PubSub, heard: frozenset[UUID]) -> None:
+        while True:
+            self._wanted_changed.clear()
+            wanted = self._wanted
+            if new := wanted - heard:
+                await pubsub.subscribe(*map(channel_of, new))
+            if old := heard - wanted:
+                await pubsub.unsubscribe(*map(channel_of, old))
+            heard = wanted
+            await self._wanted_changed.wait()
+
+    async def _read(self, pubsub: PubSub) -> None:
+        """Read until the connection fails; a silent one is pinged, and given up when it does not answer."""
+        silent = 0
+        while True:
+            message: dict[str, Any] | None = await pubsub.get_message(timeout=READ_SECONDS)
+            silent = 0 if message is not None else silent + 1
+            if message is not None and message["type"] == "message":
+                self._receive(message["channel"], message["data"])
+            elif silent > 2 * SILENT_READS:
+                raise TimeoutError("no answer to a ping")
+            elif silent == SILENT_READS:
+                await pubsub.ping()
+
+    def _receive(self, channel: bytes, data: bytes) -> None:
+        """Take one message apart; whatever is not a whole, contiguous message of ours is left to position checks."""
+        try:
+            message = self._decode(data)
+            if message.origin == self._origin:
+                return
+            events = [reread(parse_cloud_event(body)) for body in message.events]
+        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+            self._quiet.warning("a message on %s is not one of ours: %s", channel, error)
+            return
+        numbers = [event.row.seq for event in events]
+        whole = not numbers or numbers == list(range(message.seq - len(numbers) + 1, message.seq + 1))
+        ours = channel == channel_of(message.team_id).encode() and all(e.row.team_id == message.team_id for e in events)
+        if whole and ours:
+            self._arrived(Arrival(message.team_id, message.seq, events))
+
+
+def _parts(events: Sequence[Encoded]) -> list[list[Encoded]]:
+    """Runs of contiguous events, each at most `MESSAGE_BYTES` unless a single event is larger."""
+    parts: list[list[Encoded]] = []
+    size = 0
+    for event in events:
+        length = len(event.cloud_event)
+        follows = bool(parts) and parts[-1][-1].row.seq + 1 == event.row.seq
+        if follows and size + length <= MESSAGE_BYTES:
+            parts[-1].append(event)
+            size += length
+        else:
+            parts.append([event])
+            size = length
+    return parts

@@ -1,0 +1,173 @@
+"""One reader of a team's feed: his place, what he may still get, and why it ended."""
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
+from uuid import UUID
+
+from core.codec import JournalRow
+from core.errors import Unavailable
+from streams.frames import Frame, Reset, Sendable, frames_of_rows
+from streams.ring import Channel, EndReason
+
+__all__ = ["EndReason", "FeedEnded", "Subscription"]
+
+logger = logging.getLogger(__name__)
+
+ReadPage = Callable[[UUID, int], Awaitable[Sequence[JournalRow]]]
+"""(team, after): the next rows of the journal, ordered and contiguous; empty only at its end."""
+
+
+class FeedEnded(Exception):
+    """There is nothing more for this reader; `reason` decides how the connection is closed."""
+
+    def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Subscription:
+    """Made by `Hub.subscribe`, read by one task with `next`; leaving its `with` block releases it.
+
+    Events come in `seq` order, without hole or repeat.
+    `seq` is the reader's place (he has been given everything up to it), `head` the team's seq when he joined. `user_id`
+    was a member at `member_at`: his removal after that is the last event he gets.
+    The connection may set: `guard`, asked every second whether and why to end (monotonic seconds in); `wake_at`, when
+    `next` shall return empty-handed; `on_cut`, called when the reader is cut off while its connection hangs in a send.
+    """
+
+    def __init__(
+        self, channel: Channel, user_id: UUID, read_page: ReadPage, closed: Callable[["Subscription"], None]
+    ) -> None:
+        self.user_id = user_id
+        self.team_id = channel.team_id
+        self.seq = self.head = self.member_at = 0
+        self.epoch = 0
+        self.ended: EndReason | None = None
+        self.guard: Callable[[float], EndReason | None] | None = None
+        self.on_cut: Callable[[], None] | None = None
+        self.wake_at = math.inf
+        self._channel = channel
+        self._read_page = read_page
+        self._closed = closed
+        self._reset: Reset | None = None
+        self._live = False
+        self._woken = False
+        self._busy_since: float | None = time.monotonic()
+
+    def place(self, *, head: int, seq: int, epoch: int, member_at: int) -> None:
+        """Start after `seq`, in a team that stands at `head`."""
+        self.head, self.seq, self.epoch, self.member_at = head, seq, epoch, member_at
+
+    def reset(self, reset: Reset) -> None:
+        """Start at the head instead, and tell the reader so before anything else."""
+        self._reset, self.seq = reset, reset.seq
+        self._channel.tally.resets += 1
+
+    async def next(self) -> Sequence[Sendable]:
+        """The next things to send, in order; empty when woken by `wake` or `wake_at`. Raises FeedEnded at the end."""
+        self._busy_since = None
+        try:
+            return await self._next()
+        finally:
+            self._busy_since = time.monotonic()
+
+    async def _next(self) -> Sequence[Sendable]:
+        while True:
+            if self.ended is not None:
+                raise FeedEnded(self.ended)
+            if self._reset is not None:
+                reset, self._reset = self._reset, None
+                return (reset,)
+            if self._woken:
+                self._woken = False
+                return ()
+            frames = await self._available()
+            if frames:
+                return self._take(frames)
+            if self.ended is None and self._reset is None and not self._woken:
+                await self._channel.wait(self)
+
+    async def _available(self) -> Sequence[Frame]:
+        ring = self._channel.ring
+        frames = ring.after(self.seq) if ring is not None else []
+        if frames is not None:
+            self._live = True
+            return frames
+        if self._live:
+            self.end("slow")
+            return ()
+        return await self._backfill()
+
+    async def _backfill(self) -> Sequence[Frame]:
+        """A page from the journal; the ring does not reach back to this reader's place."""
+        try:
+            rows = await self._read_page(self.team_id, self.seq)
+        except (Unavailable, OSError, TimeoutError) as error:
+            logger.warning("a feed cannot be backfilled: %s", error)
+            self.end("unavailable")
+            return ()
+        if self.ended is not None:
+            return ()
+        if [row.seq for row in rows] != list(range(self.seq + 1, self.seq + 1 + len(rows))) or not rows:
+            # Never a partial recovery: whoever meets a hole starts over from the snapshot.
+            logger.error("the journal of team %s does not go on after seq %d", self.team_id, self.seq)
+            self._live = True
+            self.reset(Reset(self.team_id, "broken", self._channel.head or 0))
+            return ()
+        return frames_of_rows(rows)
+
+    def _take(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        for index, frame in enumerate(frames):
+            if frame.removes == self.user_id and frame.seq > self.member_at:
+                frames = frames[: index + 1]
+                self.end("removed")
+                break
+        self.seq = frames[-1].seq
+        self._channel.tally.delivered += len(frames)
+        return frames
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wake(self) -> None:
+        """Make `next` return soon, empty-handed if need be."""
+        self._woken = True
+        self._channel.stop_waiting(self)
+
+    def end(self, reason: EndReason) -> None:
+        """End the feed; the first reason stays. `next` raises FeedEnded from now on."""
+        if self.ended is None:
+            self.ended = reason
+            self._channel.tally.count(reason)
+            self._channel.readers.discard(self)
+            self._channel.stop_waiting(self)
+
+    def close(self) -> None:
+        """The connection is over: let go of everything."""
+        self.end("gone")
+        self._closed(self)
+
+    def cut(self, reason: EndReason) -> None:
+        """End the feed although its connection hangs in a send."""
+        self.end(reason)
+        self._closed(self)
+        if self.on_cut is not None:
+            self.on_cut()
+
+    def tick(self, now: float, patience: float) -> None:
+        """Look after this reader: `now` in monotonic seconds, `patience` how long one send may take."""
+        if self._busy_since is not None and now - self._busy_since > patience:
+            self.cut("slow")
+        elif self.ended is not None:
+            return
+        elif self.guard is not None and (reason := self.guard(now)) is not None:
+            self.end(reason)
+        elif now >= self.wake_at:
+            self.wake_at = math.inf
+            self.wake()
