@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from actors.committer import Committer
-from actors.deciding import Decided, NewId, archived_ids, board_changes, changed_tasks
+from actors.deciding import Decided, NewId, archived_ids
 from actors.envelope import Envelope, Outcome
 from actors.mailbox import Mailbox, MailboxStatistics
 from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
+from actors.replica import Replica
 from actors.settings import ActorSettings
-from core.codec import Encoded, JournalRow, reread
+from core.codec import Encoded
 from core.errors import (
     AheadOfHistory,
     Conflict,
@@ -33,15 +34,12 @@ from core.errors import (
     StorageUnavailable,
     TaskForgeError,
 )
-from core.team import TeamState, evolve
 from core.writes import Committed, CommitUnknown, FenceBroken, KeyRow, KeysTaken, Rejected
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 512
 """Most envelopes decided at once: bounds how long the event loop is held and how much a refused batch repeats."""
-TAIL: Final = 2_000
-"""A snapshot further behind than this is slower than loading the tables."""
 LOCKED_TURNS: Final = 16
 """After a lost fence this many batches go straight under the row lock: the other writer is likely still there."""
 SNAPSHOT_SECONDS: Final = 10.0
@@ -81,23 +79,26 @@ class TeamActor:
 
     def __init__(self, team_id: UUID, world: World, *, fresh: bool = False) -> None:
         self.team_id = team_id
-        self.view: TeamView | None = TeamView(TeamState()) if fresh else None
+        self._replica = Replica(team_id, world.journal, world.snapshots, fresh=fresh)
         self.used_at = world.clock.monotonic()
         self._world = world
         self._mailbox = Mailbox(world.settings.mailbox_size)
         self._running = False
-        self._remote: list[Encoded] = []
-        self._behind = 0
         self._viewers: list[tuple[int, asyncio.Future[TeamView]]] = []
         self._locked_turns = 0
-        self._unsaved = 0
+        self._saved_events = 0
         self._saved_at = world.clock.monotonic()
         self._batches = self._events = self._fences = self._replays = 0
 
     @property
+    def view(self) -> TeamView | None:
+        """The committed board, while the team is in memory."""
+        return self._replica.view
+
+    @property
     def seq(self) -> int:
         """The seq in memory; 0 before activation."""
-        return 0 if self.view is None else self.view.seq
+        return self._replica.seq
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
@@ -118,13 +119,13 @@ class TeamActor:
     def absorb(self, events: Sequence[Encoded]) -> None:
         """Other workers' events, in order; what is known is skipped, a gap is fetched from the journal."""
         if self.view is not None or self._running:
-            self._remote.extend(events)
+            self._replica.hear(events)
             self._wake()
 
     def behind(self, seq: int) -> None:
         """The journal is at `seq`: catch up if that is news."""
         if self.view is not None and seq > self.seq:
-            self._behind = max(self._behind, seq)
+            self._replica.hear_position(seq)
             self._wake()
 
     def expire(self, now: float) -> None:
@@ -137,8 +138,8 @@ class TeamActor:
 
     async def save(self) -> None:
         """Store a snapshot of what is in memory, if anything changed since the last one."""
-        if self.view is not None and self._unsaved:
-            self._unsaved, self._saved_at = 0, self._world.clock.monotonic()
+        if self.view is not None and self._unsaved():
+            self._saved_events, self._saved_at = self._changed(), self._world.clock.monotonic()
             await self._world.snapshots.put(self.view.state.detach())
 
     def statistics(self) -> ActorStatistics:
@@ -148,7 +149,7 @@ class TeamActor:
         )
 
     def _has_work(self) -> bool:
-        return bool(len(self._mailbox) or self._viewers or self._remote or self._behind > self.seq)
+        return bool(len(self._mailbox) or self._viewers or self._replica.behind)
 
     def _wake(self) -> None:
         self.used_at = self._world.clock.monotonic()
@@ -166,79 +167,24 @@ class TeamActor:
             what = unknown.what
             self._refuse_waiting(lambda: NotFound(what))
         except TaskForgeError as error:
-            self.view, detail = None, error.detail
+            self._replica.forget()
+            detail = error.detail
             self._refuse_waiting(lambda: StorageUnavailable(detail))
         except Exception:
             log.exception("team actor crashed", extra={"team_id": str(self.team_id)})
-            self.view = None
+            self._replica.forget()
             self._refuse_waiting(lambda: StorageUnavailable("The team had to be reloaded; try again."))
         finally:
             self._running = False
 
     async def _turn(self) -> None:
-        view = self.view or await self._activate()
-        await self._catch_up(view)
+        view = self.view or await self._replica.activate()
+        await self._replica.catch_up(max((seq for seq, _ in self._viewers), default=0))
         self._show_viewers(view)
         batch = self._mailbox.take(BATCH, self._world.clock.monotonic())
         if batch:
             await self._work(batch)
         self._save_if_due()
-
-    # Activation and other workers' commits
-
-    async def _activate(self) -> TeamView:
-        """From the snapshot and the journal's tail when that is short, else from the tables."""
-        world = self._world
-        seq = (await world.journal.position([self.team_id])).get(self.team_id)
-        if seq is None:
-            raise NotFound("team")
-        state = await world.snapshots.get(self.team_id)
-        if state is None or not 0 < state.seq <= seq or seq - state.seq > TAIL:
-            state = await self._load()
-        self.view = TeamView(state)
-        self._behind = seq
-        return self.view
-
-    async def _load(self) -> TeamState:
-        state = await self._world.journal.load(self.team_id)
-        if state is None:
-            raise NotFound("team")
-        return state
-
-    async def _catch_up(self, view: TeamView) -> None:
-        remote, self._remote = self._remote, []
-        self._advance(view, [event for event in remote if event.row.seq > view.seq])
-        wanted = max(
-            self._behind, remote[-1].row.seq if remote else 0, max((seq for seq, _ in self._viewers), default=0)
-        )
-        while view.seq < wanted:
-            rows = await self._world.journal.read(self.team_id, view.seq)
-            if not rows:
-                break
-            await self._advance_rows(view, rows)
-        self._behind = 0
-
-    async def _advance_rows(self, view: TeamView, rows: Sequence[JournalRow]) -> None:
-        """Apply journal rows; a newer version's event that this one cannot read makes it reload the tables instead."""
-        try:
-            events = [reread(row) for row in rows]
-        except (KeyError, msgspec.MsgspecError):
-            log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
-            view.reload(await self._load())
-            return
-        self._advance(view, events)
-
-    def _advance(self, view: TeamView, events: Sequence[Encoded]) -> None:
-        """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
-        base, state, applied = view.state, view.state.fork(), list[Encoded]()
-        for encoded in events:
-            if encoded.row.seq == state.seq + 1:
-                evolve(state, encoded.event)
-                applied.append(encoded)
-        if applied:
-            changes = board_changes(base, state, changed_tasks(applied))
-            view.advance(state.settle(), changes)
-            self._unsaved += len(applied)
 
     def _show_viewers(self, view: TeamView) -> None:
         waiting, self._viewers = self._viewers, []
@@ -301,14 +247,14 @@ class TeamActor:
         return await self._conclude(decided, batch, outcome)
 
     async def _read_missed(self, locked: LockedTeam) -> bool:
-        view = self._current()
-        if locked.seq == view.seq:
+        seq = self._replica.seq
+        if locked.seq == seq:
             return False
-        await self._advance_rows(view, await locked.read(view.seq))
+        await self._replica.advance_rows(await locked.read(seq))
         return True
 
     async def _decide(self, batch: Sequence[Envelope]) -> Decided:
-        state = self._current().state
+        state = self._replica.current().state
         decided = Decided(self.team_id, state)
         if wanted := archived_ids(batch, state):
             for task in await self._world.journal.archived_tasks(self.team_id, wanted):
@@ -340,8 +286,7 @@ class TeamActor:
         if seq == decided.base.seq:
             self._answer(decided)
             return []
-        self._behind = seq
-        await self._catch_up(self._current())
+        await self._replica.catch_up(seq)
         return batch
 
     async def _conclude(
@@ -362,10 +307,9 @@ class TeamActor:
 
     def _commit_done(self, decided: Decided) -> None:
         """After COMMIT: the working copy becomes the state, readers and feeds learn of it, askers get their answers."""
-        view, changes = self._current(), decided.changes()
+        view, changes = self._replica.current(), decided.changes()
         view.advance(decided.state.settle(), changes)
         self._events += len(decided.events)
-        self._unsaved += len(decided.events)
         if decided.events:
             self._world.feed.publish(self.team_id, decided.events)
         self._answer(decided)
@@ -429,12 +373,15 @@ class TeamActor:
 
     def _save_if_due(self) -> None:
         due = self._world.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS
-        if due and self._unsaved >= self._world.settings.snapshot_every:
+        if due and self._unsaved() >= self._world.settings.snapshot_every:
             self._world.spawn(self.save())
 
-    def _current(self) -> TeamView:
-        assert self.view is not None, "an active actor has a view"
-        return self.view
+    def _changed(self) -> int:
+        """Events applied since activation, by this process or another."""
+        return self._events + self._replica.learned
+
+    def _unsaved(self) -> int:
+        return self._changed() - self._saved_events
 
     def _refuse_waiting(self, error: Callable[[], TaskForgeError]) -> None:
         self._mailbox.fail_all(error)
@@ -442,7 +389,6 @@ class TeamActor:
         for _, viewer in waiting:
             if not viewer.done():
                 viewer.set_exception(error())
-        self._remote, self._behind = [], 0
 
 
 class _Previous(Struct):

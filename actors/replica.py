@@ -1,0 +1,113 @@
+"""A team's committed state in this process, kept in step with the journal: activation, catching up, other workers."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from actors.board import TeamView
+from actors.deciding import board_changes, changed_tasks
+from actors.ports import Journal, Snapshots
+from core.codec import Encoded, JournalRow, reread
+from core.errors import NotFound
+from core.team import TeamState, evolve
+
+log = logging.getLogger(__name__)
+
+TAIL: Final = 2_000
+"""A snapshot further behind than this is slower than loading the tables."""
+
+
+class Replica:
+    """The view, if the team is in memory, and what is known of the journal beyond it."""
+
+    def __init__(self, team_id: UUID, journal: Journal, snapshots: Snapshots, *, fresh: bool) -> None:
+        self.team_id = team_id
+        self.view: TeamView | None = TeamView(TeamState()) if fresh else None
+        self.learned = 0
+        self._journal = journal
+        self._snapshots = snapshots
+        self._remote: list[Encoded] = []
+        self._known = 0
+
+    @property
+    def seq(self) -> int:
+        """The seq in memory; 0 before activation."""
+        return 0 if self.view is None else self.view.seq
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is news that is not in the view yet."""
+        return bool(self._remote) or self._known > self.seq
+
+    def current(self) -> TeamView:
+        """The view of an active team."""
+        assert self.view is not None, "an active actor has a view"
+        return self.view
+
+    def hear(self, events: Sequence[Encoded]) -> None:
+        """Other workers' events, in order; applied by the next `catch_up`."""
+        self._remote.extend(events)
+
+    def hear_position(self, seq: int) -> None:
+        """The journal has reached `seq`."""
+        self._known = max(self._known, seq)
+
+    def forget(self) -> None:
+        """Leave memory: what is in the view can no longer be trusted, or nobody needs it."""
+        self.view, self._remote, self._known = None, [], 0
+
+    async def activate(self) -> TeamView:
+        """From the snapshot and a short tail of the journal, else from the tables. Raises NotFound("team")."""
+        seq = (await self._journal.position([self.team_id])).get(self.team_id)
+        if seq is None:
+            raise NotFound("team")
+        state = await self._snapshots.get(self.team_id)
+        if state is None or not 0 < state.seq <= seq or seq - state.seq > TAIL:
+            state = await self._load()
+        self.view = TeamView(state)
+        self.hear_position(seq)
+        return self.view
+
+    async def catch_up(self, wanted: int = 0) -> None:
+        """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
+        view, remote, self._remote = self.current(), self._remote, []
+        self._advance(view, [event for event in remote if event.row.seq > view.seq])
+        wanted = max(wanted, self._known, remote[-1].row.seq if remote else 0)
+        while view.seq < wanted:
+            rows = await self._journal.read(self.team_id, view.seq)
+            if not rows:
+                break
+            await self.advance_rows(rows)
+        self._known = 0
+
+    async def advance_rows(self, rows: Sequence[JournalRow]) -> None:
+        """Apply journal rows; an event of a newer version that cannot be read here makes it reload the tables."""
+        view = self.current()
+        try:
+            events = [reread(row) for row in rows]
+        except (KeyError, msgspec.MsgspecError):
+            log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
+            view.reload(await self._load())
+            return
+        self._advance(view, events)
+
+    def _advance(self, view: TeamView, events: Sequence[Encoded]) -> None:
+        """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
+        base, state, applied = view.state, view.state.fork(), list[Encoded]()
+        for encoded in events:
+            if encoded.row.seq == state.seq + 1:
+                evolve(state, encoded.event)
+                applied.append(encoded)
+        if applied:
+            changes = board_changes(base, state, changed_tasks(applied))
+            view.advance(state.settle(), changes)
+            self.learned += len(applied)
+
+    async def _load(self) -> TeamState:
+        state = await self._journal.load(self.team_id)
+        if state is None:
+            raise NotFound("team")
+        return state
