@@ -1,6 +1,6 @@
 """The one place that opens transactions. One request or message, one transaction."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ import asyncpg
 from db.errors import UNREACHABLE, storage_errors
 from db.pool import Connection, Pool
 
-__all__ = ["Reading", "Scope", "Writing", "reading", "writing"]
+__all__ = ["Reading", "Scope", "Writing", "reading", "savepoint", "transaction", "writing"]
 
 ACQUIRE_SECONDS: Final = 5.0
 
@@ -83,22 +83,49 @@ async def writing(pool: Pool, user_id: UUID | None = None) -> AsyncIterator[Writ
             yield Writing(connection)
 
 
-@asynccontextmanager
-async def transaction(connection: Connection, begin: str = "begin", user_id: UUID | None = None) -> AsyncIterator[None]:
-    """Begin, with the scope in the same round trip; commit at the end, roll back on any exception.
+async def commit(connection: Connection) -> None:
+    """End the transaction, keeping its work."""
+    await connection.execute("commit")
 
-    Driver errors come through as they are; the journal tells those before COMMIT from those after it.
+
+@asynccontextmanager
+async def transaction(
+    connection: Connection,
+    begin: str = "begin",
+    user_id: UUID | None = None,
+    finish: Callable[[Connection], Awaitable[None]] = commit,
+) -> AsyncIterator[None]:
+    """Begin, with the scope in the same round trip; `finish` at the end, roll back on any exception.
+
+    Driver errors come through as they are: `finish` may tell those of COMMIT from those before it.
     """
     if connection.is_in_transaction():
         raise RuntimeError("a transaction inside a transaction would silently be none")
     # A UUID's text needs no quoting; other settings go through `scope`, as parameters.
-    await connection.execute(
-        begin if user_id is None else f"{begin}; set local app.user_id = '{UUID(int=user_id.int)}'"
-    )
+    scope = "" if user_id is None else f"; set local app.user_id = '{UUID(int=user_id.int)}'"
+    await connection.execute(begin + scope)
     try:
         yield
     except BaseException:
-        with suppress(*UNREACHABLE):  # The server ends the transaction of a lost connection by itself.
-            await connection.execute("rollback")
+        await _roll_back(connection, "rollback")
         raise
-    await connection.execute("commit")
+    await finish(connection)
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """A part of the running transaction that is taken back alone when the block raises. Not nested."""
+    await connection.execute("savepoint part")
+    try:
+        yield
+    except BaseException:
+        await _roll_back(connection, "rollback to savepoint part; release savepoint part")
+        raise
+    await connection.execute("release savepoint part")
+
+
+async def _roll_back(connection: Connection, statement: str) -> None:
+    """The server ends the transaction of a lost connection by itself; the pool replaces the connection."""
+    with suppress(*UNREACHABLE):
+        if connection.is_in_transaction():
+            await connection.execute(statement)

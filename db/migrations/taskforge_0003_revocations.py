@@ -1,6 +1,7 @@
 """Recently revoked sessions, for the watch that every API process keeps."""
 
 from pathlib import Path
+from typing import Any
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine.finder import engine_finder
@@ -17,7 +18,9 @@ def script(direction: str) -> str:
 
 async def _run(direction: str) -> None:
     # Over the transaction's own connection: Piccolo prepares its statements, which allows only one at a time.
-    transaction = engine_finder().current_transaction.get()  # type: ignore[union-attr]
+    engine = engine_finder()
+    assert engine is not None
+    transaction: Any = engine.current_transaction.get()
     await transaction.connection.execute(script(direction))
 
 

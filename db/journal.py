@@ -1,0 +1,343 @@
+"""The journal: group commits behind fences, and history. Satisfies `actors.ports.Journal`."""
+
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from core.codec import JournalRow
+from core.errors import NotFound
+from core.events import Label, Member, Team
+from core.task import Task
+from core.team import TeamState
+from core.writes import (
+    CommitOutcome,
+    Committed,
+    CommitUnknown,
+    FenceBroken,
+    KeyRow,
+    KeysTaken,
+    Rejected,
+    TeamWrites,
+)
+from db import journal_sql as sql
+from db.errors import UNREACHABLE, constraint_of, storage_errors
+from db.journal_rows import (
+    Projection,
+    columns,
+    commit_arguments,
+    decode_limits,
+    encode_limits,
+    key_row,
+    projection,
+    task_of,
+)
+from db.pool import Connection, Pool, Pools
+from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
+
+__all__ = ["LockedTeam", "PostgresJournal"]
+
+logger = logging.getLogger(__name__)
+
+Outcomes: TypeAlias = dict[UUID, CommitOutcome]
+
+HISTORY_LIMIT: Final = 500
+PAGE: Final = 1000
+
+# A statement refused for what it says. One team is guilty; the others are committed without it.
+GUILTY: Final = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+)
+
+
+class PostgresJournal:
+    """The durable side of the actors, over the committer's own role."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pool: Pool = pools.writer
+
+    async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
+        """Write all batches, at most one per team, in one transaction; see `actors.ports.Journal.commit`.
+
+        One statement and one round trip, unless a batch touches members, labels or settings, or a constraint refused
+        something: then one transaction with a savepoint around each such team.
+        """
+        if not batches:
+            return {}
+        with storage_errors():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                if any(_projects(writes) for writes in batches):
+                    return await _commit_apart(connection, batches)
+                try:
+                    return await _commit_together(connection, batches)
+                except GUILTY as error:
+                    logger.info("commit of %d teams refused (%s): one by one", len(batches), _reason(error))
+                    return await _commit_apart(connection, batches)
+
+    @asynccontextmanager
+    async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:
+        """Hold the team's row FOR UPDATE until the block ends. Raises NotFound("team"), StorageUnavailable."""
+        with storage_errors():
+            async with (
+                self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
+                transaction(connection, finish=_let_go),
+            ):
+                row = await connection.fetchrow(sql.LOCK_TEAMS, [team_id])
+                if row is None:
+                    raise NotFound("team")
+                yield LockedTeam(connection, team_id, row["seq"])
+
+    async def load(self, team_id: UUID) -> TeamState | None:
+        """The whole team at one `seq`; None when there is no such team."""
+        async with reading(self._pool, None, snapshot=True) as rows:
+            return await _load(rows, team_id)
+
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The committed `seq` of each team that exists."""
+        with storage_errors():
+            found = await self._pool.fetch("select id, seq from teams where id = any($1::uuid[])", list(team_ids))
+        return {row["id"]: row["seq"] for row in found}
+
+    async def read(self, team_id: UUID, after: int, limit: int = PAGE) -> Sequence[JournalRow]:
+        """Rows with `seq > after` in order, at most `limit`."""
+        with storage_errors():
+            return [JournalRow(*row) for row in await self._pool.fetch(sql.READ, team_id, after, limit)]
+
+    async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
+        """Those of the tasks that exist and are archived."""
+        with storage_errors():
+            found = await self._pool.fetch(sql.ARCHIVED, team_id, list(task_ids))
+        return [task_of(row, row["team_key"]) for row in found]
+
+    async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
+        """The task's own rows with `seq > after`, oldest first, at most 500."""
+        with storage_errors():
+            found = await self._pool.fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
+        return [JournalRow(*row) for row in found]
+
+    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
+        """The stored rows of these (principal, key) pairs, over a connection opened for this."""
+        principals, names = columns(keys, 2)
+        with storage_errors():
+            await self._pool.expire_connections()
+            found = await self._pool.fetch(sql.FIND_KEYS, principals, names)
+        return [key_row(row) for row in found]
+
+
+class LockedTeam:
+    """A team nobody else can write while this is held."""
+
+    def __init__(self, connection: Connection, team_id: UUID, seq: int) -> None:
+        self._connection = connection
+        self._team_id = team_id
+        self._spent = False
+        self.seq = seq
+
+    async def read(self, after: int) -> Sequence[JournalRow]:
+        """All rows with `seq > after` up to `self.seq`."""
+        with storage_errors():
+            found = await self._connection.fetch(sql.READ, self._team_id, after, max(0, self.seq - after))
+        return [JournalRow(*row) for row in found]
+
+    async def commit(self, writes: TeamWrites) -> CommitOutcome:
+        """Write and commit, at most once per lock; anything but Committed has rolled the writes back."""
+        if self._spent or writes.team_id != self._team_id:
+            raise RuntimeError("a lock commits one batch of its own team")
+        self._spent = True
+        with storage_errors():
+            outcome = await _commit_one(self._connection, writes)
+            await _commit(self._connection)
+        return outcome
+
+
+async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    """The group commit. The statement is its own transaction: once it was sent, only an ERROR says "not written"."""
+    with _unknown_unless_refused():
+        rows = await connection.fetch(sql.COMMIT, *commit_arguments(batches))
+    return _outcomes(rows)
+
+
+async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    """One transaction: the plain batches together if they can be, each other team behind its own savepoint."""
+    plain = [writes for writes in batches if not _projects(writes)]
+    outcomes: Outcomes = {}
+    async with transaction(connection, finish=_commit):
+        # All locks first and in order, as the single statement takes them: no two committers can deadlock.
+        await connection.execute(sql.LOCK_TEAMS, [writes.team_id for writes in batches])
+        if len(plain) > 1 and len(plain) < len(batches):
+            try:
+                async with savepoint(connection):
+                    outcomes |= _outcomes(await connection.fetch(sql.COMMIT, *commit_arguments(plain)))
+            except GUILTY as error:
+                logger.info("commit of %d teams refused (%s): one by one", len(plain), _reason(error))
+        for writes in batches:
+            if writes.team_id not in outcomes:
+                outcomes[writes.team_id] = await _commit_one(connection, writes)
+    return outcomes
+
+
+async def _commit_one(connection: Connection, writes: TeamWrites) -> CommitOutcome:
+    """One team inside the running transaction; whatever is not Committed leaves no trace."""
+    try:
+        async with savepoint(connection):
+            after = projection(writes)
+            if writes.expected_seq == 0 and after.team is not None:
+                await _insert_team(connection, after.team)
+            outcome = _outcomes(await connection.fetch(sql.COMMIT, *commit_arguments([writes])))[writes.team_id]
+            if not isinstance(outcome, Committed):
+                raise _NotWritten(outcome)
+            await _project(connection, writes.team_id, after)
+            return outcome
+    except _NotWritten as stop:
+        return stop.outcome
+    except GUILTY as error:
+        return Rejected(_reason(error))
+
+
+class _NotWritten(Exception):
+    """Takes the savepoint back."""
+
+    def __init__(self, outcome: CommitOutcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+async def _insert_team(connection: Connection, team: Team) -> None:
+    await connection.execute(
+        sql.INSERT_TEAM,
+        team.id,
+        team.name,
+        team.key,
+        encode_limits(team.wip_limits),
+        team.created_by,
+        team.created_at,
+        team.updated_at,
+        team.version,
+    )
+    await connection.execute(sql.INSERT_CURSOR, team.id)
+
+
+async def _project(connection: Connection, team_id: UUID, after: Projection) -> None:
+    """Bring members, labels and settings in step with the batch's events. Removals first: they may free a name."""
+    if after.team is not None:
+        team = after.team
+        limits = encode_limits(team.wip_limits)
+        await connection.execute(sql.UPDATE_TEAM, team_id, team.name, limits, team.updated_at, team.version)
+    if gone := [user_id for user_id, member in after.members.items() if member is None]:
+        await connection.execute(sql.DELETE_MEMBERS, team_id, gone)
+    if members := [(m.user_id, m.role, m.name, m.joined_at) for m in after.members.values() if m is not None]:
+        await connection.execute(sql.UPSERT_MEMBERS, team_id, *columns(members, 4))
+    if gone := [label_id for label_id, label in after.labels.items() if label is None]:
+        await connection.execute(sql.DELETE_LABELS, team_id, gone)
+    if labels := [(label.id, label.name, label.color) for label in after.labels.values() if label is not None]:
+        await connection.execute(sql.UPSERT_LABELS, team_id, *columns(labels, 3))
+
+
+def _projects(writes: TeamWrites) -> bool:
+    """Whether the batch needs more than the one statement."""
+    return not all(event.task is not None for event in writes.events)
+
+
+def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
+    """The answer of the commit statement: a row per team, or per taken key of a team."""
+    outcomes: Outcomes = {}
+    taken: defaultdict[UUID, list[KeyRow]] = defaultdict(list)
+    for row in rows:
+        team_id: UUID = row["id"]
+        if row["held"]:
+            outcomes[team_id] = Committed()
+        elif row["key"] is not None:
+            taken[team_id].append(key_row(row))
+        else:
+            outcomes[team_id] = FenceBroken(row["now_at"])
+    return outcomes | {team_id: KeysTaken(tuple(hits)) for team_id, hits in taken.items()}
+
+
+async def _commit(connection: Connection) -> None:
+    with _unknown_unless_refused():
+        await connection.execute("commit")
+
+
+async def _let_go(connection: Connection) -> None:
+    """End a lock that has committed its batch, or has nothing to commit."""
+    if connection.is_in_transaction():
+        await connection.execute("rollback")
+
+
+@contextmanager
+def _unknown_unless_refused() -> Iterator[None]:
+    """Around what may commit: only an ERROR of the server proves that nothing was written.
+
+    A FATAL does not: a backend that is terminated while it waits for a synchronous replica has committed already.
+    """
+    try:
+        yield
+    except UNREACHABLE as error:
+        if isinstance(error, ValueError) or _severity(error) == "ERROR":
+            raise
+        logger.warning("the outcome of a commit is unknown: %s: %s", type(error).__name__, error)
+        raise CommitUnknown from error
+
+
+def _severity(error: BaseException) -> str | None:
+    """ERROR, FATAL or PANIC as the server said; None when the driver itself noticed the loss."""
+    severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    return severity if isinstance(severity, str) else None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return constraint_of(error)
+    return type(error).__name__
+
+
+async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
+    row = await rows.fetchrow(
+        "select id, seq, epoch, name, key, wip_limits, top_number, created_by, created_at, updated_at, version"
+        " from teams where id = $1",
+        team_id,
+    )
+    if row is None:
+        return None
+    members = await rows.fetch("select user_id, role, name, joined_at from memberships where team_id = $1", team_id)
+    labels = await rows.fetch("select id, name, color from labels where team_id = $1", team_id)
+    tasks = await rows.fetch(sql.BOARD, team_id)
+    archived = await rows.fetch(
+        "select external_source, external_id, id from tasks"
+        " where team_id = $1 and archived_at is not null and external_id is not null",
+        team_id,
+    )
+    return TeamState.load(
+        team=_team(row),
+        seq=row["seq"],
+        epoch=row["epoch"],
+        top_number=row["top_number"],
+        members=[Member(**_dict(member)) for member in members],
+        labels=[Label(**_dict(label)) for label in labels],
+        tasks=[task_of(task, row["key"]) for task in tasks],
+        archived_external={(found[0], found[1]): found[2] for found in archived},
+    )
+
+
+def _dict(row: asyncpg.Record) -> dict[str, Any]:
+    return dict(row.items())
+
+
+def _team(row: asyncpg.Record) -> Team:
+    return Team(
+        id=row["id"],
+        name=row["name"],
+        key=row["key"],
+        wip_limits=decode_limits(row["wip_limits"]),
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        version=row["version"],
+    )

@@ -1,0 +1,155 @@
+"""Between the domain's shapes and rows: arguments for the statements of the journal, and rows read back."""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from core.events import (
+    Label,
+    LabelDeleted,
+    LabelEvent,
+    Member,
+    MemberEvent,
+    MemberRemoved,
+    TaskCreated,
+    TaskEvent,
+    Team,
+    TeamUpdated,
+)
+from core.task import Status, Task
+from core.writes import KeyRow, StoredReply, TeamWrites
+from db.journal_sql import TASK_COLUMNS
+
+__all__ = ["Projection", "commit_arguments", "decode_limits", "encode_limits", "key_row", "projection", "task_of"]
+
+encode_limits = msgspec.json.Encoder().encode
+decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
+_encode_headers = msgspec.json.Encoder().encode
+_decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
+
+_ARRAYS: Final = frozenset({"label_ids", "blocked_by"})
+
+
+def _uuid_array(name: str) -> Any:
+    get = attrgetter(name)
+
+    def text(task: Task) -> str:
+        ids = get(task)
+        return "{" + ",".join(map(str, ids)) + "}" if ids else "{}"
+
+    return text
+
+
+_TASK_GETTERS: Final = tuple(_uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS)
+_ROW_GETTERS: Final = tuple(
+    attrgetter(name) for name in ("team_id", "seq", "type", "subject", "actor_id", "at", "traceparent", "payload")
+)
+
+
+def commit_arguments(batches: Sequence[TeamWrites]) -> list[list[Any]]:
+    """The arguments of `journal_sql.COMMIT`: columns, not rows, because that is how they travel fastest."""
+    rows = [event.row for writes in batches for event in writes.events]
+    tasks = [task for writes in batches for task in writes.tasks]
+    keys = [(key, writes.team_id) for writes in batches for key in writes.keys]
+    deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
+    return [
+        [writes.team_id for writes in batches],
+        [writes.expected_seq for writes in batches],
+        [len(writes.events) for writes in batches],
+        [_top_number(writes) for writes in batches],
+        [key.principal for key, _ in keys],
+        [key.key for key, _ in keys],
+        [team_id for _, team_id in keys],
+        [key.fingerprint for key, _ in keys],
+        [key.reply.status for key, _ in keys],
+        [_encode_headers(key.reply.headers) for key, _ in keys],
+        [key.reply.body for key, _ in keys],
+        [key.reply.seq for key, _ in keys],
+        *[list(map(get, rows)) for get in _ROW_GETTERS],
+        [team_id for team_id, _ in deleted],
+        [task_id for _, task_id in deleted],
+        *[list(map(get, tasks)) for get in _TASK_GETTERS],
+    ]
+
+
+def _top_number(writes: TeamWrites) -> int:
+    """The highest number given away, also when its task was deleted by the same batch."""
+    return max((event.event.task.number for event in writes.events if type(event.event) is TaskCreated), default=0)
+
+
+class Projection(Struct, frozen=True):
+    """What a batch leaves behind besides tasks; None stands for removed. Empty for almost every batch."""
+
+    team: Team | None
+    members: dict[UUID, Member | None]
+    labels: dict[UUID, Label | None]
+
+    def __bool__(self) -> bool:
+        return self.team is not None or bool(self.members) or bool(self.labels)
+
+
+def projection(writes: TeamWrites) -> Projection:
+    """The last word of the batch's events about the team, its members and labels."""
+    team: Team | None = None
+    members: dict[UUID, Member | None] = {}
+    labels: dict[UUID, Label | None] = {}
+    for encoded in writes.events:
+        event = encoded.event
+        if isinstance(event, TaskEvent):
+            continue
+        if isinstance(event, MemberEvent):
+            members[event.member.user_id] = None if isinstance(event, MemberRemoved) else event.member
+        elif isinstance(event, LabelEvent):
+            labels[event.label.id] = None if isinstance(event, LabelDeleted) else event.label
+        elif isinstance(event, TeamUpdated):
+            team = event.team
+    return Projection(team, members, labels)
+
+
+def key_row(record: asyncpg.Record) -> KeyRow:
+    """A stored idempotency row."""
+    headers = _decode_headers(record["headers"])
+    reply = StoredReply(record["status"], headers, record["body"], record["seq"])
+    return KeyRow(record["principal"], record["key"], record["fingerprint"], reply)
+
+
+def task_of(record: asyncpg.Record, team_key: str) -> Task:
+    """A task from a row that starts with the columns of `journal_sql.TASK_SELECT`."""
+    return Task(
+        team_id=record[0],
+        id=record[1],
+        number=record[2],
+        key=f"{team_key}-{record[2]}",
+        title=record[3],
+        description=record[4],
+        status=record[5],
+        priority=record[6],
+        assignee_id=record[7],
+        label_ids=tuple(record[8]),
+        due_at=record[9],
+        estimate=record[10],
+        parent_id=record[11],
+        blocked_by=tuple(record[12]),
+        rank=record[13],
+        external_id=record[14],
+        external_source=record[15],
+        comment_count=record[16],
+        attachment_count=record[17],
+        created_by=record[18],
+        created_at=record[19],
+        updated_at=record[20],
+        completed_at=record[21],
+        archived_at=record[22],
+        version=record[23],
+    )
+
+
+def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows turned into `width` columns, also when there are none."""
+    turned = [list(column) for column in zip(*rows, strict=True)]
+    return turned or [[] for _ in range(width)]
