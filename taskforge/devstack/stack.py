@@ -13,7 +13,7 @@ from taskforge.devstack.datadir import DataDir, LocalSecrets
 from taskforge.devstack.errors import PortTaken
 from taskforge.devstack.kafka import Kafka
 from taskforge.devstack.ports import PortBook
-from taskforge.devstack.postgres import Postgres, binaries
+from taskforge.devstack.postgres import DATABASE, Postgres, binaries
 from taskforge.devstack.service import ProcessService
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
@@ -95,7 +95,7 @@ class Services:
     def kafka_bootstrap(self) -> str:
         return self.kafka.bootstrap_servers
 
-    def role_url(self, role: str, database: str = "taskforge") -> str:
+    def role_url(self, role: str, database: str = DATABASE) -> str:
         """A role's connection string; its password is set by `taskforge migrate`."""
         return self.postgres.url_of(database, role, self.secrets.role_passwords[role])
 

@@ -1,0 +1,175 @@
+"""`taskforge up`: embedded services, migrations, API and worker, until Ctrl-C."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from taskforge import embedded, logs
+from taskforge.commands import migrate
+from taskforge.devstack import DevstackError, Kind, Services, running_services
+from taskforge.devstack.child import Child, Launch
+from taskforge.devstack.ports import PortBook, free_port, is_free
+from taskforge.devstack.supervisor import Supervisor
+from taskforge.processes import Api, Worker, command
+from taskforge.settings import Settings, SettingsError, load, read_variables
+
+__all__ = ["run"]
+
+logger = logging.getLogger(__name__)
+
+READY_SECONDS = 60.0
+READY_POLL = 0.05
+PORT = "TASKFORGE_HTTP__PORT"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to start: `kinds` of embedded services; `given` are the variables people set; `port` is demanded or None."""
+
+    data: Path
+    given: dict[str, str]
+    kinds: frozenset[Kind]
+    port: int | None
+    demo: bool
+    settings: Settings
+
+
+def run(args: argparse.Namespace, _: None) -> int:
+    """Raises `SettingsError` and `DevstackError` before anything is left running."""
+    plan = _plan(args)
+    logs.configure(plan.settings.log_level, plan.settings.log_format)
+    return asyncio.run(_until_signalled(plan))
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    given, problems = read_variables(os.environ, Path(".env"))
+    if problems:
+        raise SettingsError(problems)
+    if args.workers:
+        given["TASKFORGE_HTTP__WORKERS"] = str(args.workers)
+    if args.port:
+        given[PORT] = str(args.port)
+    kinds = frozenset(embedded.missing_kinds(given))
+    return Plan(
+        data=args.data,
+        given=given,
+        kinds=kinds,
+        port=int(given[PORT]) if given.get(PORT, "").isdecimal() else None,
+        demo=args.demo,
+        settings=load(_stand_ins(given, kinds) | given),
+    )
+
+
+def _stand_ins(given: Mapping[str, str], kinds: frozenset[Kind]) -> dict[str, str]:
+    """For checking the settings before the services run; in production the signing secret is never generated."""
+    names = [name for kind in kinds for name in embedded.NAMES[kind]]
+    if given.get("TASKFORGE_MODE") != "production":
+        names.append(embedded.SECRET)
+    return {name: embedded.STAND_INS[name] for name in names}
+
+
+async def _until_signalled(plan: Plan) -> int:
+    """Everything runs in one task, which a signal cancels: whatever was started by then is stopped in order."""
+    loop = asyncio.get_running_loop()
+    console = Console(highlight=False, soft_wrap=True)
+    session = asyncio.create_task(_session(plan, console), name="up")
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if not stopping.is_set():
+            stopping.set()
+            console.print("stopping …")
+            session.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    try:
+        await session
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+        console.print("stopped")
+    return 0
+
+
+async def _session(plan: Plan, console: Console) -> None:
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(running_services(plan.data, want=plan.kinds))
+        settings, environment = _complete(plan, services)
+        report = await migrate.apply(settings.database)
+        api = Api(environment, settings.http.host, settings.http.port)
+        supervisor = Supervisor([Worker(environment), api])
+        await stack.enter_async_context(supervisor)
+        await _until_ready(api)
+        _summary(console, settings, services, len(report.ran), time.monotonic() - started)
+        if plan.demo:
+            await _seed(environment)
+        await asyncio.Event().wait()
+
+
+def _complete(plan: Plan, services: Services) -> tuple[Settings, dict[str, str]]:
+    """The final settings, and the environment of our children that yields the same."""
+    port = _http_port(plan)
+    PortBook(services.data.ports, {}).remember("http", port)
+    found = embedded.embedded_variables(services.secrets, services.ports, plan.kinds)
+    if plan.settings.mode == "production":
+        found.pop(embedded.SECRET)
+    variables = found | plan.given | {PORT: str(port)}
+    return load(variables), {**os.environ, **variables}
+
+
+def _http_port(plan: Plan) -> int:
+    http = plan.settings.http
+    if plan.port is None:
+        return free_port(http.port)
+    if not is_free(plan.port, http.host):
+        raise DevstackError(f"cannot listen on {http.host}:{plan.port}: the port is taken; choose another --port")
+    return plan.port
+
+
+async def _until_ready(api: Api) -> None:
+    end = time.monotonic() + READY_SECONDS
+    status, body = await api.get("/readyz")
+    while status != 200:
+        if time.monotonic() > end:
+            raise DevstackError(
+                f"the API is not ready after {READY_SECONDS:g} s: {body.decode(errors='replace')[:500]}"
+            )
+        await asyncio.sleep(READY_POLL)
+        status, body = await api.get("/readyz")
+
+
+def _summary(console: Console, settings: Settings, services: Services, migrations: int, seconds: float) -> None:
+    base = f"http://{settings.http.host}:{settings.http.port}"
+    ports = ", ".join(f"{name} {port}" for name, port in services.ports.items()) or "none, all given by URL"
+    lines = [
+        ("board", f"{base}/"),
+        ("docs", f"{base}/docs"),
+        ("services", ports),
+        ("data", str(services.data.path)),
+        ("schema", f"{migrations} migrations applied" if migrations else "up to date"),
+        ("stop", "Ctrl-C"),
+    ]
+    console.print(f"TaskForge is ready ({seconds:.1f} s)", style="bold green" if console.is_terminal else None)
+    for name, value in lines:
+        console.print(f"  {name:<9} {value}", markup=False)
+
+
+async def _seed(environment: Mapping[str, str]) -> None:
+    child = await Child.spawn(Launch(argv=command("demo"), env=environment, cwd=Path.cwd()))
+    try:
+        code = await child.wait()
+    except asyncio.CancelledError:
+        await child.stop(signal.SIGTERM, 5.0)
+        raise
+    if code != 0:
+        logger.error("the demo data could not be loaded (exit code %s)", code)

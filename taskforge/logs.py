@@ -1,0 +1,133 @@
+"""Structured logs on standard error: JSON lines for machines, colours for people, secrets for nobody.
+
+Everything goes through the standard library's root logger, so libraries' records have the same shape as ours. What is
+bound in `structlog.contextvars` (`request_id`, `trace_id`, `team_id`, …) appears in every record of that context.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from core.secret import Secret
+
+__all__ = ["Format", "configure", "redact"]
+
+Format = Literal["auto", "json", "console"]
+
+MASK = "***"
+SECRET_KEYS = re.compile(
+    r"passw|secret|token|authorization|cookie|api_?key|private_?key|credential|(^|_)dsn$", re.IGNORECASE
+)
+URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@]+@", re.IGNORECASE)
+BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
+# A JSON Web Token anywhere in a text: header and payload are base64url of `{"`.
+JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+ASSIGNED = re.compile(r"""\b(password|passwd|secret|token)(["']?\s*[=:]\s*["']?)[^\s"'&,;)]+""", re.IGNORECASE)
+ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "team_id")
+DEPTH = 6
+
+# Loggers that speak at info about every connection or request; theirs is noise unless debugging.
+CHATTY = ("aiokafka", "faststream", "asyncio", "httpx", "httpcore")
+
+
+def configure(level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002
+    """Make this process log at `level` (debug, info, warning, error) to `stream`, standard error by default.
+
+    `auto` is `console` on a terminal and `json` elsewhere. May be called again: the last call wins.
+    """
+    output = sys.stderr if stream is None else stream
+    colours = output.isatty()
+    console = format == "console" or (format == "auto" and colours)
+    shared = _shared(console=console)
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_last(console, colours)]
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _shared(*, console: bool) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console, key="time"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _last(console: bool, colours: bool) -> list[Processor]:
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colours, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        )
+        return [_redact_event, renderer]
+    return [_redact_event, _name_fields, structlog.processors.JSONRenderer(serializer=_encode)]
+
+
+def _name_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`message` instead of structlog's `event`, and what everybody looks for first in front."""
+    event["message"] = event.pop("event", "")
+    front = {key: event.pop(key) for key in ORDER if key in event}
+    return {**front, **event}
+
+
+def _encode(event: MutableMapping[str, Any], **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: redact(value, key) for key, value in event.items()}
+
+
+def redact(value: Any, key: str = "", depth: int = 0) -> Any:
+    """`value` without secrets: fields with a telling name are masked whole, texts lose what looks like a credential.
+
+    Numbers stay, whatever their name: `prompt_tokens=12` is a count.
+    """
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, Secret) or SECRET_KEYS.search(key):
+        return MASK
+    if isinstance(value, str):
+        return _redact_text(value)
+    if depth >= DEPTH:
+        return _redact_text(str(value))
+    if isinstance(value, Mapping):
+        return {str(name): redact(inner, str(name), depth + 1) for name, inner in value.items()}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
+        return [redact(inner, key, depth + 1) for inner in value]
+    return _redact_text(str(value))
+
+
+def _redact_text(text: str) -> str:
+    if "://" in text:
+        text = URL_PASSWORD.sub(rf"\1{MASK}@", text)
+    text = BEARER.sub(rf"\1 {MASK}", text)
+    text = JWT.sub(MASK, text)
+    return ASSIGNED.sub(rf"\1\2{MASK}", text)

@@ -1,0 +1,273 @@
+"""All settings, composed from one read of the environment and `.env`.
+
+Each package declares the frozen Struct it needs; the variable of a field is `TASKFORGE_` and its path in upper case,
+parts joined by two underscores: `settings.http.port` is `TASKFORGE_HTTP__PORT`. An empty value counts as not given.
+"""
+
+import difflib
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from actors.settings import ActorSettings
+from api.settings import AuthSettings, HttpSettings
+from core.secret import Secret
+from db.settings import DatabaseSettings, ValkeySettings
+from streams.settings import FeedSettings, KafkaSettings
+from taskforge.dotenv import parse_env
+
+__all__ = [
+    "PREFIX",
+    "Settings",
+    "SettingsError",
+    "Variable",
+    "default_text",
+    "example",
+    "load",
+    "read_variables",
+    "variables",
+]
+
+PREFIX = "TASKFORGE_"
+MIN_SECRET_BYTES = 32
+
+
+class SettingsError(Exception):
+    """Every mistake found, one line each, each naming its variable; no line holds a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a process knows when it starts."""
+
+    database: DatabaseSettings
+    valkey: ValkeySettings
+    kafka: KafkaSettings
+    auth: AuthSettings
+    mode: Annotated[
+        Literal["development", "production"], Meta(description="production refuses generated secrets and plain http.")
+    ] = "development"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, else JSON lines.")
+    ] = "auto"
+    http: HttpSettings = HttpSettings()
+    actors: ActorSettings = ActorSettings()
+    feeds: FeedSettings = FeedSettings()
+
+
+class Variable(Struct, frozen=True):
+    """One environment variable: `path` of the field it sets, its `type` and `doc`; `default` is UNSET when required."""
+
+    name: str
+    path: tuple[str, ...]
+    type: Any
+    doc: str
+    default: Any
+
+    @property
+    def secret(self) -> bool:
+        return self.type is Secret
+
+
+def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Variable]:
+    """Every variable of the tree, plain fields before nested ones."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    nested: list[tuple[str, type[Struct]]] = []
+    for field in msgspec.structs.fields(struct):
+        hint = hints[field.name]
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            nested.append((field.name, hint))
+            continue
+        kind, doc = _unannotate(hint)
+        where = (*path, field.name)
+        default = UNSET if field.default is msgspec.NODEFAULT else field.default
+        yield Variable(PREFIX + "__".join(where).upper(), where, kind if kind is Secret else hint, doc, default)
+    for name, inner in nested:
+        yield from variables(inner, (*path, name))
+
+
+def _unannotate(hint: Any) -> tuple[Any, str]:
+    if typing.get_origin(hint) is not Annotated:
+        return hint, ""
+    kind, *marks = typing.get_args(hint)
+    return kind, next((mark.description for mark in marks if isinstance(mark, Meta) and mark.description), "")
+
+
+def read_variables(environ: Mapping[str, str], env_file: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Ours among the variables of the file and the environment, the environment winning; and what cannot be read."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    if env_file is not None and env_file.is_file():
+        try:
+            values, problems = parse_env(env_file.read_text("utf-8"), env_file.name)
+        except (OSError, UnicodeDecodeError) as error:
+            problems = [f"{env_file.name}: cannot be read: {error}"]
+    merged = values | dict(environ)
+    return {name: value for name, value in merged.items() if name.upper().startswith(PREFIX) and value}, problems
+
+
+def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """Settings from `environ`, and from `env_file` where the environment is silent.
+
+    Raises `SettingsError` with all mistakes at once: unknown names (with the likely meant one), missing ones, values
+    of the wrong type or out of range, values that contradict each other.
+    """
+    given, problems = read_variables(environ, env_file)
+    known = {variable.name: variable for variable in variables()}
+    problems += [_unknown(name, known) for name in sorted(given.keys() - known.keys())]
+    leaves: dict[tuple[str, ...], Any] = {}
+    for variable in known.values():
+        try:
+            leaves[variable.path] = _parse(variable, given.get(variable.name))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError(problems)
+    settings: Settings = _build(Settings, (), leaves)
+    if contradictions := list(_contradictions(settings)):
+        raise SettingsError(contradictions)
+    return settings
+
+
+def _unknown(name: str, known: Mapping[str, Variable]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
+    return f"{name}: no such setting" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _parse(variable: Variable, text: str | None) -> Any:
+    if text is None:
+        if variable.default is UNSET:
+            raise ValueError(f"{variable.name}: is missing ({variable.doc})")
+        return variable.default
+    if variable.secret:
+        return Secret(text)
+    value = [part.strip() for part in text.split(",") if part.strip()] if _is_list(variable) else text.strip()
+    try:
+        return msgspec.convert(value, variable.type, strict=False)
+    except msgspec.ValidationError as error:
+        expected = str(error).removeprefix("Expected ").split(", got ")[0].replace("`", "")
+        if expected.startswith("Invalid enum value"):
+            choices = typing.get_args(_unannotate(variable.type)[0])
+            expected = "one of " + ", ".join(choices)
+        raise ValueError(f"{variable.name}: expected {expected}, got {text!r}") from None
+
+
+def _is_list(variable: Variable) -> bool:
+    return typing.get_origin(_unannotate(variable.type)[0]) is tuple
+
+
+def _build(struct: type[Any], path: tuple[str, ...], leaves: Mapping[tuple[str, ...], Any]) -> Any:
+    hints = typing.get_type_hints(struct)
+    parts = {}
+    for field in msgspec.structs.fields(struct):
+        where = (*path, field.name)
+        parts[field.name] = leaves[where] if where in leaves else _build(hints[field.name], where, leaves)
+    return struct(**parts)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """Rules no single field can check."""
+    yield from _bad_urls(settings)
+    auth, feeds = settings.auth, settings.feeds
+    if len(auth.secret) < MIN_SECRET_BYTES:
+        yield f"TASKFORGE_AUTH__SECRET: must have at least {MIN_SECRET_BYTES} bytes, has {len(auth.secret)}"
+    if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:
+        yield "TASKFORGE_AUTH__REFRESH_IDLE_SECONDS: must not exceed TASKFORGE_AUTH__REFRESH_ABSOLUTE_SECONDS"
+    if auth.access_seconds >= auth.refresh_idle_seconds:
+        yield "TASKFORGE_AUTH__ACCESS_SECONDS: must be less than TASKFORGE_AUTH__REFRESH_IDLE_SECONDS"
+    if feeds.heartbeat_seconds >= feeds.connection_seconds:
+        yield "TASKFORGE_FEEDS__HEARTBEAT_SECONDS: must be less than TASKFORGE_FEEDS__CONNECTION_SECONDS"
+    if settings.mode == "production":
+        yield from _unfit_for_production(settings)
+
+
+def _bad_urls(settings: Settings) -> Iterator[str]:
+    database = settings.database
+    for field in ("owner_url", "api_url", "writer_url", "worker_url"):
+        url = getattr(database, field).reveal()
+        yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
+    yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
+    if settings.http.public_url is not None:
+        yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
+    for origin in settings.http.allowed_origins:
+        yield from _bad_url("HTTP__ALLOWED_ORIGINS", origin, ("http", "https"))
+        if origin.count("/") > 2:
+            yield f"TASKFORGE_HTTP__ALLOWED_ORIGINS: an origin has no path: {origin!r}"
+
+
+def _bad_url(name: str, url: str, schemes: tuple[str, ...]) -> Iterator[str]:
+    """Says what is wrong without the URL itself, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        yield f"{PREFIX}{name}: is not a URL"
+        return
+    if parts.scheme not in schemes:
+        yield f"{PREFIX}{name}: must start with {schemes[0]}://"
+    elif not parts.hostname and parts.scheme != "unix":
+        yield f"{PREFIX}{name}: has no host"
+
+
+def _unfit_for_production(settings: Settings) -> Iterator[str]:
+    if len(set(settings.auth.secret.reveal())) < 10:
+        yield "TASKFORGE_AUTH__SECRET: is too uniform for production; generate one: openssl rand -base64 48"
+    if settings.http.public_url is None:
+        yield "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
+    elif not settings.http.public_url.startswith("https://"):
+        yield "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production"
+
+
+def example() -> str:
+    """The text of `.env.example`: every variable with its doc, default and limits, all commented out."""
+    lines = [
+        "# Every setting of TaskForge; generated by `taskforge settings --example`.",
+        "# Copy to .env and uncomment what you change. The environment wins over this file.",
+        "# `taskforge up` gives the required ones itself, for the embedded services.",
+    ]
+    section: tuple[str, ...] | None = None
+    for variable in variables():
+        if variable.path[:-1] != section:
+            section = variable.path[:-1]
+            title = section[0] if section else "process"
+            lines += ["", f"# --- {title}"]
+        required = " Required." if variable.default is UNSET else ""
+        lines += textwrap.wrap(
+            f"{variable.doc}{_limits(variable)}{required}", 110, initial_indent="# ", subsequent_indent="# "
+        )
+        lines.append(f"#{variable.name}={default_text(variable)}")
+    return "\n".join(lines) + "\n"
+
+
+def _limits(variable: Variable) -> str:
+    kind, _ = _unannotate(variable.type)
+    if typing.get_origin(kind) is Literal:
+        return f" One of {', '.join(typing.get_args(kind))}."
+    marks = typing.get_args(variable.type)[1:] if typing.get_origin(variable.type) is Annotated else ()
+    bounds = {mark.ge: mark.le for mark in marks if isinstance(mark, Meta) and mark.ge is not None}
+    return "".join(f" {low} to {high}." if high is not None else f" At least {low}." for low, high in bounds.items())
+
+
+def default_text(variable: Variable) -> str:
+    """The default as it would be written in a file; empty when there is none."""
+    match variable.default:
+        case bool():
+            return str(variable.default).lower()
+        case tuple():
+            return ",".join(variable.default)
+        case None | msgspec.UnsetType():
+            return ""
+        case _:
+            return str(variable.default)
