@@ -1,5 +1,6 @@
 """A team system on in-memory ports, and shorthands for asking it."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -71,4 +72,4 @@ def slot(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> KeyS
             return StoredReply(409, (), answer.code.encode(), 0)
         return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)
 
-    return KeySlot(principal, key, fingerprint, render)
+    return KeySlot(principal, key, hashlib.sha256(fingerprint).digest(), render)
