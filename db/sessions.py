@@ -1,0 +1,306 @@
+"""Sessions and their refresh tokens (RFC 9700, section 4.14): rotation, and what happens when a used token comes back.
+
+Tokens are 256 random bits and stored as SHA-256. Every time here is the database's: workers' clocks decide nothing.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import uuid_utils.compat as uuids
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
+
+from core.errors import Unauthenticated
+from db.pool import Pool
+from db.principal import Principal
+from db.transaction import Writing, reading, writing
+
+__all__ = ["Client", "Grant", "Lifetimes", "Reused", "Session", "Sessions"]
+
+PREFIX: Final = "tfr_"
+TOKEN_BYTES: Final = 32
+TOKEN_LENGTH: Final = len(PREFIX) + 43
+NONCE_BYTES: Final = 12
+USER_AGENT_LENGTH: Final = 1000
+
+
+class Lifetimes(Struct, frozen=True, kw_only=True):
+    """In seconds: an unused token ends after `idle`, a session after `absolute`; `grace` is for a token just used."""
+
+    idle: int
+    absolute: int
+    grace: int
+
+
+class Client(Struct, frozen=True):
+    """What a session remembers of the browser or program that opened it."""
+
+    user_agent: str = ""
+    ip: str | None = None
+
+
+class Session(Struct, frozen=True):
+    """A session that can still be used."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    ip: str | None
+
+
+class Grant(Struct, frozen=True):
+    """A session and the refresh token to keep it; the token is shown this once."""
+
+    principal: Principal
+    refresh_token: str
+
+
+class Reused(Struct, frozen=True):
+    """A used refresh token came back: its session has been revoked. Announce it to the other processes."""
+
+    session_id: UUID
+
+
+class _Token(Struct, frozen=True):
+    """A presented token with the hash it is stored under, and who owns it."""
+
+    value: str
+    hash: bytes
+    user_id: UUID
+
+
+class Sessions:
+    """The sessions of all users, each behind row-level security of its own user. Raises StorageUnavailable."""
+
+    def __init__(self, pool: Pool, lifetimes: Lifetimes) -> None:
+        self._pool = pool
+        self._lifetimes = lifetimes
+
+    async def start(self, user_id: UUID, client: Client) -> Grant:
+        """A new session of a user who has just proven who they are."""
+        async with writing(self._pool, user_id) as tx:
+            return await self.start_in(tx, user_id, client)
+
+    async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
+        """The same inside a transaction that is already `user_id`'s."""
+        session_id, token = uuids.uuid7(), _new_token()
+        await tx.execute(
+            _START,
+            session_id,
+            user_id,
+            float(self._lifetimes.absolute),
+            client.user_agent[:USER_AGENT_LENGTH],
+            _address(client.ip),
+            uuids.uuid7(),
+            _hash(token),
+            float(self._lifetimes.idle),
+        )
+        return Grant(Principal(user_id, session_id), token)
+
+    async def refresh(self, value: str) -> Grant | Reused:
+        """Use a refresh token up and hand out its successor.
+
+        Presented again within the grace, while its successor is unused, a token gets that same successor; presented
+        later it revokes the session. Raises Unauthenticated for a token that is unknown, expired or revoked.
+        """
+        async with writing(self._pool) as tx:
+            token = await _owned(tx, value)
+            granted = await self._rotate(tx, token)
+            return granted or await self._judge(tx, token)
+
+    async def _rotate(self, tx: Writing, token: _Token) -> Grant | None:
+        """The one statement that uses a token up; None when somebody else has, or when it idled out."""
+        successor = _new_token()
+        row = await tx.fetchrow(
+            _ROTATE,
+            token.hash,
+            uuids.uuid7(),
+            _seal(token, successor),
+            _hash(successor),
+            float(self._lifetimes.idle),
+        )
+        if row is None:
+            return None
+        if not row["issued"]:  # The session ended; raising takes the use of the token back.
+            raise _refused()
+        return Grant(Principal(token.user_id, row["session_id"]), successor)
+
+    async def _judge(self, tx: Writing, token: _Token) -> Grant | Reused:
+        """What a token that could not be used up deserves."""
+        row = await tx.fetchrow(_JUDGE, token.hash, float(self._lifetimes.grace))
+        if row is None or row["over"] or not row["used"]:
+            raise _refused()
+        if row["in_grace"]:
+            return Grant(Principal(token.user_id, row["session_id"]), _unseal(token, row["successor_sealed"]))
+        await tx.execute(_REVOKE, token.user_id, row["session_id"])
+        return Reused(row["session_id"])
+
+    async def list(self, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[Session]:
+        """The user's usable sessions, newest first, older than `before`."""
+        async with reading(self._pool, user_id) as tx:
+            rows = await tx.fetch(_LIST, user_id, before, limit)
+        return [_session(row) for row in rows]
+
+    async def revoke(self, user_id: UUID, session_id: UUID) -> bool:
+        """End one session of the user; False when there is no such live session."""
+        async with writing(self._pool, user_id) as tx:
+            return await tx.execute(_REVOKE, user_id, session_id) == 1
+
+    async def revoke_all(self, user_id: UUID, *, keep: UUID | None = None) -> Sequence[UUID]:
+        """End all live sessions of the user except `keep`; the ids of those that ended."""
+        async with writing(self._pool, user_id) as tx:
+            rows = await tx.fetch(_REVOKE_ALL, user_id, keep)
+        return [row["id"] for row in rows]
+
+    async def revoke_by_token(self, value: str) -> UUID | None:
+        """End the session a refresh token belongs to, used or not (RFC 7009); None when there is no such live one."""
+        async with writing(self._pool) as tx:
+            try:
+                token = await _owned(tx, value)
+            except Unauthenticated:
+                return None
+            session_id: UUID | None = await tx.fetchval(_REVOKE_BY_HASH, token.user_id, token.hash)
+            return session_id
+
+    async def revoked_within(self, seconds: float) -> Sequence[UUID]:
+        """Sessions of anybody that were revoked in the last so many seconds (at most a day)."""
+        async with reading(self._pool, None) as tx:
+            await tx.fetchval("select set_config('app.watch', 'revocations', true)")
+            rows = await tx.fetch(_REVOKED, seconds)
+        return [row["id"] for row in rows]
+
+
+_START: Final = """
+with session as (
+    insert into sessions (id, user_id, created_at, last_used_at, expires_at, user_agent, ip)
+    values ($1, $2, now(), now(), now() + make_interval(secs => $3), $4, $5)
+    returning id, user_id, expires_at
+)
+insert into refresh_tokens (id, token_hash, session_id, user_id, issued_at, expires_at)
+select $6, $7, id, user_id, now(), least(now() + make_interval(secs => $8), expires_at) from session
+"""
+
+_ROTATE: Final = """
+with used as (
+    update refresh_tokens set consumed_at = clock_timestamp(), successor_id = $2, successor_sealed = $3
+    where token_hash = $1 and consumed_at is null and expires_at > now()
+    returning id, session_id, user_id
+), session as (
+    update sessions set last_used_at = now() from used
+    where sessions.id = used.session_id and sessions.user_id = used.user_id
+      and sessions.revoked_at is null and sessions.expires_at > now()
+    returning sessions.id, sessions.user_id, sessions.expires_at, used.id as parent_id
+), issued as (
+    insert into refresh_tokens (id, token_hash, session_id, user_id, parent_id, issued_at, expires_at)
+    select $2, $4, id, user_id, parent_id, now(), least(now() + make_interval(secs => $5), expires_at) from session
+    returning session_id
+)
+select used.session_id, exists (select from issued) as issued from used
+"""
+
+# The successor is the newest leaf exactly when it has not been used itself.
+_JUDGE: Final = """
+select token.session_id, token.successor_sealed, token.consumed_at is not null as used,
+       session.revoked_at is not null or session.expires_at <= now() as over,
+       successor.id is not null and successor.consumed_at is null
+           and token.consumed_at > clock_timestamp() - make_interval(secs => $2) as in_grace
+from refresh_tokens token
+join sessions session on session.id = token.session_id and session.user_id = token.user_id
+left join refresh_tokens successor on successor.id = token.successor_id
+where token.token_hash = $1
+"""
+
+_REVOKE: Final = """
+update sessions set revoked_at = clock_timestamp()
+where user_id = $1 and id = $2 and revoked_at is null and expires_at > now()
+"""
+
+_REVOKE_ALL: Final = """
+update sessions set revoked_at = clock_timestamp()
+where user_id = $1 and id is distinct from $2::uuid and revoked_at is null and expires_at > now()
+returning id
+"""
+
+_REVOKE_BY_HASH: Final = """
+update sessions set revoked_at = clock_timestamp()
+where user_id = $1 and revoked_at is null and expires_at > now()
+  and id = (select session_id from refresh_tokens where token_hash = $2)
+returning id
+"""
+
+_LIST: Final = """
+select id, created_at, last_used_at, expires_at, user_agent, host(ip) as ip from sessions
+where user_id = $1 and revoked_at is null and expires_at > now() and ($2::uuid is null or id < $2)
+  and exists (select from refresh_tokens token where token.user_id = sessions.user_id
+              and token.session_id = sessions.id and token.consumed_at is null and token.expires_at > now())
+order by id desc limit $3
+"""
+
+_REVOKED: Final = "select id from sessions where revoked_at > now() - make_interval(secs => $1)"
+
+
+async def _owned(tx: Writing, value: str) -> _Token:
+    """Find whose token this is, and go on as that user. Raises Unauthenticated."""
+    if len(value) != TOKEN_LENGTH or not value.isascii() or not value.startswith(PREFIX):
+        raise _refused()
+    digest = _hash(value)
+    await tx.scope("app.token_hash", digest.hex())
+    user_id: UUID | None = await tx.fetchval("select user_id from refresh_tokens where token_hash = $1", digest)
+    if user_id is None:
+        raise _refused()
+    await tx.scope("app.user_id", str(user_id))
+    return _Token(value, digest, user_id)
+
+
+def _session(row: asyncpg.Record) -> Session:
+    return Session(row["id"], row["created_at"], row["last_used_at"], row["expires_at"], row["user_agent"], row["ip"])
+
+
+def _new_token() -> str:
+    return PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _address(ip: str | None) -> str | None:
+    """The address in its usual form, or None when it is none (a Unix socket's peer)."""
+    try:
+        return None if ip is None else str(ip_address(ip))
+    except ValueError:
+        return None
+
+
+def _seal(token: _Token, successor: str) -> bytes:
+    """The successor, readable only by whoever holds the token itself: the database has nothing but its hash."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(_sealing_key(token.value)).encrypt(nonce, successor.encode(), token.hash)
+
+
+def _unseal(token: _Token, sealed: bytes) -> str:
+    """Raises Unauthenticated when the sealed bytes were tampered with."""
+    try:
+        plain = AESGCM(_sealing_key(token.value)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], token.hash)
+    except InvalidTag as error:
+        raise _refused() from error
+    return plain.decode()
+
+
+def _sealing_key(token: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"taskforge refresh successor").derive(token.encode())
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated("The refresh token is unknown, expired or revoked.")
