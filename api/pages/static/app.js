@@ -1,0 +1,206 @@
+/** The page: which of its screens shows, and what ties them together. */
+
+import { Api } from "./api.js";
+import { avatar } from "./card.js";
+import { byId, h, toast } from "./dom.js";
+import { Founding, Gate } from "./gate.js";
+import { Moving } from "./moving.js";
+import { Panel } from "./panel.js";
+import { Session, SessionEnded } from "./session.js";
+import { OpenTeam } from "./team.js";
+import { View } from "./view.js";
+
+const LAST_TEAM = "taskforge.team";
+const SCREENS = ["gate", "founding", "workplace", "trouble", "loading"];
+const CONNECTION = { connecting: "connecting…", live: "live", reconnecting: "reconnecting…" };
+
+const session = new Session();
+const api = new Api(session);
+const view = new View(byId("columns"), makeAdd);
+let teams = [];
+let open = null;
+
+const gate = new Gate(api, session, start);
+const founding = new Founding(api, async (team) => {
+  teams = [...teams, team];
+  await openTeam(team.id);
+});
+const panel = new Panel({
+  save: (id, patch, version) => open.save(id, patch, version),
+  archive: (id) => open.archive(id),
+  fetch: (id) => open.fetch(id),
+  mayWrite: () => open.mayWrite,
+  closed: (id) => view.focus(id),
+});
+new Moving(view, {
+  move: (id, status, index) => open.move(id, status, index),
+  open: (id) => panel.open(open.board, id),
+  mayWrite: () => open.mayWrite,
+});
+
+session.addEventListener("ended", (event) => {
+  leaveTeam();
+  showGate(event.detail === "expired" ? "Your session has ended. Please sign in again." : "");
+});
+byId("sign-out").addEventListener("click", signOut);
+byId("retry").addEventListener("click", () => start());
+byId("found-cancel").addEventListener("click", () => show("workplace"));
+byId("teams").addEventListener("change", onTeamChosen);
+window.addEventListener("hashchange", () => {
+  const wanted = teamInAddress();
+  if (session.signedIn && wanted !== open?.team.id && teams.some((team) => team.id === wanted)) guarded(() => openTeam(wanted));
+});
+start();
+
+function show(screen) {
+  for (const id of SCREENS) byId(id).hidden = id !== screen;
+}
+
+function showGate(note = "") {
+  show("gate");
+  gate.show("sign-in", note);
+}
+
+/** From tokens to an open board. */
+async function start() {
+  if (!session.signedIn) {
+    showGate();
+    return;
+  }
+  show("loading");
+  await guarded(async () => {
+    const [{ data: me }, found] = await Promise.all([api.get("/v1/me"), api.list("/v1/teams")]);
+    teams = found;
+    byId("me").replaceChildren(avatar(me.name, me.id), h("span", { class: "me-name" }, me.name));
+    if (teams.length === 0) showFounding(true);
+    else await openTeam(preferredTeam());
+  });
+}
+
+/** Run `work`; without a server, say so calmly and offer another try. */
+async function guarded(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof SessionEnded) return;
+    byId("trouble-text").textContent = error.message;
+    show("trouble");
+  }
+}
+
+function showFounding(first) {
+  show("founding");
+  founding.show(first);
+}
+
+function teamInAddress() {
+  return location.hash.replace(/^#\/?/u, "");
+}
+
+function preferredTeam() {
+  const wanted = [teamInAddress(), localStorage.getItem(LAST_TEAM)].find((id) => teams.some((team) => team.id === id));
+  return wanted ?? teams[0].id;
+}
+
+function leaveTeam() {
+  panel.close();
+  open?.close();
+  open = null;
+}
+
+async function openTeam(id) {
+  leaveTeam();
+  show("loading");
+  setConnection("connecting");
+  const mine = new OpenTeam(api, teams.find((team) => team.id === id), view, {
+    state: (state) => open === mine && setConnection(state),
+    removed: () => open === mine && onRemoved(mine.team),
+    changed: (change) => open === mine && onChanged(change),
+  });
+  open = mine;
+  await mine.load();
+  if (open !== mine) return;
+  localStorage.setItem(LAST_TEAM, id);
+  history.replaceState(null, "", `#/${id}`);
+  document.title = `${mine.team.name} · TaskForge`;
+  listTeams(id);
+  byId("columns").dataset.readonly = String(!mine.mayWrite);
+  show("workplace");
+}
+
+function listTeams(current) {
+  const options = teams.map((team) => h("option", { value: team.id }, team.name));
+  byId("teams").replaceChildren(...options, h("hr"), h("option", { value: "new" }, "New team…"));
+  byId("teams").value = current;
+}
+
+function onTeamChosen(event) {
+  const id = event.target.value;
+  if (id !== "new") {
+    guarded(() => openTeam(id));
+    return;
+  }
+  byId("teams").value = open.team.id;
+  showFounding(false);
+}
+
+function onRemoved(team) {
+  toast(`You are no longer a member of ${team.name}.`, "error");
+  leaveTeam();
+  start();
+}
+
+function onChanged({ id, mine }) {
+  if (id === panel.openId && !mine) panel.follow(open.board.confirmed(id));
+}
+
+function setConnection(state) {
+  const element = byId("connection");
+  element.dataset.state = state;
+  element.lastElementChild.textContent = CONNECTION[state];
+}
+
+async function signOut() {
+  try {
+    await api.post("/v1/auth/logout", undefined, { keyed: false });
+  } catch (error) {
+    // The refresh token is forgotten here either way; the server forgets it when it expires.
+    if (!(error instanceof SessionEnded)) toast(error.message, "error");
+  }
+  session.end();
+}
+
+/** The foot of a column: a quiet button that turns into a one-line form, and stays open for the next task. */
+function makeAdd(status) {
+  const input = h("input", { type: "text", maxlength: "500", "aria-label": "Title of the new task", placeholder: "What needs doing?", autocomplete: "off" });
+  const form = h("form", { class: "add-form", hidden: true }, input);
+  const button = h("button", { type: "button", class: "add" }, h("span", { "aria-hidden": "true" }, "+"), " Add task");
+  const toggle = (opened) => {
+    form.hidden = !opened;
+    button.hidden = opened;
+  };
+  button.addEventListener("click", () => {
+    toggle(true);
+    input.focus();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    toggle(false);
+    button.focus();
+  });
+  input.addEventListener("blur", () => input.value.trim() === "" && toggle(false));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const title = input.value.trim();
+    if (title === "") return;
+    input.value = "";
+    try {
+      await open.add(status, title);
+    } catch (error) {
+      toast(error.message, "error");
+      if (input.value === "") input.value = title;
+      toggle(true);
+    }
+  });
+  return h("div", { class: "column-foot" }, button, form);
+}

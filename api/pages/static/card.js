@@ -1,0 +1,119 @@
+/** What a card looks like: one element per task, redrawn in place when the task changes. */
+
+import { h } from "./dom.js";
+
+export const STATUS_NAMES = {
+  open: "Open",
+  in_progress: "In progress",
+  in_review: "In review",
+  done: "Done",
+  cancelled: "Cancelled",
+};
+
+export const PRIORITY_NAMES = { urgent: "Urgent", high: "High", medium: "Medium", low: "Low", none: "No priority" };
+
+const DAY_MS = 86_400_000;
+const SHORT_DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const DATE_WITH_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const LONG_DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+const LABELS_SHOWN = 3;
+
+/** The card's list item; `draw` fills it. The focus moves between cards by arrow keys, so only one is in the tab order. */
+export function makeCard(task, board) {
+  const face = h("div", { class: "card-face", role: "button", tabindex: "-1", draggable: "true", "aria-describedby": "card-help" });
+  const item = h("li", { class: "card", data: { task: task.id } }, face);
+  draw(item, task, board);
+  return item;
+}
+
+/** Show the task as it is now. */
+export function draw(item, task, board) {
+  const face = item.firstElementChild;
+  item.dataset.version = task.version ?? "";
+  face.classList.toggle("is-over", task.status === "done" || task.status === "cancelled");
+  face.setAttribute("aria-label", spoken(task, board));
+  face.replaceChildren(...parts(task, board));
+}
+
+function parts(task, board) {
+  const labels = (task.label_ids ?? []).map((id) => board.labels.get(id)).filter((label) => label !== undefined);
+  const foot = [due(task), estimate(task), talk(task), assignee(task, board)].filter((part) => part !== null);
+  return [
+    h("div", { class: "card-head" }, h("span", { class: "card-key" }, task.key ?? "…"), priority(task)),
+    h("p", { class: "card-title" }, task.title),
+    labels.length > 0 ? h("div", { class: "card-labels" }, ...labels.slice(0, LABELS_SHOWN).map(labelChip), more(labels)) : null,
+    foot.length > 0 ? h("div", { class: "card-foot" }, ...foot) : null,
+  ].filter((part) => part !== null);
+}
+
+function priority(task) {
+  if (task.priority === "none") return null;
+  return h("span", { class: "priority", data: { level: task.priority }, title: `${PRIORITY_NAMES[task.priority]} priority` });
+}
+
+export function labelChip(label) {
+  const chip = h("span", { class: "label" }, h("span", { class: "label-name" }, label.name));
+  chip.style.setProperty("--label", label.color);
+  return chip;
+}
+
+function more(labels) {
+  return labels.length > LABELS_SHOWN ? h("span", { class: "label-more" }, `+${labels.length - LABELS_SHOWN}`) : null;
+}
+
+function due(task) {
+  if (!task.due_at) return null;
+  const moment = new Date(task.due_at);
+  const finished = task.status === "done" || task.status === "cancelled";
+  const left = moment.getTime() - Date.now();
+  const state = finished ? "calm" : left < 0 ? "late" : left < 2 * DAY_MS ? "soon" : "calm";
+  const title = `Due ${LONG_DATE.format(moment)}${state === "late" ? " (overdue)" : ""}`;
+  return h("time", { class: "due", data: { state }, datetime: task.due_at, title }, shortDate(moment));
+}
+
+function shortDate(moment) {
+  return moment.getFullYear() === new Date().getFullYear() ? SHORT_DATE.format(moment) : DATE_WITH_YEAR.format(moment);
+}
+
+function estimate(task) {
+  if (task.estimate === null || task.estimate === undefined) return null;
+  return h("span", { class: "estimate", title: "Estimate" }, String(task.estimate));
+}
+
+function talk(task) {
+  if (!task.comment_count) return null;
+  return h("span", { class: "talk", title: "Comments" }, String(task.comment_count));
+}
+
+function assignee(task, board) {
+  if (!task.assignee_id) return null;
+  const name = board.members.get(task.assignee_id)?.name ?? "Former member";
+  return avatar(name, task.assignee_id);
+}
+
+/** A round of initials, its hue a function of the id, so that a person looks the same everywhere. */
+export function avatar(name, id) {
+  const round = h("span", { class: "avatar", title: name, "aria-hidden": "true" }, initials(name));
+  round.style.setProperty("--hue", String(hueOf(id)));
+  return round;
+}
+
+export function initials(name) {
+  const words = name.trim().split(/\s+/u).filter((word) => word !== "");
+  const picked = words.length > 1 ? [words[0], words.at(-1)] : words;
+  return picked.map((word) => Array.from(word)[0].toUpperCase()).join("") || "?";
+}
+
+function hueOf(id) {
+  let hash = 0;
+  for (const character of id) hash = (hash * 31 + character.codePointAt(0)) % 360;
+  return hash;
+}
+
+function spoken(task, board) {
+  const words = [task.key ?? "new task", task.title];
+  if (task.priority !== "none") words.push(`${PRIORITY_NAMES[task.priority]} priority`);
+  if (task.due_at) words.push(`due ${shortDate(new Date(task.due_at))}`);
+  if (task.assignee_id) words.push(`assigned to ${board.members.get(task.assignee_id)?.name ?? "a former member"}`);
+  return words.join(", ");
+}

@@ -1,0 +1,46 @@
+/**
+ * Elements without markup: every text becomes a text node, so nothing a person typed is ever parsed as HTML.
+ */
+
+/** An element with attributes, `data` (dataset), `on…` listeners and children; null and false children are left out. */
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "class") element.className = value;
+    else if (name === "data") Object.assign(element.dataset, value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** The element with this id; the page's own markup always has it. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Whether this person asked for less movement. */
+export function prefersCalm() {
+  return CALM.matches;
+}
+
+/** A short message at the foot of the page: `kind` is "note" or "error"; errors stay longer and interrupt readers. */
+export function toast(text, kind = "note") {
+  const dismiss = h("button", { type: "button", class: "toast-close", "aria-label": "Dismiss" }, "×");
+  const element = h("div", { class: `toast toast-${kind}`, role: kind === "error" ? "alert" : "status" }, h("span", null, text), dismiss);
+  const remove = () => element.remove();
+  dismiss.addEventListener("click", remove);
+  const region = byId("toasts");
+  while (region.childElementCount >= 4) region.firstElementChild.remove();
+  region.append(element);
+  setTimeout(remove, kind === "error" ? 8000 : 4000);
+}
+
+/** Say something to screen readers only. */
+export function announce(text) {
+  byId("announcer").textContent = text;
+}

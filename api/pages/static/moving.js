@@ -1,0 +1,157 @@
+/**
+ * Moving cards: by drag and drop with a line where the card would land, or by keyboard (arrows walk, Shift+arrows move).
+ * Both ask `move(id, status, index)`, where `index` counts the column's cards without the moved one.
+ */
+
+import { STATUSES } from "./board.js";
+import { h } from "./dom.js";
+
+const KIND = "application/x-taskforge-task";
+
+/** Pixels between two cards; the stylesheet says the same. */
+const GAP = 8;
+
+export class Moving {
+  #dragged = null;
+  #target = null;
+  #frame = 0;
+
+  /** `actions`: move(id, status, index), open(id), mayWrite(). */
+  constructor(view, actions) {
+    this.view = view;
+    this.actions = actions;
+    this.line = h("div", { class: "drop-line", "aria-hidden": "true" });
+    const root = view.root;
+    root.addEventListener("dragstart", (event) => this.#onStart(event));
+    root.addEventListener("dragover", (event) => this.#onOver(event));
+    root.addEventListener("drop", (event) => this.#onDrop(event));
+    root.addEventListener("dragend", () => this.#end());
+    root.addEventListener("keydown", (event) => this.#onKey(event));
+    root.addEventListener("click", (event) => {
+      const item = event.target.closest(".card");
+      if (item !== null) actions.open(item.dataset.task);
+    });
+  }
+
+  #onStart(event) {
+    const item = event.target.closest?.(".card");
+    if (!item || !this.actions.mayWrite()) {
+      event.preventDefault();
+      return;
+    }
+    this.#dragged = item.dataset.task;
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData(KIND, this.#dragged);
+    // The browser takes the drag picture from the element as it is now; fade the original only afterwards.
+    requestAnimationFrame(() => item.classList.add("lifted"));
+  }
+
+  #onOver(event) {
+    const section = event.target.closest(".column");
+    if (this.#dragged === null || section === null) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "move";
+    const { clientY } = event;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#aim(section.dataset.status, clientY));
+  }
+
+  #onDrop(event) {
+    const section = event.target.closest(".column");
+    if (this.#dragged === null || section === null) return;
+    event.preventDefault();
+    cancelAnimationFrame(this.#frame);
+    const id = this.#dragged;
+    this.#aim(section.dataset.status, event.clientY);
+    const { status, index } = this.#target;
+    this.#end();
+    this.actions.move(id, status, index);
+  }
+
+  #end() {
+    cancelAnimationFrame(this.#frame);
+    this.line.remove();
+    for (const item of this.view.root.querySelectorAll(".lifted")) item.classList.remove("lifted");
+    for (const section of this.view.root.querySelectorAll(".aimed")) section.classList.remove("aimed");
+    this.#dragged = null;
+    this.#target = null;
+  }
+
+  /** Where the card would land under the pointer, and the line that says so. */
+  #aim(status, clientY) {
+    if (this.#dragged === null) return;
+    const list = this.view.list(status);
+    const items = list.children;
+    let low = 0;
+    let high = items.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const box = items[middle].getBoundingClientRect();
+      if (box.top + box.height / 2 < clientY) low = middle + 1;
+      else high = middle;
+    }
+    this.#draw(list, low);
+    this.#target = { status, index: this.#withoutDragged(status, low) };
+  }
+
+  /** The line lies over the gap beside the list, so that aiming shifts no card. */
+  #draw(list, index) {
+    const [previous, next] = [list.children[index - 1], list.children[index]];
+    const top = previous ? previous.offsetTop + previous.offsetHeight : next ? next.offsetTop - GAP : 0;
+    const scroll = list.parentElement;
+    if (this.line.parentElement !== scroll) scroll.append(this.line);
+    this.line.style.transform = `translateY(${top + GAP / 2 - 1}px)`;
+    for (const section of this.view.root.querySelectorAll(".aimed")) section.classList.remove("aimed");
+    scroll.parentElement.classList.add("aimed");
+  }
+
+  #withoutDragged(status, index) {
+    const own = this.view.board.columns[status].indexOf(this.#dragged);
+    return own !== -1 && own < index ? index - 1 : index;
+  }
+
+  #onKey(event) {
+    const item = event.target.closest?.(".card");
+    if (!item || event.ctrlKey || event.metaKey || event.altKey) return;
+    const id = item.dataset.task;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.actions.open(id);
+      return;
+    }
+    const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    if (event.shiftKey) this.#shift(id, ...step);
+    else this.#walk(id, ...step);
+  }
+
+  #walk(id, across, along) {
+    const { board } = this.view;
+    const { status } = board.task(id);
+    const at = board.columns[status].indexOf(id);
+    if (across === 0) {
+      const next = board.columns[status][at + along];
+      if (next !== undefined) this.view.focus(next);
+      return;
+    }
+    for (let other = STATUSES.indexOf(status) + across; other >= 0 && other < STATUSES.length; other += across) {
+      const ids = board.columns[STATUSES[other]];
+      if (ids.length === 0) continue;
+      this.view.focus(ids[Math.min(at, ids.length - 1)]);
+      return;
+    }
+  }
+
+  #shift(id, across, along) {
+    const { board } = this.view;
+    const { status } = board.task(id);
+    const at = board.columns[status].indexOf(id);
+    const target = STATUSES[STATUSES.indexOf(status) + across];
+    const length = target === undefined ? 0 : board.columns[target].length - (across === 0 ? 1 : 0);
+    const index = across === 0 ? at + along : Math.min(at, length);
+    if (target === undefined || index < 0 || index > length || !this.actions.mayWrite()) return;
+    this.actions.move(id, target, index);
+    this.view.focus(id);
+  }
+}

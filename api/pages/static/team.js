@@ -1,0 +1,131 @@
+/** One open team: its board, view and feed, and everything a person can do to its tasks. */
+
+import { Problem } from "./api.js";
+import { Board } from "./board.js";
+import { STATUS_NAMES } from "./card.js";
+import { announce, toast } from "./dom.js";
+import { Feed } from "./feed.js";
+
+export class OpenTeam {
+  #queue = Promise.resolve();
+
+  /** `hooks`: state(text), removed(), changed(change). Call `load` before anything else. */
+  constructor(api, team, view, hooks) {
+    this.api = api;
+    this.team = team;
+    this.view = view;
+    this.hooks = hooks;
+    this.board = null;
+    this.feed = null;
+  }
+
+  /** Load everything, show it, and follow the feed from there on. */
+  async load() {
+    const { id } = this.team;
+    const options = { team: id };
+    const [board, members, labels, team] = await Promise.all([
+      this.api.get(`/v1/teams/${id}/board`, options),
+      this.api.list(`/v1/teams/${id}/members`, options),
+      this.api.list(`/v1/teams/${id}/labels`, options),
+      this.api.get(`/v1/teams/${id}`, options),
+    ]);
+    this.team = team.data;
+    this.board = new Board(board.data, (change) => this.#onChange(change));
+    this.board.team = team.data;
+    for (const member of members) this.board.members.set(member.user_id, member);
+    for (const label of labels) this.board.labels.set(label.id, label);
+    this.view.show(this.board);
+    this.feed = new Feed(this.api, id, this.board, { ...this.hooks, reloaded: () => this.#reloadPeople() });
+    this.feed.start();
+  }
+
+  close() {
+    this.feed?.stop();
+  }
+
+  get mayWrite() {
+    return this.team.permissions?.includes("write_tasks") ?? this.team.my_role !== "viewer";
+  }
+
+  /** Put the card at `index` of the column (counted without it); it stands there at once and returns if refused. */
+  move(id, status, index) {
+    const { board } = this;
+    const others = board.columns[status].filter((other) => other !== id);
+    const task = board.task(id);
+    if (task.status === status && board.columns[status].indexOf(id) === index) return;
+    const target = { status };
+    if (index > 0) target.after_id = others[index - 1];
+    else if (others.length > 0) target.before_id = others[0];
+    const entry = board.expect(id, { status, rank: board.rankAt(status, index, id) });
+    announce(`${task.key} moved to ${STATUS_NAMES[status]}, ${index + 1} of ${others.length + 1}`);
+    this.#settle(entry, () => this.api.post(`/v1/tasks/${id}/move`, target, this.#options())).catch((error) => {
+      toast(`${task.key} went back: ${error.message}`, "error");
+    });
+  }
+
+  /** A new task at the bottom of a column. Rejects with the server's problem. */
+  async add(status, title) {
+    const { data, seq } = await this.#inTurn(() => this.api.post("/v1/tasks", { team_id: this.team.id, title, status }, this.#options()));
+    this.board.settle(this.board.expect(data.id, data), seq || data.version, data);
+  }
+
+  /** Save changed fields over the version they were based on. Rejects with the server's problem. */
+  save(id, patch, version) {
+    const entry = this.board.expect(id, patch);
+    return this.#settle(entry, () => this.api.patch(`/v1/tasks/${id}`, patch, { ...this.#options(), ifMatch: version }));
+  }
+
+  archive(id) {
+    const entry = this.board.expect(id, null);
+    return this.#settle(entry, () => this.api.delete(`/v1/tasks/${id}`, this.#options()), true);
+  }
+
+  /** The task as it is on the server right now, undefined when it is gone from the board. */
+  async fetch(id) {
+    try {
+      const { data } = await this.api.get(`/v1/tasks/${id}`, this.#options());
+      return data.archived_at ? undefined : data;
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  #options() {
+    return { team: this.team.id };
+  }
+
+  /** One change after the other, as they were made: a later one may name a place that an earlier one made. */
+  #inTurn(work) {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #settle(entry, send, gone = false) {
+    try {
+      const { data, seq } = await this.#inTurn(send);
+      this.board.settle(entry, seq || data?.version || this.board.seq, gone ? null : data);
+    } catch (error) {
+      this.board.undo(entry);
+      throw error;
+    }
+  }
+
+  #onChange(change) {
+    this.view.change(change);
+    this.hooks.changed(change);
+  }
+
+  /** Names and labels may have changed while the feed could not say so. */
+  async #reloadPeople() {
+    const options = this.#options();
+    const [members, labels] = await Promise.all([
+      this.api.list(`/v1/teams/${this.team.id}/members`, options),
+      this.api.list(`/v1/teams/${this.team.id}/labels`, options),
+    ]);
+    this.board.members = new Map(members.map((member) => [member.user_id, member]));
+    this.board.labels = new Map(labels.map((label) => [label.id, label]));
+    this.view.redraw();
+  }
+}
