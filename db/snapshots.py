@@ -35,7 +35,8 @@ COMPRESS_BYTES: Final = 2_048
 THREAD_ROWS: Final = 500
 LARGEST_BODY: Final = 512 * 1024 * 1024
 
-_HEADER: Final = struct.Struct(">4sB8sIQ16s?III")
+_HEADER: Final = struct.Struct(">4sB8sIQ16s?II")
+_CHECKSUM: Final = struct.Struct(">I")
 _LENGTH: Final = struct.Struct(">I")
 
 # Keeps whichever state is further on; `struct` reads epoch and seq from the header of what is there (bytes 14 to 25).
@@ -109,9 +110,8 @@ class SnapshotCodec:
             packed,
             raw_length,
             len(body),
-            zlib.crc32(body),
         )
-        return header + body
+        return header + _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(header))) + body
 
     def decode(self, team_id: UUID, data: bytes) -> TeamState:
         """The state in `data`. Raises UnusableSnapshot for anything that `encode` did not make for this team."""
@@ -144,15 +144,16 @@ class SnapshotCodec:
 
     def _unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
         """Epoch, seq and the plain body, once every field of the header has been checked."""
-        if len(data) < _HEADER.size:
+        if len(data) < _HEADER.size + _CHECKSUM.size:
             raise UnusableSnapshot("too short")
-        magic, version, fingerprint, epoch, seq, team, packed, raw_length, length, checksum = _HEADER.unpack_from(data)
-        body = data[_HEADER.size :]
+        header, body = data[: _HEADER.size], data[_HEADER.size + _CHECKSUM.size :]
+        magic, version, fingerprint, epoch, seq, team, packed, raw_length, length = _HEADER.unpack(header)
+        (checksum,) = _CHECKSUM.unpack_from(data, _HEADER.size)
         if (magic, version, fingerprint) != (MAGIC, FORMAT, self.fingerprint):
             raise UnusableSnapshot("another format")
         if team != team_id.bytes:
             raise UnusableSnapshot("another team")
-        if len(body) != length or zlib.crc32(body) != checksum:
+        if len(body) != length or zlib.crc32(body, zlib.crc32(header)) != checksum:
             raise UnusableSnapshot("damaged")
         return epoch, seq, _unpack(body, raw_length) if packed else body
 
