@@ -1,0 +1,222 @@
+"""How far each team's journal has been published, and what there is still to publish.
+
+Teams are split into ranges by the last four bits of their id (random in UUIDv7); a relay works on the ranges it leases.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from core.codec import JournalRow
+from core.task import Task
+from db.errors import storage_errors
+from db.journal_rows import task_of
+from db.journal_sql import TASK_SELECT
+from db.pool import Pool
+
+__all__ = [
+    "RANGES",
+    "Lag",
+    "Move",
+    "Page",
+    "advance",
+    "backlog",
+    "lagging",
+    "published_since",
+    "range_of",
+    "read",
+    "reset",
+    "rewind",
+    "tasks",
+]
+
+RANGES: Final = 16
+
+
+class Lag(Struct, frozen=True):
+    """A team behind: number of events not published, and when the oldest of them happened (None: it is missing)."""
+
+    team_id: UUID
+    events: int
+    oldest: datetime | None
+
+
+class Page(Struct, frozen=True):
+    """A team's next events. `published` is the cursor, `head` the team's seq, both as of the same moment as `rows`."""
+
+    team_id: UUID
+    published: int
+    head: int
+    rows: tuple[JournalRow, ...]
+
+
+class Move(Struct, frozen=True):
+    """A cursor's step, taken only if the cursor is still at `old`."""
+
+    team_id: UUID
+    old: int
+    new: int
+
+
+def range_of(team_id: UUID) -> int:
+    """The range a team belongs to, below `RANGES`."""
+    return team_id.int % RANGES
+
+
+_LAGGING: Final = """
+select t.id, t.seq - coalesce(c.published_seq, 0) as events, e.at
+from teams t
+left join relay_cursors c on c.team_id = t.id
+left join task_events e on e.team_id = t.id and e.seq = coalesce(c.published_seq, 0) + 1
+where t.seq > coalesce(c.published_seq, 0)
+  and get_byte(uuid_send(t.id), 15) % $1 = any($2::int[]) and t.id <> all($3::uuid[])
+limit $4
+"""
+
+
+async def lagging(pool: Pool, ranges: Collection[int], *, without: Collection[UUID] = (), limit: int) -> list[Lag]:
+    """Teams of the ranges with events to publish, at most `limit`, in no order. Raises StorageUnavailable."""
+    with storage_errors():
+        rows = await pool.fetch(_LAGGING, RANGES, list(ranges), list(without), limit)
+    return [Lag(row["id"], row["events"], row["at"]) for row in rows]
+
+
+_READ: Final = """
+select w.team_id as team, t.seq as head, coalesce(c.published_seq, 0) as published, e.*
+from unnest($1::uuid[]) with ordinality w (team_id, place)
+join teams t on t.id = w.team_id
+left join relay_cursors c on c.team_id = w.team_id
+left join lateral (
+    select seq, type, subject_id, actor_id, payload, traceparent, at from task_events
+    where team_id = w.team_id and seq > coalesce(c.published_seq, 0) order by seq limit $2
+) e on true
+order by w.place, e.seq
+"""
+
+
+async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[Page]:
+    """The next events of each team that exists, at most `per_team` of each, by seq. Raises StorageUnavailable."""
+    with storage_errors():
+        records = await pool.fetch(_READ, list(team_ids), per_team)
+    heads: dict[UUID, tuple[int, int]] = {}
+    rows: dict[UUID, list[JournalRow]] = {}
+    for record in records:
+        team_id = record["team"]
+        heads[team_id] = (record["published"], record["head"])
+        found = rows.setdefault(team_id, [])
+        if record["seq"] is not None:
+            found.append(_journal_row(team_id, record))
+    return [Page(team_id, *heads[team_id], tuple(found)) for team_id, found in rows.items()]
+
+
+def _journal_row(team_id: UUID, record: asyncpg.Record) -> JournalRow:
+    return JournalRow(
+        team_id,
+        record["seq"],
+        record["type"],
+        record["subject_id"],
+        record["actor_id"],
+        record["at"],
+        record["traceparent"],
+        record["payload"],
+    )
+
+
+_ADVANCE: Final = """
+with moves as (select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (team_id, old, new)),
+made as (
+    insert into relay_cursors (team_id, published_seq) select m.team_id, m.new from moves m
+    where m.old = 0 and exists (select from teams t where t.id = m.team_id)
+    on conflict do nothing returning team_id
+),
+moved as (
+    update relay_cursors c set published_seq = m.new, updated_at = now() from moves m
+    where c.team_id = m.team_id and c.published_seq = m.old returning c.team_id
+)
+select team_id from made union all select team_id from moved
+"""
+
+
+async def advance(pool: Pool, moves: Sequence[Move]) -> frozenset[UUID]:
+    """Take the steps; gives the teams whose cursor was where it was expected. Raises StorageUnavailable."""
+    if not moves:
+        return frozenset()
+    with storage_errors():
+        rows = await pool.fetch(
+            _ADVANCE,
+            [move.team_id for move in moves],
+            [move.old for move in moves],
+            [move.new for move in moves],
+        )
+    return frozenset(row["team_id"] for row in rows)
+
+
+async def reset(pool: Pool, ranges: Collection[int]) -> int:
+    """Set the cursors of whole ranges back to zero; gives how many moved. Raises StorageUnavailable."""
+    with storage_errors():
+        status: str = await pool.execute(
+            "update relay_cursors set published_seq = 0, updated_at = now()"
+            " where published_seq > 0 and get_byte(uuid_send(team_id), 15) % $1 = any($2::int[])",
+            RANGES,
+            list(ranges),
+        )
+    return int(status.rpartition(" ")[2])
+
+
+_REWIND: Final = """
+update relay_cursors set published_seq = least(published_seq, $2), updated_at = now()
+where published_seq > $2 and ($1::uuid is null or team_id = $1)
+returning team_id
+"""
+
+
+async def rewind(pool: Pool, team_id: UUID | None, published: int) -> int:
+    """Set one team's cursor, or everybody's, back to `published`, never forward; gives how many moved.
+
+    Raises StorageUnavailable.
+    """
+    with storage_errors():
+        return len(await pool.fetch(_REWIND, team_id, published))
+
+
+async def published_since(pool: Pool, team_id: UUID | None, published: int) -> tuple[int, int]:
+    """(teams, events) that a rewind to `published` would send again. Raises StorageUnavailable."""
+    with storage_errors():
+        row = await pool.fetchrow(
+            "select count(*) as teams, coalesce(sum(published_seq - $2), 0)::bigint as events from relay_cursors"
+            " where published_seq > $2 and ($1::uuid is null or team_id = $1)",
+            team_id,
+            published,
+        )
+    assert row is not None
+    return row["teams"], row["events"]
+
+
+async def backlog(pool: Pool, team_id: UUID | None) -> int:
+    """Events of the team, or of all, that are not published yet. Raises StorageUnavailable."""
+    with storage_errors():
+        number: int = await pool.fetchval(
+            "select coalesce(sum(t.seq - coalesce(c.published_seq, 0)), 0)::bigint from teams t"
+            " left join relay_cursors c on c.team_id = t.id where $1::uuid is null or t.id = $1",
+            team_id,
+        )
+    return number
+
+
+_TASKS: Final = f"""
+select {TASK_SELECT}, m.key as team_key from tasks t join teams m on m.id = t.team_id
+join unnest($1::uuid[], $2::uuid[]) as w (team_id, id) on w.team_id = t.team_id and w.id = t.id
+"""  # noqa: S608 (column names of our own)
+
+
+async def tasks(pool: Pool, wanted: Collection[tuple[UUID, UUID]]) -> Mapping[UUID, Task]:
+    """Those of the tasks, given as (team id, task id), that exist, as they are now. Raises StorageUnavailable."""
+    if not wanted:
+        return {}
+    with storage_errors():
+        rows = await pool.fetch(_TASKS, [team for team, _ in wanted], [task for _, task in wanted])
+    return {row["id"]: task_of(row, row["team_key"]) for row in rows}

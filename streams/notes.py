@@ -1,0 +1,81 @@
+"""What the relays remember on the broker itself, so that the memory is lost together with the topics.
+
+Records of the topic `taskforge.relay.v1`, the last one per key counts:
+
+- `broker` → the incarnation: a random name given to the broker by the relay that found it without notes.
+- `range:<n>` → the incarnation into which this range of teams is being relayed. Any other value, or none, means that
+  the range's cursors speak of a broker that is no more: they go back to zero and everything is published again.
+- `replay:<team id>` or `replay:*` → where the partitions of `task-events` ended when a replay was asked for, so that a
+  relay looking at the topic's tail does not mistake what was there before for what it has published itself.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import anyio
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec import Struct
+
+from streams.broker import broker_errors
+from streams.topics import RELAY_NOTES
+
+__all__ = ["BROKER", "Notes", "ReplayFloor", "floors_of", "range_key", "read", "replay_key", "write"]
+
+BROKER: Final = "broker"
+PARTITION: Final = TopicPartition(RELAY_NOTES, 0)
+READ_SECONDS: Final = 5.0
+
+Notes = Mapping[str, bytes]
+
+
+class ReplayFloor(Struct):
+    """End offsets of `task-events` by partition when a replay was asked for, on that incarnation of the broker."""
+
+    incarnation: str
+    floors: dict[int, int]
+
+
+_floor = msgspec.json.Decoder(ReplayFloor).decode
+
+
+def range_key(number: int) -> str:
+    """The key of a range's note."""
+    return f"range:{number}"
+
+
+def replay_key(team_id: UUID | None) -> str:
+    """The key of a replay's note; None stands for all teams."""
+    return f"replay:{'*' if team_id is None else team_id}"
+
+
+def floors_of(notes: Notes, incarnation: str, team_id: UUID) -> dict[int, int]:
+    """By partition the offset below which records of the team tell nothing about the relay's own progress."""
+    floors: dict[int, int] = {}
+    for key in (replay_key(None), replay_key(team_id)):
+        if (note := notes.get(key)) is not None and (replay := _floor(note)).incarnation == incarnation:
+            floors = {n: max(floors.get(n, 0), replay.floors.get(n, 0)) for n in {*floors, *replay.floors}}
+    return floors
+
+
+async def read(consumer: AIOKafkaConsumer) -> dict[str, bytes]:
+    """All notes. `consumer` is kept for this alone and stays paused in between. Raises `BrokerUnavailable`."""
+    notes: dict[str, bytes] = {}
+    with broker_errors(), anyio.fail_after(READ_SECONDS):
+        if not consumer.assignment():
+            consumer.assign([PARTITION])
+        end = (await consumer.end_offsets([PARTITION]))[PARTITION]
+        consumer.seek(PARTITION, 0)
+        consumer.resume(PARTITION)
+        while await consumer.position(PARTITION) < end:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                notes.update((record.key.decode(), record.value) for record in records)
+        consumer.pause(PARTITION)
+    return notes
+
+
+async def write(producer: AIOKafkaProducer, key: str, value: bytes) -> None:
+    """Write a note and wait for its acknowledgement. Raises `BrokerUnavailable`."""
+    with broker_errors():
+        await producer.send_and_wait(RELAY_NOTES, value, key=key.encode(), partition=0)

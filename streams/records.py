@@ -1,0 +1,82 @@
+"""From journal rows to the records of the topics: pure, so that what is published can be tested without a broker."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from core.codec import JournalRow, cloud_event
+from core.task import Task, encode_task
+from db.relay_cursors import Page
+from streams.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
+
+__all__ = ["Record", "contiguous", "neighbours", "records_of"]
+
+DELETED: Final = "task.deleted"
+
+
+class Record(Struct, frozen=True):
+    """One record to produce; a `value` of None is a tombstone."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
+class _TaskData(Struct):
+    """As much of a task event's data as the compacted topic needs; the task's own bytes stay as they are."""
+
+    task: msgspec.Raw
+    ranks: dict[UUID, str] = {}
+
+
+_task_data = msgspec.json.Decoder(_TaskData).decode
+
+
+def contiguous(page: Page) -> tuple[JournalRow, ...]:
+    """The page's rows up to the first hole; nothing when the row after the cursor is the one that is missing."""
+    for index, row in enumerate(page.rows):
+        if row.seq != page.published + 1 + index:
+            return page.rows[:index]
+    return page.rows
+
+
+def neighbours(rows: Iterable[JournalRow]) -> set[tuple[UUID, UUID]]:
+    """(team id, task id) of the tasks whose rank was spread anew by an event about another task."""
+    spread = (row for row in rows if _is_about_task(row) and b'"ranks":' in row.payload)
+    return {(row.team_id, task_id) for row in spread for task_id in _task_data(row.payload).ranks}
+
+
+def records_of(row: JournalRow, others: Mapping[UUID, Task], *, known: bool = False) -> list[Record]:
+    """What one event puts into the topics; when the event itself is `known` there, only the tasks.
+
+    `others` holds the event's neighbours as they are now.
+    """
+    records: list[Record] = []
+    if not known:
+        records.append(Record(TASK_EVENTS, team_key(row.team_id), cloud_event(row), event_headers(row)))
+    if _is_about_task(row):
+        records += _task_records(row, others)
+    return records
+
+
+def _is_about_task(row: JournalRow) -> bool:
+    return row.type.startswith("task.")
+
+
+def _task_records(row: JournalRow, others: Mapping[UUID, Task]) -> Iterable[Record]:
+    headers = task_headers(row)
+    data = _task_data(row.payload)
+    yield Record(TASKS, _task_key(row.subject), None if row.type == DELETED else bytes(data.task), headers)
+    for task_id in data.ranks:
+        task = others.get(task_id)
+        # A neighbour that changed once more, or is gone, is brought up to date by that later event.
+        if task is not None and task.version == row.seq:
+            yield Record(TASKS, _task_key(task_id), encode_task(task), headers)
+
+
+def _task_key(task_id: UUID) -> bytes:
+    return str(task_id).encode()

@@ -1,0 +1,290 @@
+"""From the journal to the topics: per team by `seq`, each event once in the common case, none ever left out.
+
+Why per team and not by a global number: rows become visible in the order of COMMIT, not of any serial; only a team's
+own `seq` is handed out under the team's lock. The cursor moves after every replica acknowledged. What is delivered
+twice all the same (at least once, `event_id` tells): a page whose relay lost its lease while the page was on its way,
+and a batch that a non-idempotent producer repeats after a broken connection.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+import anyio
+from aiokafka import AIOKafkaProducer
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from msgspec import Struct, structs
+
+from core.errors import StorageUnavailable
+from core.task import Task
+from db import relay_cursors as cursors
+from db.pool import Pool
+from db.relay_cursors import Lag, Move, Page, range_of
+from streams import notes as relay_notes
+from streams.broker import Backoff, BrokerUnavailable, broker_errors, producing
+from streams.leases import RangeLeases
+from streams.notes import floors_of, range_key
+from streams.publisher import LeaseLost, Publisher
+from streams.records import Record, contiguous, neighbours, records_of
+from streams.settings import KafkaSettings
+from streams.tail import last_seqs
+from streams.topics import TASK_EVENTS, TASKS, team_key
+from streams.watch import BrokerWatch
+
+__all__ = ["RangeLag", "Relay", "RelayStatistics"]
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS: Final = 1.0
+SWEEP_TEAMS: Final = 2_000
+ROUND_ROWS: Final = 4_000
+ROUND_TEAMS: Final = 200
+HALTED_SECONDS: Final = 30.0
+UNCERTAIN_TEAMS: Final = 100_000
+
+
+class RangeLag(Struct, frozen=True):
+    """What a range has left to publish as of the last sweep: events, and the age of the oldest in seconds."""
+
+    events: int
+    seconds: float
+
+
+class RelayStatistics(Struct, frozen=True):
+    """`published` counts events and `tasks` records of the compacted topic; `spared` events found in the topic already;
+    `refills` ranges published anew; `halted` the teams stopped at a hole; `lag` by held range."""
+
+    ranges: frozenset[int] = frozenset()
+    published: int = 0
+    tasks: int = 0
+    spared: int = 0
+    rounds: int = 0
+    refills: int = 0
+    halted: frozenset[UUID] = frozenset()
+    lag: Mapping[int, RangeLag] = {}
+
+
+class Relay:
+    """Publishes the ranges it leases. `wake` it for a team that committed; it sweeps every second by itself."""
+
+    def __init__(self, pool: Pool, kafka: KafkaSettings, watch: BrokerWatch) -> None:
+        self._pool = pool
+        self._kafka = kafka
+        self._watch = watch
+        self._leases = RangeLeases(pool)
+        self._stopping = False
+        self._awake = anyio.Event()
+        self._dirty: dict[UUID, None] = {}
+        self._uncertain: set[UUID] = set()
+        self._present: dict[UUID, int] = {}
+        self._halted: dict[UUID, float] = {}
+        self._entrusted: dict[int, str] = {}
+        self._swept = float("-inf")
+        self._statistics = RelayStatistics()
+
+    def wake(self, team_id: UUID) -> None:
+        """The team has committed something."""
+        if range_of(team_id) in self._entrusted:
+            self._dirty[team_id] = None
+            self._awake.set()
+
+    def sweep_soon(self) -> None:
+        """Wake-ups may have been missed: look for all teams that are behind, now."""
+        self._swept = float("-inf")
+        self._awake.set()
+
+    def stop(self) -> None:
+        """Finish the round and return from `run`."""
+        self._stopping = True
+        self._awake.set()
+
+    def statistics(self) -> RelayStatistics:
+        """Counted since the start; `ranges` as of now."""
+        return structs.replace(self._statistics, ranges=self._leases.held, halted=frozenset(self._halted))
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Relay until stopped; a broker or database that is down is waited for. Needs the watch to run beside it."""
+        backoff = Backoff()
+        task_status.started()
+        try:
+            while not self._stopping:
+                try:
+                    incarnation = await self._broker_or_stop()
+                    if incarnation:
+                        await self._session(incarnation, backoff)
+                except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
+                    logger.warning("the relay pauses: %s", error)
+                    self._watch.doubt()
+                    await backoff.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._leases.close()
+
+    async def _broker_or_stop(self) -> str:
+        """The broker's incarnation; empty when the relay is to stop instead."""
+        incarnation = ""
+
+        async def wait_for_broker() -> None:
+            nonlocal incarnation
+            incarnation = await self._watch.known()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_for_broker)
+            while not self._stopping:
+                await self._awake.wait()
+                self._awake = anyio.Event()
+            group.cancel_scope.cancel()
+        return incarnation
+
+    async def _session(self, incarnation: str, backoff: Backoff) -> None:
+        """Publish as long as the broker lives this life."""
+        async with producing(self._kafka) as producer:
+            with broker_errors():
+                partitions = {topic: await producer.partitions_for(topic) for topic in (TASK_EVENTS, TASKS)}
+            publisher = Publisher(producer, {topic: sorted(found) for topic, found in partitions.items()})
+            while not self._stopping and self._watch.is_current(incarnation):
+                if time.monotonic() - self._swept >= SWEEP_SECONDS:
+                    await self._sweep(incarnation, producer)
+                if self._dirty:
+                    await self._round(incarnation, publisher)
+                    backoff.reset()
+                else:
+                    await self._idle()
+
+    async def _idle(self) -> None:
+        with anyio.move_on_after(max(0.0, self._swept + SWEEP_SECONDS - time.monotonic())):
+            await self._awake.wait()
+        self._awake = anyio.Event()
+
+    async def _sweep(self, incarnation: str, producer: AIOKafkaProducer) -> None:
+        self._swept = time.monotonic()
+        anew = await self._leases.balance()
+        held = self._leases.held
+        self._entrusted = {n: life for n, life in self._entrusted.items() if n in held and not anew}
+        taken = [number for number in held if self._entrusted.get(number) != incarnation]
+        if taken:
+            await self._take_over(taken, incarnation, producer)
+        self._retry_halted()
+        behind = await cursors.lagging(self._pool, held, without=self._halted, limit=SWEEP_TEAMS)
+        self._dirty.update(dict.fromkeys(lag.team_id for lag in behind))
+        self._statistics = structs.replace(self._statistics, lag=_lag_by_range(held, behind))
+
+    async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
+        """Make sure that the cursors of the ranges speak of this life of the broker; if not, begin anew."""
+        notes = await self._watch.look()
+        if not self._watch.is_current(incarnation):
+            raise BrokerUnavailable("the broker changed while ranges were taken over")
+        strange = [number for number in numbers if notes.get(range_key(number)) != incarnation.encode()]
+        if strange:
+            teams = await cursors.reset(self._pool, strange)
+            if teams:
+                logger.warning("publishing %d teams of %d ranges anew from the journal", teams, len(strange))
+            for number in strange:
+                await relay_notes.write(producer, range_key(number), incarnation.encode())
+            refills = self._statistics.refills + (len(strange) if teams else 0)
+            self._statistics = structs.replace(self._statistics, refills=refills)
+        behind = await cursors.lagging(self._pool, numbers, limit=UNCERTAIN_TEAMS)
+        self._uncertain.update(lag.team_id for lag in behind)
+        self._entrusted.update(dict.fromkeys(numbers, incarnation))
+
+    def _retry_halted(self) -> None:
+        now = time.monotonic()
+        for team_id in [team_id for team_id, since in self._halted.items() if now - since > HALTED_SECONDS]:
+            del self._halted[team_id]
+
+    def _next_teams(self) -> list[UUID]:
+        teams = list(islice((team_id for team_id in self._dirty if team_id not in self._halted), ROUND_TEAMS))
+        if len(teams) < ROUND_TEAMS:
+            self._dirty.clear()
+        for team_id in teams:
+            self._dirty.pop(team_id, None)
+        held = self._leases.held
+        return [team_id for team_id in teams if range_of(team_id) in held and range_of(team_id) in self._entrusted]
+
+    async def _round(self, incarnation: str, publisher: Publisher) -> None:
+        teams = self._next_teams()
+        if not teams:
+            return
+        pages = [self._whole(page) for page in await cursors.read(self._pool, teams, per_team=ROUND_ROWS // len(teams))]
+        pages = [page for page in pages if page.rows]
+        if self._uncertain:
+            await self._look_into_topic(incarnation, publisher)
+        others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
+        records = self._records(pages, others)
+        self._uncertain.update(page.team_id for page in pages)
+        async with self._watch.publishing:
+            if not self._watch.is_current(incarnation):
+                raise BrokerUnavailable("the broker changed before a page was published")
+            await publisher.publish(records, self._is_allowed)
+        await cursors.advance(self._pool, [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages])
+        self._uncertain.difference_update(page.team_id for page in pages)
+        self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
+        self._count(pages, records)
+
+    def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task]) -> list[Record]:
+        """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
+        records: list[Record] = []
+        for page in pages:
+            present = self._present.get(page.team_id, 0)
+            for row in page.rows:
+                records += records_of(row, others, known=row.seq <= present)
+            if present <= page.rows[-1].seq:
+                self._present.pop(page.team_id, None)
+        return records
+
+    def _is_allowed(self) -> bool:
+        return self._leases.alive
+
+    def _whole(self, page: Page) -> Page:
+        """The page up to a hole; the team is stopped, loudly, when the hole comes next."""
+        rows = contiguous(page)
+        if not rows and page.head > page.published:
+            self._halted[page.team_id] = time.monotonic()
+            logger.error(
+                "the journal of team %s lacks event %d although the team is at %d: the team is not relayed further",
+                page.team_id,
+                page.published + 1,
+                page.head,
+            )
+        return page if rows is page.rows else structs.replace(page, rows=rows)
+
+    async def _look_into_topic(self, incarnation: str, publisher: Publisher) -> None:
+        """Learn how far the topic is for teams whose cursor may lag behind it."""
+        notes = await self._watch.look()
+        teams = {team_id: publisher.partition(TASK_EVENTS, team_key(team_id)) for team_id in self._uncertain}
+
+        def floor(team_id: UUID, partition: int) -> int:
+            return floors_of(notes, incarnation, team_id).get(partition, 0)
+
+        found = await last_seqs(self._kafka, teams, floor)
+        self._present = {team_id: seq for team_id, seq in self._present.items() if team_id not in teams} | found
+        self._uncertain.clear()
+
+    def _count(self, pages: Sequence[Page], records: Sequence[Record]) -> None:
+        rows = sum(len(page.rows) for page in pages)
+        events = sum(record.topic == TASK_EVENTS for record in records)
+        before = self._statistics
+        self._statistics = structs.replace(
+            before,
+            published=before.published + events,
+            spared=before.spared + rows - events,
+            tasks=before.tasks + len(records) - events,
+            rounds=before.rounds + 1,
+        )
+
+
+def _lag_by_range(held: Iterable[int], behind: Iterable[Lag]) -> Mapping[int, RangeLag]:
+    now = datetime.now(UTC)
+    lag = dict.fromkeys(held, RangeLag(0, 0.0))
+    for team in behind:
+        number = range_of(team.team_id)
+        age = 0.0 if team.oldest is None else max(0.0, (now - team.oldest).total_seconds())
+        sofar = lag.get(number, RangeLag(0, 0.0))
+        lag[number] = RangeLag(sofar.events + team.events, max(sofar.seconds, age))
+    return lag

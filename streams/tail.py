@@ -1,0 +1,73 @@
+"""What a topic's last records say about the relay's own progress, for when the cursor does not know.
+
+A relay that died between the acknowledgement and the cursor's step left at most one page per team in the topic.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from uuid import UUID
+
+import anyio
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.broker import broker_errors, reading
+from streams.settings import KafkaSettings
+from streams.topics import TASK_EVENTS
+
+__all__ = ["DEPTH", "last_seqs"]
+
+DEPTH: Final = 10_000
+READ_SECONDS: Final = 20.0
+
+Floor = Callable[[UUID, int], int]
+
+
+async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: Floor) -> dict[UUID, int]:
+    """The seq of each team's last record among the last `DEPTH` records of its partition, where there is one.
+
+    `teams` gives each team's partition; records of a team below `floor(team, partition)` do not count.
+    Raises `BrokerUnavailable`.
+    """
+    if not teams:
+        return {}
+    seqs: dict[UUID, int] = {}
+    async with reading(settings) as consumer:
+        with broker_errors(), anyio.fail_after(READ_SECONDS):
+            ends = await _seek_to_tails(consumer, {TopicPartition(TASK_EVENTS, number) for number in teams.values()})
+            while await _is_before(consumer, ends):
+                for place, records in (await consumer.getmany(timeout_ms=100)).items():
+                    for record in records:
+                        _note(seqs, record, teams, floor, place.partition)
+    return seqs
+
+
+async def _seek_to_tails(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
+    consumer.assign(list(places))
+    begins = await consumer.beginning_offsets(list(places))
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
+    for place, end in ends.items():
+        consumer.seek(place, max(begins[place], end - DEPTH))
+    return ends
+
+
+async def _is_before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    for place, end in ends.items():
+        if await consumer.position(place) < end:
+            return True
+    return False
+
+
+def _note(
+    seqs: dict[UUID, int],
+    record: "ConsumerRecord[bytes, bytes]",
+    teams: Mapping[UUID, int],
+    floor: Floor,
+    partition: int,
+) -> None:
+    event_id = dict(record.headers).get("event_id", b"").decode()
+    team, _, seq = event_id.partition(":")
+    if not seq.isdigit():
+        return
+    team_id = UUID(team)
+    if teams.get(team_id) == partition and record.offset >= floor(team_id, partition):
+        seqs[team_id] = int(seq)

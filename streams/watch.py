@@ -1,0 +1,192 @@
+"""Watches the broker for the one thing a client library cannot tell: that it came back without its topics.
+
+An in-memory broker forgets everything when it stops, and offsets begin at zero again; a topic may be deleted by hand.
+The watch names each life of the broker (its *incarnation*, kept in the relay's notes), makes missing topics, and lets
+relay and consumers wait for a change of incarnation.
+"""
+
+import logging
+import secrets
+from typing import Final
+
+import anyio
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from msgspec import Struct
+
+from streams import notes as relay_notes
+from streams import topics
+from streams.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
+from streams.notes import BROKER, Notes
+from streams.settings import KafkaSettings
+from streams.topics import RELAY_NOTES, TopicPlan
+
+__all__ = ["BrokerWatch", "WatchStatistics"]
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 8.0
+DELETE_SECONDS: Final = 10.0
+
+
+class WatchStatistics(Struct, frozen=True):
+    """`reachable` by the last look; `incarnation` is empty before the first; `losses` counts lost topics."""
+
+    reachable: bool
+    incarnation: str
+    losses: int
+
+
+class _Clients(Struct, frozen=True):
+    admin: AIOKafkaAdminClient
+    consumer: AIOKafkaConsumer
+    producer: AIOKafkaProducer
+
+
+class BrokerWatch:
+    """One per process. `publishing` is held by whoever writes to the topics made from the journal."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._plans = topics.plans(settings.partitions)
+        self._condition = anyio.Condition()
+        self._poke = anyio.Event()
+        self._incarnation = ""
+        self._doubted = False
+        self._reachable = False
+        self._losses = 0
+        self._begun = self._finished = 0
+        self._notes: Notes = {}
+        self.publishing = anyio.Lock()
+
+    @property
+    def notes(self) -> Notes:
+        """The relay's notes as of the last look."""
+        return self._notes
+
+    def statistics(self) -> WatchStatistics:
+        return WatchStatistics(self._reachable, self._incarnation, self._losses)
+
+    def is_current(self, incarnation: str) -> bool:
+        """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
+        return incarnation == self._incarnation and not self._doubted
+
+    def doubt(self) -> None:
+        """Something failed or looked odd: nobody may rely on the incarnation before the next look, which is now."""
+        self._doubted = True
+        self._poke.set()
+
+    async def known(self) -> str:
+        """Wait until the broker was reached and has all topics; gives its incarnation."""
+        async with self._condition:
+            while not self._incarnation or self._doubted:
+                await self._condition.wait()
+            return self._incarnation
+
+    async def changed(self, incarnation: str) -> None:
+        """Wait until the broker lives another life than `incarnation`."""
+        async with self._condition:
+            while self._incarnation == incarnation:
+                await self._condition.wait()
+
+    async def look(self) -> Notes:
+        """The notes by a look that begins now; waits for the broker if need be."""
+        wanted = self._begun + 1
+        self._poke.set()
+        async with self._condition:
+            while self._finished < wanted:
+                await self._condition.wait()
+            return self._notes
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Look every second until cancelled; a broker that is down is waited for."""
+        backoff = Backoff(last=1.0)
+        task_status.started()
+        while True:
+            try:
+                async with (
+                    administrating(self._settings) as admin,
+                    reading(self._settings) as consumer,
+                    producing(self._settings) as producer,
+                ):
+                    await self._look_again_and_again(_Clients(admin, consumer, producer), backoff)
+            except BrokerUnavailable as error:
+                if self._reachable:
+                    logger.warning("the broker cannot be reached, waiting for it: %s", error)
+                self._reachable = False
+                await backoff.wait()
+
+    async def _look_again_and_again(self, clients: _Clients, backoff: Backoff) -> None:
+        while True:
+            self._poke = anyio.Event()
+            with broker_errors(), anyio.fail_after(ANSWER_SECONDS + DELETE_SECONDS):
+                await self._look(clients)
+            backoff.reset()
+            with anyio.move_on_after(LOOK_SECONDS):
+                await self._poke.wait()
+
+    async def _look(self, clients: _Clients) -> None:
+        self._begun += 1
+        doubted_before = self._doubted
+        counts = await topics.partition_counts(clients.admin)
+        notes = await relay_notes.read(clients.consumer) if RELAY_NOTES in counts else {}
+        if BROKER not in notes or any(plan.name not in counts for plan in self._plans if plan.from_journal):
+            async with self.publishing:
+                await self._lay_out(clients, counts, forgotten=BROKER not in notes)
+            counts = await topics.partition_counts(clients.admin)
+            notes = await relay_notes.read(clients.consumer)
+        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+        await self._settle(notes, doubted_before)
+
+    async def _settle(self, notes: Notes, doubted_before: bool) -> None:
+        incarnation = notes[BROKER].decode()
+        async with self._condition:
+            if self._incarnation and incarnation != self._incarnation:
+                self._losses += 1
+                logger.warning("the broker lost its topics; they are written anew from the journal")
+            if not self._reachable:
+                logger.info("the broker is reached, incarnation %s", incarnation)
+            self._notes, self._incarnation, self._reachable = notes, incarnation, True
+            self._finished = self._begun
+            # A doubt that came up during this look is for the next one.
+            self._doubted = self._doubted and not doubted_before
+            self._condition.notify_all()
+
+    async def _lay_out(self, clients: _Clients, counts: dict[str, int], *, forgotten: bool) -> None:
+        """Topics as planned on a broker that lost one of them or has `forgotten` everything; then a name for it."""
+        if forgotten:
+            known = [plan for plan in self._plans if plan.name in counts]
+            await self._delete(
+                clients, {plan.name for plan in known if await self._is_spoilt(clients, plan, counts[plan.name])}
+            )
+        there = await topics.partition_counts(clients.admin)
+        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in there])
+        await relay_notes.write(clients.producer, BROKER, secrets.token_hex(8).encode())
+
+    async def _is_spoilt(self, clients: _Clients, plan: TopicPlan, partitions: int) -> bool:
+        """Whether the topic was made by somebody's question for it, not by us, and can be thrown away.
+
+        Certain when we knew an earlier life of this broker: all that is in there came after its loss, out of turn.
+        """
+        if not plan.from_journal:
+            return False
+        if self._incarnation:
+            return True
+        return partitions != plan.partitions and await _is_empty(clients.consumer, plan.name, partitions)
+
+    async def _delete(self, clients: _Clients, names: set[str]) -> None:
+        if not names:
+            return
+        logger.info("deleting topics that are written anew: %s", ", ".join(sorted(names)))
+        await clients.admin.delete_topics(sorted(names))
+        with anyio.fail_after(DELETE_SECONDS):
+            while names & (await topics.partition_counts(clients.admin)).keys():  # noqa: ASYNC110 (a remote state)
+                await anyio.sleep(0.05)
+
+
+async def _is_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> bool:
+    ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
+    return not any(ends.values())
