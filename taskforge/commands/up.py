@@ -102,9 +102,10 @@ async def _until_signalled(plan: Plan) -> int:
 
 async def _session(plan: Plan, console: Console) -> None:
     started = time.monotonic()
+    port = _http_port(plan)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(running_services(plan.data, want=plan.kinds))
-        settings, environment = _complete(plan, services)
+        settings, environment = _complete(plan, services, port)
         report = await migrate.apply(settings.database)
         api = Api(environment, settings.http.host, settings.http.port)
         supervisor = Supervisor([Worker(environment), api])
@@ -116,9 +117,8 @@ async def _session(plan: Plan, console: Console) -> None:
         await asyncio.Event().wait()
 
 
-def _complete(plan: Plan, services: Services) -> tuple[Settings, dict[str, str]]:
+def _complete(plan: Plan, services: Services, port: int) -> tuple[Settings, dict[str, str]]:
     """The final settings, and the environment of our children that yields the same."""
-    port = _http_port(plan)
     PortBook(services.data.ports, {}).remember("http", port)
     found = embedded.embedded_variables(services.secrets, services.ports, plan.kinds)
     if plan.settings.mode == "production":

@@ -64,7 +64,10 @@ class Cluster(msgspec.Struct, frozen=True):
         """A draft never held data: it becomes the cluster by a rename before the first server starts."""
         for draft in self.path.parent.glob(f"{self.path.name}.new-*"):
             logger.warning("removing %s, left by an interrupted initialisation", draft)
-            shutil.rmtree(draft, ignore_errors=True)
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink(missing_ok=True)
 
     def _set_aside(self) -> None:
         if not self.path.exists():

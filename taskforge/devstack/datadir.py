@@ -90,7 +90,7 @@ class DataDir:
             raise DevstackError(f"{path} is damaged ({error}); restore it, or move {self.path} away") from error
 
     def _write_secrets(self, path: Path) -> LocalSecrets:
-        if (self.postgres / "PG_VERSION").exists():
+        if (self.postgres / "PG_VERSION").exists() and (self.postgres / "global" / "pg_control").exists():
             raise DevstackError(f"{path} is missing but {self.postgres} has data; restore it, or move {self.path} away")
         made = LocalSecrets.generate()
         draft = path.with_suffix(f".{os.getpid()}")

@@ -1,23 +1,37 @@
 """The embedded services against real processes: crashes, remains of earlier runs, second copies."""
 
 import asyncio
+import contextlib
 import os
+import pwd
+import shutil
 import signal
-from collections.abc import Callable
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
 import valkey.asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from taskforge.devstack import Services
+from taskforge.devstack import DataDirBusy, DevstackError, ServiceFailed, Services, running_services
+from taskforge.devstack.child import Launch
+from taskforge.devstack.datadir import DataDir
+from taskforge.devstack.packages import find_binary, package_dir
+from taskforge.devstack.ports import LOOPBACK, PortBook, free_port
+from taskforge.devstack.service import RestartPolicy
+from taskforge.devstack.supervisor import Supervisor
+from taskforge.devstack.valkey import Valkey
 
 pytestmark = pytest.mark.anyio
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -108,3 +122,241 @@ async def test_postgres_killed_under_write_load_keeps_every_acknowledged_row(ser
     assert isinstance(kept, list)
     assert set(acknowledged) <= set(kept)
     await fetchval(url, "drop table acknowledged")
+
+
+async def rows_of(directory: Path, sql: str) -> object:
+    async with running_services(directory, want={"postgres"}, default_ports={}) as services:
+        return await fetchval(services.postgres_url, sql)
+
+
+def entries(directory: Path, prefix: str) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name.startswith(prefix)]
+
+
+def open_directory() -> Path:
+    """Not under tmp_path: pytest's folders are closed to other users."""
+    directory = Path(tempfile.mkdtemp(prefix="taskforge-test-"))
+    directory.chmod(0o755)
+    return directory
+
+
+def owner_of(pid: int | None) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Processes whose command line or working directory names the directory."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and int(process.name) != os.getpid():
+                line = (process / "cmdline").read_bytes().decode(errors="replace")
+                if str(directory) in line or str(directory) in str((process / "cwd").readlink()):
+                    found.append(int(process.name))
+    return found
+
+
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from taskforge.devstack import running_services
+
+async def hold():
+    async with running_services(Path(sys.argv[1]), default_ports={}) as services:
+        print(services.postgres.pid, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(hold())
+"""
+
+
+@contextlib.asynccontextmanager
+async def other_supervisor(directory: Path, *prefix: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process that runs the services under `directory`."""
+    process = await asyncio.create_subprocess_exec(
+        *prefix, sys.executable, "-c", HOLD, str(directory), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        assert line.strip().isdigit(), "the services did not start"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await until(lambda: not processes_of(directory))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+async def test_a_supervisor_killed_hard_leaves_no_process_and_loses_no_data(tmp_path: Path) -> None:
+    async with other_supervisor(tmp_path) as supervisor:
+        assert len(processes_of(tmp_path)) > 3
+        supervisor.kill()
+        await supervisor.wait()
+        await until(lambda: not processes_of(tmp_path))
+    assert await rows_of(tmp_path, "select current_database()") == "taskforge"
+
+
+async def test_two_supervisors_cannot_share_a_data_directory(tmp_path: Path) -> None:
+    async with running_services(tmp_path, want={"valkey"}, default_ports={}):
+        with pytest.raises(DataDirBusy, match=rf"in use by another TaskForge \(pid {os.getpid()}\)"):
+            async with running_services(tmp_path, want={"valkey"}, default_ports={}):
+                pass
+
+
+async def test_a_second_copy_takes_the_next_free_ports_and_keeps_them(services: Services, tmp_path: Path) -> None:
+    taken = services.ports
+    async with running_services(tmp_path, default_ports=taken) as second:
+        first_ports = second.ports
+        assert all(taken[name] < port < taken[name] + 100 for name, port in first_ports.items())
+    async with running_services(tmp_path, default_ports={}) as again:
+        assert again.ports == first_ports
+
+
+async def test_secrets_are_private_and_data_survives_a_restart(tmp_path: Path) -> None:
+    await rows_of(tmp_path, "create table kept as select 7 as n")
+    secrets = tmp_path / "secrets.json"
+    assert secrets.stat().st_mode & 0o777 == 0o600
+    before = secrets.read_bytes()
+    assert await rows_of(tmp_path, "select n from kept") == 7
+    assert secrets.read_bytes() == before
+
+
+async def test_no_password_is_visible_on_a_command_line(services: Services) -> None:
+    lines = b""
+    for process in (services.postgres, services.valkey, services.kafka):
+        lines += await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
+    secrets = [services.secrets.postgres_password, services.secrets.valkey_password, services.secrets.jwt_secret]
+    assert not [secret for secret in secrets if secret.encode() in lines]
+
+
+async def test_a_half_made_cluster_is_moved_aside_and_never_wiped(tmp_path: Path) -> None:
+    half = tmp_path / "postgres"
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+    (half / "precious").write_text("data")
+    draft = tmp_path / "postgres.new-1"
+    draft.mkdir()
+    assert await rows_of(tmp_path, "select 1") == 1
+    aside = entries(tmp_path, "postgres.broken-")
+    assert [(path / "precious").read_text() for path in aside] == ["data"]
+    assert not draft.exists()
+
+
+async def test_an_initialisation_killed_midway_starts_over(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, str(tmp_path), stdout=asyncio.subprocess.DEVNULL
+    )
+    await until(lambda: any((path / "PG_VERSION").exists() for path in entries(tmp_path, "postgres.new-")))
+    process.kill()
+    await process.wait()
+    await until(lambda: not processes_of(tmp_path))
+    assert not (tmp_path / "postgres").exists()
+    (tmp_path / "secrets.json").unlink()
+    assert await rows_of(tmp_path, "select 1") == 1
+    assert not entries(tmp_path, "postgres.new-")
+
+
+async def test_a_stale_pid_file_naming_a_living_process_does_not_prevent_the_start(tmp_path: Path) -> None:
+    await rows_of(tmp_path, "create table kept as select 7 as n")
+    (tmp_path / "postgres" / "postmaster.pid").write_text(
+        f"{os.getpid()}\n{tmp_path / 'postgres'}\n0\n1\n\n*\n\nready\n"
+    )
+    assert await rows_of(tmp_path, "select n from kept") == 7
+
+
+async def test_data_of_another_major_version_is_refused_untouched(tmp_path: Path) -> None:
+    cluster = tmp_path / "postgres"
+    (cluster / "global").mkdir(parents=True)
+    (cluster / "global" / "pg_control").touch()
+    (cluster / "PG_VERSION").write_text("17\n")
+    with pytest.raises(DevstackError, match=r"secrets\.json is missing"):
+        await rows_of(tmp_path, "select 1")
+    (cluster / "PG_VERSION").rename(tmp_path / "away")
+    DataDir(tmp_path).secrets()
+    (tmp_path / "away").rename(cluster / "PG_VERSION")
+    with pytest.raises(DevstackError, match="was made by PostgreSQL 17"):
+        await rows_of(tmp_path, "select 1")
+    assert (cluster / "PG_VERSION").read_text() == "17\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
+async def test_it_runs_as_an_ordinary_user(tmp_path: Path) -> None:
+    """A user namespace in which we are nobody: neither root nor able to become it."""
+    unshare = shutil.which("unshare")
+    assert unshare is not None
+    async with other_supervisor(tmp_path, unshare, "-U", "--map-user=65534", "--map-group=65534") as supervisor:
+        status = await asyncio.to_thread(Path(f"/proc/{supervisor.pid}/status").read_text)
+        assert "CapEff:\t0000000000000000" in status
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
+async def test_root_without_user_namespaces_runs_postgres_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    directory = open_directory()
+    try:
+        async with running_services(directory, want={"postgres"}, default_ports={}) as services:
+            assert owner_of(services.postgres.pid) == pwd.getpwnam("nobody").pw_uid
+            assert await fetchval(services.postgres_url, "select 1") == 1
+    finally:
+        shutil.rmtree(directory)
+
+
+async def test_a_service_that_hangs_is_killed_and_comes_back(tmp_path: Path) -> None:
+    class Impatient(Valkey):
+        restart = RestartPolicy(check=0.1, hang=0.1)
+
+    service = Impatient(tmp_path, tmp_path / "log", free_port(), "password")
+    async with Supervisor([service]) as supervisor:
+        assert service.pid is not None
+        os.kill(service.pid, signal.SIGSTOP)
+        await until(lambda: supervisor.statistics().restarts["valkey"] == 1)
+        assert await service.ready()
+
+
+async def test_a_service_that_cannot_start_says_why_and_stops_those_before_it(tmp_path: Path) -> None:
+    class Broken(Valkey):
+        name = "broken"
+
+        async def launch(self) -> Launch:
+            return Launch(argv=["/bin/sh", "-c", "echo out of luck; exit 3"], env={}, log=self.log)
+
+    first = Valkey(tmp_path / "first", tmp_path / "log1", free_port(), "password")
+    second = Broken(tmp_path / "second", tmp_path / "log2", free_port(), "password")
+    with pytest.raises(ServiceFailed, match=r"(?s)broken ended with code 3.*out of luck"):
+        await Supervisor([first, second]).start()
+    assert first.pid is None
+
+
+async def test_a_port_taken_by_a_stranger_is_given_up_for_another(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as stranger:
+        port = stranger.getsockname()[1]
+        (tmp_path / "ports.json").write_text(f'{{"valkey": {port}}}')
+        async with running_services(tmp_path, want={"valkey"}, default_ports={}) as services:
+            assert services.valkey.port != port
+            assert await services.valkey.ready()
+
+
+def test_a_damaged_port_file_costs_only_the_old_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text("{")
+    port = PortBook(path, {"a": free_port()}).claim("a")
+    assert PortBook(path, {}).claim("a") == port
+
+
+def test_a_missing_package_is_named_with_the_remedy() -> None:
+    with pytest.raises(DevstackError, match=r"no_such_package is not installed: install taskforge\[devstack\]"):
+        package_dir("no_such_package")
+
+
+def test_a_binary_without_execute_permission_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "odd_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tool").write_text("#!/bin/sh\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _: "odd_package" not in str(path))
+    found = find_binary("odd_package", "tool", fallback=tmp_path)
+    assert found == tmp_path / "tool"
+    assert found.stat().st_mode & 0o111

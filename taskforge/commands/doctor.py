@@ -1,0 +1,189 @@
+"""`taskforge doctor`: looks at everything TaskForge depends on, says what is wrong and how to mend it."""
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import valkey.asyncio
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from valkey.exceptions import ValkeyError
+
+from core.errors import TaskForgeError
+from core.secret import Secret
+from db import migrate
+from taskforge import embedded
+from taskforge.devstack.ports import is_free
+from taskforge.processes import http_get
+from taskforge.settings import Settings, SettingsError, load, read_variables
+
+__all__ = ["Finding", "examine", "run"]
+
+MIN_PYTHON = (3, 11)
+MIN_POSTGRES = 18_00_00
+MIN_FREE_BYTES = 1024**3
+WAIT_SECONDS = 5.0
+UP = "start everything with `taskforge up`, or set its URL"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One checked thing; `remedy` is empty when it is well."""
+
+    what: str
+    detail: str
+    remedy: str = ""
+
+    @property
+    def well(self) -> bool:
+        return not self.remedy
+
+
+def run(args: argparse.Namespace, _: None) -> int:
+    # What fails is said below, once and with its remedy.
+    logging.disable(logging.CRITICAL)
+    findings = asyncio.run(_examine_all(args.data))
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        sign, style = ("ok   ", "green") if finding.well else ("wrong", "bold red")
+        console.print(sign, style=style, end=" ")
+        console.print(f"{finding.what}: {finding.detail}", markup=False)
+        if not finding.well:
+            console.print(f"      {finding.remedy}", markup=False)
+    return 0 if all(finding.well for finding in findings) else 1
+
+
+async def _examine_all(data: Path) -> list[Finding]:
+    local = [_python(), _disk(data)]
+    given, problems = read_variables(os.environ, Path(".env"))
+    try:
+        if problems:
+            raise SettingsError(problems)
+        settings = load(embedded.complete(given, data))
+    except SettingsError as error:
+        mend = "correct it in the environment or .env; a missing URL also comes from `taskforge up`"
+        return [*local, *(Finding("settings", problem, mend) for problem in error.problems)]
+    return [*local, Finding("settings", f"valid, mode {settings.mode}"), *await examine(settings)]
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every service these settings lead to; nothing is changed. Never raises for a service that is not well."""
+    database = settings.database
+    checks: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
+        ("postgres", lambda: _postgres(database.owner_url)),
+        ("schema", lambda: _schema(database.owner_url)),
+        ("role api", lambda: _role("role api", database.api_url)),
+        ("role writer", lambda: _role("role writer", database.writer_url)),
+        ("role worker", lambda: _role("role worker", database.worker_url)),
+        ("valkey", lambda: _valkey(settings.valkey.url)),
+        ("kafka", lambda: _kafka(settings.kafka.bootstrap_servers)),
+        ("api", lambda: _api(settings.http.host, settings.http.port)),
+    ]
+    results = await asyncio.gather(*(_bounded(what, check) for what, check in checks))
+    return [finding for result in results for finding in result]
+
+
+async def _bounded(what: str, check: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await check()
+    except TimeoutError:
+        return [Finding(what, f"no answer within {WAIT_SECONDS:g} s", UP)]
+    except (OSError, TaskForgeError, asyncpg.PostgresError, asyncpg.InterfaceError, ValkeyError, KafkaError) as error:
+        return [Finding(what, f"{type(error).__name__}: {error}", _remedy(error))]
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return "run `taskforge migrate`: it makes the roles and gives them the passwords of their URLs"
+        case asyncpg.InvalidCatalogNameError():
+            return "create the database that the URL names"
+        case _:
+            return UP
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= MIN_PYTHON
+    return Finding("python", version, "" if fine else "install Python 3.11 or newer")
+
+
+def _disk(data: Path) -> Finding:
+    place = next(parent for parent in (data.absolute(), *data.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    fine = free >= MIN_FREE_BYTES
+    return Finding("disk", f"{free / 1024**3:.1f} GiB free at {place}", "" if fine else "free at least 1 GiB")
+
+
+async def _postgres(owner: Secret) -> list[Finding]:
+    connection = await asyncpg.connect(owner.reveal(), timeout=WAIT_SECONDS)
+    try:
+        version = int(await connection.fetchval("show server_version_num"))
+        durable = {name: await connection.fetchval(f"show {name}") for name in ("fsync", "full_page_writes")}
+        durable["synchronous_commit"] = await connection.fetchval("show synchronous_commit")
+        vector = await connection.fetchval("select 1 from pg_available_extensions where name = 'vector'")
+    finally:
+        await connection.close(timeout=WAIT_SECONDS)
+    return [
+        Finding("postgres", f"version {version // 10_000}.{version % 10_000}",
+                "" if version >= MIN_POSTGRES else "TaskForge needs PostgreSQL 18 or newer"),
+        *(Finding(name, value, "" if value not in {"off", "local"} else f"set {name} = on: acknowledged means durable")
+          for name, value in durable.items()),
+        Finding("pgvector", "available" if vector else "missing",
+                "" if vector else "install pgvector on the server (package postgresql-18-pgvector)"),
+    ]  # fmt: skip
+
+
+async def _schema(owner: Secret) -> list[Finding]:
+    pending = await migrate.check(owner.reveal())
+    detail = f"pending: {', '.join(pending)}" if pending else "up to date"
+    return [Finding("schema", detail, "run `taskforge migrate`" if pending else "")]
+
+
+async def _role(what: str, url: Secret) -> list[Finding]:
+    connection = await asyncpg.connect(url.reveal(), timeout=WAIT_SECONDS)
+    try:
+        name = await connection.fetchval("select current_user")
+        row = await connection.fetchrow("select rolsuper, rolbypassrls from pg_roles where rolname = current_user")
+    finally:
+        await connection.close(timeout=WAIT_SECONDS)
+    above = [right for right in ("rolsuper", "rolbypassrls") if row and row[right]]
+    remedy = f"{name} may bypass row-level security ({', '.join(above)}): use the role that `taskforge migrate` makes"
+    return [Finding(what, f"{name} lets us in", remedy if above else "")]
+
+
+async def _valkey(url: Secret) -> list[Finding]:
+    client = valkey.asyncio.from_url(url.reveal(), socket_connect_timeout=WAIT_SECONDS)  # type: ignore[no-untyped-call]
+    async with client:
+        info = await client.info("server")
+    return [Finding("valkey", f"version {info.get('valkey_version') or info.get('redis_version')}")]
+
+
+async def _kafka(bootstrap: str) -> list[Finding]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(WAIT_SECONDS * 1000))
+    try:
+        await client.start()
+        topics = await client.list_topics()
+    finally:
+        await client.close()
+    return [Finding("kafka", f"{bootstrap}, {len(topics)} topics")]
+
+
+async def _api(host: str, port: int) -> list[Finding]:
+    """A free port is well, too: the API may start there."""
+    status, body = await http_get(host, port, "/readyz")
+    if status == 200:
+        return [Finding("api", f"ready on {host}:{port}")]
+    if status == 0 and is_free(port, host):
+        return [Finding("api", f"not running; {host}:{port} is free")]
+    if status == 503:
+        return [Finding("api", "running but not ready", f"see its dependencies: {body.decode(errors='replace')[:300]}")]
+    return [Finding("api", f"another program answers on {host}:{port}", "set TASKFORGE_HTTP__PORT to a free port")]
