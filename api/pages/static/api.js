@@ -7,7 +7,7 @@
 
 import { SessionEnded } from "./session.js";
 
-const TRIES = 5;
+const TRIES = 7;
 
 /** An answer that is not a success (RFC 9457). `fields` maps a body field to what is wrong with it. */
 export class Problem extends Error {

@@ -78,6 +78,7 @@ function handle(form, send) {
     button.disabled = true;
     clear(form);
     try {
+      checkFilled(form);
       await send(Object.fromEntries(new FormData(form)));
     } catch (error) {
       showProblem(form, error);
@@ -85,6 +86,15 @@ function handle(form, send) {
       button.disabled = false;
     }
   });
+}
+
+/** What would only come back from the server as a riddle: a required field left empty. */
+function checkFilled(form) {
+  const empty = Array.from(form.querySelectorAll("input[required]")).filter((input) => input.value.trim() === "");
+  if (empty.length === 0) return;
+  const missing = new Error("Please fill in every field.");
+  missing.fields = new Map(empty.map((input) => [input.name, "Please fill this in."]));
+  throw missing;
 }
 
 function clear(form) {

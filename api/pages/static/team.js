@@ -67,6 +67,7 @@ export class OpenTeam {
   async add(status, title) {
     const { data, seq } = await this.#inTurn(() => this.api.post("/v1/tasks", { team_id: this.team.id, title, status }, this.#options()));
     this.board.settle(this.board.expect(data.id, data), seq || data.version, data);
+    this.view.item(data.id)?.scrollIntoView({ block: "nearest" });
   }
 
   /** Save changed fields over the version they were based on. Rejects with the server's problem. */

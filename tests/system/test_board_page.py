@@ -1,0 +1,425 @@
+"""The board page in real browsers against the whole system as processes: what people see, and what survives a crash."""
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+    pytest.mark.timeout(180),
+]
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PASSWORD = "correct horse battery staple"
+STATUSES = ("open", "in_progress", "in_review", "done", "cancelled")
+LIVE = "#connection[data-state=live]"
+UP_SECONDS = 60.0
+numbers = itertools.count(1)
+
+
+def eventually(found: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """The first truthy answer of `found`."""
+    end = time.monotonic() + seconds
+    while not (answer := found()):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.03)
+    return answer
+
+
+class System:
+    """`taskforge up` in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "up.log"
+
+    def start(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
+        command = [sys.executable, "-m", "taskforge", "up", "--data", self.directory / "data", "--port", str(self.port)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log, stderr=log)
+        eventually(self.ready, f"taskforge up is ready; see {self.log}", UP_SECONDS)
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()[-4000:]
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        return False
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def kill_api(self) -> None:
+        """SIGKILL for the API's main process and its workers."""
+        (main,) = [pid for pid in children(self.process.pid) if command_line(pid)[-1] == "api"]
+        victims = [main, *descendants(main)]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not any(runs(pid) for pid in victims), "the API processes are gone")
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.parent.name))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    return [below for child in children(pid) for below in (child, *descendants(child))]
+
+
+def command_line(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Person:
+    """An account, as a program uses the API."""
+
+    def __init__(self, url: str) -> None:
+        number = next(numbers)
+        self.email, self.name = f"person{number}@example.com", f"Person {number}"
+        self.http = httpx.Client(base_url=url, timeout=10)
+        tokens = self.call("POST", "/v1/auth/signup", email=self.email, password=PASSWORD, name=self.name)
+        self.http.headers["authorization"] = f"Bearer {tokens['access_token']}"
+
+    def call(self, method: str, path: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
+        answer = self.http.request(method, path, json=body or None, headers=headers)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def team(self, *titles: str) -> str:
+        """A new team whose open column holds tasks with these titles."""
+        number = next(numbers)
+        team_id: str = self.call("POST", "/v1/teams", name=f"Team {number}", key=f"T{number}")["id"]
+        for title in titles:
+            self.call("POST", "/v1/tasks", team_id=team_id, title=title)
+        return team_id
+
+    def board(self, team_id: str) -> dict[str, list[str]]:
+        """Task ids per status, from top to bottom."""
+        board = self.call("GET", f"/v1/teams/{team_id}/board")
+        return {column["status"]: [task["id"] for task in column["tasks"]] for column in board["columns"]}
+
+    def task(self, team_id: str, title: str) -> Any:
+        board = self.call("GET", f"/v1/teams/{team_id}/board")
+        return next(task for column in board["columns"] for task in column["tasks"] if task["title"] == title)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    system = System(tmp_path_factory.mktemp("board"))
+    try:
+        system.start()
+        yield system
+    finally:
+        code = system.stop()
+    assert code == 0, system.log.read_text()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_browser(chromium: Any, system: System) -> Iterator[Callable[[], Any]]:
+    """Opens pages, each in a browser context of its own (own storage); a script error anywhere fails the test."""
+    errors: list[str] = []
+    with contextlib.ExitStack() as stack:
+
+        def open_page() -> Any:
+            context = chromium.new_context(base_url=system.url, viewport={"width": 1400, "height": 900})
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(15_000)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda message: errors.append(message.text) if "Policy" in message.text else None)
+            return page
+
+        yield open_page
+    assert errors == []
+
+
+@pytest.fixture
+def person(system: System) -> Iterator[Person]:
+    person = Person(system.url)
+    yield person
+    person.http.close()
+
+
+def sign_in(page: Any, person: Person, team_id: str) -> None:
+    """Sign in by the form and wait for the live board; `window.stayed` then tells whether the page was reloaded."""
+    page.goto(f"/#/{team_id}")
+    page.fill("#in-email", person.email)
+    page.fill("#in-password", PASSWORD)
+    page.click("#sign-in button[type=submit]")
+    page.wait_for_selector(LIVE)
+    page.evaluate("window.stayed = true")
+
+
+def shown(page: Any) -> dict[str, list[str]]:
+    """Task ids per status, from top to bottom, as they stand on the page."""
+    found: dict[str, list[str]] = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('.column')].map((column) =>
+             [column.dataset.status, [...column.querySelectorAll('.card')].map((card) => card.dataset.task)]))"""
+    )
+    return found
+
+
+def face(page: Any, title: str, status: str = "") -> Any:
+    scope = f".column[data-status={status}] " if status else ""
+    return page.locator(f"{scope}.card-face", has_text=title)
+
+
+def test_a_newcomer_signs_up_founds_a_team_and_adds_tasks(new_browser: Callable[[], Any]) -> None:
+    page = new_browser()
+    page.goto("/")
+    page.click("#to-sign-up")
+    page.fill("#up-name", "Ada Newcomer")
+    page.fill("#up-email", "ada@example.com")
+    page.fill("#up-password", PASSWORD)
+    page.click("#sign-up button[type=submit]")
+    page.fill("#found-name", "Platform Engineering")
+    assert page.input_value("#found-key") == "PE"
+    page.click("#found button[type=submit]")
+    page.wait_for_selector(LIVE)
+    page.click(".column[data-status=open] .add")
+    for title in ("Draw the plan", "Forge the parts"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        face(page, title, "open").wait_for()
+    assert page.locator(".card-key").all_inner_texts() == ["PE-1", "PE-2"]
+    assert page.inner_text(".column[data-status=open] .count") == "2"
+
+
+def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any], person: Person) -> None:
+    page = new_browser()
+    page.goto("/")
+    page.fill("#in-email", person.email)
+    page.fill("#in-password", "not the password")
+    page.click("#sign-in button[type=submit]")
+    assert page.locator("#sign-in .wrong").inner_text() != ""
+    page.click("#to-sign-up")
+    page.fill("#up-name", "Somebody")
+    page.fill("#up-email", "somebody@example.com")
+    page.fill("#up-password", "short")
+    page.click("#sign-up button[type=submit]")
+    page.wait_for_selector("#up-password[aria-invalid=true]")
+    assert page.locator("#up-password-wrong").inner_text() != ""
+
+
+def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team("first", "second", "third")
+    here, there = new_browser(), new_browser()
+    for page in (here, there):
+        sign_in(page, person, team_id)
+    face(here, "second").drag_to(here.locator(".column[data-status=in_progress] .scroll"))
+    face(there, "second", "in_progress").wait_for()
+    face(here, "third").drag_to(face(here, "first"), target_position={"x": 60, "y": 4})
+    face(there, "third", "open").and_(there.locator(".card:first-child .card-face")).wait_for()
+    board = person.board(team_id)
+    titles = {person.task(team_id, title)["id"]: title for title in ("first", "second", "third")}
+    assert [titles[task_id] for task_id in board["open"]] == ["third", "first"]
+    assert [titles[task_id] for task_id in board["in_progress"]] == ["second"]
+    for page in (here, there):
+        eventually(lambda page=page: shown(page) == board, "the page shows the board's order")
+
+
+def test_the_keyboard_moves_a_card_as_well(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team("first", "second", "third")
+    page = new_browser()
+    sign_in(page, person, team_id)
+    face(page, "first").focus()
+    for key in ("Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowRight", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.closest('.column').dataset.status") == "in_review"
+    first = person.task(team_id, "first")["id"]
+    eventually(lambda: person.board(team_id)["in_review"] == [first], "the server has all four moves")
+
+
+def test_a_refused_move_brings_the_card_back(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team("first", "second")
+    person.call("PATCH", f"/v1/teams/{team_id}", wip_limits={"done": 1})
+    page = new_browser()
+    sign_in(page, person, team_id)
+    before = shown(page)
+    done = page.locator(".column[data-status=done] .scroll")
+    face(page, "first").drag_to(done)
+    face(page, "first", "done").wait_for()
+    face(page, "second").drag_to(done)
+    page.wait_for_selector(".toast-error")
+    face(page, "second", "open").wait_for()
+    assert shown(page) == person.board(team_id) != before
+
+
+def test_markup_in_titles_labels_and_names_stays_text(new_browser: Callable[[], Any], person: Person) -> None:
+    attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    team_id = person.team(attack)
+    person.call("PATCH", f"/v1/teams/{team_id}", name=attack[:100])
+    page = new_browser()
+    sign_in(page, person, team_id)
+    assert page.inner_text(".card-title") == attack
+    page.click(".card-face")
+    assert page.input_value("#p-title") == attack
+    assert page.locator("#columns img, #columns script, #panel img").count() == 0
+    assert "owned" not in page.title().split(" · ")
+
+
+def test_saving_over_a_change_by_somebody_else_asks_which_to_keep(
+    new_browser: Callable[[], Any], person: Person
+) -> None:
+    team_id = person.team("plan")
+    task_id = person.task(team_id, "plan")["id"]
+    page = new_browser()
+    sign_in(page, person, team_id)
+    page.click(".card-face")
+    page.fill("#p-title", "my plan")
+    person.call("PATCH", f"/v1/tasks/{task_id}", title="their plan", priority="high")
+    page.wait_for_selector(".clash")
+    assert page.input_value("#p-priority") == "high"
+    assert page.is_disabled("#panel-save")
+    page.click(".clash button:has-text('Keep mine')")
+    page.click("#panel-save")
+    page.wait_for_selector("#panel", state="hidden")
+    face(page, "my plan").wait_for()
+    task = person.call("GET", f"/v1/tasks/{task_id}")
+    assert (task["title"], task["priority"]) == ("my plan", "high")
+
+
+def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team("plan")
+    task_id = person.task(team_id, "plan")["id"]
+    page = new_browser()
+    sign_in(page, person, team_id)
+    page.click(".card-face")
+    page.select_option("#p-status", "in_review")
+    page.fill("#p-due", "2030-02-03")
+    page.fill("#p-description", "All of it.")
+    page.click("#panel-save")
+    face(page, "plan", "in_review").wait_for()
+    task = person.call("GET", f"/v1/tasks/{task_id}")
+    assert (task["status"], task["description"]) == ("in_review", "All of it.")
+    assert re.match(r"2030-02-0[34]T", task["due_at"])
+    page.click(".card-face")
+    page.click("#panel-archive")
+    page.wait_for_selector(".card", state="detached")
+    assert person.board(team_id)["in_review"] == []
+
+
+def test_a_reload_and_a_second_tab_stay_signed_in(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team("plan")
+    page = new_browser()
+    sign_in(page, person, team_id)
+    page.reload()
+    page.wait_for_selector(LIVE)
+    second = page.context.new_page()
+    second.goto("/")
+    second.wait_for_selector(LIVE)
+    page.reload()
+    page.wait_for_selector(LIVE)
+    page.click("#sign-out")
+    for tab in (page, second):
+        tab.wait_for_selector("#sign-in")
+
+
+def test_both_browsers_resume_without_reload_after_the_api_was_killed(
+    new_browser: Callable[[], Any], person: Person, system: System
+) -> None:
+    team_id = person.team(*(f"task {number}" for number in range(8)))
+    here, there = new_browser(), new_browser()
+    for page in (here, there):
+        sign_in(page, person, team_id)
+    system.kill_api()
+    for page in (here, there):
+        page.wait_for_selector("#connection[data-state=reconnecting]")
+    face(here, "task 3").drag_to(here.locator(".column[data-status=done] .scroll"))
+    face(here, "task 3", "done").wait_for()
+    eventually(system.ready, "the API is back", UP_SECONDS)
+    for page in (here, there):
+        page.wait_for_selector(LIVE, timeout=30_000)
+    face(there, "task 3", "done").wait_for()
+    face(there, "task 5").drag_to(there.locator(".column[data-status=in_review] .scroll"))
+    face(here, "task 5", "in_review").wait_for()
+    person.call("POST", "/v1/tasks", team_id=team_id, title="after the crash", status="done")
+    for page in (here, there):
+        face(page, "after the crash", "done").wait_for()
+        eventually(lambda page=page: shown(page) == person.board(team_id), "the page agrees with the server")
+        assert page.evaluate("window.stayed === true"), "the page was reloaded"
+
+
+def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], Any], person: Person) -> None:
+    team_id = person.team()
+    for start in range(0, 3000, 100):
+        operations = [
+            {"op": "create", "title": f"task {number}", "status": STATUSES[number % 5]}
+            for number in range(start, start + 100)
+        ]
+        person.call("POST", "/v1/tasks/batch", team_id=team_id, operations=operations)
+    page = new_browser()
+    sign_in(page, person, team_id)
+    eventually(lambda: page.locator(".card").count() == 3000, "all cards are drawn")
+    started = time.monotonic()
+    face(page, re.compile(r"task 0$"), "open").drag_to(page.locator(".column[data-status=done] .scroll"))
+    face(page, re.compile(r"task 0$"), "done").wait_for()
+    assert time.monotonic() - started < 5
+    eventually(lambda: shown(page) == person.board(team_id), "the page agrees with the server")
+
+
+def test_the_page_is_revalidated_and_allows_nothing_from_elsewhere(system: System) -> None:
+    page = httpx.get(f"{system.url}/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"<style|style=|https?://|<script(?![^>]*src=)", page.text)
+    for path in ("/", *re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)):
+        first = httpx.get(system.url + path)
+        assert first.status_code == 200, path
+        assert not first.headers["etag"].startswith("W/")
+        again = httpx.get(system.url + path, headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b""), path
+    missing = httpx.get(f"{system.url}/assets/board/../board.py")
+    assert missing.status_code == 404
+    assert httpx.get(f"{system.url}/assets/board/nothing.js").status_code == 404
