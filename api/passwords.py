@@ -9,13 +9,14 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from msgspec import Struct
 
-from core.errors import BadInput
+from core.errors import BadInput, Overloaded
 
 __all__ = ["PasswordCheck", "Passwords", "check_password"]
 
 SHORTEST: Final = 10
 LONGEST: Final = 256
 AT_ONCE: Final = 4
+WAITING: Final = 100
 
 OWASP_TIME_COST: Final = 2
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -30,7 +31,10 @@ class PasswordCheck(Struct, frozen=True):
 
 
 class Passwords:
-    """Hashes and verifies in threads, at most four at once (19 MiB and about 26 ms each), never on the event loop."""
+    """Hashes and verifies in threads, at most four at once (19 MiB and about 26 ms each), never on the event loop.
+
+    Raises Overloaded when a hundred wait already: a flood of logins must not queue for minutes.
+    """
 
     def __init__(
         self,
@@ -46,11 +50,17 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The password as it is stored."""
+        self._admit()
         return await anyio.to_thread.run_sync(self._hasher.hash, _normal(password), limiter=self._limiter)
 
     async def verify(self, stored: str | None, password: str) -> PasswordCheck:
         """Compare with what is stored; for an unknown user (`stored` is None) the same work is done and fails."""
+        self._admit()
         return await anyio.to_thread.run_sync(self._verify, stored, _normal(password), limiter=self._limiter)
+
+    def _admit(self) -> None:
+        if self._limiter.statistics().tasks_waiting >= WAITING:
+            raise Overloaded("Too many sign-ins at once.")
 
     def _verify(self, stored: str | None, password: str) -> PasswordCheck:
         try:

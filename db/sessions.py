@@ -155,12 +155,15 @@ class Sessions:
     async def revoke(self, user_id: UUID, session_id: UUID) -> bool:
         """End one session of the user; False when there is no such live session."""
         async with writing(self._pool, user_id) as tx:
-            return await tx.execute(_REVOKE, user_id, session_id) == 1
+            return await self.revoke_in(tx, user_id, session_id)
 
-    async def revoke_all(self, user_id: UUID, *, keep: UUID | None = None) -> Sequence[UUID]:
+    async def revoke_in(self, tx: Writing, user_id: UUID, session_id: UUID) -> bool:
+        """The same inside a transaction of the user's."""
+        return await tx.execute(_REVOKE, user_id, session_id) == 1
+
+    async def revoke_all_in(self, tx: Writing, user_id: UUID, *, keep: UUID | None = None) -> Sequence[UUID]:
         """End all live sessions of the user except `keep`; the ids of those that ended."""
-        async with writing(self._pool, user_id) as tx:
-            rows = await tx.fetch(_REVOKE_ALL, user_id, keep)
+        rows = await tx.fetch(_REVOKE_ALL, user_id, keep)
         return [row["id"] for row in rows]
 
     async def revoke_by_token(self, value: str) -> UUID | None:

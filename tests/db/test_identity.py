@@ -14,7 +14,7 @@ from db.identity import Identity
 from db.pool import Pools, open_pools
 from db.sessions import Client, Grant, Lifetimes, Reused
 from db.settings import DatabaseSettings
-from db.transaction import reading
+from db.transaction import reading, writing
 from taskforge.devstack import Services
 
 pytestmark = pytest.mark.anyio
@@ -276,14 +276,16 @@ async def test_logging_out_by_a_used_token_ends_the_session_too(identity: Identi
     assert await identity.sessions.revoke_by_token(first.refresh_token) is None
 
 
-async def test_all_sessions_or_all_but_this_one_are_revoked(identity: Identity) -> None:
+async def test_all_sessions_or_all_but_this_one_are_revoked(identity: Identity, pools: Pools) -> None:
     first = await signed_up(identity)
     user_id = first.principal.user_id
     others = [await identity.sessions.start(user_id, Client()) for _ in range(3)]
     keep = first.principal.session_id
-    ended = await identity.sessions.revoke_all(user_id, keep=keep)
+    async with writing(pools.api, user_id) as tx:
+        ended = await identity.sessions.revoke_all_in(tx, user_id, keep=keep)
     assert set(ended) == {other.principal.session_id for other in others}
-    assert list(await identity.sessions.revoke_all(user_id)) == [keep]
+    async with writing(pools.api, user_id) as tx:
+        assert list(await identity.sessions.revoke_all_in(tx, user_id)) == [keep]
 
 
 async def test_sessions_are_listed_newest_first_in_pages(identity: Identity) -> None:

@@ -1,0 +1,204 @@
+"""`/v1/auth`: sign up, log in, refresh, log out. Only these four see passwords and refresh tokens."""
+
+import logging
+from typing import Annotated, Final
+
+from blacksheep import Request, Response, Router
+from msgspec import Meta, Struct
+
+from api.answers import Header, empty, json
+from api.binding import body_of, decode_body, decoder_for, no_query
+from api.calls import call_of
+from api.emails import clean_email, clean_name
+from api.openapi import Operation, Reply
+from api.passwords import check_password
+from api.problems import UnsupportedMedia
+from api.services import Services
+from core.errors import BadInput, Unauthenticated
+from db.sessions import Client, Grant, Reused
+
+__all__ = ["OPERATIONS", "register"]
+
+logger = logging.getLogger(__name__)
+
+NO_STORE: Final[tuple[Header, ...]] = ((b"cache-control", b"no-store"),)
+
+Email = Annotated[str, Meta(min_length=3, max_length=320, description="At most 254 bytes after trimming.")]
+NewPassword = Annotated[str, Meta(max_length=1024, description="10 to 256 characters, not the e-mail address.")]
+Password = Annotated[str, Meta(max_length=1024)]
+RefreshToken = Annotated[str, Meta(max_length=200, description="Opaque; changes with every use.")]
+
+
+class SignUp(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new account."""
+
+    email: Email
+    password: NewPassword
+    name: Annotated[str, Meta(min_length=1, max_length=200, description="1 to 100 characters after trimming.")]
+
+
+class LogIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a user proves themselves with."""
+
+    email: Email
+    password: Password
+
+
+class Refresh(Struct, frozen=True, forbid_unknown_fields=True):
+    """The refresh token of the last answer."""
+
+    refresh_token: RefreshToken
+
+
+class Tokens(Struct, frozen=True):
+    """An access token for `expires_in` seconds, and the refresh token that gets the next pair, once."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+
+
+_TOKENS: Final = Reply(description="Tokens of a session.", body=Tokens, headers=("Cache-Control",))
+_EXAMPLE: Final = {"email": "ada@example.com", "password": "a long enough password"}
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/v1/auth/signup",
+        id="signUp",
+        summary="Make an account and open its first session",
+        tag="Auth",
+        replies={201: Reply(description="The account exists.", body=Tokens, headers=("Cache-Control", "Location"))},
+        problems=("conflict",),
+        body=SignUp,
+        body_example={**_EXAMPLE, "name": "Ada Lovelace"},
+        secured=False,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/auth/login",
+        id="logIn",
+        summary="Open a session",
+        tag="Auth",
+        replies={200: _TOKENS},
+        problems=("unauthenticated",),
+        body=LogIn,
+        body_example=_EXAMPLE,
+        secured=False,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/auth/refresh",
+        id="refresh",
+        summary="Exchange a refresh token for a new pair of tokens",
+        tag="Auth",
+        description=(
+            "A refresh token is good once. For 10 seconds after its use, and while its successor is unused, it gets "
+            "the same successor again (two tabs, a lost answer); any other reuse ends the session (RFC 9700)."
+        ),
+        replies={200: _TOKENS},
+        problems=("unauthenticated",),
+        body=Refresh,
+        body_example={"refresh_token": "tfr_…"},
+        secured=False,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/auth/logout",
+        id="logOut",
+        summary="End a session",
+        tag="Auth",
+        description=(
+            "Without a body the session of the access token ends. With `{refresh_token}` that token's session ends, "
+            "and the answer is the same whether there was one."
+        ),
+        replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
+        problems=("unauthenticated",),
+        secured=False,
+    ),
+)
+
+
+def register(router: Router, services: Services) -> None:
+    """Add the endpoints to the router."""
+    auth = _Auth(services)
+    router.add_post("/v1/auth/signup", auth.sign_up)
+    router.add_post("/v1/auth/login", auth.log_in)
+    router.add_post("/v1/auth/refresh", auth.refresh)
+    router.add_post("/v1/auth/logout", auth.log_out)
+
+
+class _Auth:
+    def __init__(self, services: Services) -> None:
+        self._identity = services.identity
+        self._passwords = services.passwords
+        self._tokens = services.tokens
+        self._watch = services.watch
+        self._sign_up = decoder_for(SignUp)
+        self._log_in = decoder_for(LogIn)
+        self._refresh = decoder_for(Refresh)
+
+    async def sign_up(self, request: Request) -> Response:
+        """201 with tokens. Raises BadInput, Conflict("email-taken"), Overloaded."""
+        wanted = await body_of(request, self._sign_up)
+        email = clean_email(wanted.email)
+        if email is None:
+            raise BadInput("This is not an e-mail address.", pointer="/email")
+        name = clean_name(wanted.name)
+        check_password(wanted.password, email)
+        stored = await self._passwords.hash(wanted.password)
+        grant = await self._identity.sign_up(email, name, stored, client_of(request))
+        return self._answer(201, grant, (b"location", b"/v1/me"))
+
+    async def log_in(self, request: Request) -> Response:
+        """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""
+        given = await body_of(request, self._log_in)
+        email = clean_email(given.email)
+        known = None if email is None else await self._identity.credentials(email)
+        check = await self._passwords.verify(None if known is None else known.password_hash, given.password)
+        if known is None or not check.ok:
+            logger.info("login refused")
+            raise Unauthenticated("The e-mail address or the password is wrong.")
+        if check.rehash is not None and known.password_hash is not None:
+            await self._identity.upgrade_hash(known.user_id, known.password_hash, check.rehash)
+        return self._answer(200, await self._identity.sessions.start(known.user_id, client_of(request)))
+
+    async def refresh(self, request: Request) -> Response:
+        """200 with the next pair. Raises Unauthenticated; a token that was used before ends its session first."""
+        given = await body_of(request, self._refresh)
+        outcome = await self._identity.sessions.refresh(given.refresh_token)
+        if isinstance(outcome, Reused):
+            logger.warning("a used refresh token came back: session %s revoked", outcome.session_id)
+            await self._watch.announce([outcome.session_id])
+            raise Unauthenticated("The refresh token is unknown, expired or revoked.")
+        return self._answer(200, outcome)
+
+    async def log_out(self, request: Request) -> Response:
+        """204. Raises Unauthenticated when neither a body nor a good access token says which session to end."""
+        call = call_of(request)
+        no_query(call)
+        body = await call.body()
+        if body:
+            if not call.headers.get(b"content-type", b"").lower().startswith(b"application/json"):
+                raise UnsupportedMedia("application/json")
+            given = decode_body(body, self._refresh)
+            ended = await self._identity.sessions.revoke_by_token(given.refresh_token)
+        else:
+            principal = call.principal()
+            await self._identity.sessions.revoke(principal.user_id, principal.session_id)
+            ended = principal.session_id
+        await self._watch.announce([] if ended is None else [ended])
+        return empty(204, NO_STORE)
+
+    def _answer(self, status: int, grant: Grant, *headers: Header) -> Response:
+        access = self._tokens.issue(grant.principal)
+        tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
+        return json(status, tokens, (*NO_STORE, *headers))
+
+
+def client_of(request: Request) -> Client:
+    """What the session remembers of its client: only printable characters, and the peer's address."""
+    agent = call_of(request).headers.get(b"user-agent", b"").decode("latin-1")
+    peer = request.scope.get("client")
+    return Client("".join(letter for letter in agent if letter.isprintable()), peer[0] if peer else None)

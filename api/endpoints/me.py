@@ -1,0 +1,314 @@
+"""`/v1/me`: the account of whoever asks, their sessions and their notifications."""
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from blacksheep import Request, Response, Router
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.answers import Answer, encode, json, replay
+from api.binding import PageQuery, decode_body, decoder_for, no_query, path_value, query_of, raw_body
+from api.calls import Call, call_of
+from api.emails import clean_name
+from api.idempotency import fingerprint, key_of
+from api.openapi import Operation, Parameter, Reply
+from api.problems import problem_answer
+from api.services import Services
+from core.errors import BadInput, NotFound
+from db.idempotency import replay_or_run
+from db.identity import User
+from db.notifications import Notification, list_notifications, mark_read
+from db.transaction import Writing, reading
+
+__all__ = ["OPERATIONS", "register"]
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+LARGEST_PAGE: Final = 100
+
+
+class MePatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """A JSON merge patch of the account: only the name can be changed here."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+
+
+class MySession(Struct, frozen=True):
+    """A session that can still be used; `current` is the one that asks."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    ip: str | None
+    current: bool
+
+
+class Sessions(Struct, frozen=True):
+    """A page of sessions, newest first."""
+
+    items: Sequence[MySession]
+    next_cursor: str | None
+
+
+class Notifications(Struct, frozen=True):
+    """A page of notifications, newest first."""
+
+    items: Sequence[Notification]
+    next_cursor: str | None
+
+
+class ReadNotifications(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which notifications were read: `ids`, or `all` of them."""
+
+    ids: Annotated[tuple[UUID, ...], Meta(min_length=1, max_length=LARGEST_PAGE)] | UnsetType = UNSET
+    all: Literal[True] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.ids is UNSET) == (self.all is UNSET):
+            raise ValueError("give either ids or all")
+
+
+class Marked(Struct, frozen=True):
+    """How many notifications were unread until now."""
+
+    marked: int
+
+
+class _NotificationPage(PageQuery, frozen=True, kw_only=True):
+    unread: Literal["true", "false"] = "false"
+
+
+class _Everywhere(Struct, frozen=True, kw_only=True):
+    others: Literal["true", "false"] = "false"
+
+
+_PAGE: Final = (
+    Parameter(
+        name="limit", schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50}, description="Most items."
+    ),
+    Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
+)
+_FLAG: Final = {"type": "string", "enum": ["true", "false"], "default": "false"}
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/v1/me",
+        id="getMe",
+        summary="The account of whoever asks",
+        tag="Me",
+        replies={200: Reply(description="The account.", body=User)},
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/me",
+        id="patchMe",
+        summary="Change the name",
+        tag="Me",
+        description="A JSON merge patch. Teams keep the name with which somebody joined.",
+        replies={200: Reply(description="The account after the change.", body=User)},
+        body=MePatch,
+        body_media_types=(MERGE_PATCH, "application/json"),
+        body_example={"name": "Ada Lovelace"},
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/me/sessions",
+        id="listMySessions",
+        summary="Where I am signed in",
+        tag="Me",
+        replies={200: Reply(description="Usable sessions, newest first.", body=Sessions)},
+        parameters=_PAGE,
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/me/sessions",
+        id="revokeMySessions",
+        summary="Sign out everywhere",
+        tag="Me",
+        replies={204: Reply(description="The sessions have ended, with their access tokens and feeds.")},
+        parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
+        keyed=True,
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/me/sessions/{session_id}",
+        id="revokeMySession",
+        summary="End one session",
+        tag="Me",
+        replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
+        problems=("not-found",),
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/me/notifications",
+        id="listMyNotifications",
+        summary="What happened that concerns me",
+        tag="Me",
+        replies={200: Reply(description="Notifications, newest first.", body=Notifications)},
+        parameters=(*_PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/me/notifications/read",
+        id="readMyNotifications",
+        summary="Mark notifications as read",
+        tag="Me",
+        replies={200: Reply(description="How many were unread.", body=Marked)},
+        body=ReadNotifications,
+        body_example={"all": True},
+        keyed=True,
+    ),
+)
+
+
+def register(router: Router, services: Services) -> None:
+    """Add the endpoints to the router."""
+    me = _Me(services)
+    router.add_get("/v1/me", me.show)
+    router.add_patch("/v1/me", me.change)
+    router.add_get("/v1/me/sessions", me.sessions)
+    router.add_delete("/v1/me/sessions", me.end_sessions)
+    router.add_delete("/v1/me/sessions/{uuid:session_id}", me.end_session)
+    router.add_get("/v1/me/notifications", me.notifications)
+    router.add_post("/v1/me/notifications/read", me.read)
+
+
+class _Me:
+    def __init__(self, services: Services) -> None:
+        self._pool = services.pools.api
+        self._identity = services.identity
+        self._watch = services.watch
+        self._patch = decoder_for(MePatch)
+        self._read = decoder_for(ReadNotifications)
+
+    async def show(self, request: Request) -> Response:
+        """The account."""
+        no_query(call_of(request))
+        return json(200, await self._identity.user(call_of(request).principal().user_id))
+
+    async def change(self, request: Request) -> Response:
+        """Change the name. Raises BadInput."""
+        call = call_of(request)
+        user_id = call.principal().user_id
+        body = await raw_body(call, MERGE_PATCH, "application/json")
+        patch = decode_body(body, self._patch)
+        if isinstance(patch.name, UnsetType):
+            return json(200, await self._identity.user(user_id))
+        name = clean_name(patch.name)
+
+        async def run(tx: Writing) -> Answer:
+            return Answer(200, encode(await self._identity.rename_in(tx, user_id, name)))
+
+        return await self._once(call, body, run)
+
+    async def sessions(self, request: Request) -> Response:
+        """Usable sessions."""
+        principal, page = call_of(request).principal(), query_of(request, PageQuery)
+        found = await self._identity.sessions.list(principal.user_id, before=_before(page.cursor), limit=page.limit + 1)
+        items = [
+            MySession(
+                one.id,
+                one.created_at,
+                one.last_used_at,
+                one.expires_at,
+                one.user_agent,
+                one.ip,
+                one.id == principal.session_id,
+            )
+            for one in found[: page.limit]
+        ]
+        return json(200, Sessions(items, _next(found, page.limit)))
+
+    async def end_sessions(self, request: Request) -> Response:
+        """End all sessions, or all others."""
+        call = call_of(request)
+        principal, wanted = call.principal(), query_of(request, _Everywhere)
+        keep = principal.session_id if wanted.others == "true" else None
+        ended: list[UUID] = []
+
+        async def run(tx: Writing) -> Answer:
+            ended.extend(await self._identity.sessions.revoke_all_in(tx, principal.user_id, keep=keep))
+            return Answer(204)
+
+        response = await self._once(call, b"", run)
+        await self._watch.announce(ended)
+        return response
+
+    async def end_session(self, request: Request) -> Response:
+        """End one session. Raises NotFound for any that is not a live one of the asker's."""
+        call = call_of(request)
+        user_id = call.principal().user_id
+        session_id: UUID = path_value(request, "session_id")
+
+        async def run(tx: Writing) -> Answer:
+            if not await self._identity.sessions.revoke_in(tx, user_id, session_id):
+                raise NotFound("session")
+            return Answer(204)
+
+        response = await self._once(call, b"", run)
+        if response.status == 204:
+            await self._watch.announce([session_id])
+        return response
+
+    async def notifications(self, request: Request) -> Response:
+        """What happened that concerns the asker."""
+        user_id, page = call_of(request).principal().user_id, query_of(request, _NotificationPage)
+        async with reading(self._pool, user_id) as tx:
+            found = await list_notifications(
+                tx, user_id, unread=page.unread == "true", before=_before(page.cursor), limit=page.limit + 1
+            )
+        return json(200, Notifications(found[: page.limit], _next(found, page.limit)))
+
+    async def read(self, request: Request) -> Response:
+        """Mark notifications as read; ids that are not the asker's change nothing."""
+        call = call_of(request)
+        user_id = call.principal().user_id
+        body = await raw_body(call)
+        wanted = decode_body(body, self._read)
+        ids = None if isinstance(wanted.ids, UnsetType) else wanted.ids
+
+        async def run(tx: Writing) -> Answer:
+            return Answer(200, encode(Marked(await mark_read(tx, user_id, ids))))
+
+        return await self._once(call, body, run)
+
+    async def _once(self, call: Call, body: bytes, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
+        """Run a change under the request's idempotency key, if it has one."""
+
+        async def stored(tx: Writing) -> Any:
+            return (await run(tx)).stored(0)
+
+        key = key_of(call)
+        ran = await replay_or_run(
+            self._pool,
+            call.principal(),
+            key,
+            b"" if key is None else fingerprint(call, body),
+            stored,
+            render=lambda error: problem_answer(error).stored(0),
+        )
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+
+def _next(found: Sequence[Any], limit: int) -> str | None:
+    """The cursor after the last item shown, when there was one more."""
+    if len(found) <= limit:
+        return None
+    return base64.urlsafe_b64encode(found[limit - 1].id.bytes).rstrip(b"=").decode()
+
+
+def _before(cursor: str | None) -> UUID | None:
+    """The id in a cursor of `_next`. Raises BadInput for a forged one."""
+    if cursor is None:
+        return None
+    try:
+        return UUID(bytes=base64.b64decode(cursor.encode("ascii") + b"==", altchars=b"-_", validate=True))
+    except ValueError as error:
+        raise BadInput("This cursor is not one of ours.", parameter="cursor") from error
