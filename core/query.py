@@ -1,7 +1,7 @@
 """Which tasks, in which order, from where on: one description for the answers from memory and those by SQL."""
 
 import base64
-import binascii
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -99,6 +99,7 @@ class _Cursor(Struct, array_like=True):
 _encode_cursor = msgspec.msgpack.Encoder().encode
 _decode_cursor = msgspec.msgpack.Decoder(_Cursor).decode
 _TIMES: Final = frozenset({"created_at", "updated_at", "due_at"})
+_TEXTS: Final = frozenset({"title", "rank"})
 
 
 def cursor_after(key: SortKey, sort: SortField, *, descending: bool) -> str:
@@ -112,15 +113,29 @@ def read_cursor(token: str, sort: SortField, *, descending: bool) -> SortKey:
     try:
         raw = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         cursor = _decode_cursor(raw)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise BadInput("This cursor is not one of ours.", parameter="cursor") from error
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise _forged() from error
     if (cursor.sort, cursor.descending) != (sort, descending):
         raise BadInput("This cursor belongs to another sort order.", parameter="cursor")
-    expected = (
-        datetime if sort in _TIMES else str if sort in {"title", "rank"} else int if sort != "estimate" else float
-    )
-    number = expected is float and isinstance(cursor.value, int | float) and not isinstance(cursor.value, bool)
-    fits = number or type(cursor.value) is expected
-    if not (cursor.missing and cursor.value == 0) and not fits:
-        raise BadInput("This cursor is not one of ours.", parameter="cursor")
-    return (cursor.missing, cursor.value, cursor.id)
+    value = cursor.value
+    fits = (type(value) is int and value == 0) if cursor.missing else _fits(value, sort)
+    if not fits:
+        raise _forged()
+    return (cursor.missing, value, cursor.id)
+
+
+def _fits(value: Any, sort: SortField) -> bool:
+    """Whether `value` compares with the field's values in memory, and can be sent to Postgres as its column's type."""
+    if sort in _TIMES:
+        return isinstance(value, datetime)
+    if sort in _TEXTS:
+        return isinstance(value, str) and "\0" not in value
+    if isinstance(value, bool):
+        return False
+    if sort == "estimate":
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**31
+
+
+def _forged() -> BadInput:
+    return BadInput("This cursor is not one of ours.", parameter="cursor")

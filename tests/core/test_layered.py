@@ -1,0 +1,73 @@
+"""A layered mapping behaves like a dict, and a fork is invisible until it is settled."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.layered import Layered
+
+keys = st.integers(0, 6)
+writes = st.lists(st.tuples(keys, st.none() | st.integers(0, 3)), max_size=12)
+rounds = st.lists(st.tuples(writes, st.booleans()), max_size=6)
+
+
+def write(mapping: Layered[int, int], model: dict[int, int], steps: list[tuple[int, int | None]]) -> None:
+    for key, value in steps:
+        if value is None:
+            mapping.remove(key)
+            model.pop(key, None)
+        else:
+            assert mapping.put(key, value) == model.get(key)
+            model[key] = value
+
+
+def same(mapping: Layered[int, int], model: dict[int, int]) -> None:
+    assert len(mapping) == len(model)
+    assert sorted(mapping.values()) == sorted(model.values())
+    for key in range(7):
+        assert mapping.get(key) == model.get(key)
+        assert (key in mapping) == (key in model)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.dictionaries(keys, st.integers(0, 3)), rounds)
+def test_forks_and_settlements_agree_with_a_plain_dict(base: dict[int, int], rounds: list[tuple[list, bool]]) -> None:
+    state, model = Layered(dict(base)), dict(base)
+    for steps, keep in rounds:
+        fork, copy = state.fork(), dict(model)
+        write(fork, copy, steps)
+        same(fork, copy)
+        same(state, model)
+        if keep:
+            fork.settle()
+            state, model = fork, copy
+            same(state, model)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
+def test_a_fork_of_a_fork_starts_from_what_is_unsettled(base: dict, first: list, second: list) -> None:
+    state, outer = Layered(dict(base)), dict(base)
+    fork = state.fork()
+    write(fork, outer, first)
+    inner = dict(outer)
+    deeper = fork.fork()
+    write(deeper, inner, second)
+    same(deeper, inner)
+    same(fork, outer)
+    same(state, base)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
+def test_a_detached_copy_no_longer_follows(base: dict, first: list, second: list) -> None:
+    state, model = Layered(dict(base)), dict(base)
+    write(state, model, first)
+    copy, frozen = state.detach(), dict(model)
+    write(state, model, second)
+    state.settle()
+    same(copy, frozen)
+    same(state, model)
+
+
+def test_a_new_mapping_is_empty() -> None:
+    same(Layered(), {})
