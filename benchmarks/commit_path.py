@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import uuid_utils.compat as uu
-from msgspec import structs
 
 from core.codec import encode_all
 from core.commands import Asking, CreateTask, CreateTeam, UpdateTask

@@ -29,7 +29,7 @@ from db.errors import UNREACHABLE, constraint_of, storage_errors
 from db.journal_rows import (
     Projection,
     columns,
-    commit_arguments,
+    commit_statement,
     decode_limits,
     encode_limits,
     key_row,
@@ -160,8 +160,12 @@ class LockedTeam:
 async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
     """The group commit. The statement is its own transaction: once it was sent, only an ERROR says "not written"."""
     with _unknown_unless_refused():
-        rows = await connection.fetch(sql.COMMIT, *commit_arguments(batches))
-    return _outcomes(rows)
+        return await _write(connection, batches)
+
+
+async def _write(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    statement, arguments = commit_statement(batches)
+    return _outcomes(await connection.fetch(statement, *arguments))
 
 
 async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
@@ -174,7 +178,7 @@ async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -
         if len(plain) > 1 and len(plain) < len(batches):
             try:
                 async with savepoint(connection):
-                    outcomes |= _outcomes(await connection.fetch(sql.COMMIT, *commit_arguments(plain)))
+                    outcomes |= await _write(connection, plain)
             except GUILTY as error:
                 logger.info("commit of %d teams refused (%s): one by one", len(plain), _reason(error))
         for writes in batches:
@@ -190,7 +194,7 @@ async def _commit_one(connection: Connection, writes: TeamWrites) -> CommitOutco
             after = projection(writes)
             if writes.expected_seq == 0 and after.team is not None:
                 await _insert_team(connection, after.team)
-            outcome = _outcomes(await connection.fetch(sql.COMMIT, *commit_arguments([writes])))[writes.team_id]
+            outcome = (await _write(connection, [writes]))[writes.team_id]
             if not isinstance(outcome, Committed):
                 raise _NotWritten(outcome)
             await _project(connection, writes.team_id, after)

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from core.codec import Encoded, JournalRow
 from core.events import (
     Label,
     LabelDeleted,
@@ -23,9 +24,9 @@ from core.events import (
 )
 from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
-from db.journal_sql import TASK_COLUMNS
+from db.journal_sql import CHANGE, CHANGEABLE, COMMIT, TASK_COLUMNS
 
-__all__ = ["Projection", "commit_arguments", "decode_limits", "encode_limits", "key_row", "projection", "task_of"]
+__all__ = ["Projection", "commit_statement", "decode_limits", "encode_limits", "key_row", "projection", "task_of"]
 
 encode_limits = msgspec.json.Encoder().encode
 decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
@@ -45,41 +46,90 @@ def _uuid_array(name: str) -> Any:
     return text
 
 
-_TASK_GETTERS: Final = tuple(_uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS)
+_GETTERS: Final = {name: _uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS}
+_ALWAYS: Final = frozenset({"team_id", "id", "updated_at", "version"})
+
+# The columns of the journal, and whether an array of one may stand for all.
 _ROW_GETTERS: Final = tuple(
-    attrgetter(name) for name in ("team_id", "seq", "type", "subject", "actor_id", "at", "traceparent", "payload")
+    (attrgetter(name), shared)
+    for name, shared in (
+        ("team_id", True),
+        ("seq", False),
+        ("type", True),
+        ("subject", False),
+        ("actor_id", True),
+        ("at", True),
+        ("traceparent", True),
+        ("payload", False),
+    )
 )
 
 
-def commit_arguments(batches: Sequence[TeamWrites]) -> list[list[Any]]:
-    """The arguments of `journal_sql.COMMIT`: columns, not rows, because that is how they travel fastest."""
-    rows = [event.row for writes in batches for event in writes.events]
-    tasks = [task for writes in batches for task in writes.tasks]
-    keys = [(key, writes.team_id) for writes in batches for key in writes.keys]
+def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[list[Any] | None]]:
+    """The smallest statement that writes the batches, and its arguments: columns, which travel faster than rows."""
+    events = [event for writes in batches for event in writes.events]
     deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
-    return [
+    old, new = _by_age([task for writes in batches for task in writes.tasks], events)
+    arguments: list[list[Any] | None] = [
         [writes.team_id for writes in batches],
         [writes.expected_seq for writes in batches],
         [len(writes.events) for writes in batches],
         [_top_number(writes) for writes in batches],
-        [key.principal for key, _ in keys],
-        [key.key for key, _ in keys],
-        [team_id for _, team_id in keys],
-        [key.fingerprint for key, _ in keys],
-        [key.reply.status for key, _ in keys],
-        [_encode_headers(key.reply.headers) for key, _ in keys],
-        [key.reply.body for key, _ in keys],
-        [key.reply.seq for key, _ in keys],
-        *[list(map(get, rows)) for get in _ROW_GETTERS],
-        [team_id for team_id, _ in deleted],
-        [task_id for _, task_id in deleted],
-        *[list(map(get, tasks)) for get in _TASK_GETTERS],
+        *_key_columns(batches),
+        *_row_columns([event.row for event in events]),
+        *_changed_columns(old, events),
     ]
+    if not new and not deleted:
+        return CHANGE, arguments
+    created = [list(map(get, new)) for get in _GETTERS.values()]
+    return COMMIT, [*arguments, *columns(deleted, 2), *created]
 
 
 def _top_number(writes: TeamWrites) -> int:
     """The highest number given away, also when its task was deleted by the same batch."""
     return max((event.event.task.number for event in writes.events if type(event.event) is TaskCreated), default=0)
+
+
+def _key_columns(batches: Sequence[TeamWrites]) -> list[list[Any]]:
+    keys = [(key, writes.team_id) for writes in batches for key in writes.keys]
+    return columns(
+        (
+            (row.principal, row.key, team_id, row.fingerprint, row.reply.status, _encode_headers(row.reply.headers),
+             row.reply.body, row.reply.seq)
+            for row, team_id in keys
+        ),
+        8,
+    )  # fmt: skip
+
+
+def _row_columns(rows: Sequence[JournalRow]) -> list[list[Any]]:
+    found = []
+    for get, shared in _ROW_GETTERS:
+        column = list(map(get, rows))
+        found.append(column[:1] if shared and column and column.count(column[0]) == len(column) else column)
+    return found
+
+
+def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], list[Task]]:
+    """Those that existed before the commit, and those that it creates."""
+    created = {event.event.task.id for event in events if isinstance(event.event, TaskCreated)}
+    if not created:
+        return tasks, []
+    return [task for task in tasks if task.id not in created], [task for task in tasks if task.id in created]
+
+
+def _changed_columns(tasks: Sequence[Task], events: Sequence[Encoded]) -> list[list[Any] | None]:
+    """The columns that any event of the commit changed; None for the others, which then keep their values."""
+    if not tasks:
+        return [None] * len(CHANGEABLE)
+    touched = set(_ALWAYS)
+    for encoded in events:
+        event = encoded.event
+        if isinstance(event, TaskEvent):
+            touched.update(event.previous)
+            if event.ranks:
+                touched.add("rank")
+    return [list(map(_GETTERS[name], tasks)) if name in touched else None for name in CHANGEABLE]
 
 
 class Projection(Struct, frozen=True):

@@ -37,7 +37,12 @@ _COMMON: Final = {
 }
 # The committer's statements look up a few rows by key in tables of any size: whatever the statistics say, plan that
 # once and never scan a table. Measured, planning the commit statement costs more than executing it.
-_WRITER: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_mergejoin": "off"}
+_WRITER: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_mergejoin": "off",
+    "enable_hashjoin": "off",
+}
 
 
 class UnsafeServer(TaskForgeError):
