@@ -125,7 +125,7 @@ class Channel:
 
     def offer(self, frames: list[Frame]) -> None:
         """Take committed frames, themselves contiguous, from anywhere and in any order; repeats are dropped."""
-        ring = self.ring or self._begin(frames[0].seq)
+        ring = self.ring if self.ring is not None else self._begin(frames[0].seq)
         if frames[0].seq != ring.head + 1:
             frames = [frame for frame in frames if frame.seq > ring.head]
             if not frames:

@@ -57,6 +57,11 @@ class Subscription:
         self._woken = False
         self._busy_since: float | None = time.monotonic()
 
+    @property
+    def resetting(self) -> bool:
+        """Whether the next thing to send is a reset."""
+        return self._reset is not None
+
     def place(self, *, head: int, seq: int, epoch: int, member_at: int) -> None:
         """Start after `seq`, in a team that stands at `head`."""
         self.head, self.seq, self.epoch, self.member_at = head, seq, epoch, member_at
@@ -84,22 +89,24 @@ class Subscription:
             if self._woken:
                 self._woken = False
                 return ()
-            frames = await self._available()
+            frames = self._in_memory()
+            if frames is None:
+                frames = await self._backfill()
+            elif not frames and self.ended is None:
+                await self._channel.wait(self)
             if frames:
                 return self._take(frames)
-            if self.ended is None and self._reset is None and not self._woken:
-                await self._channel.wait(self)
 
-    async def _available(self) -> Sequence[Frame]:
+    def _in_memory(self) -> Sequence[Frame] | None:
+        """What the ring has for this reader; None when it does not reach back to his place and he may be backfilled."""
         ring = self._channel.ring
-        frames = ring.after(self.seq) if ring is not None else []
+        frames = ring.after(self.seq) if ring is not None else ()
         if frames is not None:
             self._live = True
-            return frames
-        if self._live:
+        elif self._live:
             self.end("slow")
             return ()
-        return await self._backfill()
+        return frames
 
     async def _backfill(self) -> Sequence[Frame]:
         """A page from the journal; the ring does not reach back to this reader's place."""

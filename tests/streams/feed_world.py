@@ -1,0 +1,146 @@
+"""A small world for tests of live feeds: teams whose events are committed here or "elsewhere", and readers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import anyio
+
+from core.codec import Encoded, JournalRow, encode
+from core.errors import NotFound, StorageUnavailable
+from core.events import Member, MemberAdded, MemberRemoved
+from core.permissions import Role
+from streams.frames import Frame, Reset
+from streams.hub import Hub, HubTimes
+from streams.settings import FeedSettings
+from streams.subscription import FeedEnded, Subscription
+from tests.streams.journal_writer import SOMEBODY, a_task, created
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+QUICK = HubTimes(check=0.02, tick=0.01, hole=0.001, send=30.0)
+
+
+class World:
+    """Journal and active teams in one: `committed` is the truth. Satisfies `History` and `Teams` of the hub."""
+
+    def __init__(self) -> None:
+        self.committed: dict[UUID, list[Encoded]] = {}
+        self.members: dict[UUID, set[UUID]] = {}
+        self.epoch = 1
+        self.absorbed: list[Encoded] = []
+        self.behind_calls: list[tuple[UUID, int]] = []
+        self.broken: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reads = self.positions = 0
+
+    def team(self, events: int = 0, *, user: UUID = SOMEBODY) -> UUID:
+        team_id = uuid4()
+        self.committed[team_id], self.members[team_id] = [], {user}
+        self.commit(team_id, events)
+        return team_id
+
+    def commit(self, team_id: UUID, count: int = 1, *, size: int = 0, at: datetime = NOW) -> list[Encoded]:
+        rows = self.committed[team_id]
+        first = len(rows) + 1
+        events = []
+        for seq in range(first, first + count):
+            event = created(a_task(team_id, seq, description="x" * size), seq)
+            events.append(encode(type(event)(team_id=team_id, seq=seq, actor_id=SOMEBODY, at=at, task=event.task)))
+        rows.extend(events)
+        return events
+
+    def membership(self, team_id: UUID, user: UUID, *, removed: bool) -> list[Encoded]:
+        rows = self.committed[team_id]
+        kind = MemberRemoved if removed else MemberAdded
+        member = Member(user_id=user, role="member", name="Ada", joined_at=NOW)
+        rows.append(encode(kind(team_id=team_id, seq=len(rows) + 1, actor_id=SOMEBODY, at=NOW, member=member)))
+        (self.members[team_id].discard if removed else self.members[team_id].add)(user)
+        return rows[-1:]
+
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        self.positions += 1
+        await self._journal()
+        return {team_id: len(self.committed[team_id]) for team_id in team_ids if team_id in self.committed}
+
+    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+        self.reads += 1
+        await self._journal()
+        return [event.row for event in self.committed.get(team_id, [])[after : after + limit]]
+
+    async def _journal(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+        await asyncio.sleep(0)
+        await self.gate.wait()
+
+    async def view(self, team_id: UUID, *, min_seq: int = 0) -> "WorldView":
+        await asyncio.sleep(0)
+        if team_id not in self.committed:
+            raise NotFound("team")
+        assert len(self.committed[team_id]) >= min_seq
+        return WorldView(len(self.committed[team_id]), self.epoch, self.members[team_id])
+
+    def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
+        self.absorbed.extend(events)
+
+    def behind(self, team_id: UUID, seq: int) -> None:
+        self.behind_calls.append((team_id, seq))
+
+    def active(self) -> Sequence[tuple[UUID, int]]:
+        return [(team_id, len(events)) for team_id, events in self.committed.items()]
+
+    def break_down(self) -> None:
+        self.broken = StorageUnavailable("Postgres is away.")
+
+
+class WorldView:
+    def __init__(self, seq: int, epoch: int, members: set[UUID]) -> None:
+        self.seq, self.epoch, self._members = seq, epoch, set(members)
+
+    def role_of(self, user_id: UUID) -> Role:
+        if user_id not in self._members:
+            raise NotFound("team")
+        return "member"
+
+
+def a_hub(world: World, **settings: object) -> Hub:
+    hub = Hub(world, FeedSettings(**settings), None, times=QUICK, now=lambda: NOW + timedelta(hours=1))
+    hub.attach(world)
+    return hub
+
+
+@asynccontextmanager
+async def running(hub: Hub) -> AsyncIterator[Hub]:
+    async with anyio.create_task_group() as group:
+        await group.start(lambda *, task_status: hub.run(task_status=task_status))
+        try:
+            yield hub
+        finally:
+            group.cancel_scope.cancel()
+
+
+async def take(reader: Subscription, count: int) -> list[int | str]:
+    """The next things the reader gets: seqs of events, reasons of resets, at least `count` of them."""
+    got: list[int | str] = []
+    with anyio.fail_after(10):
+        while len(got) < count:
+            got += [item.reason if isinstance(item, Reset) else item.seq for item in await reader.next()]
+    return got
+
+
+async def take_until_end(reader: Subscription) -> tuple[list[int], str]:
+    """All seqs up to the end of the feed, and its reason."""
+    got: list[int] = []
+    with anyio.fail_after(10):
+        while True:
+            try:
+                got += [item.seq for item in await reader.next() if isinstance(item, Frame)]
+            except FeedEnded as ended:
+                return got, ended.reason
+
+
+def seqs(first: int, last: int) -> list[int]:
+    return list(range(first, last + 1))

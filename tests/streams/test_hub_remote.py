@@ -1,0 +1,248 @@
+"""Two hubs as two processes over one real Valkey: what one commits, the other's readers get, whatever Valkey does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import anyio
+import msgspec
+import pytest
+from valkey.asyncio import Valkey
+from valkey.exceptions import ValkeyError
+
+from db.valkey import open_valkey
+from streams.frames import Position
+from streams.hub import Hub, HubTimes
+from streams.hub_remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
+from streams.settings import FeedSettings
+from tests.streams.conftest import until
+from tests.streams.feed_world import NOW, World, running, seqs, take
+from tests.streams.journal_writer import SOMEBODY
+
+pytestmark = pytest.mark.anyio
+
+NEVER = HubTimes(check=3600.0, tick=0.01, hole=3600.0, send=30.0)
+"""Times with which nothing but Valkey can bring an event."""
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
+    async with open_valkey(valkey_url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def two_hubs(world: World, valkey: Valkey, times: HubTimes) -> AsyncIterator[tuple[Hub, Hub]]:
+    hubs = [Hub(world, FeedSettings(), valkey, times=times, now=lambda: NOW + timedelta(hours=1)) for _ in range(2)]
+    for hub in hubs:
+        hub.attach(world)
+    async with running(hubs[0]), running(hubs[1]):
+        yield hubs[0], hubs[1]
+
+
+async def heard(valkey: Valkey, team_id: object, listeners: int) -> None:
+    """Wait until so many processes listen to the team."""
+    with anyio.fail_after(10):
+        while (await valkey.pubsub_numsub(channel_of(team_id)))[0][1] != listeners:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_commit_of_one_process_reaches_the_readers_of_another_by_pubsub_alone(valkey):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            for _ in range(20):
+                here.publish(team, world.commit(team, 7))
+            assert await take(reader, 140) == seqs(1, 140)
+    assert [event.row.seq for event in world.absorbed] == seqs(1, 140)
+    assert world.absorbed == world.committed[team]
+
+
+async def test_a_process_does_not_take_its_own_messages(valkey):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await here.subscribe(team, SOMEBODY) as mine, await there.subscribe(team, SOMEBODY) as theirs:
+            await heard(valkey, team, 2)
+            here.publish(team, world.commit(team, 3))
+            assert await take(mine, 3) == await take(theirs, 3) == [1, 2, 3]
+    assert len(world.absorbed) == 3
+
+
+async def test_a_team_read_later_is_heard_on_the_same_connection(valkey):
+    world = World()
+    teams = [world.team() for _ in range(5)]
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        for team in teams:
+            with await there.subscribe(team, SOMEBODY) as reader:
+                await heard(valkey, team, 1)
+                here.publish(team, world.commit(team))
+                assert await take(reader, 1) == [1]
+
+
+async def test_a_batch_too_large_to_send_is_fetched_from_the_journal(valkey):
+    world = World()
+    team = world.team()
+    times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
+    async with two_hubs(world, valkey, times) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            here.publish(team, world.commit(team, 1, size=600_000))
+            assert await take(reader, 1) == [1]
+    assert world.behind_calls[-1] == (team, 1)
+
+
+async def test_the_relay_is_nudged_with_the_bare_team_id(valkey):
+    world = World()
+    team = world.team()
+    async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
+        await nudges.subscribe(COMMITTED_CHANNEL)
+        async with two_hubs(world, valkey, NEVER) as (here, _):
+            with anyio.fail_after(10):
+                while (await valkey.pubsub_numsub(COMMITTED_CHANNEL))[0][1] != 1:
+                    await asyncio.sleep(0.01)
+                here.publish(team, world.commit(team))
+                message = None
+                while message is None:
+                    message = await nudges.get_message(timeout=1.0)
+    assert message["data"] == str(team).encode()
+
+
+async def test_dropping_every_second_message_loses_nothing_within_five_seconds(valkey, monkeypatch):
+    dropped = 0
+    receive = RemoteFeed._receive
+
+    def lossy(self, channel, data):
+        nonlocal dropped
+        dropped += 1
+        if dropped % 2:
+            receive(self, channel, data)
+
+    monkeypatch.setattr(RemoteFeed, "_receive", lossy)
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, HubTimes()) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            for _ in range(40):
+                here.publish(team, world.commit(team, 2))
+                await asyncio.sleep(0)
+            with anyio.fail_after(5):
+                assert await take(reader, 80) == seqs(1, 80)
+
+
+async def test_valkey_killed_and_restarted_delays_feeds_and_loses_nothing(services, valkey):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, HubTimes(check=0.2)) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            await services.valkey.kill()
+            for _ in range(5):
+                here.publish(team, world.commit(team))
+            with anyio.fail_after(5):
+                assert await take(reader, 5) == seqs(1, 5)
+            await until(lambda: here.statistics().dropped >= 1)
+            await services.valkey.start()
+            await heard_again(valkey, team)
+            here.publish(team, world.commit(team))
+            with anyio.fail_after(5):
+                assert await take(reader, 1) == [6]
+
+
+async def heard_again(valkey: Valkey, team_id: object) -> None:
+    with anyio.fail_after(10):
+        while True:
+            try:
+                return await heard(valkey, team_id, 1)
+            except (ValkeyError, OSError):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_flushed_valkey_changes_nothing(valkey):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            await valkey.flushall()
+            here.publish(team, world.commit(team))
+            assert await take(reader, 1) == [1]
+
+
+async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, HubTimes()) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            await valkey.execute_command("CLIENT", "PAUSE", 2500, "ALL")
+            here.publish(team, world.commit(team))
+            with anyio.fail_after(5):
+                assert await take(reader, 1) == [1]
+            await heard_again(valkey, team)
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"",
+        b"\xff\xff",
+        msgspec.msgpack.encode([1, 2, 3]),
+        msgspec.msgpack.encode([b"o" * 16, b"t" * 16, 5, [b"{}"]]),
+        msgspec.msgpack.encode([b"o" * 16, b"t" * 16, 5, [b'{"teamid":"x"}']]),
+    ],
+)
+async def test_a_message_that_is_not_ours_is_ignored(valkey, poison):
+    world = World()
+    team = world.team()
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            await heard(valkey, team, 1)
+            await valkey.publish(channel_of(team), poison)
+            here.publish(team, world.commit(team))
+            assert await take(reader, 1) == [1]
+    assert len(world.absorbed) == 1
+
+
+async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey):
+    world = World()
+    team, other = world.team(), world.team()
+    first, _, third = world.commit(team, 3)
+    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+    origin = b"o" * 16
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await there.subscribe(other, SOMEBODY) as reader, await there.subscribe(team, SOMEBODY, Position(0)):
+            await heard(valkey, team, 1)
+            await heard(valkey, other, 1)
+            await valkey.publish(channel_of(other), encode([origin, team, 1, [first.cloud_event]]))
+            await valkey.publish(channel_of(team), encode([origin, team, 3, [first.cloud_event, third.cloud_event]]))
+            here.publish(other, world.commit(other))
+            assert await take(reader, 1) == [1]
+    assert [event.row.team_id for event in world.absorbed] == [other]
+
+
+async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey):
+    world = World()
+    team = world.team(1)
+    times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
+    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+    async with two_hubs(world, valkey, times) as (_, there):
+        with await there.subscribe(team, SOMEBODY):
+            await heard(valkey, team, 1)
+            asked = world.reads
+            await valkey.publish(channel_of(team), encode([b"o" * 16, team, 10**6, []]))
+            await until(lambda: world.reads > asked)
+            await until(lambda: there.statistics().lag == 0)
+
+
+async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
+    world = World()
+    team = world.team()
+    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None)
+    for _ in range(20):
+        feed.send(team, world.commit(team, 1, size=500_000))
+    assert feed.dropped >= 3
