@@ -1,0 +1,200 @@
+"""`GET /v1/teams/{team_id}/events`: a team's events, as an endless stream or page by page.
+
+The stream is Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html): `id: <epoch>:<seq>`,
+`event: <type>`, `data:` the CloudEvent, beside `heartbeat`, `reset` and `reconnect` events.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+from uuid import UUID
+
+from blacksheep import Request, Response, Router
+from blacksheep.contents import StreamedContent
+from msgspec import Struct
+
+from actors.board import TeamView
+from api.access import Access
+from api.answers import Header, json
+from api.binding import query_of
+from api.calls import Call, call_of
+from api.lifetimes import Lifetime, token_ends_at
+from api.openapi import Operation, Parameter, Reply
+from api.reads import PRIVATE
+from api.services import Services
+from core.codec import cloud_event
+from core.errors import BadInput
+from streams.frames import Position, read_position
+from streams.subscription import FeedEnded, Subscription
+
+__all__ = ["OPERATIONS", "register"]
+
+EVENT_STREAM: Final = b"text/event-stream"
+STREAM_HEADERS: Final[tuple[Header, ...]] = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+RETRY_MS: Final = (1000, 3000)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class FeedQuery(Struct, frozen=True, kw_only=True):
+    """`after` is a seq or `<epoch>:<seq>`; `limit` counts for pages only."""
+
+    after: str | None = None
+    limit: int = 50
+
+
+class EventPage(Struct, frozen=True):
+    """A page of CloudEvents in `seq` order; `next_cursor` is the `after` of the next page, null at the end."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}/events",
+        id="readEvents",
+        summary="Read a team's events, once or for ever",
+        tag="Live feeds",
+        description=(
+            "With `Accept: text/event-stream` an endless stream of Server-Sent Events that resumes after "
+            "`Last-Event-ID` (which wins) or `after`; else one page of CloudEvents."
+        ),
+        parameters=(
+            Parameter(
+                name="after",
+                schema={"type": "string", "pattern": r"^([0-9]{1,19}:)?[0-9]{1,19}$"},
+                description="Only events after this seq, written `<seq>` or `<epoch>:<seq>`.",
+                example="41",
+            ),
+            Parameter(
+                name="limit",
+                schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
+                description="Most events in a page.",
+            ),
+            Parameter(
+                name="Last-Event-ID",
+                place="header",
+                schema={"type": "string"},
+                description="The last `id` that a stream got; sent by browsers themselves.",
+            ),
+        ),
+        replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage)},
+        problems=("not-found", "bad-input"),
+    ),
+)
+
+
+def register(router: Router, services: Services) -> None:
+    """Register the endpoint."""
+
+    access = Access(services)
+
+    async def events(request: Request) -> Response:
+        call = call_of(request)
+        query = query_of(request, FeedQuery)
+        if not 1 <= query.limit <= 100:
+            raise BadInput("The limit must be from 1 to 100.", parameter="limit")
+        view = await access.team(call, call.values["team_id"])
+        if call.method == "GET" and EVENT_STREAM in call.headers.get(b"accept", b""):
+            return await _open_stream(services, request, _place(call, query))
+        return await _page(services, call, view, query)
+
+    router.add_get("/v1/teams/{uuid:team_id}/events", events)
+
+
+def _place(call: Call, query: FeedQuery) -> Position | None:
+    last = call.headers.get(b"last-event-id")
+    if last:
+        return read_position(last.decode("latin-1"), "Last-Event-ID")
+    return None if query.after is None else read_position(query.after, "after")
+
+
+async def _page(services: Services, call: Call, view: TeamView, query: FeedQuery) -> Response:
+    team_id: UUID = call.values["team_id"]
+    place = read_position("0" if query.after is None else query.after, "after")
+    if place.epoch not in (None, view.epoch):
+        raise BadInput("This position is of another epoch of the team's history.", parameter="after")
+    rows = await services.journal.read(team_id, place.seq, query.limit + 1)
+    if not rows and place.seq > (await services.journal.position([team_id])).get(team_id, 0):
+        raise BadInput("The team has not reached this position.", parameter="after")
+    items, more = rows[: query.limit], len(rows) > query.limit
+    cursor = b'"%d"' % items[-1].seq if more else b"null"
+    body = b'{"items":[' + b",".join(map(cloud_event, items)) + b'],"next_cursor":' + cursor + b"}"
+    return json(200, body, _team_headers(call, max(call.seq, items[-1].seq if items else 0)))
+
+
+def _team_headers(call: Call, seq: int) -> tuple[Header, ...]:
+    return (PRIVATE, (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % seq))
+
+
+async def _open_stream(services: Services, request: Request, after: Position | None) -> Response:
+    call, hub = call_of(request), services.hub
+    principal = call.principal()
+    ends_at = token_ends_at(call.headers[b"authorization"])
+    token_seconds = services.auth.access_seconds if ends_at is None else ends_at - services.clock.now().timestamp()
+    subscription = await hub.subscribe(call.values["team_id"], principal.user_id, after)
+    subscription.guard = Lifetime(principal, token_seconds, hub.settings.connection_seconds, services.watch.is_revoked)
+    # Taken before the answer leaves: BlackSheep parts with the request's content then.
+    receive: Receive = request.content.receive  # type: ignore[union-attr]
+    stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive)
+    headers = [*STREAM_HEADERS, *_team_headers(call, subscription.head)[1:]]
+    return Response(200, headers, StreamedContent(EVENT_STREAM, stream.parts))
+
+
+class EventStream:
+    """One reader's stream of ready frames."""
+
+    def __init__(self, subscription: Subscription, heartbeat_seconds: float, receive: Receive) -> None:
+        self._subscription = subscription
+        self._heartbeat_seconds = heartbeat_seconds
+        self._receive = receive
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The chunks of the body, until the feed ends or the client leaves."""
+        subscription, epoch = self._subscription, self._subscription.epoch
+        request = asyncio.current_task()
+        if request is not None:
+            subscription.on_cut = lambda: _abandon(request)
+        watching = asyncio.create_task(self._until_gone())
+        try:
+            with subscription:
+                yield self._greeting()
+                while True:
+                    sendables = await subscription.next()
+                    yield b"".join([item.sse(epoch) for item in sendables]) if sendables else self._heartbeat()
+        except FeedEnded as ended:
+            if ended.reason in {"restart", "unavailable", "expired"}:
+                yield b'event: reconnect\n%sdata: {"seq":%d}\n\n' % (_retry(), subscription.seq)
+        finally:
+            watching.cancel()
+
+    def _greeting(self) -> bytes:
+        """A place to resume from even if nothing else arrives, unless a reset still has to be told."""
+        if not self._subscription.resetting:
+            return _retry() + self._heartbeat()
+        self._subscription.wake_at = time.monotonic() + self._heartbeat_seconds
+        return _retry() + b"\n"
+
+    def _heartbeat(self) -> bytes:
+        subscription = self._subscription
+        subscription.wake_at = time.monotonic() + self._heartbeat_seconds
+        seq = subscription.seq
+        return b'id: %d:%d\nevent: heartbeat\ndata: {"seq":%d}\n\n' % (subscription.epoch, seq, seq)
+
+    async def _until_gone(self) -> None:
+        """The server tells of a lost client here and nowhere else: sending to it neither fails nor blocks."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._subscription.end("gone")
+
+
+def _abandon(request: "asyncio.Task[Any]") -> None:
+    request.cancel()
+
+
+def _retry() -> bytes:
+    return b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311 (spreads load, hides nothing)

@@ -1,0 +1,293 @@
+"""`WS /v1/teams/{team_id}/live` and the tickets that let a browser open it.
+
+Server frames: `hello {seq, epoch, you}`, `event {seq, event}`, `heartbeat {seq}`, `reset {reason, seq, epoch, snapshot}`
+and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat confirms it).
+Close codes: 4401 not or no longer authenticated, 4403 not or no longer a member, 4008 too slow, 1012 come again,
+1008 malformed request.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from blacksheep import Request, Response, Router, WebSocket
+from blacksheep.server.websocket import WebSocketError
+from msgspec import Struct
+
+from api.access import Access
+from api.answers import json
+from api.auth import authenticate
+from api.binding import body_of, decoder_for, read_query
+from api.calls import call_of
+from api.lifetimes import Lifetime, origin_allowed, token_ends_at
+from api.openapi import Operation, Reply
+from api.services import Services
+from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
+from db import readmodel
+from db.tickets import TICKET_SECONDS
+from streams.frames import read_position
+from streams.ring import EndReason
+from streams.subscription import FeedEnded, Subscription
+
+__all__ = ["OPERATIONS", "register"]
+
+AUTH: Final = 4401
+REMOVED: Final = 4403
+SLOW: Final = 4008
+RESTART: Final = 1012
+MALFORMED: Final = 1008
+REASONS: Final = {
+    AUTH: "authenticate again",
+    REMOVED: "not a member of this team",
+    SLOW: "too slow, resume",
+    RESTART: "connect again",
+    MALFORMED: "malformed request",
+}
+CODES: Final[dict[EndReason, int]] = {
+    "removed": REMOVED,
+    "revoked": AUTH,
+    "expired": AUTH,
+    "slow": SLOW,
+    "restart": RESTART,
+    "unavailable": RESTART,
+}
+CLOSE_SECONDS: Final = 1.0
+CLIENT_FRAME_CHARS: Final = 64 * 1024
+OUTBOX_FRAMES: Final = 64
+
+
+class TicketInput(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which team's feed the ticket is for."""
+
+    team_id: UUID
+
+
+class Ticket(Struct, frozen=True):
+    """Goes into the WebSocket's address as `?ticket=`; single use, `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class LiveQuery(Struct, frozen=True, kw_only=True):
+    """`after` is a seq or `<epoch>:<seq>`."""
+
+    after: str | None = None
+    ticket: str | None = None
+
+
+class ClientFrame(Struct):
+    """Anything a client may send; further fields belong to frames that are not served yet."""
+
+    type: str
+    token: str = ""
+    ref: str | int | None = None
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/v1/live-tickets",
+        id="createLiveTicket",
+        summary="Get a ticket for one live connection",
+        tag="Live feeds",
+        description="For browsers, which cannot send an Authorization header when they open a WebSocket.",
+        body=TicketInput,
+        replies={201: Reply(description="A single-use ticket.", body=Ticket)},
+        problems=("not-found",),
+    ),
+)
+
+_read_ticket_input = decoder_for(TicketInput)
+_read_frame = msgspec.json.Decoder(ClientFrame).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def register(router: Router, services: Services) -> None:
+    """Register the endpoints."""
+    http = services.http
+    origins = [*http.allowed_origins, *((http.public_url,) if http.public_url else ())]
+
+    access = Access(services)
+
+    async def live_ticket(request: Request) -> Response:
+        call = call_of(request)
+        wanted = await body_of(request, _read_ticket_input)
+        await access.team(call, wanted.team_id)
+        ticket = await services.tickets.issue(call.principal(), wanted.team_id)
+        return json(201, Ticket(ticket, TICKET_SECONDS), [(b"cache-control", b"no-store")])
+
+    async def live(socket: WebSocket) -> None:
+        if not origin_allowed(socket.get_first_header(b"origin"), socket.get_first_header(b"host"), origins):
+            await socket.close()
+            return
+        await socket.accept()
+        await LiveSocket(socket, services, UUID(socket.route_values["team_id"])).serve()
+
+    router.add_post("/v1/live-tickets", live_ticket)
+    router.add_ws("/v1/teams/{uuid:team_id}/live", live)
+
+
+class LiveSocket:
+    """One accepted socket, from authentication to its close code. A single task sends; another one receives."""
+
+    def __init__(self, socket: WebSocket, services: Services, team_id: UUID) -> None:
+        self._socket = socket
+        self._services = services
+        self._team_id = team_id
+        self._outbox: deque[str] = deque()
+        self._heartbeat_seconds = services.hub.settings.heartbeat_seconds
+        self._due = 0.0
+
+    async def serve(self) -> None:
+        """Serve until either side ends it, then say why in the close code."""
+        try:
+            async with asyncio.timeout(None) as patience:
+                code = await self._session(patience)
+        except TimeoutError:
+            code = SLOW
+        except WebSocketError:
+            return
+        if code is not None:
+            await self._close(code)
+
+    async def _close(self, code: int) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code, REASONS[code])
+        except (TimeoutError, WebSocketError):
+            return
+
+    async def _session(self, patience: asyncio.Timeout) -> int | None:
+        """The close code, or None when the client has left."""
+        try:
+            query = read_query(self._socket.scope["query_string"], LiveQuery)
+            after = None if query.after is None else read_position(query.after, "after")
+            lifetime = await self._admit(query.ticket)
+            await self._check_member(lifetime.principal.user_id)
+            subscription = await self._services.hub.subscribe(self._team_id, lifetime.principal.user_id, after)
+        except BadInput as error:
+            await self._socket.send_text(_error(error))
+            return MALFORMED
+        except Unauthenticated:
+            return AUTH
+        except NotFound:
+            return REMOVED
+        except Unavailable:
+            return RESTART
+        with subscription:
+            subscription.guard = lifetime
+            subscription.on_cut = lambda: patience.reschedule(asyncio.get_running_loop().time())
+            return await self._converse(subscription, lifetime)
+
+    async def _admit(self, ticket: str | None) -> Lifetime:
+        """Who connects, and for how long. Raises Unauthenticated, or Unavailable while tickets cannot be read."""
+        services = self._services
+        if ticket is not None:
+            found = await services.tickets.redeem(ticket, self._team_id)
+            if found is None or services.watch.is_revoked(found.session_id):
+                raise Unauthenticated("The ticket is unknown, used or expired.")
+            principal, seconds = found, float(services.auth.access_seconds)
+        else:
+            principal = authenticate(self._socket, services)
+            seconds = self._token_seconds(self._socket.get_single_header(b"authorization"))
+        return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.watch.is_revoked)
+
+    async def _check_member(self, user_id: UUID) -> None:
+        """Before a team is activated for anybody. Raises NotFound("team")."""
+        services = self._services
+        view = services.teams.peek(self._team_id)
+        if view is not None and user_id in view.state.members:
+            return
+        if await readmodel.team_seq(services.pools.api, user_id, self._team_id) is None:
+            raise NotFound("team")
+
+    def _token_seconds(self, authorization: bytes) -> float:
+        ends_at = token_ends_at(authorization)
+        if ends_at is None:
+            return self._services.auth.access_seconds
+        return ends_at - self._services.clock.now().timestamp()
+
+    async def _converse(self, subscription: Subscription, lifetime: Lifetime) -> int | None:
+        async with asyncio.TaskGroup() as group:
+            receiving = group.create_task(self._receive(subscription, lifetime))
+            try:
+                return await self._send_all(subscription)
+            except WebSocketError:
+                return None
+            finally:
+                receiving.cancel()
+
+    async def _send_all(self, subscription: Subscription) -> int | None:
+        send, epoch = self._socket.send_text, subscription.epoch
+        you = subscription.user_id
+        await send(f'{{"type":"hello","seq":{subscription.head},"epoch":{epoch},"you":"{you}"}}')
+        self._rest(subscription)
+        while True:
+            try:
+                sendables = await subscription.next()
+            except FeedEnded as ended:
+                return CODES.get(ended.reason)
+            for item in sendables:
+                await send(item.ws(epoch))
+            while self._outbox:
+                await send(self._outbox.popleft())
+            if time.monotonic() >= self._due:
+                await send(f'{{"type":"heartbeat","seq":{subscription.seq}}}')
+                self._rest(subscription)
+
+    def _rest(self, subscription: Subscription) -> None:
+        """A heartbeat is due so much later, whatever else is sent: it also says where the team stands."""
+        self._due = subscription.wake_at = time.monotonic() + self._heartbeat_seconds
+
+    async def _receive(self, subscription: Subscription, lifetime: Lifetime) -> None:
+        try:
+            while True:
+                message: Any = await self._socket.receive()
+                self._hear(message.get("text") or message.get("bytes") or "", subscription, lifetime)
+                if len(self._outbox) > OUTBOX_FRAMES:
+                    subscription.end("slow")
+        except WebSocketError:
+            subscription.end("gone")
+
+    def _hear(self, text: str | bytes, subscription: Subscription, lifetime: Lifetime) -> None:
+        try:
+            if len(text) > CLIENT_FRAME_CHARS:
+                raise BadInput("The frame is too long.")
+            frame = _read_frame(text)
+            if frame.type == "auth":
+                self._reauthenticate(frame.token, subscription, lifetime)
+            else:
+                self._refuse(frame)
+        except Unauthenticated:
+            subscription.end("revoked")
+        except TaskForgeError as error:
+            self._outbox.append(_error(error))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._outbox.append(_error(BadInput("The frame is not JSON of a known shape.")))
+        subscription.wake()
+
+    def _refuse(self, frame: ClientFrame) -> None:
+        known = frame.type in {"command", "presence"}
+        body = {
+            "type": "error",
+            "code": "unsupported" if known else "bad-input",
+            "detail": "This frame is not served on this connection." if known else "There is no such frame.",
+        }
+        self._outbox.append(_encode(body if frame.ref is None else body | {"ref": frame.ref}).decode())
+
+    def _reauthenticate(self, token: str, subscription: Subscription, lifetime: Lifetime) -> None:
+        """Go on under a new token of the same user. Raises Unauthenticated for any other."""
+        authorization = b"Bearer " + token.encode()
+        principal = self._services.tokens.principal_of(authorization)
+        if principal.user_id != subscription.user_id:
+            raise Unauthenticated("The token is another user's.")
+        lifetime.renew(principal, self._token_seconds(authorization))
+        self._due = 0.0
+
+
+def _error(error: TaskForgeError) -> str:
+    return _encode({"type": "error", "code": error.code, "detail": error.detail}).decode()
