@@ -51,8 +51,9 @@ def _complain(text: str) -> None:
 
 
 def _command(args: argparse.Namespace) -> int:
+    settings = None if args.needs == "nothing" else _settings_of(args)
     module: Any = importlib.import_module(f"taskforge.commands.{args.module}")
-    return int(module.run(args, None if args.needs == "nothing" else _settings_of(args)))
+    return int(module.run(args, settings))
 
 
 def _settings_of(args: argparse.Namespace) -> "Settings":

@@ -24,7 +24,7 @@ MASK = "***"
 SECRET_KEYS = re.compile(
     r"passw|secret|token|authorization|cookie|api_?key|private_?key|credential|(^|_)dsn$", re.IGNORECASE
 )
-URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@]+@", re.IGNORECASE)
+URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)(?:[^\s/]+|[^\s@]+)@", re.IGNORECASE)
 BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
 # A JSON Web Token anywhere in a text: header and payload are base64url of `{"`.
 JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")

@@ -5,6 +5,7 @@ parts joined by two underscores: `settings.http.port` is `TASKFORGE_HTTP__PORT`.
 """
 
 import difflib
+import math
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
@@ -142,8 +143,10 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
 
 
 def _unknown(name: str, known: Mapping[str, Variable]) -> str:
-    close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-    return f"{name}: no such setting" + (f"; did you mean {close[0]}?" if close else "")
+    # Compared without the prefix they share, which would make everything look alike.
+    ends = [candidate.removeprefix(PREFIX) for candidate in known]
+    close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
+    return f"{name}: no such setting" + (f"; did you mean {PREFIX}{close[0]}?" if close else "")
 
 
 def _parse(variable: Variable, text: str | None) -> Any:
@@ -155,13 +158,16 @@ def _parse(variable: Variable, text: str | None) -> Any:
         return Secret(text)
     value = [part.strip() for part in text.split(",") if part.strip()] if _is_list(variable) else text.strip()
     try:
-        return msgspec.convert(value, variable.type, strict=False)
+        parsed = msgspec.convert(value, variable.type, strict=False)
     except msgspec.ValidationError as error:
         expected = str(error).removeprefix("Expected ").split(", got ")[0].replace("`", "")
         if expected.startswith("Invalid enum value"):
             choices = typing.get_args(_unannotate(variable.type)[0])
             expected = "one of " + ", ".join(choices)
         raise ValueError(f"{variable.name}: expected {expected}, got {text!r}") from None
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        raise ValueError(f"{variable.name}: expected a finite number, got {text!r}")
+    return parsed
 
 
 def _is_list(variable: Variable) -> bool:

@@ -1,0 +1,241 @@
+"""The command line: exit codes, one line per mistake, and what each command does against real services."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from db.settings import DatabaseSettings
+from taskforge.cli import parser, run
+from taskforge.commands.doctor import examine
+from taskforge.devstack import Services
+from taskforge.embedded import STAND_INS, complete, missing_kinds
+from taskforge.settings import example, load
+
+REQUIRED = dict(STAND_INS)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(no_taskforge_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder without `.env` and without a running stack."""
+    no_taskforge_environment.chdir(tmp_path)
+
+
+def taskforge(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "taskforge", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def external(services: Services, database: DatabaseSettings) -> dict[str, str]:
+    """The variables of services that are given by URL."""
+    return {
+        "TASKFORGE_DATABASE__OWNER_URL": database.owner_url.reveal(),
+        "TASKFORGE_DATABASE__API_URL": database.api_url.reveal(),
+        "TASKFORGE_DATABASE__WRITER_URL": database.writer_url.reveal(),
+        "TASKFORGE_DATABASE__WORKER_URL": database.worker_url.reveal(),
+        "TASKFORGE_VALKEY__URL": services.valkey_url,
+        "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": services.kafka_bootstrap,
+        "TASKFORGE_AUTH__SECRET": services.secrets.jwt_secret,
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["up", "--port", "0"],
+        ["up", "--workers", "-1"],
+        ["worker", "--only", "relay,cook"],
+        ["worker", "--only", ","],
+        ["migrate", "--check", "--back", "1"],
+        ["import"],
+        ["events"],
+    ],
+)
+def test_wrong_usage_ends_with_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(arguments)
+    assert caught.value.code == 2
+    assert "usage: taskforge" in capsys.readouterr().err
+
+
+def test_worker_parts_come_as_a_tuple() -> None:
+    assert parser().parse_args(["worker", "--only", "relay, webhooks"]).only == ("relay", "webhooks")
+
+
+def test_wrong_settings_end_with_code_2_and_one_line_each() -> None:
+    done = taskforge("migrate", **REQUIRED, TASKFORGE_HTTP__PROT="1", TASKFORGE_HTTP__PORT="x")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "TASKFORGE_HTTP__PROT: no such setting; did you mean TASKFORGE_HTTP__PORT?",
+        "TASKFORGE_HTTP__PORT: expected int, got 'x'",
+    ]
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "migrate"])
+def test_missing_settings_end_with_code_2(command: str) -> None:
+    done = taskforge(command)
+    assert done.returncode == 2
+    assert "TASKFORGE_VALKEY__URL: is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_up_checks_the_settings_before_it_starts_anything(tmp_path: Path) -> None:
+    done = taskforge("up", TASKFORGE_HTTP__PORT="x", TASKFORGE_DATABASE__API_URL="postgresql://h/d")
+    assert done.returncode == 2
+    assert "TASKFORGE_DATABASE__OWNER_URL: is missing" in done.stderr
+    assert "TASKFORGE_HTTP__PORT: expected int" in done.stderr
+    assert not (tmp_path / ".taskforge").exists()
+
+
+def test_up_never_generates_a_signing_secret_in_production(tmp_path: Path) -> None:
+    done = taskforge("up", TASKFORGE_MODE="production", TASKFORGE_HTTP__PUBLIC_URL="https://a.example")
+    assert done.returncode == 2
+    assert "TASKFORGE_AUTH__SECRET: is missing" in done.stderr
+    assert not (tmp_path / ".taskforge").exists()
+
+
+@pytest.mark.parametrize("command", [["up", "--port"], ["api"]])
+def test_a_busy_port_is_one_clear_line(command: list[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+        if command == ["api"]:
+            done = taskforge("api", **REQUIRED, TASKFORGE_HTTP__PORT=port)
+        else:
+            done = taskforge(*command, port)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"cannot listen on 127.0.0.1:{port}")
+    assert not (tmp_path / ".taskforge").exists()
+
+
+def test_an_unreachable_database_is_a_clear_failure() -> None:
+    done = taskforge("migrate", "--check", **REQUIRED)
+    assert done.returncode == 1
+    assert "The database cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_example_is_printed_as_it_is() -> None:
+    done = taskforge("settings", "--example")
+    assert (done.returncode, done.stdout) == (0, example())
+
+
+def test_the_settings_in_force_are_shown_without_secrets() -> None:
+    done = taskforge("settings", **REQUIRED | {"TASKFORGE_VALKEY__URL": "valkey://:hunter2@h:1/0"})
+    assert done.returncode == 0
+    assert "TASKFORGE_HTTP__PORT" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+def test_choosing_a_command_loads_only_what_it_needs() -> None:
+    code = (
+        "import sys; from taskforge.cli import parser; parser().parse_args(['up']); "
+        "print([name for name in ('asyncpg', 'granian', 'blacksheep', 'faststream', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_services_without_a_url_are_the_embedded_ones() -> None:
+    assert missing_kinds({}) == ["postgres", "valkey", "kafka"]
+    assert missing_kinds({"TASKFORGE_VALKEY__URL": "x", "TASKFORGE_DATABASE__API_URL": "x"}) == ["kafka"]
+
+
+@pytest.mark.anyio
+async def test_other_commands_find_the_stack_that_runs(services: Services) -> None:
+    settings = load(complete({"TASKFORGE_HTTP__WORKERS": "2"}, services.data.path))
+    assert settings.valkey.url.reveal() == services.valkey_url
+    assert settings.kafka.bootstrap_servers == services.kafka_bootstrap
+    assert settings.database.owner_url.reveal() == services.postgres_url
+    assert settings.http.workers == 2
+    assert complete({"TASKFORGE_MODE": "production"}, services.data.path) == {"TASKFORGE_MODE": "production"}
+
+
+@pytest.mark.anyio
+async def test_migrate_goes_forwards_back_and_says_what_is_pending(services: Services) -> None:
+    session = await asyncpg.connect(services.postgres.url_of("postgres"))
+    await session.execute("create database migrated_by_hand")
+    urls = {name: url for name, url in complete({}, services.data.path).items() if name.startswith("TASKFORGE_")}
+    urls = {name: url.replace("/taskforge?", "/migrated_by_hand?") for name, url in urls.items()}
+
+    async def migrate(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return await asyncio.to_thread(lambda: taskforge("migrate", *arguments, **urls))
+
+    try:
+        pending = await migrate("--check")
+        assert pending.returncode == 1
+        assert "pending: " in pending.stdout
+        applied = await migrate()
+        assert applied.returncode == 0, applied.stderr
+        assert (await migrate("--check")).stdout == "schema is up to date\n"
+        await (await asyncpg.connect(urls["TASKFORGE_DATABASE__API_URL"])).close()
+        undone = await migrate("--back", "1")
+        assert undone.stdout.startswith("undone: ")
+        assert (await migrate("--check")).returncode == 1
+        assert (await migrate()).returncode == 0
+    finally:
+        await session.execute("drop database migrated_by_hand with (force)")
+        await session.close()
+
+
+@pytest.mark.anyio
+async def test_doctor_finds_everything_well(services: Services, database: DatabaseSettings) -> None:
+    done = await asyncio.to_thread(lambda: taskforge("doctor", **external(services, database)))
+    assert done.returncode == 0, done.stdout
+    assert "wrong" not in done.stdout
+    for what in (
+        "postgres",
+        "fsync",
+        "synchronous_commit",
+        "pgvector",
+        "schema",
+        "role api",
+        "valkey",
+        "kafka",
+        "disk",
+    ):
+        assert f"ok    {what}: " in done.stdout
+
+
+@pytest.mark.anyio
+async def test_doctor_names_what_is_wrong_and_the_remedy(services: Services, database: DatabaseSettings) -> None:
+    session = await asyncpg.connect(services.postgres.url_of("postgres"))
+    name = database.api_url.reveal().rsplit("/", 1)[1].split("?")[0]
+    await session.execute(f"alter database {name} set synchronous_commit = off")
+    await session.close()
+    good = external(services, database)
+    settings = load(
+        good
+        | {
+            "TASKFORGE_DATABASE__API_URL": services.postgres.url_of(name),
+            "TASKFORGE_DATABASE__WORKER_URL": services.postgres.url_of(name, "taskforge_worker", "wrong"),
+            "TASKFORGE_VALKEY__URL": "valkey://127.0.0.1:1/0",
+            "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        }
+    )
+    remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
+    assert sorted(remedies) == ["kafka", "role api", "role worker", "synchronous_commit", "valkey"]
+    assert "synchronous_commit = on" in remedies["synchronous_commit"]
+    assert "row-level security" in remedies["role api"]
+    assert "taskforge migrate" in remedies["role worker"]
+    assert "taskforge up" in remedies["valkey"]
+
+
+def test_doctor_reports_settings_without_running_services() -> None:
+    done = taskforge("doctor")
+    assert done.returncode == 1
+    assert "ok    python: " in done.stdout
+    assert "wrong settings: TASKFORGE_VALKEY__URL: is missing" in done.stdout
