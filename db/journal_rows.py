@@ -24,7 +24,7 @@ from core.events import (
 )
 from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
-from db.journal_sql import CHANGE, CHANGEABLE, COMMIT, TASK_COLUMNS
+from db.journal_sql import CHANGE, CHANGEABLE, COMMIT, SHARED_BY_TASKS, TASK_COLUMNS
 
 __all__ = ["Projection", "commit_statement", "decode_limits", "encode_limits", "key_row", "projection", "task_of"]
 
@@ -106,8 +106,13 @@ def _row_columns(rows: Sequence[JournalRow]) -> list[list[Any]]:
     found = []
     for get, shared in _ROW_GETTERS:
         column = list(map(get, rows))
-        found.append(column[:1] if shared and column and column.count(column[0]) == len(column) else column)
+        found.append(_shortest(column) if shared else column)
     return found
+
+
+def _shortest(column: list[Any]) -> list[Any]:
+    """One value that stands for all, if they are equal."""
+    return column[:1] if column and column.count(column[0]) == len(column) else column
 
 
 def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], list[Task]]:
@@ -129,7 +134,12 @@ def _changed_columns(tasks: Sequence[Task], events: Sequence[Encoded]) -> list[l
             touched.update(event.previous)
             if event.ranks:
                 touched.add("rank")
-    return [list(map(_GETTERS[name], tasks)) if name in touched else None for name in CHANGEABLE]
+    return [_task_column(name, tasks) if name in touched else None for name in CHANGEABLE]
+
+
+def _task_column(name: str, tasks: Sequence[Task]) -> list[Any]:
+    column = list(map(_GETTERS[name], tasks))
+    return _shortest(column) if name in SHARED_BY_TASKS else column
 
 
 class Projection(Struct, frozen=True):

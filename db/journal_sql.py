@@ -16,7 +16,9 @@ __all__ = [
     "INSERT_CURSOR",
     "INSERT_TEAM",
     "LOCK_TEAMS",
+    "POSITIONS",
     "READ",
+    "SHARED_BY_TASKS",
     "TASK_COLUMNS",
     "TASK_SELECT",
     "UPDATE_TEAM",
@@ -63,6 +65,8 @@ CHANGEABLE: Final = tuple(name for name in TASK_COLUMNS if name not in {"number"
 _NULLABLE: Final = frozenset(
     {"assignee_id", "due_at", "estimate", "parent_id", "external_id", "external_source", "completed_at", "archived_at"}
 )
+# Often equal for all tasks of a commit; never null.
+SHARED_BY_TASKS: Final = frozenset({"team_id", "status", "priority", "updated_at"})
 _FIRST_CHANGE: Final = 21
 _FIRST_NEW: Final = _FIRST_CHANGE + len(CHANGEABLE)
 
@@ -79,11 +83,15 @@ def _value(name: str) -> str:
 
 def _assignments() -> str:
     """A column whose parameter is NULL keeps its value: nobody in the commit changed it."""
-    parts = []
+    parts = list[str]()
     for number, name in enumerate(CHANGEABLE, _FIRST_CHANGE):
+        if name == "team_id":
+            continue
         if name in _NULLABLE:
             parts.append(f"{name} = case when ${number} is null then t.{name} else {_value(name)} end")
-        elif name not in {"team_id", "id"}:
+        elif name in SHARED_BY_TASKS:
+            parts.append(f"{name} = coalesce(n.{name}, (${number}::{TASK_COLUMNS[name]}[])[1], t.{name})")
+        elif name != "id":
             parts.append(f"{name} = coalesce({_value(name)}, t.{name})")
     return ", ".join(parts)
 
@@ -93,13 +101,13 @@ _TASK_VALUES: Final = ", ".join(map(_value, TASK_COLUMNS))
 
 # Parameters: 1-4 the teams (id, expected seq, number of events, highest new task number), 5-12 idempotency keys, 13-20
 # journal rows, 21… the changed columns of changed tasks; then deleted tasks, and all columns of new tasks.
-# Where every journal row has the same team, type, actor, time or trace, an array of one stands for all: encoding
-# arrays is most of what a commit costs this process.
+# Where all rows have the same team, type, actor, time or trace, an array of one stands for all: encoding arrays is most
+# of what a commit costs this process.
 #
-# Everything is written only by a join with `fence`, the teams whose seq was as expected. Teams are locked in id order,
-# so that two committers cannot deadlock. `locked` sees the newest version of a row even when it had to wait for another
-# committer; so does the update, which checks the seq again. `gone` is counted before tasks are inserted, so that a new
-# task may take over the external id of one that the same batch deletes.
+# Everything is written only by a join with `fence`, the teams whose seq was as expected: where another committer was
+# faster, the update waits for its end and then checks the seq of the newest row. It takes its rows in id order, so that
+# two committers cannot deadlock. `gone` is counted before tasks are inserted, so that a new task may take over the
+# external id of one that the same batch deletes.
 #
 # CHANGE is the same without deleting and creating tasks: starting those parts costs a tenth of a small commit.
 _HEAD: Final = """
@@ -111,13 +119,10 @@ with wanted as (
 ), clash as materialized (
     select a.team_id, k.principal, k.key, k.fingerprint, k.status, k.headers, k.body, k.seq
     from asked a join idempotency_keys k on k.principal = a.principal and k.key = a.key
-), locked as materialized (
-    select t.id, t.seq from teams t join wanted w on w.id = t.id order by t.id for update of t
 ), fence as (
     update teams t set seq = t.seq + w.added, top_number = greatest(t.top_number, w.top)
-    from locked l join wanted w on w.id = l.id
-    where t.id = l.id and l.seq = w.expected and t.seq = w.expected
-      and not exists (select from clash c where c.team_id = w.id)
+    from (select * from wanted order by id) w
+    where t.id = w.id and t.seq = w.expected and not exists (select from clash c where c.team_id = w.id)
     returning t.id
 ), journal as (
     insert into task_events (team_id, seq, type, subject_id, actor_id, at, traceparent, payload)
@@ -130,7 +135,7 @@ with wanted as (
 _CHANGED: Final = f"""), changed as (
     update tasks t set {_assignments()}
     from unnest({_arrays(CHANGEABLE, _FIRST_CHANGE)}) as n ({", ".join(CHANGEABLE)})
-    join fence f on f.id = n.team_id
+    join fence f on f.id = coalesce(n.team_id, (${_FIRST_CHANGE}::uuid[])[1])
     where t.team_id = f.id and t.id = n.id
 """  # noqa: S608 (made of the column names above, nothing else)
 _GONE_AND_CREATED: Final = f"""), gone as (
@@ -151,13 +156,13 @@ _TAIL: Final = """), kept as (
     select a.principal, a.key, a.team_id, a.fingerprint, a.status, a.headers, a.body, a.seq
     from asked a join fence f on f.id = a.team_id
 )
-select w.id, f.id is not null as held, coalesce(l.seq, 0) as now_at,
-       c.principal, c.key, c.fingerprint, c.status, c.headers, c.body, c.seq
-from wanted w left join locked l on l.id = w.id left join fence f on f.id = w.id left join clash c on c.team_id = w.id
+select w.id, f.id is not null as held, c.principal, c.key, c.fingerprint, c.status, c.headers, c.body, c.seq
+from wanted w left join fence f on f.id = w.id left join clash c on c.team_id = w.id
 """
 COMMIT: Final = _HEAD + _CHANGED + _GONE_AND_CREATED + _TAIL
 CHANGE: Final = _HEAD + _CHANGED + _TAIL
 
+POSITIONS: Final = "select id, seq from teams where id = any($1::uuid[])"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
 
 INSERT_TEAM: Final = """
