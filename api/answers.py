@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from core.writes import StoredReply
 
-__all__ = ["JSON", "PROBLEM", "Answer", "empty", "encode", "json", "replay"]
+__all__ = ["JSON", "PROBLEM", "Answer", "about_team", "empty", "encode", "json", "replay"]
 
 JSON: Final = b"application/json"
 PROBLEM: Final = b"application/problem+json"
@@ -38,6 +38,11 @@ class Answer(Struct, frozen=True, gc=False):
         if self.body:
             headers.append(("content-type", self.media_type.decode("latin-1")))
         return StoredReply(self.status, tuple(headers), self.body, seq)
+
+
+def about_team(name: bytes, seq: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
+    """`TaskForge-Team` and `TaskForge-Seq`, after the headers of the answer itself."""
+    return (*more, (b"taskforge-team", name), (b"taskforge-seq", b"%d" % seq))
 
 
 def replay(stored: StoredReply, *, replayed: bool = True) -> Answer:

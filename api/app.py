@@ -6,9 +6,11 @@ from typing import Any
 from blacksheep import Application, WebSocket
 from blacksheep.server.routing import RouteMethod
 
+from api.access import Access
 from api.edge import Edge
 from api.endpoints import register_all
 from api.problems import problem_answer
+from api.reads import Reads
 from api.routing import EdgeRouter
 from api.services import Services
 
@@ -22,12 +24,14 @@ class TaskForge(Application):
 
     def __init__(self, services: Services, router: EdgeRouter) -> None:
         super().__init__(router=router, show_error_details=False)
-        self._edge = Edge(self, router, services)
+        services.metrics.statistics = services.teams.statistics
+        self._routes = router
+        self._edge = Edge(self, router, services, Reads(Access(services)))
 
     async def start(self) -> None:
         """Normalise the handlers, then index the routes."""
-        await super().start()
-        self.router.index()
+        await super().start()  # type: ignore[no-untyped-call]
+        self._routes.index()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
@@ -36,9 +40,9 @@ class TaskForge(Application):
                 await self.start()
             await self._edge(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
 
-    async def handle_request_handler_exception(self, request: Any, exc: Exception) -> Any:
+    async def handle_request_handler_exception(self, request: Any, exc: Exception) -> Any:  # noqa: ARG002
         """For what runs inside BlackSheep's own chain."""
         return problem_answer(exc).response()
 

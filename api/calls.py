@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blacksheep import Request
 
-from core.errors import BadInput
+from core.errors import BadInput, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.services import Authenticator
+    from api.tokens import AccessTokens
     from db.principal import Principal
 
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of", "current_call"]
 
 SCOPE_KEY: Final = "taskforge.call"
+_LARGEST_SEQ: Final = 2**63 - 1
 
 current_call: ContextVar["Call | None"] = ContextVar("current_call", default=None)
 """The request being answered, for log records."""
@@ -32,13 +33,15 @@ class BodyTooLarge(Exception):
 class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
-    `route` is the pattern that matched ("" before routing), `traceparent` a valid W3C value or "".
+    `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
+    `traceparent` a valid W3C value or "". `team` and `seq` are set once the asker is known to be a member of a team,
+    for the headers of every answer.
     """
 
     __slots__ = (
-        "_identity",
         "_principal",
         "_receive",
+        "_tokens",
         "body_limit",
         "headers",
         "method",
@@ -46,7 +49,8 @@ class Call:
         "query",
         "request_id",
         "route",
-        "started",
+        "seq",
+        "team",
         "traceparent",
         "values",
     )
@@ -55,30 +59,40 @@ class Call:
         self,
         scope: dict[str, Any],
         receive: "Callable[[], Awaitable[dict[str, Any]]]",
-        identity: "Authenticator",
+        tokens: "AccessTokens",
         body_limit: int,
     ) -> None:
-        self._identity = identity
         self._receive = receive
+        self._tokens = tokens
         self._principal: Principal | None = None
         self.body_limit = body_limit
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.path: str = scope["raw_path"].decode("latin-1")
         self.query: bytes = scope["query_string"]
-        self.request_id = ""
-        self.route = ""
-        self.started = 0.0
-        self.traceparent = ""
+        self.request_id: bytes = b""
+        self.route = self.traceparent = ""
+        self.team: bytes = b""
+        self.seq = 0
         self.values: dict[str, Any] = {}
 
-    async def principal(self) -> "Principal":
+    def principal(self) -> "Principal":
         """Who asks. Raises Unauthenticated."""
         if self._principal is None:
             header = self.headers.get(b"authorization")
-            known = None if header is None else self._identity.recall(header)
-            self._principal = known or await self._identity.authenticate(header)
+            if header is None:
+                raise Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
+            self._principal = self._tokens.principal_of(header)
         return self._principal
+
+    def min_seq(self) -> int:
+        """`TaskForge-Min-Seq`: the asker wants an answer at this seq or later; 0 when absent. Raises BadInput."""
+        value = self.headers.get(b"taskforge-min-seq")
+        if value is None:
+            return 0
+        if not (value.isdigit() and len(value) <= 19 and int(value) <= _LARGEST_SEQ):
+            raise BadInput("TaskForge-Min-Seq must be a whole number.", parameter="TaskForge-Min-Seq")
+        return int(value)
 
     async def body(self) -> bytes:
         """The whole body. Raises BodyTooLarge past `body_limit` bytes, BadInput when the client leaves midway."""
@@ -96,17 +110,9 @@ class Call:
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def text_header(self, name: bytes) -> str | None:
-        """A header as text, or None when it is absent. Raises BadInput when it is not ASCII."""
-        value = self.headers.get(name)
-        if value is None:
-            return None
-        if not value.isascii():
-            raise BadInput(f"The header {name.decode()} is not ASCII.", parameter=name.decode())
-        return value.decode("ascii")
-
 
 def call_of(request: Request) -> Call:
     """The call behind a BlackSheep request (or WebSocket). Raises KeyError outside the edge."""
-    call: Call = request.scope[SCOPE_KEY]
+    scope: Any = request.scope
+    call: Call = scope[SCOPE_KEY]
     return call

@@ -1,4 +1,4 @@
-"""The edge: every HTTP request passes here once, for its id, trace context, limits, route, errors, metrics and log line."""
+"""The edge: every HTTP request passes here once: id, trace context, limits, route, errors, metrics and log line."""
 
 import logging
 from time import perf_counter
@@ -7,103 +7,165 @@ from typing import TYPE_CHECKING, Any, Final
 import uuid_utils
 from blacksheep import Response
 from blacksheep.contents import StreamedContent
+from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
+from msgspec import structs
 
+from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call, current_call
 from api.problems import MethodNotAllowed, NoSuchPath, problem_answer
 from core.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from blacksheep import Application
 
+    from api.reads import Reads
     from api.routing import EdgeRouter
     from api.services import Services
 
 __all__ = ["Edge"]
 
 log = logging.getLogger(__name__)
-
-Scope = dict[str, Any]
-Receive = "Callable[[], Awaitable[dict[str, Any]]]"
-Send = "Callable[[dict[str, Any]], Awaitable[None]]"
+access = logging.getLogger("taskforge.access")
 
 _ID_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-_SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match")
+_SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_BODILESS: Final = frozenset({204, 304})
+
+_new_id = uuid_utils.uuid7
 
 
 class Edge:
-    """ASGI callable for HTTP scopes, in front of BlackSheep's handlers."""
+    """ASGI callable for HTTP scopes, in front of BlackSheep's handlers.
 
-    def __init__(self, app: "Application", router: "EdgeRouter", services: "Services") -> None:
-        self._app, self._router, self._services = app, router, services
+    Reads that memory can answer leave from here; whatever else comes goes through router and handler. Both ways give
+    the same bytes (`tests/api/test_app_two_ways.py`).
+    """
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
+        self._app, self._router, self._reads, self._metrics = app, router, reads, services.metrics
+        self._tokens = services.tokens
+        self._body_limit = services.http.body_limit
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
-        services = self._services
-        call = Call(scope, receive, services.identity, services.http.body_limit)
-        call.started = started
-        call.request_id = request_id(call.headers.get(b"x-request-id"))
-        if (parent := call.headers.get(b"traceparent")) is not None:
-            call.traceparent = trace_parent(parent)
+        call = Call(scope, receive, self._tokens, self._body_limit)
+        given = call.headers.get(b"x-request-id")
+        call.request_id = str(_new_id()).encode() if given is None else request_id(given)
+        if call.method == "GET" and len(call.headers) == len(scope["headers"]):
+            answer = self._reads.answer(call)
+            if answer is not None:
+                status, body = answer.status, answer.body
+                await send({"type": "http.response.start", "status": status, "headers": _head(call, answer)})
+                await send({"type": "http.response.body", "body": body})
+                self._done(call, status, started)
+                return
+        await self._answer(call, scope, receive, send, started)
+
+    async def _answer(self, call: Call, scope: dict[str, Any], receive: Any, send: Any, started: float) -> None:
+        """The ordinary way."""
+        status = 500
         scope[SCOPE_KEY] = call
         token = current_call.set(call)
         try:
+            if (parent := call.headers.get(b"traceparent")) is not None:
+                call.traceparent = trace_parent(parent)
             response = await self._respond(call, scope, receive)
+            status = response.status
+            await _send(call, response, send)
         finally:
+            self._done(call, status, started)
             current_call.reset(token)
-        await self._send(call, response, send)
 
-    async def _respond(self, call: Call, scope: Scope, receive: Any) -> Response:
+    async def _respond(self, call: Call, scope: dict[str, Any], receive: Any) -> Response:
         try:
             self._check(call, scope)
-            route, call.values, allowed = self._router.find(call.method, scope["raw_path"].decode("latin-1"))
+            route, call.values, allowed = self._router.find(call.method, call.path)
             if route is None:
+                call.route = "" if not allowed else call.route
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
-            request = self._app.instantiate_request(scope, receive)
+            request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
             response: Response = await route.handler(request)
         except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
-            response = problem_answer(error).response()
+            return refusal(call, error)
         return response
 
-    def _check(self, call: Call, scope: Scope) -> None:
+    def _check(self, call: Call, scope: dict[str, Any]) -> None:
+        """Headers that must not be given twice, and a body that says it is too long."""
         if len(call.headers) != len(scope["headers"]):
             names = [name for name, _ in scope["headers"]]
             for name in _SINGLE:
                 if names.count(name) > 1:
                     raise BadInput(f"The header {name.decode()} is given twice.", parameter=name.decode())
         length = call.headers.get(b"content-length")
-        if length is not None and int(length) > call.body_limit:
-            raise BodyTooLarge(call.body_limit)
+        if length is not None and length.isdigit() and int(length) > self._body_limit:
+            raise BodyTooLarge(self._body_limit)
 
-    async def _send(self, call: Call, response: Response, send: Any) -> None:
-        response.add_header(b"x-request-id", call.request_id.encode())
-        content = response.content
-        if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
-            await send_asgi_response(response, send)
-            return
-        headers = [(name, value) for name, value in response.headers]
-        body = b"" if content is None else content.body
-        if content is not None:
-            headers.append((b"content-type", content.type))
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
+    def _done(self, call: Call, status: int, started: float) -> None:
+        seconds = perf_counter() - started
+        self._metrics.record(call.route, call.method, status, seconds)
+        if access.isEnabledFor(logging.DEBUG):
+            access.debug(
+                "request",
+                extra={
+                    "method": call.method,
+                    "route": call.route,
+                    "status": status,
+                    "ms": round(seconds * 1000, 3),
+                    "request_id": call.request_id.decode(),
+                },
+            )
 
 
-def request_id(given: bytes | None) -> str:
+def refusal(call: Call, error: Exception) -> Response:
+    """The problem document for an error, with the team's headers once the asker is known to be a member."""
+    answer = problem_answer(error)
+    if call.team:
+        answer = structs.replace(answer, headers=about_team(call.team, call.seq, answer.headers))
+    return answer.response()
+
+
+async def _send(call: Call, response: Response, send: Any) -> None:
+    content = response.content
+    if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
+        response.headers.add_many({b"x-request-id": call.request_id, b"x-content-type-options": b"nosniff"})
+        await send_asgi_response(response, send)
+        return
+    media_type, body = (b"", b"") if content is None else (content.type, content.body)
+    headers = tuple(header for header in response.headers if header != _NOSNIFF)
+    head = _head(call, Answer(response.status, body, headers, media_type))
+    await send({"type": "http.response.start", "status": response.status, "headers": head})
+    await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
+
+
+def _head(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer, in the one order there is."""
+    if answer.body:
+        return [
+            (b"content-type", answer.media_type),
+            (b"content-length", b"%d" % len(answer.body)),
+            *answer.headers,
+            (b"x-request-id", call.request_id),
+            _NOSNIFF,
+        ]
+    if answer.status in _BODILESS:
+        return [*answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
+    return [(b"content-length", b"0"), *answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
+
+
+def request_id(given: bytes) -> bytes:
     """The client's request id when it is well-formed (1 to 128 of A-Z a-z 0-9 - _ .), else a new UUIDv7."""
-    if given is not None and 0 < len(given) <= 128 and not given.translate(None, _ID_BYTES):
-        return given.decode("ascii")
-    return str(uuid_utils.uuid7())
+    if 0 < len(given) <= 128 and not given.translate(None, _ID_BYTES):
+        return given
+    return str(_new_id()).encode()
 
 
 def trace_parent(value: bytes) -> str:
-    """A W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header) of version 00, or "" when invalid."""
+    """A W3C `traceparent` of version 00, or "" when it is invalid. https://www.w3.org/TR/trace-context/"""
     if len(value) != 55 or value[:3] != b"00-" or value[35] != 45 or value[52] != 45:
         return ""
     digits = value[3:35] + value[36:52] + value[53:]

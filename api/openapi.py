@@ -1,10 +1,19 @@
-"""The OpenAPI 3.1 document, built from a table of operations and the msgspec types they name."""
+"""The OpenAPI 3.1 document, built from a table of operations and the msgspec types they name.
 
-from typing import Any
+https://spec.openapis.org/oas/v3.1.1.html
+"""
 
+import re
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
 from msgspec import Struct
 
-__all__ = ["Operation", "Parameter", "Reply"]
+from api.problems import known_problems
+
+__all__ = ["IF_MATCH", "IF_NONE_MATCH", "MIN_SEQ", "PAGE", "TEAM_HINT", "Operation", "Parameter", "Reply", "document"]
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
@@ -50,3 +59,249 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_example: Any = None
     secured: bool = True
     keyed: bool = False
+
+
+MIN_SEQ: Final = Parameter(
+    name="TaskForge-Min-Seq",
+    place="header",
+    schema={"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+    description="Answer at this `seq` of the team or later: what you wrote, you read.",
+)
+TEAM_HINT: Final = Parameter(
+    name="TaskForge-Team",
+    place="header",
+    schema={"type": "string", "format": "uuid"},
+    description="The team, if you know it: a hint for routers and caches, never a right.",
+)
+IF_NONE_MATCH: Final = Parameter(
+    name="If-None-Match",
+    place="header",
+    schema={"type": "string"},
+    description="The ETag you have; 304 when it is still true.",
+    example='"117"',
+)
+IF_MATCH: Final = Parameter(
+    name="If-Match",
+    place="header",
+    schema={"type": "string", "pattern": '^("[0-9]{1,18}"|\\*)$'},
+    description="The version you saw; 412 when the task has changed since.",
+    example='"117"',
+)
+IDEMPOTENCY_KEY: Final = Parameter(
+    name="Idempotency-Key",
+    place="header",
+    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]{16,255}$"},
+    description="Makes a retry safe: the same key and request get the same answer, kept for 7 days.",
+    example="019a3b1e-7e00-7000-8000-0000000000ff",
+)
+PAGE: Final = (
+    Parameter(
+        name="limit",
+        schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
+        description="Most items in a page.",
+    ),
+    Parameter(
+        name="cursor",
+        schema={"type": "string", "minLength": 1, "maxLength": 2000},
+        description="`next_cursor` of the page before.",
+    ),
+)
+
+_HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "X-Request-ID": ("The request's id: yours when it was well-formed.", {"type": "string"}),
+    "TaskForge-Team": ("The team this is about.", {"type": "string", "format": "uuid"}),
+    "TaskForge-Seq": ("The team's event number at which this is true.", {"type": "integer"}),
+    "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
+    "Location": ("Where the new thing is.", {"type": "string"}),
+    "Cache-Control": ("Who may keep it.", {"type": "string"}),
+    "Idempotent-Replayed": ("`true`: this is the stored answer of an earlier request.", {"type": "string"}),
+    "Retry-After": ("Seconds to wait.", {"type": "integer"}),
+    "WWW-Authenticate": ("How to authenticate.", {"type": "string"}),
+}
+_PROBLEM_HEADERS: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_PLACE: Final = re.compile(r"{([a-z_]+)}")
+_COMPONENT: Final = "#/components/schemas/{name}"
+
+PROBLEM: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "parameter": {"type": "string", "description": "The query parameter or header at fault."},
+        "reason": {"type": "string", "description": "Which rule, for a conflict."},
+        "permission": {"type": "string", "description": "What the role lacks."},
+        "current_version": {"type": "integer", "description": "The version that If-Match missed."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+        "conflicts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "base", "theirs", "yours"],
+                "properties": {"field": {"type": "string"}, "base": {}, "theirs": {}, "yours": {}},
+            },
+        },
+    },
+}
+
+
+def document(operations: Sequence[Operation]) -> bytes:
+    """The document of these operations as JSON. Raises KeyError for a problem code or header that is not known."""
+    schemas, components = _schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    tags = dict.fromkeys(operation.tag for operation in operations)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "TaskForge",
+                "version": version("taskforge"),
+                "description": "Task management for teams: one team, one writer, one gap-free sequence.",
+            },
+            "servers": [{"url": "/"}],
+            "tags": [{"name": tag} for tag in tags],
+            "paths": paths,
+            "components": {
+                "schemas": {**components, "Problem": PROBLEM},
+                "headers": {
+                    name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
+                },
+                "securitySchemes": {
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "Access token.",
+                    }
+                },
+            },
+        }
+    )
+
+
+def _schemas(operations: Iterable[Operation]) -> tuple[dict[int, Any], dict[str, Any]]:
+    """The schema of every type by its id(), and the components they refer to."""
+    types: dict[int, Any] = {}
+    for operation in operations:
+        for kind in (operation.body, *(reply.body for reply in operation.replies.values())):
+            if kind is not None:
+                types[id(kind)] = kind
+    schemas, components = msgspec.json.schema_components(types.values(), ref_template=_COMPONENT)
+    return dict(zip(types, schemas, strict=True)), components
+
+
+def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [*_path_parameters(operation.path), *map(_parameter, _all_parameters(operation))],
+        "responses": _responses(operation, schemas),
+        "security": [{"bearer": []}] if operation.secured else [],
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.body is not None:
+        media: dict[str, Any] = {"schema": schemas[id(operation.body)]}
+        if operation.body_example is not None:
+            media["example"] = operation.body_example
+        described["requestBody"] = {"required": True, "content": dict.fromkeys(operation.body_media_types, media)}
+    return described
+
+
+def _all_parameters(operation: Operation) -> tuple[Parameter, ...]:
+    return (*operation.parameters, IDEMPOTENCY_KEY) if operation.keyed else operation.parameters
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"}
+            if name.endswith("_id")
+            else {"type": "integer", "minimum": 1},
+        }
+        for name in _PLACE.findall(path)
+    ]
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+    return described if parameter.example is None else {**described, "example": parameter.example}
+
+
+def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
+    responses = {str(status): _reply(operation, reply, schemas) for status, reply in operation.replies.items()}
+    by_status: dict[int, list[str]] = {}
+    known = {problem.code: problem for problem in known_problems()}
+    for code in _codes(operation):
+        by_status.setdefault(known[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        if str(status) not in responses:
+            responses[str(status)] = _problem(status, codes)
+    return responses
+
+
+def _codes(operation: Operation) -> dict[str, None]:
+    """The problems of an operation: its own, and those that any of its kind can have."""
+    codes = dict.fromkeys((*operation.problems, "bad-input", "body-too-large", "method-not-allowed"))
+    if operation.secured:
+        codes |= dict.fromkeys(("unauthenticated",))
+    if operation.body is not None:
+        codes |= dict.fromkeys(("unsupported-media-type",))
+    if "{" in operation.path:
+        codes |= dict.fromkeys(("not-found", "no-such-path"))
+    if operation.keyed:
+        codes |= dict.fromkeys(("idempotency-key-reused", "idempotency-key-in-flight"))
+    if operation.secured or operation.body is not None:
+        unavailable = ("unavailable", "storage-unavailable", "overloaded", "deadline-exceeded", "shutting-down")
+        codes |= dict.fromkeys(unavailable)
+    return codes
+
+
+def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[str, Any]:
+    names = ("X-Request-ID", *reply.headers, *(("Idempotent-Replayed",) if operation.keyed else ()))
+    described: dict[str, Any] = {"description": reply.description, "headers": _headers(names)}
+    if reply.body is not None:
+        media: dict[str, Any] = {"schema": schemas[id(reply.body)]}
+        if reply.example is not None:
+            media["example"] = reply.example
+        described["content"] = {reply.media_type: media}
+    return described
+
+
+def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+    return {
+        "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
+        "headers": _headers(("X-Request-ID", *_PROBLEM_HEADERS.get(status, ()))),
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _headers(names: Sequence[str]) -> dict[str, Any]:
+    unknown = set(names) - _HEADERS.keys()
+    if unknown:
+        raise KeyError(f"no description of the headers {sorted(unknown)}")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -14,7 +14,15 @@ from api.calls import BodyTooLarge
 from core import errors
 from core.errors import TaskForgeError
 
-__all__ = ["PROBLEMS", "MethodNotAllowed", "NoSuchPath", "Problem", "UnsupportedMedia", "problem_answer"]
+__all__ = [
+    "PROBLEMS",
+    "MethodNotAllowed",
+    "NoSuchPath",
+    "Problem",
+    "UnsupportedMedia",
+    "known_problems",
+    "problem_answer",
+]
 
 log = logging.getLogger(__name__)
 
@@ -40,34 +48,74 @@ class UnsupportedMedia(Exception):
 
 
 class Problem(Struct, frozen=True):
-    """A kind of problem: its stable code, its status and its title."""
+    """A kind of problem: its stable code, its status, its title, and what to do about it."""
 
     code: str
     status: int
     title: str
+    about: str
 
 
 PROBLEMS: Final[dict[type[BaseException], Problem]] = {
-    errors.NotFound: Problem("not-found", 404, "Not found"),
-    errors.Forbidden: Problem("forbidden", 403, "Forbidden"),
-    errors.InvalidReference: Problem("invalid-reference", 422, "Invalid reference"),
-    errors.Conflict: Problem("conflict", 409, "Conflict"),
-    errors.StaleVersion: Problem("stale-version", 412, "Stale version"),
-    errors.KeyReused: Problem("idempotency-key-reused", 422, "Idempotency key reused"),
-    errors.KeyInFlight: Problem("idempotency-key-in-flight", 409, "Idempotency key in flight"),
-    errors.Unauthenticated: Problem("unauthenticated", 401, "Unauthenticated"),
-    errors.BadInput: Problem("bad-input", 400, "Bad request"),
-    errors.Overloaded: Problem("overloaded", 503, "Overloaded"),
-    errors.DeadlineExceeded: Problem("deadline-exceeded", 503, "Deadline exceeded"),
-    errors.StorageUnavailable: Problem("storage-unavailable", 503, "Storage unavailable"),
-    errors.ShuttingDown: Problem("shutting-down", 503, "Shutting down"),
-    errors.Unavailable: Problem("unavailable", 503, "Unavailable"),
-    NoSuchPath: Problem("no-such-path", 404, "No such path"),
-    MethodNotAllowed: Problem("method-not-allowed", 405, "Method not allowed"),
-    BodyTooLarge: Problem("body-too-large", 413, "Body too large"),
-    UnsupportedMedia: Problem("unsupported-media-type", 415, "Unsupported media type"),
+    errors.NotFound: Problem(
+        "not-found", 404, "Not found", "The thing does not exist, or you are not a member of its team: both look alike."
+    ),
+    errors.Forbidden: Problem(
+        "forbidden", 403, "Forbidden", "You are a member, but your role does not carry the named permission."
+    ),
+    errors.InvalidReference: Problem(
+        "invalid-reference", 422, "Invalid reference", "A field names something that is not there; errors[] says which."
+    ),
+    errors.Conflict: Problem(
+        "conflict", 409, "Conflict", "The current state forbids this; reason names the rule. Read again, then decide."
+    ),
+    errors.StaleVersion: Problem(
+        "stale-version", 412, "Stale version", "If-Match is not the current version; conflicts[] has what both changed."
+    ),
+    errors.KeyReused: Problem(
+        "idempotency-key-reused", 422, "Idempotency key reused", "This key belongs to another request: use a new one."
+    ),
+    errors.KeyInFlight: Problem(
+        "idempotency-key-in-flight", 409, "Idempotency key in flight", "The first request still runs: ask again soon."
+    ),
+    errors.AheadOfHistory: Problem(
+        "ahead-of-history", 400, "Ahead of history", "The seq asked for was never handed out by this team."
+    ),
+    errors.Unauthenticated: Problem(
+        "unauthenticated", 401, "Unauthenticated", "Credentials are missing, wrong, expired or revoked: log in again."
+    ),
+    errors.BadInput: Problem(
+        "bad-input", 400, "Bad request", "The request is malformed; parameter or errors[] says where. Do not repeat it."
+    ),
+    errors.Overloaded: Problem(
+        "overloaded", 503, "Overloaded", "Too much is waiting. Nothing was changed; ask again after Retry-After."
+    ),
+    errors.DeadlineExceeded: Problem(
+        "deadline-exceeded", 503, "Deadline exceeded", "It took too long. Repeat it with the same Idempotency-Key."
+    ),
+    errors.StorageUnavailable: Problem(
+        "storage-unavailable", 503, "Storage unavailable", "The database is away. Repeat with the same Idempotency-Key."
+    ),
+    errors.ShuttingDown: Problem(
+        "shutting-down", 503, "Shutting down", "This server stops; another one answers. Ask again after Retry-After."
+    ),
+    errors.Unavailable: Problem("unavailable", 503, "Unavailable", "Try again after Retry-After seconds."),
+    NoSuchPath: Problem("no-such-path", 404, "No such path", "There is nothing at this path; see /docs."),
+    MethodNotAllowed: Problem("method-not-allowed", 405, "Method not allowed", "Allow names what this path answers."),
+    BodyTooLarge: Problem("body-too-large", 413, "Body too large", "Send less at once."),
+    UnsupportedMedia: Problem(
+        "unsupported-media-type", 415, "Unsupported media type", "Declare the Content-Type that Accept names."
+    ),
 }
-INTERNAL: Final = Problem("internal-error", 500, "Internal error")
+INTERNAL: Final = Problem(
+    "internal-error", 500, "Internal error", "A mistake of ours; the X-Request-ID helps us to find it."
+)
+
+
+def known_problems() -> tuple[Problem, ...]:
+    """Every kind there is."""
+    return (*PROBLEMS.values(), INTERNAL)
+
 
 Extras = tuple[str, dict[str, Any], tuple[Header, ...]]
 """(detail, members beyond the standard ones, headers)."""

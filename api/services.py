@@ -1,37 +1,29 @@
-"""Everything a request may reach, handed over once by `taskforge.wiring`. Plain data: no behaviour, no look-ups by name."""
+"""Everything a request may reach, handed over once by `taskforge.wiring`. Plain data: no behaviour, no look-ups."""
 
 from asyncio import Event
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from msgspec import Struct, field
 
+from api.locations import Locations
+from api.metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
-from db.principal import Principal
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
     from actors.ports import Clock, Journal
     from actors.system import TeamSystem
+    from api.passwords import Passwords
+    from api.tokens import AccessTokens, RevocationWatch
+    from db.identity import Identity
     from db.pool import Pools
     from db.tickets import Tickets
     from streams.hub import Hub
 
-__all__ = ["Authenticator", "Probe", "Services"]
-
-
-class Authenticator(Protocol):
-    """Turns the `Authorization` header into a principal. `api/auth.py` has the real one."""
-
-    def recall(self, authorization: bytes) -> Principal | None:
-        """The principal of a header value that was proven before and is still good; no await, no network: the hot path."""
-        ...
-
-    async def authenticate(self, authorization: bytes | None) -> Principal:
-        """Prove the header value, which may be missing. Raises Unauthenticated."""
-        ...
+__all__ = ["Probe", "Services"]
 
 
 class Probe(Struct, frozen=True):
@@ -52,9 +44,14 @@ class Services(Struct, kw_only=True):
     journal: "Journal"
     pools: "Pools"
     valkey: "Valkey"
-    identity: Authenticator
+    identity: "Identity"
+    tokens: "AccessTokens"
+    watch: "RevocationWatch"
+    passwords: "Passwords"
     tickets: "Tickets"
     clock: "Clock"
     new_id: Callable[[], UUID]
+    locations: Locations = field(default_factory=Locations)
     probes: tuple[Probe, ...] = ()
+    metrics: RequestMetrics = field(default_factory=RequestMetrics)
     draining: Event = field(default_factory=Event)

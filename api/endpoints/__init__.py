@@ -6,12 +6,14 @@ from typing import Final
 
 from blacksheep import Router
 
+from api.openapi import Operation
 from api.services import Services
 
-__all__ = ["MODULES", "endpoint_modules", "register_all"]
+__all__ = ["MODULES", "all_operations", "endpoint_modules", "register_all"]
 
 MODULES: Final = (
     "api.endpoints.tasks",
+    "api.endpoints.task_changes",
     "api.endpoints.teams",
     "api.endpoints.auth",
     "api.endpoints.me",
@@ -26,6 +28,11 @@ MODULES: Final = (
 def endpoint_modules() -> tuple[ModuleType, ...]:
     """Every module with endpoints, imported late so that listing them costs nothing."""
     return tuple(import_module(name) for name in MODULES)
+
+
+def all_operations() -> tuple[Operation, ...]:
+    """Every documented endpoint, in the order of the modules."""
+    return tuple(operation for module in endpoint_modules() for operation in module.OPERATIONS)
 
 
 def register_all(router: Router, services: Services) -> None:

@@ -1,0 +1,95 @@
+"""Which team a request is about, and whether the asker is a member: the one guarded door of the team endpoints.
+
+A foreign id must look exactly like a random one, in time too: whenever memory does not prove membership, Postgres is
+asked as the asker, and a team that is not theirs is never activated for them.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from actors.board import TeamView
+from api.calls import Call
+from api.services import Services
+from core.errors import NotFound
+from db import readmodel
+
+__all__ = ["Access"]
+
+WAIT_SECONDS: Final = 2.0
+"""How long a request waits for a board to reach `TaskForge-Min-Seq`."""
+
+
+class Access:
+    """Finds teams and tasks for those who may read them."""
+
+    def __init__(self, services: Services) -> None:
+        self._teams = services.teams
+        self._pool = services.pools.api
+        self._locations = services.locations
+
+    def ready(self, call: Call, team_id: UUID) -> TeamView | None:
+        """The board, if it is in memory, new enough, and the asker is a member; no await, no network.
+
+        Raises Unauthenticated, BadInput.
+        """
+        view = self._teams.peek(team_id)
+        if view is None or call.principal().user_id not in view.state.members:
+            return None
+        if b"taskforge-min-seq" in call.headers and view.seq < call.min_seq():
+            return None
+        call.team, call.seq = self._locations.name(team_id), view.seq
+        return view
+
+    async def team(self, call: Call, team_id: UUID) -> TeamView:
+        """The board for a member, at `TaskForge-Min-Seq` or later.
+
+        Raises NotFound("team") for everybody else, AheadOfHistory, Unauthenticated, BadInput, an Unavailable.
+        """
+        view = self.ready(call, team_id)
+        if view is not None:
+            return view
+        user_id, wanted = call.principal().user_id, call.min_seq()
+        seq = await readmodel.team_seq(self._pool, user_id, team_id)
+        if seq is None:
+            raise NotFound("team")
+        view = await self._teams.view(team_id, min_seq=max(seq, wanted), deadline=WAIT_SECONDS)
+        view.role_of(user_id)
+        call.team, call.seq = self._locations.name(team_id), view.seq
+        return view
+
+    def ready_task(self, call: Call, task_id: UUID) -> TeamView | None:
+        """The board that holds the task, on the same terms as `ready`: found by hint or memory."""
+        hint = call.headers.get(b"taskforge-team")
+        for team_id in (None if hint is None else self._locations.hinted(hint), self._locations.recall(task_id)):
+            if team_id is None:
+                continue
+            view = self.ready(call, team_id)
+            if view is not None and task_id in view.state.tasks:
+                return view
+        return None
+
+    async def task(self, call: Call, task_id: UUID) -> tuple[UUID, TeamView]:
+        """The team that has the task (on its board or archived), and its board.
+
+        Raises NotFound("task") for a random and for a foreign id alike, and as `team` does.
+        """
+        view = self.ready_task(call, task_id)
+        if view is None:
+            team_id = await readmodel.task_location(self._pool, call.principal().user_id, task_id)
+            if team_id is None:
+                raise NotFound("task")
+            view = await self._member_of(call, team_id)
+            self._locations.remember(task_id, team_id)
+        return team_of(view), view
+
+    async def _member_of(self, call: Call, team_id: UUID) -> TeamView:
+        try:
+            return await self.team(call, team_id)
+        except NotFound:
+            raise NotFound("task") from None
+
+
+def team_of(view: TeamView) -> UUID:
+    """The id of the team whose board this is."""
+    assert view.state.team is not None, "a member's team exists"
+    return view.state.team.id

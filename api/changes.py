@@ -1,0 +1,69 @@
+"""How an endpoint asks a team for a change: key, command, answer. Shared by everything that ends in an actor."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+
+from actors.envelope import Outcome
+from api.answers import Answer, Header, about_team, replay
+from api.binding import decode_body, raw_body
+from api.calls import Call
+from api.idempotency import fingerprint, key_of, slot_for
+from api.services import Services
+from core.commands import AnyCommand
+from core.errors import BadInput, KeyReused
+
+__all__ = ["Changes"]
+
+T = TypeVar("T")
+
+
+class Changes:
+    """Asks teams on behalf of calls."""
+
+    def __init__(self, services: Services) -> None:
+        self._teams = services.teams
+        self._journal = services.journal
+        self._locations = services.locations
+
+    async def read(self, call: Call, decoder: msgspec.json.Decoder[T], *media_types: str) -> tuple[T, bytes]:
+        """The decoded body and its bytes. A used key is told before a wrong shape is: KeyReused, else BadInput."""
+        key = key_of(call)
+        body = await raw_body(call, *media_types)
+        try:
+            return decode_body(body, decoder), body
+        except BadInput:
+            if key is not None:
+                await self._refuse_used(call, key, body)
+            raise
+
+    async def _refuse_used(self, call: Call, key: str, body: bytes) -> None:
+        for row in await self._journal.find_keys([(call.principal().user_id, key)]):
+            if row.fingerprint != fingerprint(call, body):
+                raise KeyReused
+
+    async def ask(
+        self, call: Call, team_id: UUID, command: AnyCommand, body: bytes, render: Callable[[Outcome], Answer]
+    ) -> Response:
+        """Have the command decided and committed, and give the answer: a new one, or the stored one of its key."""
+        slot = slot_for(call, body, render)
+        outcome = await self._teams.ask(
+            team_id, command, actor_id=call.principal().user_id, traceparent=call.traceparent, key=slot
+        )
+        if outcome.replayed is not None:
+            return replay(outcome.replayed).response()
+        return render(outcome).response()
+
+    async def preview(
+        self, call: Call, team_id: UUID, command: AnyCommand, render: Callable[[Outcome], Answer]
+    ) -> Response:
+        """The answer that `ask` would give now; nothing is written or stored."""
+        outcome = await self._teams.preview(team_id, command, actor_id=call.principal().user_id)
+        return render(outcome).response()
+
+    def headers(self, team_id: UUID, seq: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
+        """What every answer to a change carries."""
+        return about_team(self._locations.name(team_id), seq, more)

@@ -1,0 +1,80 @@
+"""The API's description: the OpenAPI document, Swagger UI from local files, and a page for every problem type."""
+
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import swagger_ui_bundle
+from blacksheep import Content, Request, Response, Router
+
+from api.answers import json
+from api.binding import path_value
+from api.openapi import Operation, document
+from api.problems import NoSuchPath, known_problems
+from api.services import Services
+
+__all__ = ["OPERATIONS", "register"]
+
+OPERATIONS: Final[tuple[Operation, ...]] = ()
+"""The description does not describe itself."""
+
+ASSETS: Final = {
+    "swagger-ui.css": b"text/css; charset=utf-8",
+    "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
+    "favicon-16x16.png": b"image/png",
+}
+STATIC: Final = Path(__file__).parent / "static"
+CACHE: Final = (b"cache-control", b"public, max-age=86400")
+FRESH: Final = (b"cache-control", b"no-cache")
+POLICY: Final = (
+    b"content-security-policy",
+    (
+        b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+)
+HTML: Final = b"text/html; charset=utf-8"
+PAGE: Final = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+    "<style>body{{font:16px/1.6 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}}"
+    "code{{background:#eee;padding:.1em .3em;border-radius:.2em}}</style>"
+    "<h1>{title}</h1><p>Status <code>{status}</code>, code <code>{code}</code></p><p>{about}</p></html>"
+)
+
+
+def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every register has this signature)
+    """/openapi.json, /docs with its files, /problems/{code}."""
+    from api.endpoints import all_operations
+
+    described = document(all_operations())
+    folder = Path(swagger_ui_bundle.swagger_ui_path)
+    files = {name: (kind, (folder / name).read_bytes()) for name, kind in ASSETS.items()}
+    files["docs.js"] = (b"text/javascript; charset=utf-8", (STATIC / "docs.js").read_bytes())
+    page = (STATIC / "docs.html").read_bytes()
+    problems = {problem.code: problem for problem in known_problems()}
+
+    async def get_document() -> Response:
+        return json(200, described, (FRESH,))
+
+    async def get_page() -> Response:
+        return Response(200, [FRESH, POLICY], Content(HTML, page))
+
+    async def get_asset(request: Request) -> Response:
+        found = files.get(path_value(request, "name"))
+        if found is None:
+            raise NoSuchPath
+        return Response(200, [CACHE], Content(*found))
+
+    async def get_problem(request: Request) -> Response:
+        problem = problems.get(path_value(request, "code"))
+        if problem is None:
+            raise NoSuchPath
+        text = PAGE.format(
+            title=escape(problem.title), status=problem.status, code=escape(problem.code), about=escape(problem.about)
+        )
+        return Response(200, [CACHE, POLICY], Content(HTML, text.encode()))
+
+    router.add_get("/openapi.json", get_document)
+    router.add_get("/docs", get_page)
+    router.add_get("/docs/{name}", get_asset)
+    router.add_get("/problems/{code}", get_problem)

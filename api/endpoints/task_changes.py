@@ -1,0 +1,205 @@
+"""Changing tasks. Each endpoint turns its body into a command and asks the team; the team decides."""
+
+from typing import Literal, assert_never
+from uuid import UUID
+
+from blacksheep import Request, Response, Router
+from msgspec import Struct
+
+from actors.envelope import Outcome
+from api.access import Access
+from api.answers import Answer
+from api.binding import decoder_for, if_match, no_query, path_value, query_of
+from api.calls import call_of
+from api.changes import Changes
+from api.endpoints.task_docs import CHANGES as OPERATIONS
+from api.schemas import (
+    ArchiveOperation,
+    BatchOperation,
+    BatchRequest,
+    CreateOperation,
+    MoveOperation,
+    MoveRequest,
+    NewTask,
+    RestoreOperation,
+    UpdateOperation,
+)
+from api.services import Services
+from core.commands import (
+    ArchiveTask,
+    Batch,
+    CreateTask,
+    DeleteTask,
+    MoveTask,
+    RestoreTask,
+    TaskCommand,
+    UpdateTask,
+)
+from core.task import TaskFields, TaskPatch
+
+__all__ = ["OPERATIONS", "register"]
+
+MERGE_PATCH = ("application/merge-patch+json", "application/json")
+
+
+class DeleteQuery(Struct, frozen=True, kw_only=True):
+    """`permanent` deletes for good; admins only."""
+
+    permanent: Literal["true", "false"] = "false"
+
+
+class BatchQuery(Struct, frozen=True, kw_only=True):
+    """`dry_run` answers as if, and writes nothing."""
+
+    dry_run: Literal["true", "false"] = "false"
+
+
+class TaskChanges:
+    """The handlers of this module over one set of services."""
+
+    def __init__(self, services: Services) -> None:
+        self._access = Access(services)
+        self._changes = Changes(services)
+        self._locations = services.locations
+        self._new_task = decoder_for(NewTask)
+        self._patch = decoder_for(TaskPatch)
+        self._move = decoder_for(MoveRequest)
+        self._batch = decoder_for(BatchRequest)
+
+    async def create(self, request: Request) -> Response:
+        """POST /v1/tasks."""
+        call = call_of(request)
+        call.principal()
+        no_query(call)
+        new, body = await self._changes.read(call, self._new_task)
+        team_id = new.team_id
+        await self._access.team(call, team_id)
+
+        def render(outcome: Outcome) -> Answer:
+            task_id, version, task = outcome.items[0]
+            self._locations.remember(task_id, team_id)
+            own = ((b"location", b"/v1/tasks/%s" % str(task_id).encode()), (b"etag", b'"%d"' % version))
+            return Answer(201, task, self._changes.headers(team_id, outcome.seq, own))
+
+        return await self._changes.ask(call, team_id, CreateTask(new.fields()), body, render)
+
+    async def update(self, request: Request) -> Response:
+        """PATCH /v1/tasks/{task_id}."""
+        call, task_id = call_of(request), path_value(request, "task_id")
+        call.principal()
+        no_query(call)
+        team_id, _ = await self._access.task(call, task_id)
+        patch, body = await self._changes.read(call, self._patch, *MERGE_PATCH)
+        command = UpdateTask(task_id, patch, if_match(call))
+        return await self._changes.ask(call, team_id, command, body, self._shown(team_id))
+
+    async def move(self, request: Request) -> Response:
+        """POST /v1/tasks/{task_id}/move."""
+        call, task_id = call_of(request), path_value(request, "task_id")
+        call.principal()
+        no_query(call)
+        team_id, _ = await self._access.task(call, task_id)
+        wanted, body = await self._changes.read(call, self._move)
+        command = MoveTask(
+            task_id=task_id,
+            status=wanted.status,
+            before_id=wanted.before_id,
+            after_id=wanted.after_id,
+            if_match=if_match(call),
+        )
+        return await self._changes.ask(call, team_id, command, body, self._shown(team_id))
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /v1/tasks/{task_id}: archive, or delete for good."""
+        call, task_id = call_of(request), path_value(request, "task_id")
+        call.principal()
+        query = query_of(request, DeleteQuery)
+        team_id, _ = await self._access.task(call, task_id)
+        version = if_match(call)
+        if query.permanent == "false":
+            return await self._changes.ask(call, team_id, ArchiveTask(task_id, version), b"", self._shown(team_id))
+
+        def gone(outcome: Outcome) -> Answer:
+            return Answer(204, b"", self._changes.headers(team_id, outcome.seq), b"")
+
+        return await self._changes.ask(call, team_id, DeleteTask(task_id, version), b"", gone)
+
+    async def restore(self, request: Request) -> Response:
+        """POST /v1/tasks/{task_id}/restore."""
+        call, task_id = call_of(request), path_value(request, "task_id")
+        call.principal()
+        no_query(call)
+        team_id, _ = await self._access.task(call, task_id)
+        return await self._changes.ask(call, team_id, RestoreTask(task_id, if_match(call)), b"", self._shown(team_id))
+
+    async def batch(self, request: Request) -> Response:
+        """POST /v1/tasks/batch."""
+        call = call_of(request)
+        call.principal()
+        dry_run = query_of(request, BatchQuery).dry_run == "true"
+        wanted, body = await self._changes.read(call, self._batch)
+        team_id = wanted.team_id
+        await self._access.team(call, team_id)
+        command = Batch(tuple(map(command_of, wanted.operations)))
+
+        def render(outcome: Outcome) -> Answer:
+            items = b",".join(task for _, _, task in outcome.items)
+            first = outcome.seq - len(outcome.events) + 1
+            answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, outcome.seq, items)
+            return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else outcome.seq))
+
+        if dry_run:
+            return await self._changes.preview(call, team_id, command, render)
+        return await self._changes.ask(call, team_id, command, body, render)
+
+    def _shown(self, team_id: UUID) -> "Shown":
+        return Shown(self._changes, team_id)
+
+
+class Shown:
+    """Renders the one task that a command was about."""
+
+    __slots__ = ("_changes", "_team_id")
+
+    def __init__(self, changes: Changes, team_id: UUID) -> None:
+        self._changes, self._team_id = changes, team_id
+
+    def __call__(self, outcome: Outcome) -> Answer:
+        """200 with the task as it is now."""
+        _, version, task = outcome.items[0]
+        return Answer(200, task, self._changes.headers(self._team_id, outcome.seq, ((b"etag", b'"%d"' % version),)))
+
+
+def command_of(operation: BatchOperation) -> TaskCommand:
+    """The command of one operation in a batch."""
+    match operation:
+        case CreateOperation():
+            fields = {name: getattr(operation, name) for name in TaskFields.__struct_fields__}
+            return CreateTask(TaskFields(**fields))
+        case UpdateOperation():
+            return UpdateTask(operation.id, operation.patch(), operation.if_match)
+        case MoveOperation():
+            return MoveTask(
+                task_id=operation.id,
+                status=operation.status,
+                before_id=operation.before_id,
+                after_id=operation.after_id,
+                if_match=operation.if_match,
+            )
+        case ArchiveOperation():
+            return ArchiveTask(operation.id, operation.if_match)
+        case RestoreOperation():
+            return RestoreTask(operation.id, operation.if_match)
+        case _:
+            assert_never(operation)
+
+
+def register(router: Router, services: Services) -> None:
+    """The changing endpoints of tasks."""
+    changes = TaskChanges(services)
+    router.add_post("/v1/tasks", changes.create)
+    router.add_post("/v1/tasks/batch", changes.batch)
+    router.add_patch("/v1/tasks/{uuid:task_id}", changes.update)
+    router.add_delete("/v1/tasks/{uuid:task_id}", changes.delete)
+    router.add_post("/v1/tasks/{uuid:task_id}/move", changes.move)
+    router.add_post("/v1/tasks/{uuid:task_id}/restore", changes.restore)

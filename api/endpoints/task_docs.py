@@ -1,0 +1,240 @@
+"""How the task endpoints are documented."""
+
+from typing import Any, Final
+
+from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Operation, Parameter, Reply
+from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
+from core.query import SORT_FIELDS
+from core.task import PRIORITIES, STATUSES, Task, TaskPatch
+
+__all__ = ["CHANGES", "READS"]
+
+TEAM_ID: Final = "019a3b1e-5c00-7000-8000-00000000000a"
+TASK: Final = {
+    "id": "019a3b1e-6d00-7000-8000-00000000002a",
+    "team_id": TEAM_ID,
+    "number": 42,
+    "key": "ENG-42",
+    "title": "Ship the board",
+    "description": "",
+    "status": "in_progress",
+    "priority": "high",
+    "assignee_id": None,
+    "label_ids": [],
+    "due_at": "2026-03-01T12:00:00Z",
+    "estimate": 3.0,
+    "parent_id": None,
+    "blocked_by": [],
+    "rank": "a0",
+    "external_id": None,
+    "external_source": None,
+    "comment_count": 0,
+    "attachment_count": 0,
+    "created_by": "019a3b1e-5b00-7000-8000-000000000001",
+    "created_at": "2026-02-01T09:00:00Z",
+    "updated_at": "2026-02-02T10:30:00Z",
+    "completed_at": None,
+    "archived_at": None,
+    "version": 117,
+}
+OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
+CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
+UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+def _words(name: str, words: tuple[str, ...], about: str) -> Parameter:
+    one = "|".join(words)
+    schema = {"type": "string", "pattern": f"^({one})(,({one}))*$"}
+    return Parameter(name=name, schema=schema, description=about, example=words[0])
+
+
+def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) -> Parameter:
+    return Parameter(name=name, schema=schema, description=about, example=example)
+
+
+_UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_TIME: Final = {"type": "string", "format": "date-time"}
+FILTERS: Final = (
+    _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
+    _words("status", STATUSES, "Any of these, separated by commas."),
+    _schema("assignee", {"type": "string", "pattern": f"^(me|none|{_UUID})$"}, "A user, `me` or `none`.", "me"),
+    _schema("label", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "All of these labels."),
+    _words("priority", PRIORITIES, "Any of these, separated by commas."),
+    _schema("due_before", _TIME, "Due before this moment.", "2026-03-01T00:00:00Z"),
+    _schema("updated_after", _TIME, "Changed after this moment.", "2026-02-01T00:00:00Z"),
+    _schema("parent", {"type": "string", "pattern": f"^(none|{_UUID})$"}, "Subtasks of a task, or `none`."),
+    _schema("q", {"type": "string", "minLength": 1, "maxLength": 200}, "Text in title or description.", "board"),
+    _schema("archived", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Archived tasks instead."),
+    _schema(
+        "sort",
+        {"type": "string", "pattern": f"^-?({'|'.join(SORT_FIELDS)})$", "default": "-created_at"},
+        "A field; `-` for descending. Missing values come last.",
+    ),
+)
+
+READS: Final = (
+    Operation(
+        method="GET",
+        path="/v1/tasks",
+        id="listTasks",
+        summary="List tasks of a team, or of all my teams",
+        tag="Tasks",
+        parameters=(*FILTERS, *PAGE, IF_NONE_MATCH, MIN_SEQ),
+        replies={
+            200: Reply(
+                description="A page.", body=TaskPage, headers=CACHED, example={"items": [TASK], "next_cursor": None}
+            ),
+            304: UNCHANGED,
+        },
+        problems=("not-found", "ahead-of-history"),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/tasks/{task_id}",
+        id="getTask",
+        summary="Read a task, archived or not",
+        tag="Tasks",
+        parameters=(IF_NONE_MATCH, TEAM_HINT, MIN_SEQ),
+        replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
+        problems=("not-found", "ahead-of-history"),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}/tasks/by-number/{number}",
+        id="getTaskByNumber",
+        summary="Read a task by its number (`42` of `ENG-42`)",
+        tag="Tasks",
+        parameters=(IF_NONE_MATCH, MIN_SEQ),
+        replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
+        problems=("not-found", "ahead-of-history"),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/tasks/{task_id}/activity",
+        id="getTaskActivity",
+        summary="What happened to a task",
+        tag="Tasks",
+        description="CloudEvents, newest first: the same bytes that feeds, topics and webhooks carry.",
+        parameters=(*PAGE, TEAM_HINT, MIN_SEQ),
+        replies={200: Reply(description="A page.", body=ActivityPage, headers=OF_TEAM)},
+        problems=("not-found", "ahead-of-history"),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}/board",
+        id="getBoard",
+        summary="Read the whole board",
+        tag="Boards",
+        description="All tasks that are not archived, by column, at one `seq`; follow the team's events from there.",
+        parameters=(IF_NONE_MATCH, MIN_SEQ),
+        replies={
+            200: Reply(
+                description="The board.",
+                body=Board,
+                headers=CACHED,
+                example={"seq": 117, "epoch": 1, "columns": [{"status": "in_progress", "tasks": [TASK]}]},
+            ),
+            304: UNCHANGED,
+        },
+        problems=("not-found", "ahead-of-history"),
+    ),
+)
+
+_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
+_CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
+
+CHANGES: Final = (
+    Operation(
+        method="POST",
+        path="/v1/tasks",
+        id="createTask",
+        summary="Create a task",
+        tag="Tasks",
+        parameters=(MIN_SEQ,),
+        body=NewTask,
+        body_example={"team_id": TEAM_ID, "title": "Ship the board", "priority": "high"},
+        replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *OF_TEAM), example=TASK)},
+        problems=(*_DECIDED, "invalid-reference"),
+        keyed=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/tasks/batch",
+        id="batchTasks",
+        summary="Up to 100 operations, all or nothing",
+        tag="Tasks",
+        description="One contiguous range of `seq`; each operation sees the ones before it. A dry run writes nothing.",
+        parameters=(
+            _schema("dry_run", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Only pretend."),
+            MIN_SEQ,
+        ),
+        body=BatchRequest,
+        body_example={
+            "team_id": TEAM_ID,
+            "operations": [{"op": "create", "title": "One"}, {"op": "archive", "id": TASK["id"]}],
+        },
+        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
+        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        keyed=True,
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/tasks/{task_id}",
+        id="updateTask",
+        summary="Change fields of a task",
+        tag="Tasks",
+        description="A JSON merge patch (RFC 7396). Without If-Match the last writer wins, field by field.",
+        parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
+        body=TaskPatch,
+        body_media_types=(MERGE_PATCH, "application/json"),
+        body_example={"status": "done"},
+        replies={200: _CHANGED},
+        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        keyed=True,
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/tasks/{task_id}",
+        id="deleteTask",
+        summary="Archive a task, or delete it for good",
+        tag="Tasks",
+        parameters=(
+            _schema(
+                "permanent",
+                {"type": "string", "enum": ["true", "false"], "default": "false"},
+                "For good; admins and owners only.",
+            ),
+            IF_MATCH,
+            TEAM_HINT,
+            MIN_SEQ,
+        ),
+        replies={200: _CHANGED, 204: Reply(description="Deleted for good.", headers=OF_TEAM)},
+        problems=(*_DECIDED, "stale-version"),
+        keyed=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/tasks/{task_id}/move",
+        id="moveTask",
+        summary="Move a task within or between columns",
+        tag="Tasks",
+        parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
+        body=MoveRequest,
+        body_example={"status": "done"},
+        replies={200: _CHANGED},
+        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        keyed=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/tasks/{task_id}/restore",
+        id="restoreTask",
+        summary="Put an archived task back onto the board",
+        tag="Tasks",
+        parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
+        replies={200: _CHANGED},
+        problems=(*_DECIDED, "stale-version"),
+        keyed=True,
+    ),
+)

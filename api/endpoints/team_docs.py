@@ -1,0 +1,157 @@
+"""How the endpoints of teams, members and labels are documented."""
+
+from typing import Final
+
+from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Reply
+from api.schemas import (
+    LabelPage,
+    LabelPatch,
+    MemberPage,
+    MemberPatch,
+    NewLabel,
+    NewTeam,
+    TeamAnswer,
+    TeamPage,
+    TeamPatch,
+)
+from core.events import Label, Member
+
+__all__ = ["OPERATIONS"]
+
+OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
+MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
+_READ: Final = ("not-found", "ahead-of-history")
+_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/v1/teams",
+        id="createTeam",
+        summary="Create a team and own it",
+        tag="Teams",
+        body=NewTeam,
+        body_example={"name": "Engineering", "key": "ENG"},
+        replies={201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM))},
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams",
+        id="listTeams",
+        summary="My teams",
+        tag="Teams",
+        parameters=PAGE,
+        replies={200: Reply(description="A page.", body=TeamPage)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}",
+        id="getTeam",
+        summary="A team, my role in it and what it allows",
+        tag="Teams",
+        parameters=(IF_NONE_MATCH, MIN_SEQ),
+        replies={
+            200: Reply(description="The team.", body=TeamAnswer, headers=("ETag", "Cache-Control", *OF_TEAM)),
+            304: Reply(description="You have this already.", headers=("ETag", "Cache-Control", *OF_TEAM)),
+        },
+        problems=_READ,
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/teams/{team_id}",
+        id="updateTeam",
+        summary="Rename a team, set limits on its columns",
+        tag="Teams",
+        parameters=(MIN_SEQ,),
+        body=TeamPatch,
+        body_media_types=MERGE_PATCH,
+        body_example={"name": "Platform", "wip_limits": {"in_progress": 5, "in_review": None}},
+        replies={200: Reply(description="The team after the change.", body=TeamAnswer, headers=("ETag", *OF_TEAM))},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}/members",
+        id="listMembers",
+        summary="The members",
+        tag="Members",
+        parameters=(*PAGE, MIN_SEQ),
+        replies={200: Reply(description="A page, in the order they joined.", body=MemberPage, headers=OF_TEAM)},
+        problems=_READ,
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/teams/{team_id}/members/{user_id}",
+        id="changeRole",
+        summary="Give a member another role",
+        tag="Members",
+        parameters=(MIN_SEQ,),
+        body=MemberPatch,
+        body_media_types=MERGE_PATCH,
+        body_example={"role": "viewer"},
+        replies={200: Reply(description="The member after the change.", body=Member, headers=OF_TEAM)},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/teams/{team_id}/members/{user_id}",
+        id="removeMember",
+        summary="Remove a member, or leave",
+        tag="Members",
+        parameters=(MIN_SEQ,),
+        replies={204: Reply(description="No longer a member.", headers=OF_TEAM)},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/teams/{team_id}/labels",
+        id="listLabels",
+        summary="The labels",
+        tag="Labels",
+        parameters=(*PAGE, MIN_SEQ),
+        replies={200: Reply(description="A page, by name.", body=LabelPage, headers=OF_TEAM)},
+        problems=_READ,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/teams/{team_id}/labels",
+        id="createLabel",
+        summary="Create a label",
+        tag="Labels",
+        parameters=(MIN_SEQ,),
+        body=NewLabel,
+        body_example={"name": "bug", "color": "#d73a4a"},
+        replies={201: Reply(description="The label.", body=Label, headers=("Location", *OF_TEAM))},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/teams/{team_id}/labels/{label_id}",
+        id="updateLabel",
+        summary="Rename or recolour a label",
+        tag="Labels",
+        parameters=(MIN_SEQ,),
+        body=LabelPatch,
+        body_media_types=MERGE_PATCH,
+        body_example={"color": "#0e8a16"},
+        replies={200: Reply(description="The label after the change.", body=Label, headers=OF_TEAM)},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/teams/{team_id}/labels/{label_id}",
+        id="deleteLabel",
+        summary="Delete a label, and take it off every task",
+        tag="Labels",
+        parameters=(MIN_SEQ,),
+        replies={204: Reply(description="Gone.", headers=OF_TEAM)},
+        problems=_DECIDED,
+        keyed=True,
+    ),
+)

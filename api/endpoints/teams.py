@@ -1,0 +1,281 @@
+"""Teams, their members and labels. Reads come from the board in memory, changes are commands to the team."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from blacksheep import Request, Response, Router
+from msgspec import UNSET, Struct
+
+from actors.board import TeamView
+from actors.envelope import Outcome
+from api.access import Access
+from api.answers import Answer, about_team, encode
+from api.binding import PageQuery, decoder_for, no_query, path_value, query_of, read_uuid
+from api.calls import Call, call_of
+from api.changes import Changes
+from api.endpoints.team_docs import OPERATIONS
+from api.reads import fresh, not_modified, team_headers
+from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPatch, team_answer
+from api.services import Services
+from core.commands import (
+    AnyCommand,
+    ChangeRole,
+    CreateLabel,
+    CreateTeam,
+    DeleteLabel,
+    RemoveMember,
+    UpdateLabel,
+    UpdateTeam,
+)
+from core.errors import BadInput, NotFound
+from core.events import Label, LabelEvent, Member, MemberEvent, Team, TeamUpdated
+from core.permissions import PERMISSIONS, Permission, Role
+from core.task import STATUSES
+from db import readmodel
+
+__all__ = ["OPERATIONS", "register"]
+
+T = TypeVar("T", bound=Struct)
+
+ORDER: Final[tuple[Permission, ...]] = (
+    "read",
+    "write_tasks",
+    "delete_tasks",
+    "manage_labels",
+    "manage_members",
+    "manage_team",
+    "own_team",
+)
+MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
+
+
+class Teams:
+    """The handlers of this module over one set of services."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._access = Access(services)
+        self._changes = Changes(services)
+        self._new_team = decoder_for(NewTeam)
+        self._team_patch = decoder_for(TeamPatch)
+        self._member_patch = decoder_for(MemberPatch)
+        self._new_label = decoder_for(NewLabel)
+        self._label_patch = decoder_for(LabelPatch)
+
+    # Teams
+
+    async def create_team(self, request: Request) -> Response:
+        """POST /v1/teams: whoever asks becomes the owner."""
+        call = call_of(request)
+        user_id = call.principal().user_id
+        no_query(call)
+        refuse_if_match(call)
+        new, body = await self._changes.read(call, self._new_team)
+        user = await self._services.identity.user(user_id)
+        team_id = self._services.new_id()
+
+        def render(outcome: Outcome) -> Answer:
+            team = next(one.event.team for one in outcome.events if isinstance(one.event, TeamUpdated))
+            own = ((b"location", b"/v1/teams/%s" % str(team.id).encode()), (b"etag", etag_of(team, "owner")))
+            headers = self._changes.headers(team.id, outcome.seq, own)
+            return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
+
+        return await self._changes.ask(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), body, render)
+
+    async def list_teams(self, request: Request) -> Response:
+        """GET /v1/teams: those I am a member of."""
+        call = call_of(request)
+        user_id = call.principal().user_id
+        query = query_of(request, PageQuery)
+        after = None if query.cursor is None else read_uuid(query.cursor, "cursor")
+        found = await readmodel.my_teams(self._services.pools.api, user_id, after=after, limit=query.limit + 1)
+        shown = found[: query.limit]
+        items = [team_answer(mine.team, mine.role, permissions_of(mine.role)) for mine in shown]
+        cursor = str(shown[-1].team.id) if len(found) > query.limit else None
+        return Answer(200, encode({"items": items, "next_cursor": cursor})).response()
+
+    async def get_team(self, request: Request) -> Response:
+        """GET /v1/teams/{team_id}."""
+        call, team_id = call_of(request), path_value(request, "team_id")
+        user_id = call.principal().user_id
+        no_query(call)
+        view = await self._access.team(call, team_id)
+        team, role = settled(view), view.role_of(user_id)
+        etag = etag_of(team, role)
+        if fresh(call, etag):
+            return not_modified(call, etag).response()
+        body = encode(team_answer(team, role, permissions_of(role)))
+        return Answer(200, body, team_headers(call, etag)).response()
+
+    async def update_team(self, request: Request) -> Response:
+        """PATCH /v1/teams/{team_id}."""
+        call, team_id = call_of(request), path_value(request, "team_id")
+        user_id = call.principal().user_id
+        no_query(call)
+        refuse_if_match(call)
+        view = await self._access.team(call, team_id)
+        patch, body = await self._changes.read(call, self._team_patch, *MERGE_PATCH)
+        command = UpdateTeam(name=patch.name, wip_limits=merged_limits(settled(view), patch))
+
+        def render(outcome: Outcome) -> Answer:
+            changed = [one.event.team for one in outcome.events if isinstance(one.event, TeamUpdated)]
+            team, role = (changed[-1] if changed else settled(view)), view.role_of(user_id)
+            headers = self._changes.headers(team_id, outcome.seq, ((b"etag", etag_of(team, role)),))
+            return Answer(200, encode(team_answer(team, role, permissions_of(role))), headers)
+
+        return await self._changes.ask(call, team_id, command, body, render)
+
+    # Members
+
+    async def list_members(self, request: Request) -> Response:
+        """GET /v1/teams/{team_id}/members."""
+        call = call_of(request)
+        call.principal()
+        query = query_of(request, PageQuery)
+        view = await self._access.team(call, path_value(request, "team_id"))
+        members = sorted(view.state.members.values(), key=lambda member: (member.joined_at, member.user_id))
+        return self._page(call, query, members, lambda member: member.user_id)
+
+    async def update_member(self, request: Request) -> Response:
+        """PATCH /v1/teams/{team_id}/members/{user_id}."""
+        call, team_id, user_id = call_of(request), path_value(request, "team_id"), path_value(request, "user_id")
+        call.principal()
+        no_query(call)
+        refuse_if_match(call)
+        view = await self._access.team(call, team_id)
+        patch, body = await self._changes.read(call, self._member_patch, *MERGE_PATCH)
+
+        def render(outcome: Outcome) -> Answer:
+            changed = [one.event.member for one in outcome.events if isinstance(one.event, MemberEvent)]
+            member: Member = changed[-1] if changed else view.state.members[user_id]
+            return Answer(200, encode(member), self._changes.headers(team_id, outcome.seq))
+
+        return await self._changes.ask(call, team_id, ChangeRole(user_id, patch.role), body, render)
+
+    async def remove_member(self, request: Request) -> Response:
+        """DELETE /v1/teams/{team_id}/members/{user_id}; of oneself: leave."""
+        return await self._remove(request, lambda: RemoveMember(path_value(request, "user_id")))
+
+    # Labels
+
+    async def list_labels(self, request: Request) -> Response:
+        """GET /v1/teams/{team_id}/labels."""
+        call = call_of(request)
+        call.principal()
+        query = query_of(request, PageQuery)
+        view = await self._access.team(call, path_value(request, "team_id"))
+        labels = sorted(view.state.labels.values(), key=lambda label: (label.name.casefold(), label.id))
+        return self._page(call, query, labels, lambda label: label.id)
+
+    async def create_label(self, request: Request) -> Response:
+        """POST /v1/teams/{team_id}/labels."""
+        call, team_id = call_of(request), path_value(request, "team_id")
+        call.principal()
+        no_query(call)
+        refuse_if_match(call)
+        await self._access.team(call, team_id)
+        new, body = await self._changes.read(call, self._new_label)
+
+        def render(outcome: Outcome) -> Answer:
+            label = next(one.event.label for one in outcome.events if isinstance(one.event, LabelEvent))
+            place = b"/v1/teams/%s/labels/%s" % (str(team_id).encode(), str(label.id).encode())
+            return Answer(201, encode(label), self._changes.headers(team_id, outcome.seq, ((b"location", place),)))
+
+        return await self._changes.ask(call, team_id, CreateLabel(new.name, new.color), body, render)
+
+    async def update_label(self, request: Request) -> Response:
+        """PATCH /v1/teams/{team_id}/labels/{label_id}."""
+        call, team_id, label_id = call_of(request), path_value(request, "team_id"), path_value(request, "label_id")
+        call.principal()
+        no_query(call)
+        refuse_if_match(call)
+        view = await self._access.team(call, team_id)
+        patch, body = await self._changes.read(call, self._label_patch, *MERGE_PATCH)
+
+        def render(outcome: Outcome) -> Answer:
+            changed = [one.event.label for one in outcome.events if isinstance(one.event, LabelEvent)]
+            label: Label = changed[-1] if changed else view.state.labels[label_id]
+            return Answer(200, encode(label), self._changes.headers(team_id, outcome.seq))
+
+        command = UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
+        return await self._changes.ask(call, team_id, command, body, render)
+
+    async def delete_label(self, request: Request) -> Response:
+        """DELETE /v1/teams/{team_id}/labels/{label_id}."""
+        return await self._remove(request, lambda: DeleteLabel(path_value(request, "label_id")))
+
+    async def _remove(self, request: Request, command: Callable[[], AnyCommand]) -> Response:
+        call, team_id = call_of(request), path_value(request, "team_id")
+        call.principal()
+        no_query(call)
+        refuse_if_match(call)
+        await self._access.team(call, team_id)
+
+        def gone(outcome: Outcome) -> Answer:
+            return Answer(204, b"", self._changes.headers(team_id, outcome.seq), b"")
+
+        return await self._changes.ask(call, team_id, command(), b"", gone)
+
+    @staticmethod
+    def _page(call: Call, query: PageQuery, things: Sequence[T], id_of: Callable[[T], UUID]) -> Response:
+        """A page of things from memory; the cursor is the id of the last one seen."""
+        start = 0
+        if query.cursor is not None:
+            last = read_uuid(query.cursor, "cursor")
+            start = next((index + 1 for index, thing in enumerate(things) if id_of(thing) == last), -1)
+            if start < 0:
+                raise BadInput("This cursor is not one of ours, or its place is gone.", parameter="cursor")
+        shown = things[start : start + query.limit]
+        more = start + query.limit < len(things)
+        page: dict[str, Any] = {"items": shown, "next_cursor": str(id_of(shown[-1])) if more else None}
+        return Answer(200, encode(page), about_team(call.team, call.seq)).response()
+
+
+def settled(view: TeamView) -> Team:
+    """The team's settings."""
+    if view.state.team is None:
+        raise NotFound("team")
+    return view.state.team
+
+
+def permissions_of(role: Role) -> tuple[Permission, ...]:
+    """What the role allows, in a fixed order."""
+    return tuple(permission for permission in ORDER if permission in PERMISSIONS[role])
+
+
+def etag_of(team: Team, role: Role) -> bytes:
+    """The answer names the asker's role, so its ETag must too."""
+    return b'"%d-%s"' % (team.version, role.encode())
+
+
+def merged_limits(team: Team, patch: TeamPatch) -> Any:
+    """The limits after the merge patch (RFC 7396), or UNSET."""
+    if patch.wip_limits is UNSET:
+        return UNSET
+    if patch.wip_limits is None:
+        return {}
+    limits = {**team.wip_limits, **patch.wip_limits}
+    return {status: limits[status] for status in STATUSES if limits.get(status) is not None}
+
+
+def refuse_if_match(call: Call) -> None:
+    """A precondition that is not checked must not be ignored."""
+    if b"if-match" in call.headers:
+        raise BadInput("If-Match is honoured on tasks only.", parameter="If-Match")
+
+
+def register(router: Router, services: Services) -> None:
+    """The endpoints of teams, members and labels."""
+    teams = Teams(services)
+    router.add_post("/v1/teams", teams.create_team)
+    router.add_get("/v1/teams", teams.list_teams)
+    router.add_get("/v1/teams/{uuid:team_id}", teams.get_team)
+    router.add_patch("/v1/teams/{uuid:team_id}", teams.update_team)
+    router.add_get("/v1/teams/{uuid:team_id}/members", teams.list_members)
+    router.add_patch("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", teams.update_member)
+    router.add_delete("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", teams.remove_member)
+    router.add_get("/v1/teams/{uuid:team_id}/labels", teams.list_labels)
+    router.add_post("/v1/teams/{uuid:team_id}/labels", teams.create_label)
+    router.add_patch("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", teams.update_label)
+    router.add_delete("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", teams.delete_label)

@@ -1,0 +1,232 @@
+"""What goes in and out as JSON beyond the domain's own types. Input Structs are closed: unknown fields are refused."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName
+from core.events import Label, Member, Team
+from core.permissions import Permission, Role
+from core.task import Status, Task, TaskFields, TaskPatch, check_text
+
+__all__ = [
+    "ActivityPage",
+    "BatchAnswer",
+    "BatchRequest",
+    "Board",
+    "Column",
+    "LabelPage",
+    "LabelPatch",
+    "MemberPage",
+    "MemberPatch",
+    "MoveRequest",
+    "NewLabel",
+    "NewTask",
+    "NewTeam",
+    "TaskPage",
+    "TeamAnswer",
+    "TeamPage",
+    "TeamPatch",
+]
+
+Cursor = Annotated[str, Meta(description="Opaque; give it back as `cursor` for the next page.")]
+
+
+class NewTask(TaskFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task to create in a team."""
+
+    team_id: UUID
+
+    def fields(self) -> TaskFields:
+        """The same without the team."""
+        return TaskFields(**{name: getattr(self, name) for name in TaskFields.__struct_fields__})
+
+
+class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to: a column (default: its own), right before or right after a task of it; with neither, its bottom."""
+
+    status: Status | None = None
+    before_id: UUID | None = None
+    after_id: UUID | None = None
+
+
+Version = Annotated[int, Meta(ge=1, le=2**63 - 1, description="As If-Match: the version you saw.")]
+
+
+class CreateOperation(TaskFields, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="create"):
+    """Create a task."""
+
+
+class UpdateOperation(TaskPatch, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="update"):
+    """Change fields of a task."""
+
+    id: UUID
+    if_match: Version | None = None
+
+    def patch(self) -> TaskPatch:
+        """The changes alone."""
+        return TaskPatch(**{name: getattr(self, name) for name in TaskPatch.__struct_fields__})
+
+
+class MoveOperation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="move"):
+    """Move a task."""
+
+    id: UUID
+    status: Status | None = None
+    before_id: UUID | None = None
+    after_id: UUID | None = None
+    if_match: Version | None = None
+
+
+class ArchiveOperation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="archive"):
+    """Take a task off the board."""
+
+    id: UUID
+    if_match: Version | None = None
+
+
+class RestoreOperation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="restore"):
+    """Put an archived task back onto the board."""
+
+    id: UUID
+    if_match: Version | None = None
+
+
+BatchOperation = CreateOperation | UpdateOperation | MoveOperation | ArchiveOperation | RestoreOperation
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up to 100 operations on one team, all or nothing; each sees the ones before it."""
+
+    team_id: UUID
+    operations: Annotated[tuple[BatchOperation, ...], Meta(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class BatchAnswer(Struct, frozen=True):
+    """The events have the numbers `seq_from` to `seq_to`; when nothing changed, `seq_from` is `seq_to` + 1.
+
+    `items` has the task of each operation, as it is after the whole batch.
+    """
+
+    seq_from: int
+    seq_to: int
+    items: tuple[Task, ...]
+
+
+class TaskPage(Struct, frozen=True):
+    """Tasks, and where the next page starts."""
+
+    items: tuple[Task, ...]
+    next_cursor: Cursor | None
+
+
+class Column(Struct, frozen=True):
+    """The tasks of one status, from top to bottom."""
+
+    status: Status
+    tasks: tuple[Task, ...]
+
+
+class Board(Struct, frozen=True):
+    """The whole board at one `seq`. Follow it from there by the team's events."""
+
+    seq: int
+    epoch: int
+    columns: tuple[Column, ...]
+
+
+class ActivityPage(Struct, frozen=True):
+    """CloudEvents, newest first."""
+
+    items: tuple[dict[str, Any], ...]
+    next_cursor: Cursor | None
+
+
+class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A team to create; whoever asks becomes its owner."""
+
+    name: TeamName
+    key: TeamKey
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch of a team's settings. `wip_limits` is itself merged: null takes a limit away."""
+
+    name: TeamName | UnsetType = UNSET
+    wip_limits: dict[Status, Limit | None] | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class TeamAnswer(Struct, frozen=True, kw_only=True):
+    """A team as one of its members sees it."""
+
+    id: UUID
+    name: str
+    key: str
+    wip_limits: dict[Status, int]
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    my_role: Role
+    permissions: tuple[Permission, ...]
+
+
+class TeamPage(Struct, frozen=True):
+    """My teams."""
+
+    items: tuple[TeamAnswer, ...]
+    next_cursor: Cursor | None
+
+
+class MemberPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new role."""
+
+    role: Role
+
+
+class MemberPage(Struct, frozen=True):
+    """The members, in the order they joined."""
+
+    items: tuple[Member, ...]
+    next_cursor: Cursor | None
+
+
+class NewLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A label to create."""
+
+    name: LabelName
+    color: Color
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch of a label."""
+
+    name: LabelName | UnsetType = UNSET
+    color: Color | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        check_text(self.name)
+
+
+class LabelPage(Struct, frozen=True):
+    """The labels, by name."""
+
+    items: tuple[Label, ...]
+    next_cursor: Cursor | None
+
+
+def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
+    """The team with the asker's role and what it allows."""
+    fields: dict[str, Any] = {name: getattr(team, name) for name in Team.__struct_fields__}
+    return TeamAnswer(**fields, my_role=role, permissions=permissions)
