@@ -1,0 +1,443 @@
+"""What only the journal in Postgres can get wrong; what every journal does is in `tests/contracts`."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+import uuid_utils.compat as uu
+from msgspec import structs
+
+from core.commands import (
+    AddMember,
+    AnyCommand,
+    ArchiveTask,
+    CreateLabel,
+    CreateTask,
+    CreateTeam,
+    DeleteLabel,
+    DeleteTask,
+    MoveTask,
+    RemoveMember,
+    RestoreTask,
+    UpdateTask,
+    UpdateTeam,
+)
+from core.errors import DomainError, NotFound, StorageUnavailable
+from core.ranking import between
+from core.task import STATUSES, TaskFields, TaskPatch
+from core.writes import Committed, CommitUnknown, FenceBroken, KeysTaken, Rejected, TeamWrites
+from db import journal_sql
+from db.journal import PostgresJournal
+from db.pool import Pools, open_pools
+from db.settings import DatabaseSettings
+from db.transaction import reading
+from tests.db.teams import Writer, add_user, key_row, new_team, opened
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
+    async with open_pools(database) as pools:
+        yield pools
+
+
+@pytest.fixture
+def journal(pools: Pools) -> PostgresJournal:
+    return PostgresJournal(pools)
+
+
+@pytest.fixture
+async def owner(pools: Pools) -> UUID:
+    return await add_user(pools)
+
+
+def first_task(writer: Writer) -> UUID:
+    return next(iter(writer.state.tasks.values())).id
+
+
+def retitle(writer: Writer, title: str) -> TeamWrites:
+    return writer.decided(UpdateTask(first_task(writer), TaskPatch(title=title)))
+
+
+async def count(pools: Pools, query: str, *arguments: object) -> int:
+    async with reading(pools.writer, None) as rows:
+        return int(await rows.fetchval(query, *arguments))
+
+
+async def test_a_new_team_has_a_row_a_membership_and_a_relay_cursor(
+    pools: Pools, journal: PostgresJournal, owner: UUID
+) -> None:
+    writer = await new_team(journal, owner)
+    async with reading(pools.writer, None) as rows:
+        team = await rows.fetchrow("select seq, epoch, version, top_number from teams where id = $1", writer.team_id)
+        cursor = await rows.fetchrow("select published_seq from relay_cursors where team_id = $1", writer.team_id)
+        member = await rows.fetchrow("select user_id, role from memberships where team_id = $1", writer.team_id)
+    assert team is not None
+    assert tuple(team) == (2, 1, 1, 0)
+    assert cursor is not None
+    assert cursor[0] == 0
+    assert member is not None
+    assert tuple(member) == (owner, "owner")
+
+
+async def test_creating_a_team_whose_key_was_used_leaves_nothing_behind(
+    pools: Pools, journal: PostgresJournal, owner: UUID
+) -> None:
+    before = await new_team(journal, owner, 1)
+    row = key_row(owner, "create-me-once-1")
+    assert (await journal.commit([structs.replace(retitle(before, "x"), keys=(row,))]))[before.team_id] == Committed()
+    writer = Writer(owner)
+    writes = writer.decided(CreateTeam(writer.team_id, "Again", "AGN", "Ada"), keys=[row])
+    assert (await journal.commit([writes]))[writer.team_id] == KeysTaken((row,))
+    assert await count(pools, "select count(*) from teams where id = $1", writer.team_id) == 0
+    assert await count(pools, "select count(*) from relay_cursors where team_id = $1", writer.team_id) == 0
+
+
+async def test_a_key_taken_in_one_team_does_not_hold_up_the_others(journal: PostgresJournal, owner: UUID) -> None:
+    one, two = [await new_team(journal, owner, 1) for _ in range(2)]
+    row = key_row(owner, "the-same-key-twice", body=b"\x00\xff raw", seq=4)
+    first = structs.replace(retitle(one, "first"), keys=(row,))
+    assert (await journal.commit([first]))[one.team_id] == Committed()
+    one.apply(first)
+    again = structs.replace(retitle(one, "again"), keys=(row,))
+    outcomes = await journal.commit([again, retitle(two, "other")])
+    assert outcomes == {one.team_id: KeysTaken((row,)), two.team_id: Committed()}
+    assert (await journal.position([one.team_id]))[one.team_id] == one.state.seq
+    assert await journal.find_keys([(owner, row.key), (owner, "unknown-key-00000"), (uu.uuid7(), row.key)]) == [row]
+    assert await journal.find_keys([]) == []
+
+
+async def test_a_stale_writer_learns_where_the_team_is_and_others_commit(journal: PostgresJournal, owner: UUID) -> None:
+    hot, calm = [await new_team(journal, owner, 1) for _ in range(2)]
+    stale = retitle(hot, "stale")
+    assert await hot.commit(journal, UpdateTask(first_task(hot), TaskPatch(title="quick"))) == Committed()
+    unknown = structs.replace(stale, team_id=uu.uuid7())
+    outcomes = await journal.commit([stale, retitle(calm, "calm"), unknown])
+    assert outcomes == {
+        hot.team_id: FenceBroken(hot.state.seq),
+        calm.team_id: Committed(),
+        unknown.team_id: FenceBroken(0),
+    }
+    titles = [row.payload.count(b"stale") for row in await journal.read(hot.team_id, 0)]
+    assert sum(titles) == 0
+
+
+async def test_two_committers_on_one_team_never_fork_the_sequence(database: DatabaseSettings, owner: UUID) -> None:
+    async with opened(database) as (_, journal), opened(database) as (_, rival):
+        first = await new_team(journal, owner, 1)
+        second = Writer(owner)
+        second.team_id = first.team_id
+        broken = 0
+
+        async def fight(writer: Writer, through: PostgresJournal, name: str) -> None:
+            nonlocal broken
+            state = await through.load(writer.team_id)
+            assert state is not None
+            writer.state = state
+            for turn in range(40):
+                while True:
+                    task_id = first_task(writer)
+                    outcome = await writer.commit(through, UpdateTask(task_id, TaskPatch(title=f"{name} {turn}")))
+                    if outcome == Committed():
+                        break
+                    assert isinstance(outcome, FenceBroken)
+                    assert outcome.seq > writer.state.seq
+                    broken += 1
+                    state = await through.load(writer.team_id)
+                    assert state is not None
+                    writer.state = state
+
+        await asyncio.gather(fight(first, journal, "a"), fight(second, rival, "b"))
+        rows = await journal.read(first.team_id, 0)
+        assert [row.seq for row in rows] == list(range(1, 3 + 80 + 1))
+        assert broken > 0
+
+
+async def test_committers_that_share_teams_do_not_deadlock(database: DatabaseSettings, owner: UUID) -> None:
+    async with opened(database) as (_, journal), opened(database) as (_, rival):
+        writers = [await new_team(journal, owner, 1) for _ in range(8)]
+
+        async def press(through: PostgresJournal, order: int) -> None:
+            for _ in range(25):
+                states = [await through.load(writer.team_id) for writer in writers]
+                batches = []
+                for state, writer in zip(states, writers, strict=True):
+                    mine = Writer(owner)
+                    mine.team_id, mine.state = writer.team_id, state or writer.state
+                    batches.append(mine.decided(UpdateTask(first_task(mine), TaskPatch(title=f"{uu.uuid7()}"))))
+                await through.commit(batches[::order])
+
+        await asyncio.gather(press(journal, 1), press(rival, -1), press(journal, -1))
+        for writer in writers:
+            rows = await journal.read(writer.team_id, 0)
+            assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+
+
+async def test_a_constraint_fails_only_the_guilty_team(journal: PostgresJournal, owner: UUID) -> None:
+    good, bad, ugly = [await new_team(journal, owner, 2) for _ in range(3)]
+    refused = retitle(bad, "fine")
+    refused = structs.replace(refused, tasks=(structs.replace(refused.tasks[0], title=""),))
+    too_big = retitle(ugly, "fine")
+    too_big = structs.replace(too_big, tasks=(structs.replace(too_big.tasks[0], version=2**70),))
+    outcomes = await journal.commit([good_writes := retitle(good, "good"), refused, too_big])
+    assert outcomes[good.team_id] == Committed()
+    assert outcomes[bad.team_id] == Rejected("tasks_title_check")
+    assert isinstance(outcomes[ugly.team_id], Rejected)
+    good.apply(good_writes)
+    for writer in (good, bad, ugly):
+        assert await journal.position([writer.team_id]) == {writer.team_id: writer.state.seq}
+    assert await bad.commit(journal, UpdateTask(first_task(bad), TaskPatch(title="later"))) == Committed()
+
+
+async def test_an_unknown_user_as_member_is_refused_by_the_foreign_key(journal: PostgresJournal, owner: UUID) -> None:
+    writer, other = [await new_team(journal, owner, 1) for _ in range(2)]
+    stranger = writer.decided(AddMember(uu.uuid7(), "Nobody", "member"))
+    outcomes = await journal.commit([stranger, retitle(other, "fine")])
+    assert outcomes == {writer.team_id: Rejected("memberships_user_id_fkey"), other.team_id: Committed()}
+    assert await journal.position([writer.team_id]) == {writer.team_id: writer.state.seq}
+
+
+async def test_batches_with_and_without_projections_commit_together(
+    pools: Pools, journal: PostgresJournal, owner: UUID
+) -> None:
+    plain, stale, special = [await new_team(journal, owner, 1) for _ in range(3)]
+    old = retitle(stale, "old")
+    assert await stale.commit(journal, UpdateTask(first_task(stale), TaskPatch(title="new"))) == Committed()
+    fresh, friend = Writer(owner), await add_user(pools, "Bob")
+    batches = [
+        retitle(plain, "plain"),
+        old,
+        special.decided(AddMember(friend, "Bob", "member"), CreateLabel("bug", "#ff0000")),
+        fresh.decided(CreateTeam(fresh.team_id, "Fresh", "FRE", "Ada"), CreateTask(TaskFields(title="x"))),
+    ]
+    outcomes = await journal.commit(batches)
+    assert outcomes.pop(stale.team_id) == FenceBroken(stale.state.seq)
+    assert set(outcomes.values()) == {Committed()}
+    assert len(outcomes) == 3
+    loaded = await journal.load(special.team_id)
+    assert loaded is not None
+    assert set(loaded.members) == {owner, friend}
+    assert len(loaded.labels) == 1
+    assert (await journal.position([fresh.team_id]))[fresh.team_id] == 3
+
+
+async def test_a_new_task_takes_over_the_external_id_of_one_deleted_in_the_same_batch(
+    journal: PostgresJournal, owner: UUID
+) -> None:
+    writer = await new_team(journal, owner)
+    fields = TaskFields(title="one", external_id="E-1", external_source="jira")
+    assert await writer.commit(journal, CreateTask(fields)) == Committed()
+    replaced = [DeleteTask(first_task(writer)), CreateTask(structs.replace(fields, title="two"))]
+    assert await writer.commit(journal, *replaced) == Committed()
+    loaded = await journal.load(writer.team_id)
+    assert loaded is not None
+    assert [task.title for task in loaded.tasks.values()] == ["two"]
+    assert loaded.top_number == 2
+
+
+async def test_numbers_of_tasks_created_and_deleted_in_one_batch_are_not_given_again(
+    journal: PostgresJournal, owner: UUID
+) -> None:
+    writer = await new_team(journal, owner)
+    task_id = uu.uuid7()
+    ids = iter([task_id])
+    asking = writer.asking
+    writer.asking = lambda: structs.replace(asking(), new_id=lambda: next(ids, None) or uu.uuid7())  # type: ignore[method-assign]
+    assert await writer.commit(journal, CreateTask(TaskFields(title="gone")), DeleteTask(task_id)) == Committed()
+    loaded = await journal.load(writer.team_id)
+    assert loaded is not None
+    assert (loaded.top_number, len(loaded.tasks)) == (1, 0)
+
+
+async def test_payloads_come_back_to_the_byte(journal: PostgresJournal, owner: UUID) -> None:
+    writer = await new_team(journal, owner)
+    title = 'ünï \u2028 "quoted" \\ \t 🚀'
+    writes = writer.decided(CreateTask(TaskFields(title=title, description="x" * 50_000)), traceparent="00-ab-cd-01")
+    assert (await journal.commit([writes]))[writer.team_id] == Committed()
+    rows = await journal.read(writer.team_id, writer.state.seq)
+    assert list(rows) == [encoded.row for encoded in writes.events]
+    assert await journal.task_history(writer.team_id, writes.tasks[0].id, 0) == rows
+    assert await journal.task_history(writer.team_id, writes.tasks[0].id, rows[-1].seq) == []
+    assert [row.seq for row in await journal.read(writer.team_id, 0, 2)] == [1, 2]
+
+
+async def test_a_lock_lets_nobody_else_commit_until_it_is_done(journal: PostgresJournal, owner: UUID) -> None:
+    writer = await new_team(journal, owner, 1)
+    async with journal.lock(writer.team_id) as locked:
+        assert locked.seq == writer.state.seq
+        assert [row.seq for row in await locked.read(1)] == list(range(2, locked.seq + 1))
+        rival = asyncio.ensure_future(journal.commit([retitle(writer, "rival")]))
+        mine = retitle(writer, "mine")
+        assert await locked.commit(mine) == Committed()
+        with pytest.raises(RuntimeError):
+            await locked.commit(mine)
+    assert await rival == {writer.team_id: FenceBroken(mine.expected_seq + 1)}
+    with pytest.raises(NotFound):
+        async with journal.lock(uu.uuid7()):
+            pass
+
+
+async def test_a_lock_that_is_not_used_or_refused_writes_nothing(journal: PostgresJournal, owner: UUID) -> None:
+    writer = await new_team(journal, owner, 1)
+    async with journal.lock(writer.team_id):
+        pass
+    with pytest.raises(ZeroDivisionError):
+        async with journal.lock(writer.team_id):
+            raise ZeroDivisionError
+    async with journal.lock(writer.team_id) as locked:
+        bad = retitle(writer, "x")
+        bad = structs.replace(bad, tasks=(structs.replace(bad.tasks[0], title=""),))
+        assert await locked.commit(bad) == Rejected("tasks_title_check")
+    assert (await journal.position([writer.team_id]))[writer.team_id] == writer.state.seq
+
+
+async def test_random_commands_leave_the_tables_as_memory_says(journal: PostgresJournal, owner: UUID) -> None:
+    """Only changed columns are sent: whatever an event forgets to name would show here."""
+    writer, dice = await new_team(journal, owner, 5), random.Random(7)
+    for _ in range(60):
+        batch: list[AnyCommand] = []
+        draft = Writer(owner)
+        for _ in range(dice.randint(1, 6)):
+            draft.state = writer.state.fork()
+            command = random_command(writer, dice)
+            try:
+                writer.decided(*batch, command)
+            except DomainError:
+                continue
+            batch.append(command)
+        if batch and writer.decided(*batch).events:
+            assert await writer.commit(journal, *batch) == Committed()
+            await assert_tables_match(journal, writer)
+
+
+def random_command(writer: Writer, dice: random.Random) -> AnyCommand:
+    board = list(writer.state.tasks.values())
+    labels, away = list(writer.state.labels), list(writer.state.archived.values())
+    task = dice.choice(board) if board else None
+    roll = dice.randrange(11)
+    if task is None or roll == 0:
+        due = writer.asking().now if dice.random() < 0.5 else None
+        return CreateTask(TaskFields(title=f"New {dice.random()}", due_at=due, label_ids=tuple(labels[:1])))
+    other = dice.choice(board)
+    match roll:
+        case 1:
+            return UpdateTask(task.id, TaskPatch(title=f"Title {dice.random()}", estimate=dice.choice([None, 1.5])))
+        case 2:
+            return UpdateTask(task.id, TaskPatch(parent_id=dice.choice([None, other.id]), blocked_by=(other.id,)))
+        case 3:
+            return UpdateTask(task.id, TaskPatch(label_ids=tuple(dice.sample(labels, min(2, len(labels))))))
+        case 4:
+            return UpdateTask(task.id, TaskPatch(status=dice.choice(STATUSES), assignee_id=writer.owner))
+        case 5:
+            return MoveTask(task_id=task.id, status=other.status, before_id=other.id)
+        case 6:
+            return ArchiveTask(task.id)
+        case 7 if away:
+            return RestoreTask(dice.choice(away).id)
+        case 8:
+            return DeleteTask(task.id)
+        case 9 if labels:
+            return DeleteLabel(dice.choice(labels))
+        case 10:
+            return UpdateTeam(name=f"Team {dice.randrange(9)}", wip_limits={"done": dice.randint(50, 60)})
+        case _:
+            return CreateLabel(f"label {dice.random()}", "#00ff00")
+
+
+async def assert_tables_match(journal: PostgresJournal, writer: Writer) -> None:
+    loaded, state = await journal.load(writer.team_id), writer.state
+    assert loaded is not None
+    assert (loaded.seq, loaded.team, loaded.top_number) == (state.seq, state.team, state.top_number)
+    assert (loaded.members, loaded.labels, loaded.columns) == (state.members, state.labels, state.columns)
+    assert {task.id: task for task in loaded.tasks.values()} == {task.id: task for task in state.tasks.values()}
+
+
+async def test_spread_ranks_of_neighbours_are_stored(journal: PostgresJournal, owner: UUID) -> None:
+    writer = await new_team(journal, owner, 3)
+    first, second, third = (task.id for task in writer.state.ordered("open"))
+    for turn in range(200):
+        moved, before = (third, second) if turn % 2 else (second, third)
+        writes = writer.decided(MoveTask(task_id=moved, before_id=before))
+        assert (await journal.commit([writes]))[writer.team_id] == Committed()
+        writer.apply(writes)
+        if len(writes.tasks) > 1:
+            break
+    else:
+        pytest.fail("ranks were never spread")
+    assert between(None, writer.state.task(first).rank) is not None
+    await assert_tables_match(journal, writer)
+
+
+async def test_a_backend_killed_while_committing_leaves_the_outcome_unknown(
+    journal: PostgresJournal, owner: UUID, superuser: asyncpg.Connection
+) -> None:
+    writer = await new_team(journal, owner, 1)
+    async with journal.lock(writer.team_id):
+        commit = asyncio.ensure_future(journal.commit([retitle(writer, "who knows")]))
+        await terminate_waiting(superuser)
+        with pytest.raises(CommitUnknown):
+            await commit
+    assert (await journal.position([writer.team_id]))[writer.team_id] == writer.state.seq
+    assert await writer.commit(journal, UpdateTask(first_task(writer), TaskPatch(title="again"))) == Committed()
+
+
+async def test_a_backend_killed_before_commit_was_sent_is_plainly_unavailable(
+    journal: PostgresJournal, owner: UUID, superuser: asyncpg.Connection
+) -> None:
+    writer = await new_team(journal, owner, 1)
+    async with journal.lock(writer.team_id):
+        commit = asyncio.ensure_future(journal.commit([writer.decided(CreateLabel("bug", "#ff0000"))]))
+        await terminate_waiting(superuser)
+        with pytest.raises(StorageUnavailable):
+            await commit
+    assert await writer.commit(journal, CreateLabel("bug", "#ff0000")) == Committed()
+
+
+@pytest.fixture
+async def superuser(services: object, database: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
+    name = database.writer_url.reveal().rpartition("/")[2].partition("?")[0]
+    session = await asyncpg.connect(services.postgres.url_of(name))  # type: ignore[attr-defined]
+    yield session
+    await session.close()
+
+
+async def terminate_waiting(superuser: asyncpg.Connection) -> None:
+    """Kill the backend of this database that waits for a lock, as soon as there is one."""
+    killed = 0
+    while not killed:
+        killed = await superuser.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+
+
+async def test_no_part_of_the_commit_ever_scans_a_table(database: DatabaseSettings, owner: UUID) -> None:
+    """With the committer's settings, on empty and never analysed tables, where the planner knows least."""
+    async with opened(database) as (pools, _), pools.writer.acquire() as connection:
+        for statement in (journal_sql.CHANGE, journal_sql.COMMIT):
+            nothing = ", ".join(["null"] * max(int(n) for n in re.findall(r"\$(\d+)", statement)))
+            await connection.execute(f"prepare commit_plan as {statement}")
+            plan = "\n".join(row[0] for row in await connection.fetch(f"explain execute commit_plan({nothing})"))
+            await connection.execute("deallocate commit_plan")
+            assert "Seq Scan" not in plan
+            assert plan.count("Index Scan using") + plan.count("Index Only Scan using") >= 3
+            for line in plan.splitlines():
+                assert "Disabled: true" not in line, plan
+
+
+async def test_removing_a_member_or_a_label_takes_the_rows_away(
+    pools: Pools, journal: PostgresJournal, owner: UUID
+) -> None:
+    writer, friend = await new_team(journal, owner), await add_user(pools, "Bob")
+    assert await writer.commit(journal, AddMember(friend, "Bob", "admin"), CreateLabel("bug", "#ff0000")) == Committed()
+    label = next(iter(writer.state.labels))
+    assert await writer.commit(journal, RemoveMember(friend), DeleteLabel(label)) == Committed()
+    loaded = await journal.load(writer.team_id)
+    assert loaded is not None
+    assert set(loaded.members) == {owner}
+    assert not loaded.labels
