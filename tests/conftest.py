@@ -3,7 +3,10 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,14 +27,36 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def reachable_directory(ordinary: Path) -> Iterator[Path]:
+    """`ordinary`, or for root, whose PostgreSQL may have to run as another user, a folder that others can reach."""
+    if os.geteuid() != 0:
+        yield ordinary
+        return
+    directory = Path(tempfile.mkdtemp(prefix="taskforge-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder for embedded services of one test."""
+    yield from reachable_directory(tmp_path)
+
+
 @pytest.fixture(scope="session")
-async def services(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+def session_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from reachable_directory(tmp_path_factory.mktemp("devstack"))
+
+
+@pytest.fixture(scope="session")
+async def services(anyio_backend: str, session_data_dir: Path) -> AsyncIterator[Services]:
     """PostgreSQL, Valkey and the Kafka-compatible broker, once per session on free ports.
 
     `await services.postgres.kill()` is a crash that lasts until `await services.postgres.start()`; a signal sent to
     `services.postgres.pid` is a crash that the supervisor mends.
     """
-    async with running_services(tmp_path_factory.mktemp("devstack"), default_ports={}) as running:
+    async with running_services(session_data_dir, default_ports={}) as running:
         yield running
 
 

@@ -43,8 +43,15 @@ async def choose_account(binaries: Path, cluster: Path) -> RunAs:
     if os.geteuid() != 0:
         return RunAs()
     for candidate in _candidates(cluster):
-        if await _can_run(candidate, binaries / "postgres"):
+        if not await _can(candidate, binaries / "postgres", "--version"):
+            continue
+        if await _can(candidate, "/bin/sh", "-c", 'cd "$1"', "sh", cluster.parent):
             return candidate
+        uid = candidate.account.uid if candidate.account else NOBODY
+        raise DevstackError(
+            f"PostgreSQL does not run as root, and user {uid} cannot reach {cluster.parent}: "
+            "run TaskForge as an ordinary user, or choose a data directory that other users may enter"
+        )
     raise DevstackError(
         "PostgreSQL does not run as root, user namespaces are forbidden here, and an unprivileged user cannot read "
         f"{binaries}: run TaskForge as an ordinary user, or place it and its .venv outside of root's home"
@@ -72,11 +79,11 @@ def _ordinary(uid: int | None) -> RunAs:
     return RunAs(account=Account(uid=entry.pw_uid, gid=entry.pw_gid))
 
 
-async def _can_run(run_as: RunAs, binary: Path) -> bool:
+async def _can(run_as: RunAs, *argv: str | Path) -> bool:
     try:
         child = await Child.spawn(
             Launch(
-                argv=[*run_as.prefix, binary, "--version"],
+                argv=[*run_as.prefix, *argv],
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 log=Path(os.devnull),
                 account=run_as.account,

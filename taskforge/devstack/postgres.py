@@ -80,7 +80,7 @@ class Postgres(ProcessService):
 
     async def prepare(self) -> None:
         await self._cluster.clear_remains()
-        self._run_as = await choose_account(self._cluster.binaries, self._cluster.path)
+        self._run_as = self._run_as or await choose_account(self._cluster.binaries, self._cluster.path)
         await self._cluster.ensure(self._run_as, self._password)
 
     async def launch(self) -> Launch:

@@ -1,13 +1,18 @@
 """The command line: exit codes, one line per mistake, and what each command does against real services."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from db.settings import DatabaseSettings
@@ -15,6 +20,7 @@ from taskforge.cli import parser, run
 from taskforge.commands.doctor import examine
 from taskforge.devstack import Services
 from taskforge.embedded import STAND_INS, complete, missing_kinds
+from taskforge.processes import http_get
 from taskforge.settings import example, load
 
 REQUIRED = dict(STAND_INS)
@@ -239,3 +245,125 @@ def test_doctor_reports_settings_without_running_services() -> None:
     assert done.returncode == 1
     assert "ok    python: " in done.stdout
     assert "wrong settings: TASKFORGE_VALKEY__URL: is missing" in done.stdout
+
+
+class Running:
+    """`taskforge up` as a process of its own, under `data`."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        self.data = data
+        self.log = data.parent / "up.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "taskforge", "up", "--data", str(data), *arguments], stdout=log, stderr=log
+            )
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.02)
+
+    def ready(self, seconds: float) -> float:
+        """Wait for the summary; gives the seconds from start to `/readyz`, as the summary states them."""
+        self.wait_until(lambda: "TaskForge is ready" in self.log.read_text(), seconds)
+        return float(self.log.read_text().split("TaskForge is ready (")[1].split(" s)")[0])
+
+    def status(self, path: str) -> int:
+        return asyncio.run(http_get("127.0.0.1", self.port, path))[0]
+
+    @property
+    def port(self) -> int:
+        return int(msgspec.json.decode((self.data / "ports.json").read_bytes())["http"])
+
+    def children(self) -> dict[int, str]:
+        """Every process of this stack but the first, by pid: its command line."""
+        found = {}
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if process.name.isdigit() and int(process.name) != self.process.pid and self._owns(process):
+                    found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
+        return found
+
+    def _owns(self, process: Path) -> bool:
+        """Services work inside the data directory; API and worker have its secrets in their environment."""
+        here = str((process / "cwd").readlink()).startswith(str(self.data))
+        return here or self._password().encode() in (process / "environ").read_bytes()
+
+    def gone(self, seconds: float) -> None:
+        """Wait until nothing of the stack is left."""
+        end = time.monotonic() + seconds
+        while self.children():
+            assert time.monotonic() < end, self.children()
+            time.sleep(0.02)
+
+    def _password(self) -> str:
+        return str(msgspec.json.decode((self.data / "secrets.json").read_bytes())["valkey_password"])
+
+    def pid_of(self, words: str) -> int:
+        """The oldest process whose command line has these words."""
+        return min(pid for pid, line in self.children().items() if words in line)
+
+
+@pytest.fixture
+def running(data_dir: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def start(*arguments: str) -> Running:
+        started.append(Running(data_dir / ".taskforge", *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        one.gone(15)
+
+
+@pytest.mark.system
+def test_up_is_ready_in_time_and_leaves_nothing_behind(running: Callable[..., Running]) -> None:
+    cold = running()
+    assert cold.ready(60) <= 20
+    assert cold.status("/readyz") == 200
+    secrets = (cold.data / "secrets.json").read_text().split('"')
+    assert not [line for line in cold.children().values() for word in secrets if len(word) > 40 and word in line]
+    cold.process.send_signal(signal.SIGINT)
+    assert cold.process.wait(30) == 0
+    assert cold.children() == {}
+    warm = running()
+    assert warm.ready(60) <= 6
+    warm.process.send_signal(signal.SIGTERM)
+    assert warm.process.wait(30) == 0
+    assert warm.children() == {}
+
+
+@pytest.mark.system
+def test_up_brings_back_what_is_killed(running: Callable[..., Running]) -> None:
+    one = running("--workers", "2")
+    one.ready(60)
+    for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", "bin/tansu"):
+        killed = one.pid_of(words)
+        os.kill(killed, signal.SIGKILL)
+        one.wait_until(lambda gone=killed: gone not in one.children(), 5)
+        one.wait_until(lambda words=words: any(words in line for line in one.children().values()), 5)
+        one.wait_until(lambda: one.status("/readyz") == 200, 10)
+
+
+@pytest.mark.system
+def test_up_killed_hard_leaves_no_process(running: Callable[..., Running]) -> None:
+    one = running()
+    one.ready(60)
+    assert len(one.children()) > 4
+    one.process.kill()
+    one.process.wait()
+    one.gone(15)
+
+
+@pytest.mark.system
+def test_up_interrupted_while_starting_stops_what_it_started(running: Callable[..., Running]) -> None:
+    one = running()
+    one.wait_until(lambda: (one.data / "postgres").exists(), 30)
+    one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(30) == 0
+    assert one.children() == {}

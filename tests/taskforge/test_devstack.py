@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -133,13 +132,6 @@ def entries(directory: Path, prefix: str) -> list[Path]:
     return [path for path in directory.iterdir() if path.name.startswith(prefix)]
 
 
-def open_directory() -> Path:
-    """Not under tmp_path: pytest's folders are closed to other users."""
-    directory = Path(tempfile.mkdtemp(prefix="taskforge-test-"))
-    directory.chmod(0o755)
-    return directory
-
-
 def owner_of(pid: int | None) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
 
@@ -189,37 +181,37 @@ async def other_supervisor(directory: Path, *prefix: str) -> AsyncIterator[async
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
-async def test_a_supervisor_killed_hard_leaves_no_process_and_loses_no_data(tmp_path: Path) -> None:
-    async with other_supervisor(tmp_path) as supervisor:
-        assert len(processes_of(tmp_path)) > 3
+async def test_a_supervisor_killed_hard_leaves_no_process_and_loses_no_data(data_dir: Path) -> None:
+    async with other_supervisor(data_dir) as supervisor:
+        assert len(processes_of(data_dir)) > 3
         supervisor.kill()
         await supervisor.wait()
-        await until(lambda: not processes_of(tmp_path))
-    assert await rows_of(tmp_path, "select current_database()") == "taskforge"
+        await until(lambda: not processes_of(data_dir))
+    assert await rows_of(data_dir, "select current_database()") == "taskforge"
 
 
-async def test_two_supervisors_cannot_share_a_data_directory(tmp_path: Path) -> None:
-    async with running_services(tmp_path, want={"valkey"}, default_ports={}):
+async def test_two_supervisors_cannot_share_a_data_directory(data_dir: Path) -> None:
+    async with running_services(data_dir, want={"valkey"}, default_ports={}):
         with pytest.raises(DataDirBusy, match=rf"in use by another TaskForge \(pid {os.getpid()}\)"):
-            async with running_services(tmp_path, want={"valkey"}, default_ports={}):
+            async with running_services(data_dir, want={"valkey"}, default_ports={}):
                 pass
 
 
-async def test_a_second_copy_takes_the_next_free_ports_and_keeps_them(services: Services, tmp_path: Path) -> None:
+async def test_a_second_copy_takes_the_next_free_ports_and_keeps_them(services: Services, data_dir: Path) -> None:
     taken = services.ports
-    async with running_services(tmp_path, default_ports=taken) as second:
+    async with running_services(data_dir, default_ports=taken) as second:
         first_ports = second.ports
         assert all(taken[name] < port < taken[name] + 100 for name, port in first_ports.items())
-    async with running_services(tmp_path, default_ports={}) as again:
+    async with running_services(data_dir, default_ports={}) as again:
         assert again.ports == first_ports
 
 
-async def test_secrets_are_private_and_data_survives_a_restart(tmp_path: Path) -> None:
-    await rows_of(tmp_path, "create table kept as select 7 as n")
-    secrets = tmp_path / "secrets.json"
+async def test_secrets_are_private_and_data_survives_a_restart(data_dir: Path) -> None:
+    await rows_of(data_dir, "create table kept as select 7 as n")
+    secrets = data_dir / "secrets.json"
     assert secrets.stat().st_mode & 0o777 == 0o600
     before = secrets.read_bytes()
-    assert await rows_of(tmp_path, "select n from kept") == 7
+    assert await rows_of(data_dir, "select n from kept") == 7
     assert secrets.read_bytes() == before
 
 
@@ -231,83 +223,92 @@ async def test_no_password_is_visible_on_a_command_line(services: Services) -> N
     assert not [secret for secret in secrets if secret.encode() in lines]
 
 
-async def test_a_half_made_cluster_is_moved_aside_and_never_wiped(tmp_path: Path) -> None:
-    half = tmp_path / "postgres"
+async def test_a_half_made_cluster_is_moved_aside_and_never_wiped(data_dir: Path) -> None:
+    half = data_dir / "postgres"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
     (half / "precious").write_text("data")
-    draft = tmp_path / "postgres.new-1"
+    draft = data_dir / "postgres.new-1"
     draft.mkdir()
-    assert await rows_of(tmp_path, "select 1") == 1
-    aside = entries(tmp_path, "postgres.broken-")
+    assert await rows_of(data_dir, "select 1") == 1
+    aside = entries(data_dir, "postgres.broken-")
     assert [(path / "precious").read_text() for path in aside] == ["data"]
     assert not draft.exists()
 
 
-async def test_an_initialisation_killed_midway_starts_over(tmp_path: Path) -> None:
+async def test_an_initialisation_killed_midway_starts_over(data_dir: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLD, str(tmp_path), stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-c", HOLD, str(data_dir), stdout=asyncio.subprocess.DEVNULL
     )
-    await until(lambda: any((path / "PG_VERSION").exists() for path in entries(tmp_path, "postgres.new-")))
+    await until(lambda: any((path / "PG_VERSION").exists() for path in entries(data_dir, "postgres.new-")))
     process.kill()
     await process.wait()
-    await until(lambda: not processes_of(tmp_path))
-    assert not (tmp_path / "postgres").exists()
-    (tmp_path / "secrets.json").unlink()
-    assert await rows_of(tmp_path, "select 1") == 1
-    assert not entries(tmp_path, "postgres.new-")
+    await until(lambda: not processes_of(data_dir))
+    assert not (data_dir / "postgres").exists()
+    (data_dir / "secrets.json").unlink()
+    assert await rows_of(data_dir, "select 1") == 1
+    assert not entries(data_dir, "postgres.new-")
 
 
-async def test_a_stale_pid_file_naming_a_living_process_does_not_prevent_the_start(tmp_path: Path) -> None:
-    await rows_of(tmp_path, "create table kept as select 7 as n")
-    (tmp_path / "postgres" / "postmaster.pid").write_text(
-        f"{os.getpid()}\n{tmp_path / 'postgres'}\n0\n1\n\n*\n\nready\n"
+async def test_a_stale_pid_file_naming_a_living_process_does_not_prevent_the_start(data_dir: Path) -> None:
+    await rows_of(data_dir, "create table kept as select 7 as n")
+    (data_dir / "postgres" / "postmaster.pid").write_text(
+        f"{os.getpid()}\n{data_dir / 'postgres'}\n0\n1\n\n*\n\nready\n"
     )
-    assert await rows_of(tmp_path, "select n from kept") == 7
+    assert await rows_of(data_dir, "select n from kept") == 7
 
 
-async def test_data_of_another_major_version_is_refused_untouched(tmp_path: Path) -> None:
-    cluster = tmp_path / "postgres"
+async def test_data_of_another_major_version_is_refused_untouched(data_dir: Path) -> None:
+    cluster = data_dir / "postgres"
     (cluster / "global").mkdir(parents=True)
     (cluster / "global" / "pg_control").touch()
     (cluster / "PG_VERSION").write_text("17\n")
     with pytest.raises(DevstackError, match=r"secrets\.json is missing"):
-        await rows_of(tmp_path, "select 1")
-    (cluster / "PG_VERSION").rename(tmp_path / "away")
-    DataDir(tmp_path).secrets()
-    (tmp_path / "away").rename(cluster / "PG_VERSION")
+        await rows_of(data_dir, "select 1")
+    (cluster / "PG_VERSION").rename(data_dir / "away")
+    DataDir(data_dir).secrets()
+    (data_dir / "away").rename(cluster / "PG_VERSION")
     with pytest.raises(DevstackError, match="was made by PostgreSQL 17"):
-        await rows_of(tmp_path, "select 1")
+        await rows_of(data_dir, "select 1")
     assert (cluster / "PG_VERSION").read_text() == "17\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
-async def test_it_runs_as_an_ordinary_user(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="changes the user, which takes root")
+async def test_it_runs_as_an_ordinary_user(data_dir: Path) -> None:
     """A user namespace in which we are nobody: neither root nor able to become it."""
     unshare = shutil.which("unshare")
     assert unshare is not None
-    async with other_supervisor(tmp_path, unshare, "-U", "--map-user=65534", "--map-group=65534") as supervisor:
+    async with other_supervisor(data_dir, unshare, "-U", "--map-user=65534", "--map-group=65534") as supervisor:
         status = await asyncio.to_thread(Path(f"/proc/{supervisor.pid}/status").read_text)
         assert "CapEff:\t0000000000000000" in status
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
-async def test_root_without_user_namespaces_runs_postgres_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_root_without_user_namespaces_runs_postgres_as_nobody(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    directory = open_directory()
-    try:
-        async with running_services(directory, want={"postgres"}, default_ports={}) as services:
+    for _ in range(2):
+        async with running_services(data_dir, want={"postgres"}, default_ports={}) as services:
             assert owner_of(services.postgres.pid) == pwd.getpwnam("nobody").pw_uid
             assert await fetchval(services.postgres_url, "select 1") == 1
-    finally:
-        shutil.rmtree(directory)
 
 
-async def test_a_service_that_hangs_is_killed_and_comes_back(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
+async def test_root_is_told_when_nobody_cannot_reach_the_data(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    closed = data_dir / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(DevstackError, match=r"cannot reach .*closed"):
+        async with running_services(closed / "data", want={"postgres"}, default_ports={}):
+            pass
+
+
+async def test_a_service_that_hangs_is_killed_and_comes_back(data_dir: Path) -> None:
     class Impatient(Valkey):
         restart = RestartPolicy(check=0.1, hang=0.1)
 
-    service = Impatient(tmp_path, tmp_path / "log", free_port(), "password")
+    service = Impatient(data_dir, data_dir / "log", free_port(), "password")
     async with Supervisor([service]) as supervisor:
         assert service.pid is not None
         os.kill(service.pid, signal.SIGSTOP)
@@ -315,25 +316,25 @@ async def test_a_service_that_hangs_is_killed_and_comes_back(tmp_path: Path) -> 
         assert await service.ready()
 
 
-async def test_a_service_that_cannot_start_says_why_and_stops_those_before_it(tmp_path: Path) -> None:
+async def test_a_service_that_cannot_start_says_why_and_stops_those_before_it(data_dir: Path) -> None:
     class Broken(Valkey):
         name = "broken"
 
         async def launch(self) -> Launch:
             return Launch(argv=["/bin/sh", "-c", "echo out of luck; exit 3"], env={}, log=self.log)
 
-    first = Valkey(tmp_path / "first", tmp_path / "log1", free_port(), "password")
-    second = Broken(tmp_path / "second", tmp_path / "log2", free_port(), "password")
+    first = Valkey(data_dir / "first", data_dir / "log1", free_port(), "password")
+    second = Broken(data_dir / "second", data_dir / "log2", free_port(), "password")
     with pytest.raises(ServiceFailed, match=r"(?s)broken ended with code 3.*out of luck"):
         await Supervisor([first, second]).start()
     assert first.pid is None
 
 
-async def test_a_port_taken_by_a_stranger_is_given_up_for_another(tmp_path: Path) -> None:
+async def test_a_port_taken_by_a_stranger_is_given_up_for_another(data_dir: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as stranger:
         port = stranger.getsockname()[1]
-        (tmp_path / "ports.json").write_text(f'{{"valkey": {port}}}')
-        async with running_services(tmp_path, want={"valkey"}, default_ports={}) as services:
+        (data_dir / "ports.json").write_text(f'{{"valkey": {port}}}')
+        async with running_services(data_dir, want={"valkey"}, default_ports={}) as services:
             assert services.valkey.port != port
             assert await services.valkey.ready()
 
