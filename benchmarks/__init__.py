@@ -1,0 +1,1 @@
+"""Measurements as ratios, each made in one run on one machine."""

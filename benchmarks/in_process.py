@@ -1,0 +1,84 @@
+"""Teams in this very process, for measuring the commit path without HTTP."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import uuid_utils.compat as uuids
+
+from api.services import Services
+from benchmarks.measure import Sample, sample_of
+from benchmarks.stack import Stack
+from core.commands import Batch, CreateTask, CreateTeam, UpdateTask
+from core.task import TaskFields, TaskPatch
+from taskforge.wiring import running
+
+__all__ = ["Change", "InProcess", "Target", "hammer", "open_system"]
+
+TASKS: Final = 64
+PASSWORDLESS: Final = (
+    "insert into users (id, email, name, created_at, updated_at) values ($1, $2, 'Benchmark', now(), now())"
+)
+
+Target = tuple[UUID, UUID]
+Change = Callable[[Target, TaskPatch], Awaitable[object]]
+
+
+class InProcess:
+    """A system of this process with an owner of every team."""
+
+    def __init__(self, services: Services, owner: UUID) -> None:
+        self.services = services
+        self.owner = owner
+
+    async def team(self, number: int) -> list[Target]:
+        """A new team of 64 tasks; gives (team id, task id) of each."""
+        team_id = uuids.uuid7()
+        await self.services.teams.ask(
+            team_id, CreateTeam(team_id, f"Team {number}", f"T{number}", "Benchmark"), actor_id=self.owner
+        )
+        created = Batch(tuple(CreateTask(TaskFields(title=f"Task {index}")) for index in range(TASKS)))
+        outcome = await self.services.teams.ask(team_id, created, actor_id=self.owner)
+        return [(team_id, item[0]) for item in outcome.items]
+
+    async def change(self, target: Target, patch: TaskPatch) -> object:
+        """One change by the actor of the team."""
+        return await self.services.teams.ask(target[0], UpdateTask(target[1], patch), actor_id=self.owner)
+
+
+@asynccontextmanager
+async def open_system(stack: Stack) -> AsyncIterator[InProcess]:
+    """The system over the stack, with a fresh user."""
+    owner = uuids.uuid7()
+    connection = await asyncpg.connect(stack.superuser_url)
+    try:
+        await connection.execute(PASSWORDLESS, owner, f"{owner}@example.com")
+    finally:
+        await connection.close()
+    async with running(stack.settings) as services:
+        yield InProcess(services, owner)
+
+
+async def hammer(change: Change, targets: Sequence[Target], *, clients: int, seconds: float) -> Sample:
+    """`clients` that change a title, wait for the commit, and go on with the next target, for so many seconds."""
+    latencies: list[float] = []
+    numbers = itertools.count()
+    run = f"{time.time_ns():x}"
+    end = time.perf_counter() + seconds
+
+    async def client() -> None:
+        while (started := time.perf_counter()) < end:
+            number = next(numbers)
+            await change(targets[number % len(targets)], TaskPatch(title=f"Change {number} of run {run}"))
+            latencies.append(time.perf_counter() - started)
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(client())
+    return sample_of(latencies, time.perf_counter() - started)

