@@ -60,11 +60,15 @@ class Backoff:
         """The last try succeeded."""
         self._failures = 0
 
-    async def wait(self) -> None:
-        """Wait for as long as the failures so far demand."""
+    def next(self) -> float:
+        """Count one more failure; gives the seconds to wait for it."""
         seconds = min(self._last, self._first * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        await anyio.sleep(seconds)
+        return seconds
+
+    async def wait(self) -> None:
+        """Wait for as long as the failures so far demand."""
+        await anyio.sleep(self.next())
 
 
 @asynccontextmanager

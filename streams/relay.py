@@ -57,7 +57,8 @@ class RangeLag(Struct, frozen=True):
 
 class RelayStatistics(Struct, frozen=True):
     """`published` counts events and `tasks` records of the compacted topic; `spared` events found in the topic already;
-    `refills` ranges published anew; `halted` the teams stopped at a hole; `lag` by held range."""
+    `refills` ranges published anew; `halted` the teams stopped at a hole; `lag` by held range; `ready` while broker and
+    database answer."""
 
     ranges: frozenset[int] = frozenset()
     published: int = 0
@@ -67,6 +68,7 @@ class RelayStatistics(Struct, frozen=True):
     refills: int = 0
     halted: frozenset[UUID] = frozenset()
     lag: Mapping[int, RangeLag] = {}
+    ready: bool = False
 
 
 class Relay:
@@ -85,6 +87,7 @@ class Relay:
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
         self._swept = float("-inf")
+        self._ready = False
         self._statistics = RelayStatistics()
 
     def wake(self, team_id: UUID) -> None:
@@ -105,7 +108,9 @@ class Relay:
 
     def statistics(self) -> RelayStatistics:
         """Counted since the start; `ranges` as of now."""
-        return structs.replace(self._statistics, ranges=self._leases.held, halted=frozenset(self._halted))
+        return structs.replace(
+            self._statistics, ranges=self._leases.held, halted=frozenset(self._halted), ready=self._ready
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Relay until stopped; a broker or database that is down is waited for. Needs the watch to run beside it."""
@@ -117,7 +122,9 @@ class Relay:
                     incarnation = await self._broker_or_stop()
                     if incarnation:
                         await self._session(incarnation, backoff)
+                    self._ready = False
                 except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
+                    self._ready = False
                     logger.warning("the relay pauses: %s", error)
                     self._watch.doubt()
                     await backoff.wait()
@@ -174,6 +181,7 @@ class Relay:
         behind = await cursors.lagging(self._pool, held, without=self._halted, limit=SWEEP_TEAMS)
         self._dirty.update(dict.fromkeys(lag.team_id for lag in behind))
         self._statistics = structs.replace(self._statistics, lag=_lag_by_range(held, behind))
+        self._ready = True
 
     async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
         """Make sure that the cursors of the ranges speak of this life of the broker; if not, begin anew."""

@@ -18,6 +18,9 @@ __all__ = ["DEPTH", "last_seqs"]
 
 DEPTH: Final = 10_000
 READ_SECONDS: Final = 20.0
+# An end may lie behind records that cannot be read (compacted, aborted, or lost by the embedded broker).
+SILENT_READS: Final = 5
+SILENT_MS: Final = 200
 
 Floor = Callable[[UUID, int], int]
 
@@ -34,8 +37,11 @@ async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
     async with reading(settings) as consumer:
         with broker_errors(), anyio.fail_after(READ_SECONDS):
             ends = await _seek_to_tails(consumer, {TopicPartition(TASK_EVENTS, number) for number in teams.values()})
-            while await _is_before(consumer, ends):
-                for place, records in (await consumer.getmany(timeout_ms=100)).items():
+            silent = 0
+            while silent < SILENT_READS and await _is_before(consumer, ends):
+                found = await consumer.getmany(timeout_ms=SILENT_MS)
+                silent = 0 if found else silent + 1
+                for place, records in found.items():
                     for record in records:
                         _note(seqs, record, teams, floor, place.partition)
     return seqs

@@ -21,7 +21,7 @@ from streams import topics
 from streams.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
 from streams.notes import BROKER, Notes
 from streams.settings import KafkaSettings
-from streams.topics import RELAY_NOTES, TopicPlan
+from streams.topics import RELAY_NOTES
 
 __all__ = ["BrokerWatch", "WatchStatistics"]
 
@@ -73,6 +73,10 @@ class BrokerWatch:
     def is_current(self, incarnation: str) -> bool:
         """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
         return incarnation == self._incarnation and not self._doubted
+
+    def lives(self, incarnation: str) -> bool:
+        """Whether no other life of the broker has been seen since; unlike `is_current`, doubts do not count."""
+        return incarnation == self._incarnation
 
     def doubt(self) -> None:
         """Something failed or looked odd: nobody may rely on the incarnation before the next look, which is now."""
@@ -135,10 +139,10 @@ class BrokerWatch:
         notes = await relay_notes.read(clients.consumer) if RELAY_NOTES in counts else {}
         if BROKER not in notes or any(plan.name not in counts for plan in self._plans if plan.from_journal):
             async with self.publishing:
-                await self._lay_out(clients, counts, forgotten=BROKER not in notes)
-            counts = await topics.partition_counts(clients.admin)
+                await self._lay_out(clients, forgotten=BROKER not in notes)
             notes = await relay_notes.read(clients.consumer)
-        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+        else:
+            await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
         await self._settle(notes, doubted_before)
 
     async def _settle(self, notes: Notes, doubted_before: bool) -> None:
@@ -155,27 +159,33 @@ class BrokerWatch:
             self._doubted = self._doubted and not doubted_before
             self._condition.notify_all()
 
-    async def _lay_out(self, clients: _Clients, counts: dict[str, int], *, forgotten: bool) -> None:
+    async def _lay_out(self, clients: _Clients, *, forgotten: bool) -> None:
         """Topics as planned on a broker that lost one of them or has `forgotten` everything; then a name for it."""
         if forgotten:
-            known = [plan for plan in self._plans if plan.name in counts]
-            await self._delete(
-                clients, {plan.name for plan in known if await self._is_spoilt(clients, plan, counts[plan.name])}
-            )
-        there = await topics.partition_counts(clients.admin)
-        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in there])
+            await self._clear(clients)
+        await self._create_missing(clients)
         await relay_notes.write(clients.producer, BROKER, secrets.token_hex(8).encode())
 
-    async def _is_spoilt(self, clients: _Clients, plan: TopicPlan, partitions: int) -> bool:
-        """Whether the topic was made by somebody's question for it, not by us, and can be thrown away.
+    async def _clear(self, clients: _Clients) -> None:
+        """Throw away topics that were made by somebody's question for them, not by us.
 
-        Certain when we knew an earlier life of this broker: all that is in there came after its loss, out of turn.
+        When we knew an earlier life of this broker, all that can be filled from the journal goes: whatever a relay had
+        on its way when the broker came back is in there, out of turn. The topics are made before they are deleted,
+        because the embedded broker takes records for a topic that does not exist, keeps their offsets and loses them.
         """
-        if not plan.from_journal:
-            return False
         if self._incarnation:
-            return True
-        return partitions != plan.partitions and await _is_empty(clients.consumer, plan.name, partitions)
+            await self._create_missing(clients)
+            await self._delete(clients, {plan.name for plan in self._plans if plan.from_journal})
+            return
+        counts = await topics.partition_counts(clients.admin)
+        known = [(plan, counts[plan.name]) for plan in self._plans if plan.from_journal and plan.name in counts]
+        odd = {plan.name: count for plan, count in known if count != plan.partitions}
+        empty = {name for name, count in odd.items() if await _is_empty(clients.consumer, name, count)}
+        await self._delete(clients, empty)
+
+    async def _create_missing(self, clients: _Clients) -> None:
+        counts = await topics.partition_counts(clients.admin)
+        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
 
     async def _delete(self, clients: _Clients, names: set[str]) -> None:
         if not names:

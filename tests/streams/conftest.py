@@ -50,8 +50,10 @@ def kafka(kafka_bootstrap: str) -> KafkaSettings:
 
 
 @asynccontextmanager
-async def relaying(pools: Pools, kafka: KafkaSettings) -> AsyncIterator[tuple[Relay, BrokerWatch]]:
-    """A relay with its watch, stopped in order."""
+async def relaying(
+    pools: Pools, kafka: KafkaSettings, *, kill: bool = False
+) -> AsyncIterator[tuple[Relay, BrokerWatch]]:
+    """A relay with its watch, stopped in order, or cut off wherever it is."""
     watch = BrokerWatch(kafka)
     relay = Relay(pools.worker, kafka, watch)
     async with anyio.create_task_group() as background:
@@ -62,4 +64,6 @@ async def relaying(pools: Pools, kafka: KafkaSettings) -> AsyncIterator[tuple[Re
                 yield relay, watch
             finally:
                 relay.stop()
+                if kill:
+                    group.cancel_scope.cancel()
         background.cancel_scope.cancel()

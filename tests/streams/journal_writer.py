@@ -44,9 +44,13 @@ def created(task: Task, seq: int, actor_id: UUID = SOMEBODY, **fields: object) -
     return TaskCreated(team_id=task.team_id, seq=seq, actor_id=actor_id, at=NOW, task=task, **fields)
 
 
-def updated(task: Task, seq: int, actor_id: UUID = SOMEBODY, **previous: object) -> TaskUpdated:
+def updated(
+    task: Task, seq: int, actor_id: UUID = SOMEBODY, ranks: dict[UUID, str] | None = None, **previous: object
+) -> TaskUpdated:
     task = structs.replace(task, version=seq)
-    return TaskUpdated(team_id=task.team_id, seq=seq, actor_id=actor_id, at=NOW, task=task, previous=previous)
+    return TaskUpdated(
+        team_id=task.team_id, seq=seq, actor_id=actor_id, at=NOW, task=task, previous=previous, ranks=ranks or {}
+    )
 
 
 def deleted(task: Task, seq: int, actor_id: UUID = SOMEBODY) -> TaskDeleted:
@@ -118,3 +122,16 @@ class JournalWriter:
         """How far the team has been published."""
         found = await self.pool.fetchval("select published_seq from relay_cursors where team_id = $1", team_id)
         return found or 0
+
+    async def head(self, team_id: UUID) -> int:
+        """The team's seq."""
+        return await self.pool.fetchval("select seq from teams where id = $1", team_id)
+
+    async def store(self, tasks: Sequence[Task]) -> None:
+        """Rows of the tasks table as they are now."""
+        names = [name for name in Task.__struct_fields__ if name != "key"]
+        values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+        await self.pool.executemany(
+            f"insert into tasks ({', '.join(names)}) values ({values})",
+            [[getattr(task, name) for name in names] for task in tasks],
+        )

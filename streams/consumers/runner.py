@@ -1,0 +1,348 @@
+"""Runs one consumer group: an effect per event, applied once, retried by topic, never blocked by a poison message.
+
+A record's offset is committed only after its effect committed, or after its copy in the retry or dead-letter topic was
+acknowledged. Records that cannot be tried yet hold their partition: it is paused and sought back, and the poll loop
+goes on. What is down for everybody (the database, the broker) holds all partitions and counts as nobody's failure.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from faststream.kafka.schemas import Topic
+from msgspec import Struct, structs
+
+from core.codec import JournalRow, parse_cloud_event
+from core.errors import StorageUnavailable
+from streams.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
+from streams.retries import Outgoing, Permanent, due_at, origin_of, settle
+from streams.settings import KafkaSettings
+from streams.watch import BrokerWatch
+
+__all__ = ["ConsumerPlan", "ConsumerRunner", "ConsumerStatistics", "Effect", "Outcome"]
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 1.0
+HOLD_SECONDS: Final = 60.0  # Longer holds are looked at anew, so that a clock that jumps does no lasting harm.
+OUTAGE_SECONDS: Final = 1.0
+BATCH_RECORDS: Final = 200
+BATCH_MS: Final = 100
+
+Records = Sequence["ConsumerRecord[bytes, bytes]"]
+
+
+class Outcome(Struct, frozen=True):
+    """What an effect did: `applied` by this delivery; else it was not concerned, or had been applied before."""
+
+    applied: bool
+
+
+Effect = Callable[[JournalRow], Awaitable[Outcome]]
+"""Applies one event in one transaction with its inbox row. Raises Permanent, StorageUnavailable, or anything else for
+a failure that is worth another try."""
+
+
+class ConsumerPlan(Struct, frozen=True):
+    """One consumer group: `name` is its short name, the group is `taskforge.<name>`."""
+
+    name: str
+    topic: str
+    retry_topic: str
+    dlq_topic: str
+    effect: Effect
+
+    @property
+    def group(self) -> str:
+        return f"taskforge.{self.name}"
+
+
+class ConsumerStatistics(Struct, frozen=True):
+    """Counted since the start. `passed` needed no effect; `lag` is records not read yet, as of the last look."""
+
+    applied: int = 0
+    passed: int = 0
+    retried: int = 0
+    dead: int = 0
+    restarts: int = 0
+    held: int = 0
+    lag: int = 0
+    ready: bool = False
+
+
+class _Held(Exception):
+    """The rest of the batch waits: something that everybody needs is down."""
+
+
+class ConsumerRunner:
+    """Consumes until stopped; begins anew when the broker lost its topics. Needs the watch to run beside it."""
+
+    def __init__(self, plan: ConsumerPlan, kafka: KafkaSettings, watch: BrokerWatch) -> None:
+        self._plan = plan
+        self._kafka = kafka
+        self._watch = watch
+        self._stopping = anyio.Event()
+        self._incarnation = ""
+        self._held: dict[TopicPartition, float] = {}
+        self._statistics = ConsumerStatistics()
+
+    def stop(self) -> None:
+        """Finish the batch, commit, leave the group and return from `run`."""
+        self._stopping.set()
+
+    def statistics(self) -> ConsumerStatistics:
+        return structs.replace(self._statistics, held=len(self._held))
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Consume until stopped; a broker that is down is waited for."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._consume_for_ever)
+            task_status.started()
+            await self._stopping.wait()
+            group.cancel_scope.cancel()
+
+    async def _consume_for_ever(self) -> None:
+        backoff = Backoff()
+        while True:
+            incarnation = await self._watch.known()
+            fresh = self._incarnation not in ("", incarnation)
+            self._incarnation = incarnation
+            try:
+                await self._consume(incarnation, fresh=fresh)
+                backoff.reset()
+            except BrokerUnavailable as error:
+                logger.warning("consumer %s waits for the broker: %s", self._plan.name, error)
+                await backoff.wait()
+            self._count(restarts=1, ready=False)
+
+    async def _consume(self, incarnation: str, *, fresh: bool) -> None:
+        """Consume as long as the broker lives this life; `fresh` means that committed offsets speak of another one."""
+        async with producing(self._kafka) as producer:
+            life = _Life(self._plan, producer, self._held, lambda: self._watch.lives(incarnation), self._count)
+            broker = self._broker()
+            subscriber = broker.subscriber(
+                # Declared nowhere: the watch makes the topics, with the partitions they need.
+                *(Topic(name, declare=False) for name in (self._plan.topic, self._plan.retry_topic)),
+                group_id=self._plan.group,
+                batch=True,
+                max_records=BATCH_RECORDS,
+                batch_timeout_ms=BATCH_MS,
+                auto_offset_reset="earliest",
+                ack_policy=AckPolicy.MANUAL,
+                parser=_as_it_is,
+                decoder=_undecoded,
+                fetch_max_wait_ms=BATCH_MS,
+                # The first join takes half a session with the embedded broker; Apache Kafka refuses less than 6 s.
+                session_timeout_ms=6_000 if self._kafka.idempotent else 2_000,
+                heartbeat_interval_ms=1_000 if self._kafka.idempotent else 200,
+                listener=_FromTheBeginning(lambda: subscriber.consumer) if fresh else None,
+            )
+
+            async def handle(message: Any) -> None:
+                if subscriber.consumer is not None:
+                    await life.handle(message.raw_message, subscriber.consumer)
+
+            subscriber(handle)
+            try:
+                with broker_errors(), anyio.fail_after(START_SECONDS):
+                    await broker.start()
+                self._count(ready=True)
+                await self._stay(incarnation, lambda: subscriber.consumer)
+            finally:
+                self._held.clear()
+                with anyio.move_on_after(STOP_SECONDS, shield=True):
+                    await broker.stop()
+
+    def _broker(self) -> KafkaBroker:
+        return KafkaBroker(
+            self._kafka.bootstrap_servers.split(","),
+            client_id=self._plan.group,
+            consumer_only=True,
+            apply_types=False,
+            logger=None,
+            graceful_timeout=STOP_SECONDS / 2,
+            request_timeout_ms=5_000,
+        )
+
+    async def _stay(self, incarnation: str, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
+        """Resume held partitions when they are due and measure the lag, until the broker lives another life."""
+        while self._watch.lives(incarnation):
+            if (reader := consumer()) is not None:
+                self._release(reader)
+                with broker_errors():
+                    self._count(lag=await _lag(reader))
+            soonest = min(self._held.values(), default=float("inf"))
+            with anyio.move_on_after(min(LOOK_SECONDS, max(0.01, soonest - time.monotonic()))):
+                await self._watch.changed(incarnation)
+
+    def _release(self, consumer: AIOKafkaConsumer) -> None:
+        now = time.monotonic()
+        for place in [place for place, due in self._held.items() if due <= now]:
+            del self._held[place]
+            if place in consumer.assignment():
+                consumer.resume(place)
+
+    def _count(self, **changes: Any) -> None:
+        """Flags and measures are set, counters added to."""
+        now = {
+            name: value if name in ("ready", "lag") else getattr(self._statistics, name) + value
+            for name, value in changes.items()
+        }
+        self._statistics = structs.replace(self._statistics, **now)
+
+
+class _Life:
+    """Handling batches during one life of the broker."""
+
+    def __init__(
+        self,
+        plan: ConsumerPlan,
+        producer: AIOKafkaProducer,
+        held: dict[TopicPartition, float],
+        lives: Callable[[], bool],
+        count: Callable[..., None],
+    ) -> None:
+        self._plan = plan
+        self._producer = producer
+        self._held = held
+        self._lives = lives
+        self._count = count
+
+    async def handle(self, records: Records, consumer: AIOKafkaConsumer) -> None:
+        """Handle a batch; never raises, because the library would skip what was in it."""
+        done: dict[TopicPartition, int] = {}
+        waiting: set[TopicPartition] = set()
+        down = False
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            if place in waiting:
+                continue
+            wait = OUTAGE_SECONDS if down else due_at(record) - time.time()
+            if wait <= 0:
+                try:
+                    await self._one(record)
+                    done[place] = record.offset + 1
+                    continue
+                except _Held as held:
+                    down, wait = True, OUTAGE_SECONDS
+                    logger.warning("consumer %s waits: %s", self._plan.name, held.__cause__)
+            waiting.add(place)
+            self._hold(consumer, place, record.offset, wait)
+        await self._commit(consumer, done)
+
+    def _hold(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int, seconds: float) -> None:
+        if place not in consumer.assignment():
+            return  # Given to another member meanwhile, which begins at the committed offset.
+        consumer.pause(place)
+        consumer.seek(place, offset)
+        self._held[place] = time.monotonic() + min(HOLD_SECONDS, seconds)
+
+    async def _commit(self, consumer: AIOKafkaConsumer, done: dict[TopicPartition, int]) -> None:
+        """Commit what is done, unless the offsets speak of a life of the broker that is over."""
+        mine = {place: offset for place, offset in done.items() if place in consumer.assignment()}
+        if not mine or not self._lives():
+            return
+        try:
+            await consumer.commit(mine)
+        except (*BROKER_ERRORS, IllegalStateError) as error:
+            # Delivered once more, to us or to the partition's next owner; the inbox knows what was applied.
+            logger.warning("consumer %s could not commit offsets: %s", self._plan.name, error)
+
+    async def _one(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Apply one record or hand it on. Raises _Held when that must wait."""
+        try:
+            outcome = await self._plan.effect(_row(record))
+            self._count(applied=1) if outcome.applied else self._count(passed=1)
+        except StorageUnavailable as error:
+            raise _Held from error
+        except Exception as error:  # noqa: BLE001 (any failure of an effect is the record's, and is kept with it)
+            await self._hand_on(record, settle(record, error, datetime.now(UTC)), error)
+
+    async def _hand_on(self, record: "ConsumerRecord[bytes, bytes]", outgoing: Outgoing, error: Exception) -> None:
+        dead = outgoing.level is None
+        topic = self._plan.dlq_topic if dead else self._plan.retry_topic
+        logger.log(
+            logging.ERROR if dead else logging.WARNING,
+            "consumer %s: %s failed and goes to %s: %s: %s",
+            self._plan.name,
+            origin_of(record),
+            topic,
+            type(error).__name__,
+            error,
+        )
+        try:
+            partition = 0 if outgoing.level is None else await self._partition(topic, outgoing.level)
+            await self._producer.send_and_wait(
+                topic, outgoing.value, key=outgoing.key, partition=partition, headers=outgoing.headers
+            )
+        except BROKER_ERRORS as broken:
+            raise _Held from broken
+        self._count(dead=1) if dead else self._count(retried=1)
+
+    async def _partition(self, topic: str, level: int) -> int:
+        """The level's partition; levels share one where somebody made the topic with fewer."""
+        partitions = sorted(await self._producer.partitions_for(topic))
+        return int(partitions[level % len(partitions)])
+
+
+class _FromTheBeginning(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Read assigned partitions from the beginning, whatever offsets are stored: they are of an earlier life.
+
+    A member that did not notice the loss yet may have stored its old position on the new broker.
+    """
+
+    def __init__(self, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
+        self._consumer = consumer
+        self._seen: set[TopicPartition] = set()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Nothing to give up: offsets are committed with each batch."""
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        consumer, fresh = self._consumer(), assigned - self._seen
+        if consumer is None or not fresh:
+            return
+        self._seen |= fresh
+        begins = await consumer.beginning_offsets(list(fresh))
+        for place, offset in begins.items():
+            consumer.seek(place, offset)
+        await consumer.commit(begins)
+
+
+async def _lag(consumer: AIOKafkaConsumer) -> int:
+    """Records between the positions and the ends that the last fetches told."""
+    lag = 0
+    for place in consumer.assignment():
+        with anyio.move_on_after(0.5):
+            lag += max(0, (consumer.highwater(place) or 0) - await consumer.position(place))
+    return lag
+
+
+def _row(record: "ConsumerRecord[bytes, bytes]") -> JournalRow:
+    try:
+        return parse_cloud_event(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise Permanent(f"not a CloudEvent of ours: {error}") from error
+
+
+def _as_it_is(records: Any) -> KafkaAckableMessage:
+    """The batch untouched: the library's own parser would choke on headers that are not UTF-8."""
+    return KafkaAckableMessage(raw_message=records, body=b"", consumer=None)
+
+
+def _undecoded(message: Any) -> Any:
+    """The message itself is what the handler gets; each record is decoded, and judged, on its own."""
+    return message

@@ -1,0 +1,31 @@
+"""Setting the relay back by hand: consumers get the same event ids again and do nothing twice."""
+
+from uuid import UUID
+
+import msgspec
+from aiokafka import TopicPartition
+
+from db import relay_cursors as cursors
+from db.pool import Pool
+from streams import notes
+from streams.broker import broker_errors, producing, reading
+from streams.notes import ReplayFloor, replay_key
+from streams.settings import KafkaSettings
+from streams.topics import TASK_EVENTS
+
+__all__ = ["rewind"]
+
+
+async def rewind(pool: Pool, kafka: KafkaSettings, incarnation: str, team_id: UUID | None, published: int) -> int:
+    """Let one team's events, or everybody's, after `published` go out again; gives the number of teams.
+
+    Leaves a note first, so that a relay that starts meanwhile does not take what the topic holds for its own progress.
+    Raises BrokerUnavailable, StorageUnavailable.
+    """
+    async with producing(kafka) as producer, reading(kafka) as consumer:
+        with broker_errors():
+            numbers = await producer.partitions_for(TASK_EVENTS)
+            ends = await consumer.end_offsets([TopicPartition(TASK_EVENTS, number) for number in numbers])
+        floor = ReplayFloor(incarnation, {place.partition: end for place, end in ends.items()})
+        await notes.write(producer, replay_key(team_id), msgspec.json.encode(floor))
+        return await cursors.rewind(pool, team_id, published)

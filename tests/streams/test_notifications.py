@@ -1,0 +1,196 @@
+"""The notifications consumer, against the real database and broker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import anyio
+import pytest
+import uuid_utils.compat as uuids
+from aiokafka import AIOKafkaProducer
+
+from core.codec import encode
+from db.pool import Pools
+from streams.settings import KafkaSettings
+from streams.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
+from streams.worker import Worker
+from taskforge.devstack import Services
+from tests.streams.conftest import until
+from tests.streams.journal_writer import SOMEBODY, JournalWriter, a_task, created, deleted, updated
+from tests.streams.topic_reader import read_count
+
+pytestmark = pytest.mark.anyio
+
+BOTH = frozenset({"relay", "notifications"})
+
+
+@asynccontextmanager
+async def working(pools: Pools, kafka: KafkaSettings, only: frozenset[str] = BOTH) -> AsyncIterator[Worker]:
+    """A worker, ready and later stopped in order."""
+    worker = Worker(pools, kafka, None, only=only)
+    async with anyio.create_task_group() as group:
+        await group.start(worker.run)
+        try:
+            await until(lambda: all(worker.readiness().values()))
+            yield worker
+        finally:
+            worker.stop()
+
+
+@asynccontextmanager
+async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+def handled(worker: Worker) -> int:
+    statistics = worker.statistics().consumers["notifications"]
+    return statistics.applied + statistics.passed + statistics.dead
+
+
+async def told(journal: JournalWriter, user_id: UUID) -> list[str]:
+    """The event ids of what the user was told."""
+    rows = await journal.pool.fetch("select event_id from notifications where user_id = $1 order by id", user_id)
+    return [row["event_id"] for row in rows]
+
+
+async def test_whoever_gets_a_task_from_somebody_else_is_told_once_and_nobody_for_their_own_doing(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    ann, ben = [await journal.member(team_id, uuids.uuid7()) for _ in range(2)]
+    one, two = a_task(team_id, 1, assignee_id=ann), a_task(team_id, 2, assignee_id=ben)
+    async with working(pools, kafka) as worker:
+        await journal.commit(
+            [
+                created(one, 1),
+                created(two, 2, actor_id=ben),
+                updated(a_task(team_id, 2, id=two.id, assignee_id=ann), 3, actor_id=ben, assignee_id=ben),
+                updated(one, 4, title="another"),
+                deleted(one, 5),
+            ]
+        )
+        await until(lambda: handled(worker) == 5)
+
+    assert await told(journal, ann) == [f"{team_id}:1", f"{team_id}:3"]
+    assert await told(journal, ben) == []
+
+
+async def test_an_event_delivered_twice_is_one_notification(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    event = encode(created(a_task(team_id, assignee_id=ann), 1))
+    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+        for _ in range(2):
+            await producer.send_and_wait(
+                TASK_EVENTS, event.cloud_event, key=team_key(team_id), headers=event_headers(event.row)
+            )
+        await until(lambda: handled(worker) == 2)
+        assert worker.statistics().consumers["notifications"].applied == 1
+
+    assert await told(journal, ann) == [f"{team_id}:1"]
+
+
+async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_other_events_go_on(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    after = encode(created(a_task(team_id, assignee_id=ann), 1))
+    misshapen = encode(created(a_task(team_id), 2)).cloud_event.replace(b'"number":1', b'"number":"one"')
+    poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen]
+    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+        for value in poison:
+            await producer.send_and_wait(TASK_EVENTS, value, key=team_key(team_id), headers=[("odd", b"\xff\xfe")])
+        await producer.send_and_wait(TASK_EVENTS, after.cloud_event, key=team_key(team_id))
+        await until(lambda: handled(worker) == len(poison) + 1)
+
+    assert await told(journal, ann) == [f"{team_id}:1"]
+    dead = await read_count(kafka.bootstrap_servers, NOTIFICATIONS_DLQ, len(poison))
+    assert [record.value for record in dead] == poison
+    for offset, record in enumerate(dead):
+        headers = dict(record.headers)
+        assert headers["odd"] == b"\xff\xfe"
+        assert headers["taskforge-original-topic"].decode() == TASK_EVENTS
+        assert int(headers["taskforge-original-offset"]) == offset
+        assert headers["taskforge-attempts"] == b"1"
+        assert headers["taskforge-error-class"]
+        assert headers["taskforge-first-failure"]
+
+
+async def test_events_of_a_newer_version_are_skipped_and_not_dead_letters(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    newer = encode(created(a_task(team_id), 1)).cloud_event.replace(b'"type":"task.created"', b'"type":"task.cloned"')
+    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+        await producer.send_and_wait(TASK_EVENTS, newer, key=team_key(team_id))
+        await until(lambda: handled(worker) == 1)
+        assert worker.statistics().consumers["notifications"].passed == 1
+
+
+async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocking_others(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    await journal.pool.execute(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;"
+        f" create trigger refuse before insert on notifications for each row when (new.event_id = '{team_id}:1')"
+        " execute function refuse()"
+    )
+    async with working(pools, kafka) as worker:
+        await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in (1, 2)])
+        await until(lambda: worker.statistics().consumers["notifications"].retried == 1)
+        await until(lambda: worker.statistics().consumers["notifications"].applied == 1)
+        await journal.pool.execute("drop trigger refuse on notifications")
+        await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
+
+    assert sorted(await told(journal, ann)) == [f"{team_id}:1", f"{team_id}:2"]
+    (retried,) = await read_count(kafka.bootstrap_servers, NOTIFICATIONS_RETRY, 1)
+    assert retried.partition == 0
+    assert int(dict(retried.headers)["taskforge-not-before"]) >= retried.timestamp + 900
+
+
+async def test_a_broker_that_forgets_everything_loses_no_notification_and_repeats_none(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    async with working(pools, kafka) as worker:
+        await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in range(1, 31)])
+        await until(lambda: worker.statistics().consumers["notifications"].applied == 30)
+        await services.kafka.kill()
+        await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in range(31, 41)])
+        await services.kafka.start()
+        await until(lambda: worker.statistics().consumers["notifications"].applied == 40)
+        assert worker.statistics().watch.losses == 1
+
+    assert sorted(await told(journal, ann)) == sorted(f"{team_id}:{n}" for n in range(1, 41))
+
+
+async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    events = [encode(created(a_task(team_id, n, assignee_id=ann), n, actor_id=SOMEBODY)) for n in (1, 2)]
+    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+        await services.postgres.kill()
+        try:
+            for event in events:
+                await producer.send_and_wait(TASK_EVENTS, event.cloud_event, key=team_key(team_id))
+            await until(lambda: worker.statistics().consumers["notifications"].held > 0)
+        finally:
+            await services.postgres.start()
+        await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
+        statistics = worker.statistics().consumers["notifications"]
+        assert (statistics.retried, statistics.dead) == (0, 0)
+
+    assert await told(journal, ann) == [f"{team_id}:1", f"{team_id}:2"]
