@@ -1,5 +1,6 @@
 """Teams, members and labels: who may, what is refused, what changes nothing."""
 
+import itertools
 from uuid import UUID
 
 import pytest
@@ -176,7 +177,7 @@ def test_deleting_a_label_takes_it_off_every_task_first(world: World) -> None:
 
 def test_roles_only_ever_add_permissions_upwards() -> None:
     ladder = [PERMISSIONS[role] for role in reversed(ROLES)]
-    for lower, higher in zip(ladder, ladder[1:], strict=False):
+    for lower, higher in itertools.pairwise(ladder):
         assert lower < higher
     assert allows("viewer", "read")
     assert not allows("viewer", "write_tasks")

@@ -56,7 +56,7 @@ def test_the_worst_habits_keep_keys_short_and_ordered(name: str, where: Callable
 def test_a_gap_that_closes_is_opened_by_moving_at_most_a_window_of_neighbours() -> None:
     column = Column(size=1000)
     for turn in range(400):
-        before = dict((task_id, rank) for rank, task_id in column.places)
+        before = {task_id: rank for rank, task_id in column.places}
         column.drop(500 + turn % 2)
         moved = [task_id for rank, task_id in column.places if before.get(task_id, rank) != rank]
         assert len(moved) <= 2 * WINDOW
