@@ -30,11 +30,11 @@ from db.journal_rows import (
     Projection,
     columns,
     commit_statement,
-    decode_limits,
     encode_limits,
     key_row,
     projection,
     task_of,
+    team_of,
 )
 from db.pool import Connection, Pool, Pools
 from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
@@ -332,7 +332,7 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         team_id,
     )
     return TeamState.load(
-        team=_team(row),
+        team=team_of(row),
         seq=row["seq"],
         epoch=row["epoch"],
         top_number=row["top_number"],
@@ -345,16 +345,3 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
 
 def _dict(row: asyncpg.Record) -> dict[str, Any]:
     return dict(row.items())
-
-
-def _team(row: asyncpg.Record) -> Team:
-    return Team(
-        id=row["id"],
-        name=row["name"],
-        key=row["key"],
-        wip_limits=decode_limits(row["wip_limits"]),
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        version=row["version"],
-    )

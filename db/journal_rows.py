@@ -26,10 +26,10 @@ from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
 from db.journal_sql import CHANGE, CHANGEABLE, COMMIT, SHARED_BY_TASKS, TASK_COLUMNS
 
-__all__ = ["Projection", "commit_statement", "decode_limits", "encode_limits", "key_row", "projection", "task_of"]
+__all__ = ["Projection", "columns", "commit_statement", "encode_limits", "key_row", "projection", "task_of", "team_of"]
 
 encode_limits = msgspec.json.Encoder().encode
-decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
+_decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
 _encode_headers = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
@@ -206,6 +206,20 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
         completed_at=record[21],
         archived_at=record[22],
         version=record[23],
+    )
+
+
+def team_of(record: asyncpg.Record) -> Team:
+    """A team's settings from a row that has their columns."""
+    return Team(
+        id=record["id"],
+        name=record["name"],
+        key=record["key"],
+        wip_limits=_decode_limits(record["wip_limits"]),
+        created_by=record["created_by"],
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        version=record["version"],
     )
 
 

@@ -1,0 +1,149 @@
+"""Reads by SQL for a user. Every function demands whose eyes it reads with; row security is the second wall."""
+
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from core.codec import JournalRow
+from core.events import Team
+from core.permissions import Role
+from core.query import TaskQuery, cursor_after, sort_key
+from core.task import Task
+from db.journal_rows import task_of, team_of
+from db.journal_sql import TASK_SELECT
+from db.pool import Pool
+from db.task_query import select_tasks
+from db.transaction import reading
+
+__all__ = [
+    "MyTeam",
+    "TaskPage",
+    "events_after",
+    "list_tasks",
+    "my_teams",
+    "stored_task",
+    "task_activity",
+    "task_by_number",
+    "task_location",
+    "team_seq",
+]
+
+_MEMBER: Final = "join memberships m on m.team_id = t.team_id and m.user_id = $1"
+_TASK: Final = " ".join(
+    ("select", TASK_SELECT, ", g.key as team_key from tasks t", _MEMBER, "join teams g on g.id = t.team_id")
+)
+_EVENT: Final = " ".join(
+    (
+        "select t.team_id, t.seq, t.type, t.subject_id, t.actor_id, t.at, t.traceparent, t.payload from task_events t",
+        _MEMBER,
+    )
+)
+
+
+class MyTeam(Struct, frozen=True):
+    """A team and the user's role in it."""
+
+    team: Team
+    role: Role
+
+
+class TaskPage(Struct, frozen=True):
+    """A page of tasks; `next_cursor` is None on the last one."""
+
+    tasks: list[Task]
+    next_cursor: str | None
+
+
+async def my_teams(pool: Pool, user_id: UUID, *, after: UUID | None = None, limit: int) -> list[MyTeam]:
+    """Teams the user is a member of, by id; those after the team `after`."""
+    async with reading(pool, user_id) as rows:
+        found = await rows.fetch(
+            "select t.id, t.name, t.key, t.wip_limits, t.created_by, t.created_at, t.updated_at, t.version, m.role"
+            " from memberships m join teams t on t.id = m.team_id"
+            " where m.user_id = $1 and ($2::uuid is null or m.team_id > $2) order by m.team_id limit $3",
+            user_id,
+            after,
+            limit,
+        )
+    return [MyTeam(team_of(row), row["role"]) for row in found]
+
+
+async def team_seq(pool: Pool, user_id: UUID, team_id: UUID) -> int | None:
+    """The team's committed `seq`; None for a team that is not the user's, as for one that does not exist."""
+    async with reading(pool, user_id) as rows:
+        seq: int | None = await rows.fetchval(
+            "select t.seq from teams t join memberships m on m.team_id = t.id and m.user_id = $1 where t.id = $2",
+            user_id,
+            team_id,
+        )
+    return seq
+
+
+async def list_tasks(pool: Pool, user_id: UUID, query: TaskQuery, *, team_id: UUID | None = None) -> TaskPage:
+    """A page of one team's tasks, or of those of all the user's teams: archived or not, as the query says."""
+    statement, arguments = select_tasks(user_id, query, team_id)
+    async with reading(pool, user_id) as rows:
+        found = await rows.fetch(statement, *arguments)
+    tasks = [_task(row) for row in found[: query.limit]]
+    if len(found) <= query.limit or not tasks:
+        return TaskPage(tasks, None)
+    last = sort_key(tasks[-1], query.sort)
+    return TaskPage(tasks, cursor_after(last, query.sort, descending=query.descending))
+
+
+async def task_location(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None:
+    """The team, among the user's, that has this task; archived ones are found too."""
+    async with reading(pool, user_id) as rows:
+        team_id: UUID | None = await rows.fetchval(
+            "select t.team_id from tasks t join memberships m on m.team_id = t.team_id and m.user_id = $1"
+            " where t.id = $2",
+            user_id,
+            task_id,
+        )
+    return team_id
+
+
+async def stored_task(pool: Pool, user_id: UUID, team_id: UUID, task_id: UUID) -> Task | None:
+    """The task as it was last committed, archived or not."""
+    async with reading(pool, user_id) as rows:
+        row = await rows.fetchrow(f"{_TASK} where t.team_id = $2 and t.id = $3", user_id, team_id, task_id)
+    return None if row is None else _task(row)
+
+
+async def task_by_number(pool: Pool, user_id: UUID, team_id: UUID, number: int) -> Task | None:
+    """The task with this human number, archived or not."""
+    async with reading(pool, user_id) as rows:
+        row = await rows.fetchrow(f"{_TASK} where t.team_id = $2 and t.number = $3", user_id, team_id, number)
+    return None if row is None else _task(row)
+
+
+async def task_activity(
+    pool: Pool, user_id: UUID, team_id: UUID, task_id: UUID, *, before: int | None = None, limit: int
+) -> list[JournalRow]:
+    """The task's own events, newest first; those with a `seq` below `before`."""
+    async with reading(pool, user_id) as rows:
+        found = await rows.fetch(
+            f"{_EVENT} where t.team_id = $2 and t.subject_id = $3 and ($4::bigint is null or t.seq < $4)"
+            " order by t.seq desc limit $5",
+            user_id,
+            team_id,
+            task_id,
+            before,
+            limit,
+        )
+    return [JournalRow(*row) for row in found]
+
+
+async def events_after(pool: Pool, user_id: UUID, team_id: UUID, after: int, limit: int) -> list[JournalRow]:
+    """The team's events with `seq > after`, in order."""
+    async with reading(pool, user_id) as rows:
+        found = await rows.fetch(
+            f"{_EVENT} where t.team_id = $2 and t.seq > $3 order by t.seq limit $4", user_id, team_id, after, limit
+        )
+    return [JournalRow(*row) for row in found]
+
+
+def _task(row: asyncpg.Record) -> Task:
+    return task_of(row, row["team_key"])
