@@ -247,7 +247,7 @@ def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any],
     page.fill("#up-password", "short")
     page.click("#sign-up button[type=submit]")
     page.wait_for_selector("#up-password[aria-invalid=true]")
-    assert page.locator("#up-password-wrong").inner_text() != ""
+    assert page.locator("#sign-up .field .wrong").inner_text() != ""
 
 
 def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], Any], person: Person) -> None:
