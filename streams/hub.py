@@ -31,7 +31,7 @@ __all__ = ["Hub", "HubStatistics", "HubTimes"]
 
 logger = logging.getLogger(__name__)
 
-BACKFILL_ROWS: Final = 100
+BACKFILL_ROWS: Final = 64
 REPAIR_ROWS: Final = 200
 POSITION_SECONDS: Final = 3.0
 DRAIN_SECONDS: Final = 1.5

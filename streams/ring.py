@@ -10,7 +10,7 @@ from streams.frames import Frame
 if TYPE_CHECKING:
     from streams.subscription import Subscription
 
-__all__ = ["Channel", "EndReason", "Ring", "Tally"]
+__all__ = ["Channel", "EndReason", "Ring", "Tally", "slice_of"]
 
 EndReason = Literal["removed", "revoked", "expired", "slow", "restart", "unavailable", "gone"]
 """`expired`: the token; `restart`: come again at once, elsewhere or later; `gone`: the reader himself left."""
@@ -70,13 +70,21 @@ class Ring:
         first = seq + 1 - self.start
         if first < 0:
             return None
-        frames = self._frames[first : first + SLICE_EVENTS]
-        size = 0
-        for index, frame in enumerate(frames):
-            size += len(frame.cloud_event)
-            if size > SLICE_BYTES:
-                return frames[: max(index, 1)]
-        return frames
+        return slice_of(self._frames, first)
+
+
+def slice_of(frames: Sequence[Frame], first: int) -> list[Frame]:
+    """At least one frame from `first` on, if there is any, and no more than may be sent in one go.
+
+    The server buffers by the message, whatever its size: only small ones let it hold back a reader who does not read.
+    """
+    part = list(frames[first : first + SLICE_EVENTS])
+    size = 0
+    for index, frame in enumerate(part):
+        size += len(frame.cloud_event)
+        if size > SLICE_BYTES:
+            return part[: max(index, 1)]
+    return part
 
 
 class Tally:

@@ -10,7 +10,7 @@ from uuid import UUID
 from core.codec import JournalRow
 from core.errors import Unavailable
 from streams.frames import Frame, Reset, Sendable, frames_of_rows
-from streams.ring import Channel, EndReason
+from streams.ring import Channel, EndReason, slice_of
 
 __all__ = ["EndReason", "FeedEnded", "Subscription"]
 
@@ -53,6 +53,7 @@ class Subscription:
         self._read_page = read_page
         self._closed = closed
         self._reset: Reset | None = None
+        self._page: Sequence[Frame] = ()
         self._live = False
         self._woken = False
         self._busy_since: float | None = time.monotonic()
@@ -98,7 +99,10 @@ class Subscription:
                 return self._take(frames)
 
     def _in_memory(self) -> Sequence[Frame] | None:
-        """What the ring has for this reader; None when it does not reach back to his place and he may be backfilled."""
+        """What is at hand for this reader; None when the ring does not reach back to him and he may be backfilled."""
+        if self._page and self._page[-1].seq > self.seq:
+            return slice_of(self._page, self.seq - self._page[0].seq + 1)
+        self._page = ()
         ring = self._channel.ring
         frames = ring.after(self.seq) if ring is not None else ()
         if frames is not None:
@@ -124,7 +128,8 @@ class Subscription:
             self._live = True
             self.reset(Reset(self.team_id, "broken", self._channel.head or 0))
             return ()
-        return frames_of_rows(rows)
+        self._page = frames_of_rows(rows)
+        return slice_of(self._page, 0)
 
     def _take(self, frames: Sequence[Frame]) -> Sequence[Frame]:
         for index, frame in enumerate(frames):

@@ -26,6 +26,7 @@ from api.reads import PRIVATE
 from api.services import Services
 from core.codec import cloud_event
 from core.errors import BadInput
+from db import readmodel
 from streams.frames import Position, read_position
 from streams.subscription import FeedEnded, Subscription
 
@@ -118,7 +119,9 @@ async def _page(services: Services, call: Call, view: TeamView, query: FeedQuery
     place = read_position("0" if query.after is None else query.after, "after")
     if place.epoch not in (None, view.epoch):
         raise BadInput("This position is of another epoch of the team's history.", parameter="after")
-    rows = await services.journal.read(team_id, place.seq, query.limit + 1)
+    rows = await readmodel.events_after(
+        services.pools.api, call.principal().user_id, team_id, place.seq, query.limit + 1
+    )
     if not rows and place.seq > (await services.journal.position([team_id])).get(team_id, 0):
         raise BadInput("The team has not reached this position.", parameter="after")
     items, more = rows[: query.limit], len(rows) > query.limit

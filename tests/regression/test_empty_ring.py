@@ -1,0 +1,19 @@
+"""An empty ring is falsy (it has a length), and was once taken for a missing one: `self.ring or self._begin(…)`."""
+
+import pytest
+
+from tests.streams.feed_world import World, a_hub, take
+from tests.streams.journal_writer import SOMEBODY
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_late_first_event_does_not_restart_an_empty_ring_and_cut_off_its_readers():
+    world = World()
+    team, hub = world.team(), a_hub(world)
+    with await hub.subscribe(team, SOMEBODY) as reader:
+        first, second = world.commit(team, 2)
+        hub.publish(team, [second])
+        hub.publish(team, [first])
+        assert await take(reader, 2) == [1, 2]
+    assert world.reads == 0
