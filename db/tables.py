@@ -100,7 +100,7 @@ class Teams(Table, tablename="teams"):
 
 class Memberships(Table, tablename="memberships"):
     team_id = UUID()
-    user_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
     role = Text()
     name = Text()
     joined_at = Timestamptz()

@@ -1,0 +1,245 @@
+"""Migrations forwards, back and side by side, and the tables' agreement with Piccolo's classes."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from piccolo.table import Table
+
+from core.errors import StorageUnavailable
+from db import migrate as runner
+from db import tables
+from db.migrate import back, check, migrate
+from db.scram import scram_verifier
+from db.settings import DatabaseSettings
+
+pytestmark = pytest.mark.anyio
+
+ALL = tuple(sorted(path.stem for path in runner.FOLDER.glob("*.py")))
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def empty(services: Any, template_database: str) -> AsyncIterator[str]:
+    """The superuser's URL of a database without anything in it."""
+    await services.postgres.start()
+    session = await asyncpg.connect(services.postgres.url_of("postgres"))
+    try:
+        await session.execute("create database migrating")
+        yield services.postgres.url_of("migrating")
+        await session.execute("drop database migrating with (force)")
+    finally:
+        await session.close()
+
+
+async def fetch(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+    session = await asyncpg.connect(url)
+    try:
+        return await session.fetch(query, *arguments)
+    finally:
+        await session.close()
+
+
+async def shape(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything the migrations made, in a form that can be compared."""
+    queries = {
+        "columns": "select table_name, column_name, data_type, is_nullable, column_default, collation_name"
+        " from information_schema.columns where table_schema = 'public' order by 1, 2",
+        "indexes": "select indexdef from pg_indexes where schemaname = 'public' order by 1",
+        "constraints": "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint"
+        " where connamespace = 'public'::regnamespace order by 1, 2",
+        "policies": "select tablename, policyname, roles, cmd, qual, with_check from pg_policies order by 1, 2",
+        "security": "select relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text, relacl::text"
+        " from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1",
+        "functions": "select proname, proacl::text from pg_proc where pronamespace = 'public'::regnamespace order by 1",
+    }
+    return {name: [tuple(row) for row in await fetch(url, query)] for name, query in queries.items()}
+
+
+async def test_forwards_back_and_forwards_again_ends_where_it_began(empty: str) -> None:
+    assert await check(empty) == list(ALL)
+    report = await migrate(empty)
+    assert report.ran == report.applied == ALL
+    assert await check(empty) == []
+    first = await shape(empty)
+    assert (await back(empty, 1)).ran == (ALL[-1],)
+    assert await check(empty) == [ALL[-1]]
+    assert (await migrate(empty)).ran == (ALL[-1],)
+    assert (await back(empty, 99)).applied == ()
+    left = await shape(empty)
+    assert {row[0] for row in left["columns"]} == {"migration"}
+    assert left["policies"] == left["functions"] == []
+    assert (await migrate(empty)).ran == ALL
+    assert await shape(empty) == first
+
+
+async def test_each_step_back_alone_can_be_taken_forwards_again(empty: str) -> None:
+    await migrate(empty)
+    for steps in range(1, len(ALL) + 1):
+        before = await shape(empty)
+        assert len((await back(empty, steps)).ran) == steps
+        await migrate(empty)
+        assert await shape(empty) == before
+
+
+async def test_migrating_twice_changes_nothing(empty: str) -> None:
+    await migrate(empty)
+    assert (await migrate(empty)).ran == ()
+
+
+async def test_many_processes_may_migrate_at_once(empty: str) -> None:
+    reports = await asyncio.gather(*(migrate(empty) for _ in range(5)))
+    assert sorted(report.ran for report in reports) == [()] * 4 + [ALL]
+
+
+async def test_the_owner_may_migrate_without_being_superuser(services: Any, empty: str) -> None:
+    await migrate(empty)
+    owner = services.role_url("taskforge_owner", "migrating")
+    assert (await back(owner, len(ALL))).applied == ()
+    assert (await migrate(owner)).ran == ALL
+    owners = await fetch(empty, "select distinct tableowner from pg_tables where schemaname = 'public'")
+    assert [row[0] for row in owners] == ["taskforge_owner"]
+
+
+async def test_a_failing_migration_leaves_no_trace(empty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for source in runner.FOLDER.iterdir():
+        if source.is_file():
+            (tmp_path / source.name).write_bytes(source.read_bytes())
+    code = (tmp_path / f"{ALL[0]}.py").read_text()
+    (tmp_path / "taskforge_9999_broken.py").write_text(code)
+    (tmp_path / "taskforge_9999_broken.up.sql").write_text("create table half (id int); select 1 / 0;")
+    monkeypatch.setattr(runner, "FOLDER", tmp_path)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty)
+    assert await check(empty) == ["taskforge_9999_broken"]
+    assert (await fetch(empty, "select to_regclass('half')"))[0][0] is None
+
+
+async def test_passwords_are_set_and_let_the_role_in(services: Any, empty: str) -> None:
+    await migrate(empty, passwords=services.secrets.role_passwords)
+    for role in services.secrets.role_passwords:
+        rows = await fetch(services.role_url(role, "migrating"), "select current_user")
+        assert rows[0][0] == role
+
+
+async def test_only_verifiers_reach_the_server() -> None:
+    """The example of RFC 7677, section 3."""
+    salt = bytes.fromhex("5b6d99689d123 58ea0e04b14da1b1bb2".replace(" ", ""))
+    verifier = scram_verifier("pencil", salt)
+    assert re.fullmatch(r"SCRAM-SHA-256\$4096:[\w+/=]+\$[\w+/=]{44}:[\w+/=]{44}", verifier)
+    assert "pencil" not in verifier
+    assert scram_verifier("pencil") != scram_verifier("pencil")
+    for bad in ("", "schlüssel", "new\nline"):
+        with pytest.raises(ValueError, match="ASCII"):
+            scram_verifier(bad)
+
+
+async def test_an_unreachable_server_is_storage_unavailable(unused_tcp_port: int) -> None:
+    with pytest.raises(StorageUnavailable):
+        await migrate(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_every_migration_begins_with_a_lock_timeout() -> None:
+    for script in runner.FOLDER.glob("*.sql"):
+        assert script.read_text().startswith("set local lock_timeout = "), script.name
+    for module in runner.FOLDER.glob("*.py"):
+        assert not re.search(
+            r"^(from|import) (core|db|actors|streams|api|taskforge)\b", module.read_text(), re.MULTILINE
+        )
+        assert all(module.with_suffix(f".{way}.sql").exists() for way in ("up", "down"))
+
+
+async def test_piccolos_own_command_line_runs_the_same_migrations(empty: str) -> None:
+    async def piccolo(*arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "piccolo.main", "migrations", *arguments, cwd=ROOT,
+            env={**os.environ, "PICCOLO_CONF": "db.piccolo_conf", "TASKFORGE_DATABASE__OWNER_URL": empty},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
+        return output.decode()
+
+    await piccolo("forwards", "taskforge")
+    assert await check(empty) == []
+    made = await shape(empty)
+    await back(empty, 99)
+    await migrate(empty)
+    again = await shape(empty)
+    for part in ("indexes", "constraints", "policies", "functions"):
+        assert [row for row in again[part] if "migration" not in str(row)] == [
+            row for row in made[part] if "migration" not in str(row)
+        ]
+
+
+TABLES: list[type[Table]] = [getattr(tables, name) for name in tables.__all__]
+
+
+async def test_piccolos_tables_are_those_of_the_database(database: DatabaseSettings, superuser_url: str) -> None:
+    rows = await fetch(superuser_url, "select tablename from pg_tables where schemaname = 'public'")
+    ours = {row[0] for row in rows} - {"migration"}
+    assert {table._meta.tablename for table in TABLES} == ours
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+async def test_piccolos_columns_are_those_of_the_database(
+    table: type[Table], superuser_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICCOLO_CONF", "db.piccolo_conf")
+    rows = await fetch(
+        superuser_url,
+        "select attname, format_type(atttypid, null), attnotnull from pg_attribute"
+        " where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by attnum",
+        table._meta.tablename,
+    )
+    assert [(c._meta.name, spoken(c.column_type), not c._meta.null) for c in table._meta.columns] == [
+        (name, kind.upper(), required) for name, kind, required in rows
+    ]
+
+
+def spoken(kind: str) -> str:
+    """Piccolo's name of a type as Postgres says it."""
+    return kind.replace("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")
+
+
+@pytest.fixture
+def superuser_url(services: Any, database: DatabaseSettings) -> str:
+    name = database.owner_url.reveal().rpartition("/")[2].partition("?")[0]
+    return str(services.postgres.url_of(name))
+
+
+async def test_every_tenant_table_is_guarded_and_every_foreign_key_indexed(superuser_url: str) -> None:
+    open_tables = await fetch(
+        superuser_url,
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+        " and relname <> 'migration' and not (relrowsecurity and relforcerowsecurity)",
+    )
+    assert open_tables == []
+    keys = await fetch(
+        superuser_url,
+        "select conrelid::regclass::text as t, conname, conkey from pg_constraint"
+        " where contype = 'f' and connamespace = 'public'::regnamespace",
+    )
+    for table, name, columns in keys:
+        led = await fetch(
+            superuser_url,
+            "select 1 from pg_index where indrelid = $1::text::regclass"
+            " and (indkey::int2[])[0:$3] @> $2::int2[] and indpred is null",
+            table, list(columns), len(columns) - 1,
+        )  # fmt: skip
+        assert led, f"{table}.{name} has no index for its deletes"
