@@ -1,0 +1,98 @@
+"""Arrows point down only, and the lint that says so can say no."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.codebase.source import LAYERS, ROOT, modules, tree
+
+LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+
+# What `core` may import: the pure part of the standard library and two libraries without I/O.
+BUDGET = {
+    *(
+        "base64",
+        "bisect",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "functools",
+        "hashlib",
+        "hmac",
+        "itertools",
+    ),
+    *("math", "operator", "re", "string", "typing", "unicodedata", "uuid", "fractional_indexing", "msgspec", "core"),
+}
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LINT, "--no-cache"], cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_layers_hold() -> None:
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("core/canary.py", "import db.pool"),
+        ("core/canary.py", "import asyncio"),
+        ("actors/canary.py", "import db.pool"),
+        ("db/canary.py", "import actors.system"),
+        ("streams/canary.py", "import api.app"),
+        ("api/canary.py", "import taskforge.settings"),
+    ],
+)
+def test_the_lint_catches_an_arrow_that_points_up(tmp_path: Path, module: str, line: str) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for layer in LAYERS:
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "__init__.py").touch()
+    for target in ("db/pool.py", "actors/system.py", "api/app.py", "taskforge/settings.py"):
+        (tmp_path / target).touch()
+    clean = lint(tmp_path)
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    (tmp_path / module).write_text(line + "\n")
+    assert lint(tmp_path).returncode == 1
+
+
+def imports(module: ast.Module) -> set[str]:
+    """The top-level names of everything imported, at any depth of the module."""
+    found = {alias.name for node in ast.walk(module) if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module or "" for node in ast.walk(module) if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in found}
+
+
+def test_core_stays_within_its_import_budget() -> None:
+    over = {str(path): extra for path in modules("core") if (extra := imports(tree(path)) - BUDGET)}
+    assert not over
+
+
+def test_the_budget_notices_a_new_import() -> None:
+    canary = ast.parse("def f():\n    from os import path\n    import msgspec.json")
+    assert imports(canary) - BUDGET == {"os"}
+
+
+def test_importing_core_loads_nothing_that_does_io() -> None:
+    names = ", ".join(f"core.{path.stem}" for path in modules("core") if path.stem != "__init__")
+    heavy = ("asyncio", "socket", "ssl", "subprocess", "asyncpg", "piccolo", "blacksheep", "structlog", "anyio")
+    code = f"import sys, {names}; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def asynchronous(module: ast.Module) -> list[int]:
+    kinds = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    return [node.lineno for node in ast.walk(module) if isinstance(node, kinds)]
+
+
+def test_nothing_in_core_waits() -> None:
+    assert not {str(path): lines for path in modules("core") if (lines := asynchronous(tree(path)))}
+    assert asynchronous(ast.parse("async def f(): pass")) == [1]

@@ -1,0 +1,170 @@
+"""Small lints, each born of something that went wrong elsewhere, each with a canary that makes it fire."""
+
+import ast
+import inspect
+from pathlib import Path
+
+from api.problems import PROBLEMS
+from core import errors
+from core.errors import TaskForgeError
+from tests.codebase.source import LAYERS, ROOT, functions, modules, tracked, tree
+
+# Who may start a task: each keeps it, awaits it and cancels it.
+OWNERS = {
+    "actors/system.py": "its group ends every task before running() ends",
+    "actors/committer.py": "its lanes live in the group of run()",
+    "streams/hub_remote.py": "both readers are awaited and cancelled together",
+    "api/endpoints/feeds.py": "the watcher ends with its stream",
+    "api/endpoints/live.py": "the receiver lives in the connection's group",
+    "taskforge/asgi.py": "the drain task is awaited when the worker stops",
+    "taskforge/commands/up.py": "the session is the one task a signal cancels",
+    "taskforge/devstack/supervisor.py": "one watcher per service, awaited in stop()",
+}
+STARTERS = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
+
+
+def started(module: ast.Module) -> list[int]:
+    """Lines that start a task of asyncio's (a call of that name without a receiver may be anything)."""
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    return [call.lineno for call in calls if call.func.attr in STARTERS]  # type: ignore[attr-defined]
+
+
+def test_tasks_are_started_only_where_somebody_owns_them() -> None:
+    """A task nobody holds is collected mid-flight and its exception is never seen (cpython#91887)."""
+    found = {str(path): lines for path in modules(*LAYERS) if (lines := started(tree(path)))}
+    assert not {path: lines for path, lines in found.items() if path not in OWNERS}
+    assert not set(OWNERS) - set(found), "these own no task any more: take them off the list"
+    assert started(ast.parse("import asyncio\nasyncio.create_task(f())")) == [2]
+
+
+def leaves(kind: type[TaskForgeError]) -> set[type[TaskForgeError]]:
+    children = [child for child in kind.__subclasses__() if child.__module__ == "core.errors"]
+    return {kind} if not children else set().union(*map(leaves, children))
+
+
+def test_every_error_leaf_has_a_status_and_a_stable_code() -> None:
+    missing = {leaf.__name__ for leaf in leaves(TaskForgeError)} - {kind.__name__ for kind in PROBLEMS}
+    assert not missing, f"api/problems.py does not map {missing}"
+    codes = [leaf.code for leaf in leaves(TaskForgeError)]
+    assert len(set(codes)) == len(codes)
+    assert all(PROBLEMS[leaf].code == leaf.code for leaf in leaves(TaskForgeError))
+
+
+def test_the_error_tree_is_drawn_as_it_is() -> None:
+    drawn = inspect.getdoc(errors) or ""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TaskForgeError)]
+    assert not [kind.__name__ for kind in kinds if kind.__name__ not in drawn.split()]
+
+
+def test_error_statuses_live_in_one_file() -> None:
+    """Two files with status codes drift apart: the second one forgot Retry-After."""
+    named = [node for path in modules("core") for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)]
+    assert not [node.lineno for node in named if node.value in {401, 403, 404, 409, 412, 422, 503}]
+
+
+def swallowed(module: ast.Module) -> list[int]:
+    """`except Exception` (or wider) whose body does nothing, or only goes on."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.ExceptHandler):
+            wide = node.type is None or (
+                isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+            )
+            if wide and all(isinstance(step, ast.Pass | ast.Continue) for step in node.body):
+                found.append(node.lineno)
+    return found
+
+
+def test_no_error_is_swallowed_unseen() -> None:
+    assert not {str(path): lines for path in modules(*LAYERS) if (lines := swallowed(tree(path)))}
+    assert swallowed(ast.parse("try:\n    f()\nexcept Exception:\n    pass")) == [3]
+
+
+def sleeping(module: ast.Module) -> list[int]:
+    """Sleeps of a fixed time in a test, except of nothing (one turn of the loop)."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep":
+            constant = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value
+            if constant and constant > 0.2:
+                found.append(node.lineno)
+    return found
+
+
+def test_no_test_sleeps_instead_of_waiting_for_something() -> None:
+    """Pauses inside a polling loop are short; a long one hopes that something has happened by then."""
+    assert not {str(path): lines for path in modules("tests") if (lines := sleeping(tree(path)))}
+    assert sleeping(ast.parse("import time\ntime.sleep(2)\ntime.sleep(0.03)")) == [2]
+
+
+def test_route_modules_keep_their_annotations_as_objects() -> None:
+    """BlackSheep reads the annotations of handlers: as strings, streaming handlers fail at start-up."""
+    offending = [
+        str(path)
+        for path in modules("api")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    assert not offending
+
+
+def unannotated(module: ast.Module) -> list[str]:
+    found = []
+    for name, node in functions(module):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        bare = [one.arg for one in arguments if one.annotation is None and one.arg not in {"self", "cls"}]
+        if bare or (node.returns is None and node.name != "__init__"):
+            found.append(name)
+    return found
+
+
+def test_tests_are_annotated_like_the_rest() -> None:
+    assert not {str(path): names for path in modules("tests") if (names := unannotated(tree(path)))}
+    assert unannotated(ast.parse("def f(a): pass\ndef g(a: int) -> None: pass")) == ["f"]
+
+
+# Assembled, so that this file does not match itself.
+PRIVATE = tuple(
+    "".join(parts)
+    for parts in (
+        ("/wo", "rk/"),
+        ("/ro", "ot/"),
+        ("/ho", "me/"),
+        ("/tmp", "/tf"),
+        ("localhost:", "4873"),
+        ("files.pyth", "onhosted.org"),
+        ("pypi.", "org/simple"),
+        ("index", "-url ="),
+        ("artifac", "tory"),
+        ("registry", ".npmjs"),
+    )
+)
+TEXT = {".py", ".md", ".toml", ".lock", ".txt", ".sql", ".js", ".css", ".html", ".yml", ".yaml", ".json", ".sh", ""}
+
+
+def private(text: str) -> list[str]:
+    return [pattern for pattern in PRIVATE if pattern in text]
+
+
+def test_no_file_tells_where_it_was_made() -> None:
+    """A path of one machine or the address of one registry works nowhere else, and says more than it should."""
+    files = [path for path in tracked() if path.suffix in TEXT and path.name != ".gitignore"]
+    found = {}
+    for path in files:
+        text = (ROOT / path).read_text(errors="replace")
+        if hits := private(text):
+            found[str(path)] = hits
+    assert not found
+    assert private("see /wo" + "rk/main")
+
+
+def test_no_lock_file_records_an_address() -> None:
+    for path in (path for path in tracked() if path.suffix == ".lock"):
+        text = (ROOT / path).read_text()
+        assert "://" not in text
+        assert "--hash=sha256:" in text
+
+
+def test_the_project_has_one_tool_configuration() -> None:
+    others = {"setup.cfg", "tox.ini", "pytest.ini", "mypy.ini", ".flake8", "ruff.toml", "uv.lock", ".coveragerc"}
+    assert not [str(path) for path in tracked() if path.name in others and path.parent == Path()]
