@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from json.scanner import make_scanner
 from typing import Annotated, Any, Final, TypeVar
@@ -105,7 +106,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
 
 # msgspec keeps the last of two equal keys without a word; the C scanner of the standard library, given nothing but this
 # hook, costs less than a microsecond for a usual body.
-_scan = make_scanner(json.JSONDecoder(object_pairs_hook=_no_key_twice))
+_scan: Callable[[str, int], object] = make_scanner(json.JSONDecoder(object_pairs_hook=_no_key_twice))  # type: ignore[arg-type]
 
 
 def _misfit(error: msgspec.ValidationError) -> BadInput:

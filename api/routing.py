@@ -31,6 +31,9 @@ class _Node:
 class EdgeRouter(Router):
     """BlackSheep's router with an index of its HTTP routes. Path values arrive parsed: UUID, int or str."""
 
+    def mark_handler(self, handler: Any) -> None:
+        """BlackSheep marks handlers to find forgotten ones; ours may be bound methods, which cannot be marked."""
+
     def index(self) -> None:
         """Index the routes; call it when all are registered. Two names for one parameter place are refused."""
         self._root = _Node()

@@ -1,0 +1,18 @@
+"""The real application on a real port, once per module, with people in it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from db.settings import DatabaseSettings
+from taskforge.devstack import Services
+from tests.api.desk import Desk
+from tests.api.live_site import serving, settings_for
+
+
+@pytest.fixture(scope="module")
+async def desk(services: Services, module_database: DatabaseSettings) -> AsyncIterator[Desk]:
+    """An API worker with a team that has an owner, an admin, a member and a viewer, and a stranger."""
+    await services.valkey.start()
+    async with serving(settings_for(module_database, services.valkey.url)) as site:
+        yield await Desk.open(site)
