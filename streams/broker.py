@@ -28,10 +28,14 @@ __all__ = [
 Compression = Literal["gzip"]
 
 REQUEST_MS: Final = 5_000
+# A batch that finds no leader is given up after this long. The embedded broker answers at once or has lost the topic,
+# and until the batch is given up nobody may make the topic anew.
+EMBEDDED_BATCH_MS: Final = 2_000
+BATCH_MS: Final = 10_000
 LARGEST_BATCH: Final = 512 * 1024
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
 LINGER_MS: Final = 0  # Batches are built whole by the relay: waiting for more would only add latency.
-CLOSE_SECONDS: Final = 2.5 * REQUEST_MS / 1000
+CLOSE_SECONDS: Final = 2.5 * BATCH_MS / 1000
 QUIET_SECONDS: Final = 30.0
 
 BROKER_ERRORS: Final = (KafkaError, OSError, TimeoutError)
@@ -85,7 +89,7 @@ async def producing(
         linger_ms=LINGER_MS,
         max_batch_size=LARGEST_BATCH,
         max_request_size=LARGEST_REQUEST,
-        request_timeout_ms=REQUEST_MS,
+        request_timeout_ms=BATCH_MS if settings.idempotent else EMBEDDED_BATCH_MS,
     )
     async with _opened(producer, producer.stop):
         yield producer

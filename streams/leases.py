@@ -4,6 +4,8 @@ import logging
 import math
 from typing import Any, Final
 
+import asyncpg
+
 from db.errors import storage_errors
 from db.pool import Connection, Pool
 from db.relay_cursors import RANGES
@@ -41,7 +43,12 @@ class RangeLeases:
     @property
     def alive(self) -> bool:
         """Whether the session behind the leases stands, as far as the driver knows."""
-        return self._session is not None and not self._session.is_closed()
+        if self._session is None:
+            return False
+        try:
+            return not self._session.is_closed()
+        except asyncpg.InterfaceError:  # The pool took a lost connection back by itself.
+            return False
 
     async def balance(self) -> bool:
         """Give back what is above this worker's share and try for what is missing. Call between rounds only.

@@ -150,7 +150,8 @@ class Relay:
         return incarnation
 
     async def _session(self, incarnation: str, backoff: Backoff) -> None:
-        """Publish as long as the broker lives this life."""
+        """Publish as long as the broker lives this life; nothing before the ranges are entrusted to us in it."""
+        self._swept = float("-inf")
         async with producing(self._kafka) as producer:
             with broker_errors():
                 partitions = {topic: await producer.partitions_for(topic) for topic in (TASK_EVENTS, TASKS)}
@@ -206,17 +207,18 @@ class Relay:
         for team_id in [team_id for team_id, since in self._halted.items() if now - since > HALTED_SECONDS]:
             del self._halted[team_id]
 
-    def _next_teams(self) -> list[UUID]:
+    def _next_teams(self, incarnation: str) -> list[UUID]:
         teams = list(islice((team_id for team_id in self._dirty if team_id not in self._halted), ROUND_TEAMS))
         if len(teams) < ROUND_TEAMS:
             self._dirty.clear()
         for team_id in teams:
             self._dirty.pop(team_id, None)
         held = self._leases.held
-        return [team_id for team_id in teams if range_of(team_id) in held and range_of(team_id) in self._entrusted]
+        mine = {number for number, life in self._entrusted.items() if number in held and life == incarnation}
+        return [team_id for team_id in teams if range_of(team_id) in mine]
 
     async def _round(self, incarnation: str, publisher: Publisher) -> None:
-        teams = self._next_teams()
+        teams = self._next_teams(incarnation)
         if not teams:
             return
         pages = [self._whole(page) for page in await cursors.read(self._pool, teams, per_team=ROUND_ROWS // len(teams))]

@@ -11,6 +11,7 @@ from streams import notes
 from streams.broker import broker_errors, producing, reading
 from streams.notes import ReplayFloor, replay_key
 from streams.settings import KafkaSettings
+from streams.tail import true_ends
 from streams.topics import TASK_EVENTS
 
 __all__ = ["rewind"]
@@ -25,7 +26,7 @@ async def rewind(pool: Pool, kafka: KafkaSettings, incarnation: str, team_id: UU
     async with producing(kafka) as producer, reading(kafka) as consumer:
         with broker_errors():
             numbers = await producer.partitions_for(TASK_EVENTS)
-            ends = await consumer.end_offsets([TopicPartition(TASK_EVENTS, number) for number in numbers])
+            ends = await true_ends(consumer, {TopicPartition(TASK_EVENTS, number) for number in numbers})
         floor = ReplayFloor(incarnation, {place.partition: end for place, end in ends.items()})
         await notes.write(producer, replay_key(team_id), msgspec.json.encode(floor))
         return await cursors.rewind(pool, team_id, published)

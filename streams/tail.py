@@ -14,7 +14,7 @@ from streams.broker import broker_errors, reading
 from streams.settings import KafkaSettings
 from streams.topics import TASK_EVENTS
 
-__all__ = ["DEPTH", "last_seqs"]
+__all__ = ["DEPTH", "last_seqs", "true_ends"]
 
 DEPTH: Final = 10_000
 READ_SECONDS: Final = 20.0
@@ -47,12 +47,26 @@ async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
     return seqs
 
 
-async def _seek_to_tails(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
+async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the partitions end, found by reading their last batches.
+
+    The embedded broker tells the offset after the *first* record of the last batch. Raises what the client raises.
+    """
+    ends = await _seek_to_tails(consumer, places, depth=1)
+    silent = 0
+    while silent < SILENT_READS and await _is_before(consumer, ends):
+        silent = 0 if await consumer.getmany(timeout_ms=SILENT_MS) else silent + 1
+    return {place: max(end, await consumer.position(place)) for place, end in ends.items()}
+
+
+async def _seek_to_tails(
+    consumer: AIOKafkaConsumer, places: set[TopicPartition], depth: int = DEPTH
+) -> dict[TopicPartition, int]:
     consumer.assign(list(places))
     begins = await consumer.beginning_offsets(list(places))
     ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
     for place, end in ends.items():
-        consumer.seek(place, max(begins[place], end - DEPTH))
+        consumer.seek(place, max(begins[place], end - depth))
     return ends
 
 
