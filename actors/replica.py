@@ -47,6 +47,10 @@ class Replica:
         assert self.view is not None, "an active actor has a view"
         return self.view
 
+    def state(self) -> TeamState:
+        """The committed state of an active team."""
+        return self.current().state
+
     def hear(self, events: Sequence[Encoded]) -> None:
         """Other workers' events, in order; applied by the next `catch_up`."""
         self._remote.extend(events)

@@ -15,7 +15,8 @@ from actors.deciding import Decided, NewId
 from actors.envelope import Envelope, KeySlot, Outcome
 from actors.ports import Clock, Feed, Journal, Snapshots
 from actors.settings import ActorSettings
-from actors.team import TeamActor, World
+from actors.team import TeamActor
+from actors.writer import World
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam, archived_tasks_needed
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown

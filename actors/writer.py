@@ -1,0 +1,286 @@
+"""Brings a batch to its answers: decides it, has it committed, and deals with everything that can come instead."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from actors.committer import Committer
+from actors.deciding import Decided, NewId, archived_ids
+from actors.envelope import Envelope, Outcome
+from actors.mailbox import Mailbox
+from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
+from actors.replica import Replica
+from actors.settings import ActorSettings
+from core.errors import (
+    Conflict,
+    DomainError,
+    FieldConflict,
+    KeyReused,
+    NotFound,
+    StaleVersion,
+    StorageUnavailable,
+    TaskForgeError,
+)
+from core.writes import (
+    CommitOutcome,
+    Committed,
+    CommitUnknown,
+    FenceBroken,
+    KeyRow,
+    KeysTaken,
+    Rejected,
+    TeamWrites,
+)
+
+log = logging.getLogger(__name__)
+
+LOCKED_TURNS: Final = 16
+"""After a lost fence this many batches go straight under the row lock: the other writer is likely still there."""
+UNKNOWN_TRIES: Final = 5
+UNKNOWN_PAUSE = 0.1
+"""Seconds before the second look at an unknown outcome; doubled each time."""
+
+First = tuple[Decided, CommitOutcome | BaseException]
+"""A first attempt that was made elsewhere, and what became of it."""
+
+
+class World(Struct, frozen=True):
+    """What every actor of a process shares. `spawn` runs a coroutine under its task group."""
+
+    journal: Journal
+    snapshots: Snapshots
+    feed: Feed
+    clock: Clock
+    new_id: NewId
+    committer: Committer
+    settings: ActorSettings
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    forget: Callable[[UUID], None]
+
+
+class OutcomeUnknown(StorageUnavailable):
+    """Durable or not: the actor must forget its state, because it cannot know."""
+
+
+class Writer:
+    """One team's way from envelopes to answers. `locked_turns` is above zero while another process writes too."""
+
+    def __init__(self, team_id: UUID, world: World, replica: Replica, mailbox: Mailbox) -> None:
+        self.team_id = team_id
+        self.locked_turns = 0
+        self.batches = self.events = self.fences = self.replays = 0
+        self._world = world
+        self._replica = replica
+        self._mailbox = mailbox
+
+    def decide_now(self, batch: Sequence[Envelope]) -> tuple[Decided, TeamWrites] | None:
+        """The batch decided without waiting for anything, or None when it needs `work`. Raises whatever is a bug."""
+        state = self._replica.state()
+        if archived_ids(batch, state):
+            return None
+        decided = Decided(self.team_id, state)
+        self._add(decided, batch)
+        if decided.empty or decided.refusals():
+            return None
+        self.batches += 1
+        return decided, decided.writes()
+
+    def finish(self, decided: Decided, batch: Sequence[Envelope]) -> None:
+        """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers."""
+        changes = decided.changes()
+        self._replica.current().advance(decided.state.settle(), changes)
+        self.events += len(decided.events)
+        if decided.events:
+            self._world.feed.publish(self.team_id, decided.events)
+        _answer(decided)
+        self._release(batch)
+
+    async def work(self, batch: list[Envelope], first: First | None = None) -> None:
+        """Bring every envelope to an answer, in as many attempts as other processes make necessary.
+
+        Raises OutcomeUnknown, and whatever is a bug; by then everybody who waited has been told.
+        """
+        waiting = batch
+        try:
+            if first is not None:
+                waiting = await self._conclude_first(*first, batch)
+            while waiting:
+                self.batches += 1
+                waiting = await (self._attempt_locked(waiting) if self.locked_turns else self._attempt(waiting))
+        except TaskForgeError as error:
+            for envelope in waiting:
+                envelope.fail(error)
+            if isinstance(error, OutcomeUnknown):
+                raise
+        except BaseException:
+            for envelope in waiting:
+                envelope.fail(StorageUnavailable("The change could not be made; its outcome is not known."))
+            raise
+        finally:
+            self._release(batch)
+
+    async def _conclude_first(
+        self, decided: Decided, outcome: CommitOutcome | BaseException, batch: list[Envelope]
+    ) -> list[Envelope]:
+        if isinstance(outcome, CommitUnknown):
+            return await self._settle_unknown(decided, batch)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return await self._conclude(decided, batch, outcome)
+
+    async def _attempt(self, batch: list[Envelope]) -> list[Envelope]:
+        """One optimistic try; gives the envelopes that need another one."""
+        decided = await self._decide(batch)
+        if decided.empty:
+            return await self._confirm(decided, batch)
+        try:
+            outcome = await self._world.committer.commit(decided.writes())
+        except CommitUnknown:
+            return await self._settle_unknown(decided, batch)
+        return await self._conclude(decided, batch, outcome)
+
+    async def _attempt_locked(self, batch: list[Envelope]) -> list[Envelope]:
+        """One try that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction."""
+        async with self._world.journal.lock(self.team_id) as locked:
+            missed = await self._read_missed(locked)
+            self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
+            decided = await self._decide(batch)
+            if decided.empty:
+                _answer(decided)
+                return []
+            try:
+                outcome = await locked.commit(decided.writes())
+            except CommitUnknown:
+                outcome = None
+        if outcome is None:
+            return await self._settle_unknown(decided, batch)
+        return await self._conclude(decided, batch, outcome)
+
+    async def _read_missed(self, locked: LockedTeam) -> bool:
+        seq = self._replica.seq
+        if locked.seq == seq:
+            return False
+        await self._replica.advance_rows(await locked.read(seq))
+        return True
+
+    async def _decide(self, batch: Sequence[Envelope]) -> Decided:
+        state = self._replica.current().state
+        decided = Decided(self.team_id, state)
+        if wanted := archived_ids(batch, state):
+            for task in await self._world.journal.archived_tasks(self.team_id, wanted):
+                decided.state.archived.put(task.id, task)
+        self._add(decided, batch)
+        for _, stale in decided.refusals():
+            await self._explain(stale)
+        return decided
+
+    async def _explain(self, stale: StaleVersion) -> None:
+        """Fill in, from the journal, the fields that both sides changed since the version the client saw."""
+        if not stale.yours:
+            return
+        base: dict[str, Any] = {}
+        for row in await self._world.journal.task_history(self.team_id, stale.task_id, stale.expected):
+            previous = msgspec.json.decode(row.payload, type=_Previous).previous
+            base = {**previous, **base}
+        stale.conflicts = tuple(
+            FieldConflict(name, base[name], stale.theirs.get(name), yours)
+            for name, yours in stale.yours.items()
+            if name in base
+        )
+
+    async def _confirm(self, decided: Decided, batch: list[Envelope]) -> list[Envelope]:
+        """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
+        seq = (await self._world.journal.position([self.team_id])).get(self.team_id, 0)
+        if seq == decided.base.seq:
+            _answer(decided)
+            return []
+        await self._replica.catch_up(seq)
+        return batch
+
+    async def _conclude(self, decided: Decided, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
+        match outcome:
+            case Committed():
+                self.finish(decided, batch)
+                return []
+            case FenceBroken():
+                self.fences += 1
+                self.locked_turns = LOCKED_TURNS
+                return batch
+            case KeysTaken(hits=hits):
+                return self._answer_from_keys(batch, hits)
+            case Rejected(constraint=constraint):
+                return await self._isolate(batch, constraint)
+
+    def _answer_from_keys(self, batch: list[Envelope], hits: Sequence[KeyRow]) -> list[Envelope]:
+        """Keys used before get their stored answer, or a refusal if the request is another one; the rest goes on."""
+        stored = {(hit.principal, hit.key): hit for hit in hits}
+        rest: list[Envelope] = []
+        for envelope in batch:
+            hit = stored.get(envelope.key.id) if envelope.key is not None else None
+            if envelope.key is None or hit is None:
+                rest.append(envelope)
+            elif hit.fingerprint != envelope.key.fingerprint:
+                envelope.fail(KeyReused())
+            else:
+                self.replays += 1
+                envelope.resolve(Outcome(hit.reply.seq, (), (), hit.reply))
+        return rest
+
+    async def _isolate(self, batch: list[Envelope], constraint: str) -> list[Envelope]:
+        """A constraint refused the batch: one by one, so that only the guilty command fails."""
+        if len(batch) == 1:
+            log.warning("refused by constraint %s", constraint, extra={"team_id": str(self.team_id)})
+            batch[0].fail(Conflict("constraint", "The database refused this change."))
+            return []
+        for envelope in batch:
+            await self.work([envelope])
+        return []
+
+    async def _settle_unknown(self, decided: Decided, batch: list[Envelope]) -> list[Envelope]:
+        """The connection broke around COMMIT. Read what is durable under the row lock; never answer from memory."""
+        first = decided.events[0].row if decided.events else None
+        for attempt in range(UNKNOWN_TRIES):
+            try:
+                async with self._world.journal.lock(self.team_id) as locked:
+                    rows = await locked.read(decided.base.seq)
+                break
+            except NotFound:
+                rows = []
+                break
+            except StorageUnavailable:
+                if attempt + 1 == UNKNOWN_TRIES:
+                    raise OutcomeUnknown("The database went away; whether the change was made is not known.") from None
+                await asyncio.sleep(UNKNOWN_PAUSE * 2**attempt)
+        if first is not None and rows and rows[0] == first:
+            self.finish(decided, batch)
+            return []
+        if first is None:
+            return batch
+        self.locked_turns = max(self.locked_turns, 1 if rows else 0)
+        return batch
+
+    def _add(self, decided: Decided, batch: Sequence[Envelope]) -> None:
+        now, new_id = self._world.clock.now(), self._world.new_id
+        for envelope in batch:
+            decided.add(envelope, now, new_id)
+
+    def _release(self, batch: Sequence[Envelope]) -> None:
+        for envelope in batch:
+            self._mailbox.release(envelope)
+
+
+def _answer(decided: Decided) -> None:
+    for envelope, answer in decided.answers:
+        if isinstance(answer, DomainError):
+            envelope.fail(answer)
+        else:
+            envelope.resolve(answer)
+
+
+class _Previous(Struct):
+    previous: dict[str, Any] = {}
