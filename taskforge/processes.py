@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taskforge.devstack.child import Launch
-from taskforge.devstack.ports import LOOPBACK
+from taskforge.devstack.ports import LOOPBACK, claim, is_free
 from taskforge.devstack.service import ProcessService, RestartPolicy
 
 __all__ = ["Api", "Worker", "command", "http_get"]
@@ -52,6 +52,13 @@ class Api(Worker):
         super().__init__(environment)
         self.port = port
         self._host = LOOPBACK if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not listened on
+
+    def port_taken(self, port: int) -> bool:
+        handle = claim(port, "api")
+        if handle is None:
+            return True
+        handle.close()
+        return not is_free(port, self._host)
 
     async def probe(self) -> bool:
         return (await self.get("/healthz"))[0] == 200

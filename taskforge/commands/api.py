@@ -20,7 +20,7 @@ from granian.server.mp import MPServer
 from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
-from taskforge.devstack.ports import is_free
+from taskforge.devstack.ports import claim, is_free
 from taskforge.settings import Settings
 
 __all__ = ["run"]
@@ -50,14 +50,15 @@ LOGGING: dict[str, Any] = {
 def run(_: argparse.Namespace, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Raises `DevstackError` when the port is taken."""
     http = settings.http
-    # Granian listens with SO_REUSEPORT: without this look, a second server would silently share the first one's port.
-    if not is_free(http.port, http.host):
+    # Granian listens with SO_REUSEPORT: without the claim, a second server would silently share the first one's port.
+    claimed = claim(http.port, "api")
+    if claimed is None or not is_free(http.port, http.host):
         raise DevstackError(
             f"cannot listen on {http.host}:{http.port}: the port is taken, or the address is not of this machine; "
             "set TASKFORGE_HTTP__PORT to a free one"
         )
     _raise_file_limit()
-    with _metrics_directory():
+    with claimed, _metrics_directory():
         _server(settings).serve(target_loader=_Load(settings.log_level, settings.log_format), wrap_loader=True)
     return 0
 

@@ -6,8 +6,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,8 @@ from taskforge import embedded, logs
 from taskforge.commands import migrate
 from taskforge.devstack import DevstackError, Kind, Services, running_services
 from taskforge.devstack.child import Child, Launch
-from taskforge.devstack.ports import PortBook, free_port, is_free
+from taskforge.devstack.errors import PortTaken
+from taskforge.devstack.ports import PortBook, claim, free_port, is_free
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.processes import Api, Worker, command
 from taskforge.settings import Settings, SettingsError, load, read_variables
@@ -102,38 +103,46 @@ async def _until_signalled(plan: Plan) -> int:
 
 async def _session(plan: Plan, console: Console) -> None:
     started = time.monotonic()
-    port = _http_port(plan)
+    host = plan.settings.http.host
+    if plan.port is not None and not is_free(plan.port, host):
+        raise DevstackError(f"cannot listen on {host}:{plan.port}: the port is taken; choose another --port")
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(running_services(plan.data, want=plan.kinds))
-        settings, environment = _complete(plan, services, port)
-        report = await migrate.apply(settings.database)
-        api = Api(environment, settings.http.host, settings.http.port)
-        supervisor = Supervisor([Worker(environment), api])
-        await stack.enter_async_context(supervisor)
+        report = await migrate.apply(load(_variables(plan, services)).database)
+        port = stack.enter_context(_own_port(plan))
+        PortBook(services.data.ports, {}).remember("http", port)
+        environment = os.environ | _variables(plan, services, port)
+        api = Api(environment, host, port)
+        await stack.enter_async_context(Supervisor([Worker(environment), api]))
         await _until_ready(api)
-        _summary(console, settings, services, len(report.ran), time.monotonic() - started)
+        _summary(console, f"http://{host}:{port}", services, len(report.ran), time.monotonic() - started)
         if plan.demo:
             await _seed(environment)
         await asyncio.Event().wait()
 
 
-def _complete(plan: Plan, services: Services, port: int) -> tuple[Settings, dict[str, str]]:
-    """The final settings, and the environment of our children that yields the same."""
-    PortBook(services.data.ports, {}).remember("http", port)
+@contextmanager
+def _own_port(plan: Plan) -> Iterator[int]:
+    """The HTTP port, ours alone until the end even if another copy chooses one at the same moment."""
+    refused: set[int] = set()
+    while True:
+        port = plan.port or free_port(plan.settings.http.port, avoid=frozenset(refused))
+        handle = claim(port, "up")
+        if handle is not None:
+            break
+        refused.add(port)
+        if plan.port:
+            raise PortTaken("api", port)
+    with handle:
+        yield port
+
+
+def _variables(plan: Plan, services: Services, port: int | None = None) -> dict[str, str]:
+    """What yields the final settings, here and in our children."""
     found = embedded.embedded_variables(services.secrets, services.ports, plan.kinds)
     if plan.settings.mode == "production":
         found.pop(embedded.SECRET)
-    variables = found | plan.given | {PORT: str(port)}
-    return load(variables), {**os.environ, **variables}
-
-
-def _http_port(plan: Plan) -> int:
-    http = plan.settings.http
-    if plan.port is None:
-        return free_port(http.port)
-    if not is_free(plan.port, http.host):
-        raise DevstackError(f"cannot listen on {http.host}:{plan.port}: the port is taken; choose another --port")
-    return plan.port
+    return found | plan.given | ({PORT: str(port)} if port else {})
 
 
 async def _until_ready(api: Api) -> None:
@@ -148,8 +157,7 @@ async def _until_ready(api: Api) -> None:
         status, body = await api.get("/readyz")
 
 
-def _summary(console: Console, settings: Settings, services: Services, migrations: int, seconds: float) -> None:
-    base = f"http://{settings.http.host}:{settings.http.port}"
+def _summary(console: Console, base: str, services: Services, migrations: int, seconds: float) -> None:
     ports = ", ".join(f"{name} {port}" for name, port in services.ports.items()) or "none, all given by URL"
     lines = [
         ("board", f"{base}/"),

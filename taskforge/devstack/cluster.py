@@ -26,6 +26,7 @@ MAJOR = "18"
 INITDB_SECONDS = 60.0
 REMAINS_SECONDS = 10.0
 SYNC_SECONDS = 0.02
+STATUS_LINE = 8  # LOCK_FILE_LINE_PM_STATUS in PostgreSQL's utils/pidfile.h
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -120,6 +121,13 @@ class Cluster(msgspec.Struct, frozen=True):
             raise
         if code != 0:
             raise ServiceFailed(f"initdb ended with code {code}; {self.log} ends with:\n{tail(self.log)}")
+
+    def served_by(self, pid: int | None) -> bool:
+        """Whether the server with this pid has taken the directory and its port, by its own account."""
+        with contextlib.suppress(OSError):
+            lines = (self.path / "postmaster.pid").read_text().splitlines()
+            return len(lines) >= STATUS_LINE and lines[0] == str(pid) and lines[STATUS_LINE - 1].strip() == "ready"
+        return False
 
     async def clear_remains(self) -> None:
         """End what an earlier supervisor left running in the directory and remove a stale `postmaster.pid`.

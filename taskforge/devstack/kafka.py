@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taskforge.devstack.child import Launch
 from taskforge.devstack.packages import find_binary
-from taskforge.devstack.ports import LOOPBACK
+from taskforge.devstack.ports import LOOPBACK, listens
 from taskforge.devstack.service import ProcessService
 
 __all__ = ["Kafka"]
@@ -53,6 +53,9 @@ class Kafka(ProcessService):
 
     async def probe(self) -> bool:
         """An ApiVersions request, version 0 (https://kafka.apache.org/protocol#The_Messages_ApiVersions)."""
+        # Without this look another copy's broker, which took the port first, would pass for ours.
+        if self.pid is None or self.port is None or not listens(self.pid, self.port):
+            return False
         writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):

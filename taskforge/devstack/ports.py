@@ -4,13 +4,14 @@ import contextlib
 import os
 import random
 import socket
+import sys
 from pathlib import Path
 
 import msgspec
 
 from taskforge.devstack.errors import DevstackError
 
-__all__ = ["LOOPBACK", "PortBook", "free_port", "is_free"]
+__all__ = ["LOOPBACK", "PortBook", "claim", "free_port", "is_free", "listens"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -31,6 +32,51 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         except OSError:
             return False
     return True
+
+
+def claim(port: int, holder: str) -> socket.socket | None:
+    """Reserve a port for a server that listens with SO_REUSEPORT, which would let a second one in unnoticed.
+
+    Gives a handle to keep open while serving (forked workers keep it too), None when another `holder` has it. An
+    abstract Unix socket, so it lives and dies with its holders in the same network namespace as the port (Linux).
+    """
+    handle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if sys.platform == "linux":
+        try:
+            handle.bind(f"\0taskforge-{holder}-{port}")
+        except OSError:
+            handle.close()
+            return None
+    return handle
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this very process, one of our own user, listens on the TCP port; where there is no /proc: true."""
+    if sys.platform != "linux":
+        return True
+    process = Path("/proc") / str(pid)
+    try:
+        sockets = {
+            line.split()[9] for line in _listening(process / "net") if int(line.split()[1].split(":")[1], 16) == port
+        }
+        return any(f"socket:[{inode}]" in _links(process / "fd") for inode in sockets)
+    except OSError:  # Ended meanwhile.
+        return False
+
+
+def _listening(net: Path) -> list[str]:
+    """Lines of the kernel's socket tables in state LISTEN (0A), https://docs.kernel.org/networking/proc_net_tcp.html"""
+    tables = [table for table in (net / "tcp", net / "tcp6") if table.exists()]
+    lines = [line for table in tables for line in table.read_text().splitlines()[1:]]
+    return [line for line in lines if line.split()[3] == "0A"]
+
+
+def _links(folder: Path) -> set[str]:
+    found = set()
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(entry.readlink()))
+    return found
 
 
 def free_port(near: int | None = None, *, avoid: frozenset[int] = frozenset()) -> int:

@@ -102,6 +102,8 @@ class Postgres(ProcessService):
         except asyncpg.TooManyConnectionsError:
             return True
         except asyncpg.InvalidPasswordError:
+            if not self._cluster.served_by(self.pid):
+                return False  # Another server has our port; ours is about to say so and end.
             raise DevstackError(
                 f"the password in secrets.json is not that of {self._cluster.path}: restore the file that belongs to it"
             ) from None

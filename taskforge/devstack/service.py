@@ -147,10 +147,14 @@ class ProcessService(abc.ABC):
         raise self._failure(f"was not ready within {self.start_seconds:g} s")
 
     def _failure(self, what: str) -> DevstackError:
-        if self.pid is None and self.port is not None and not is_free(self.port):
+        if self.pid is None and self.port is not None and self.port_taken(self.port):
             return PortTaken(self.name, self.port)
         lines = tail(self.log)
         return ServiceFailed(f"{self.name} {what}" + (f"; {self.log} ends with:\n{lines}" if lines else ""))
+
+    def port_taken(self, port: int) -> bool:
+        """Whether somebody else holds the port, asked when our own process has ended."""
+        return not is_free(port)
 
     async def lost(self) -> int:
         """Wait until the process ends although it is wanted; gives its exit code (negative: a signal)."""

@@ -367,3 +367,22 @@ def test_up_interrupted_while_starting_stops_what_it_started(running: Callable[.
     one.process.send_signal(signal.SIGINT)
     assert one.process.wait(30) == 0
     assert one.children() == {}
+
+
+@pytest.mark.system
+def test_two_copies_started_at_once_share_nothing(data_dir: Path) -> None:
+    for name in ("one", "two"):
+        (data_dir / name).mkdir()
+    copies = [Running(data_dir / name / ".taskforge") for name in ("one", "two")]
+    try:
+        for copy in copies:
+            copy.ready(60)
+        ports = [msgspec.json.decode((copy.data / "ports.json").read_bytes()) for copy in copies]
+        assert not set(ports[0].values()) & set(ports[1].values())
+        assert [copy.status("/readyz") for copy in copies] == [200, 200]
+    finally:
+        for copy in copies:
+            copy.process.terminate()
+        for copy in copies:
+            copy.process.wait(30)
+            copy.gone(15)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 import valkey.asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,9 +20,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from taskforge.devstack import DataDirBusy, DevstackError, ServiceFailed, Services, running_services
 from taskforge.devstack.child import Launch
 from taskforge.devstack.datadir import DataDir
+from taskforge.devstack.errors import PortTaken
+from taskforge.devstack.kafka import Kafka
 from taskforge.devstack.packages import find_binary, package_dir
 from taskforge.devstack.ports import LOOPBACK, PortBook, free_port
-from taskforge.devstack.service import RestartPolicy
+from taskforge.devstack.postgres import Postgres
+from taskforge.devstack.service import ProcessService, RestartPolicy
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
 
@@ -337,6 +341,34 @@ async def test_a_port_taken_by_a_stranger_is_given_up_for_another(data_dir: Path
         async with running_services(data_dir, want={"valkey"}, default_ports={}) as services:
             assert services.valkey.port != port
             assert await services.valkey.ready()
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey", "kafka"])
+async def test_another_copy_on_our_port_never_passes_for_ours(services: Services, data_dir: Path, name: str) -> None:
+    """Two copies that start at once can choose the same port; one of them loses it."""
+    port = getattr(services, name).port
+    log = data_dir / "log"
+    ours: ProcessService
+    if name == "postgres":
+        ours = Postgres(data_dir / "postgres", log, port, "password")
+    elif name == "valkey":
+        ours = Valkey(data_dir, log, port, "password")
+    else:
+        ours = Kafka(data_dir, log, port)
+    with pytest.raises(PortTaken):
+        await ours.start()
+    assert ours.pid is None
+
+
+async def test_lost_secrets_are_named_and_nothing_is_changed(data_dir: Path) -> None:
+    await rows_of(data_dir, "select 1")
+    secrets = DataDir(data_dir).secrets()
+    other = msgspec.structs.replace(secrets, postgres_password="other")
+    (data_dir / "secrets.json").write_bytes(msgspec.json.encode(other))
+    with pytest.raises(DevstackError, match=r"the password in secrets\.json is not that of"):
+        await rows_of(data_dir, "select 1")
+    (data_dir / "secrets.json").write_bytes(msgspec.json.encode(secrets))
+    assert await rows_of(data_dir, "select 1") == 1
 
 
 def test_a_damaged_port_file_costs_only_the_old_numbers(tmp_path: Path) -> None:
