@@ -8,13 +8,15 @@ import msgspec
 from blacksheep import Response
 
 from actors.envelope import Outcome
+from api.access import Access
 from api.answers import Answer, Header, about_team, replay
 from api.binding import decode_body, raw_body
 from api.calls import Call
 from api.idempotency import fingerprint, key_of, slot_for
 from api.services import Services
 from core.commands import AnyCommand
-from core.errors import BadInput, KeyReused
+from core.errors import BadInput, KeyReused, NotFound
+from core.writes import StoredReply
 
 __all__ = ["Changes"]
 
@@ -28,6 +30,7 @@ class Changes:
         self._teams = services.teams
         self._journal = services.journal
         self._locations = services.locations
+        self._access = Access(services)
 
     async def read(self, call: Call, decoder: msgspec.json.Decoder[T], *media_types: str) -> tuple[T, bytes]:
         """The decoded body and its bytes. A used key is told before a wrong shape is: KeyReused, else BadInput."""
@@ -44,6 +47,32 @@ class Changes:
         for row in await self._journal.find_keys([(call.principal().user_id, key)]):
             if row.fingerprint != fingerprint(call, body):
                 raise KeyReused
+
+    async def locate(self, call: Call, task_id: UUID) -> UUID | Response:
+        """The task's team; the stored answer when the task is gone since an earlier request with this key.
+
+        Raises NotFound("task"), KeyReused, and as `Access.task` does.
+        """
+        key = key_of(call)
+        try:
+            team_id, _ = await self._access.task(call, task_id)
+        except NotFound:
+            stored = None if key is None else await self._stored(call, key)
+            if stored is None:
+                raise
+            return replay(stored).response()
+        return team_id
+
+    async def _stored(self, call: Call, key: str) -> StoredReply | None:
+        """The answer stored under the key, as long as the asker is still a member of the team it is about."""
+        body = await call.body()
+        await self._refuse_used(call, key, body)
+        for row in await self._journal.find_keys([(call.principal().user_id, key)]):
+            team = self._locations.hinted(dict(row.reply.headers).get("taskforge-team", "").encode())
+            if team is not None:
+                await self._access.team(call, team)
+                return row.reply
+        return None
 
     async def ask(
         self, call: Call, team_id: UUID, command: AnyCommand, body: bytes, render: Callable[[Outcome], Answer]

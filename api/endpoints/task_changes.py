@@ -88,7 +88,9 @@ class TaskChanges:
         call, task_id = call_of(request), path_value(request, "task_id")
         call.principal()
         no_query(call)
-        team_id, _ = await self._access.task(call, task_id)
+        team_id = await self._changes.locate(call, task_id)
+        if isinstance(team_id, Response):
+            return team_id
         patch, body = await self._changes.read(call, self._patch, *MERGE_PATCH)
         command = UpdateTask(task_id, patch, if_match(call))
         return await self._changes.ask(call, team_id, command, body, self._shown(team_id))
@@ -98,7 +100,9 @@ class TaskChanges:
         call, task_id = call_of(request), path_value(request, "task_id")
         call.principal()
         no_query(call)
-        team_id, _ = await self._access.task(call, task_id)
+        team_id = await self._changes.locate(call, task_id)
+        if isinstance(team_id, Response):
+            return team_id
         wanted, body = await self._changes.read(call, self._move)
         command = MoveTask(
             task_id=task_id,
@@ -114,7 +118,9 @@ class TaskChanges:
         call, task_id = call_of(request), path_value(request, "task_id")
         call.principal()
         query = query_of(request, DeleteQuery)
-        team_id, _ = await self._access.task(call, task_id)
+        team_id = await self._changes.locate(call, task_id)
+        if isinstance(team_id, Response):
+            return team_id
         version = if_match(call)
         if query.permanent == "false":
             return await self._changes.ask(call, team_id, ArchiveTask(task_id, version), b"", self._shown(team_id))
@@ -129,7 +135,9 @@ class TaskChanges:
         call, task_id = call_of(request), path_value(request, "task_id")
         call.principal()
         no_query(call)
-        team_id, _ = await self._access.task(call, task_id)
+        team_id = await self._changes.locate(call, task_id)
+        if isinstance(team_id, Response):
+            return team_id
         return await self._changes.ask(call, team_id, RestoreTask(task_id, if_match(call)), b"", self._shown(team_id))
 
     async def batch(self, request: Request) -> Response:

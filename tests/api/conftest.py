@@ -16,3 +16,11 @@ async def desk(services: Services, module_database: DatabaseSettings) -> AsyncIt
     await services.valkey.start()
     async with serving(settings_for(module_database, services.valkey.url)) as site:
         yield await Desk.open(site)
+
+
+@pytest.fixture(autouse=True)
+def guarded(request: pytest.FixtureRequest) -> None:
+    """As everywhere, except behind a desk: its application outlives the test, and its servants come and go."""
+    asynchronous = request.node.get_closest_marker("anyio") is not None and "anyio_backend" in request.fixturenames
+    if asynchronous and "desk" not in request.fixturenames:
+        request.getfixturevalue("no_leaks")

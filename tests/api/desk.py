@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx
 import uuid_utils.compat as uuids
 
+from api.app import create_app
 from core.commands import AddMember
 from tests.api.live_site import Person, Site
 
@@ -13,10 +14,13 @@ RANDOM = "019a0000-0000-7000-8000-00000000dead"
 
 
 class Desk:
-    """`owner`, `admin`, `member` and `viewer` are in `team`; `stranger` has a team and a task of their own."""
+    """`app` is a second application over the same services, to be called without a server.
+
+    `owner`, `admin`, `member` and `viewer` are in `team`; `stranger` has a team and a task of their own."""
 
     def __init__(self, site: Site) -> None:
         self.site, self.client = site, site.client
+        self.app = create_app(site.services)
         self.people: dict[str, Person] = {}
         self.team = self.other_team = ""
         self.other_task: dict[str, Any] = {}
@@ -24,6 +28,7 @@ class Desk:
     @classmethod
     async def open(cls, site: Site) -> "Desk":
         desk = cls(site)
+        await desk.app.start()
         for name in ("owner", "admin", "member", "viewer", "stranger"):
             desk.people[name] = await site.person()
         desk.team = await site.team(desk["owner"])
