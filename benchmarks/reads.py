@@ -32,17 +32,17 @@ async def run(*, quick: bool) -> Result:
             path = f"/v1/tasks?team_id={team_id}&limit=50"
             headers = {**account.headers, "TaskForge-Team": team_id}
             full = account.get(path, headers)
-            await _compare(result, stack, api.url + path, headers, full, "list of 50", LIST_GOAL, quick=quick)
+            await _compare(result, stack, (api.url, path), headers, full, "list of 50", LIST_GOAL, quick=quick)
             conditional = {**headers, "If-None-Match": full.headers["etag"]}
             same = account.get(path, conditional)
-            await _compare(result, stack, api.url + path, conditional, same, "304", NOT_MODIFIED_GOAL, quick=quick)
+            await _compare(result, stack, (api.url, path), conditional, same, "304", NOT_MODIFIED_GOAL, quick=quick)
     return result
 
 
 async def _compare(
     result: Result,
     stack: Stack,
-    address: str,
+    address: tuple[str, str],
     headers: dict[str, str],
     answer: httpx.Response,
     name: str,
@@ -52,14 +52,12 @@ async def _compare(
 ) -> None:
     expected = 304 if name == "304" else 200
     if answer.status_code != expected:
-        raise RuntimeError(f"{address} answered {answer.status_code}, not {expected}")
+        raise RuntimeError(f"{address[1]} answered {answer.status_code}, not {expected}")
     recording = _record(answer, stack.directory / f"{expected}.answer")
     with stack.granian("benchmarks.bare:app", TASKFORGE_BENCH_ANSWER=str(recording)) as bare:
         seconds = 1.0 if quick else 4.0
         job = partial(Load, headers=headers, clients=CLIENTS, seconds=seconds, expected=expected)
-        ours, floor = await in_turn(
-            2 if quick else 5, lambda: load.run(job(address)), lambda: load.run(job(bare.url + "/x"))
-        )
+        ours, floor = await in_turn(2 if quick else 5, lambda: load.run(job(*address)), lambda: load.run(job(bare.url)))
     share = middle(ours).rate / middle(floor).rate
     result.goals.append(Goal(f"{name}: share of the bare server's rate", share, goal))
     result.numbers[name] = {"ours": middle(ours), "bare": middle(floor), "body_bytes": len(answer.content)}
