@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import uvloop
 
 from benchmarks.in_process import InProcess, Target, hammer, open_system
 from benchmarks.machine import ROOT
@@ -89,4 +90,5 @@ async def _write(order: Order) -> Sample:
 
 if __name__ == "__main__":
     told = msgspec.json.decode(Path("/dev/stdin").read_bytes(), type=Order)
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(_write(told))))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.stdout.buffer.write(msgspec.json.encode(runner.run(_write(told))))
