@@ -1,0 +1,79 @@
+"""Schemathesis against the whole system: no 5xx, and nothing that /openapi.json does not say."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.running import Person, System
+
+pytestmark = pytest.mark.system
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+    "ignored_auth",
+)
+ENDS_THE_SESSION = ("logOut", "revokeMySessions", "revokeMySession")
+SECONDS = 150
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    running = System(tmp_path_factory.mktemp("schemathesis"))
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+def explore(system: System, directory: Path, *arguments: str) -> None:
+    """Run Schemathesis as somebody with a team and a task; half of the ids it sends are theirs."""
+    person = Person(system.url)
+    team = person.team("A task")
+    task = next(task for tasks in person.board(team).values() for task in tasks)
+    person.http.close()
+    parameters = {"path.team_id": team, "path.task_id": task, "query.team_id": team}
+    lines = ["[parameters]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in parameters.items())]
+    config = directory / "schemathesis.toml"
+    config.write_text("\n".join(lines))
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        f"--config-file={config}",
+        "run",
+        f"{system.url}/openapi.json",
+        f"--header=Authorization: {person.http.headers['authorization']}",
+        f"--checks={','.join(CHECKS)}",
+        "--phases=examples,coverage,fuzzing",
+        "--seed=20",
+        "--generation-database=none",
+        "--continue-on-failure",
+        "--warnings=off",
+        "--request-timeout=10",
+        *arguments,
+    ]
+    run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=SECONDS)
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+    assert " passed" in run.stdout
+
+
+@pytest.mark.timeout(SECONDS + 30)
+def test_every_operation_answers_as_described(system: System, tmp_path: Path) -> None:
+    explore(
+        system,
+        tmp_path,
+        "--max-examples=25",
+        *(f"--exclude-operation-id={operation}" for operation in ENDS_THE_SESSION),
+    )
+
+
+@pytest.mark.timeout(SECONDS + 30)
+def test_the_operations_that_end_sessions_answer_as_described(system: System, tmp_path: Path) -> None:
+    explore(system, tmp_path, "--max-examples=10", *(f"--include-operation-id={one}" for one in ENDS_THE_SESSION))
