@@ -1,4 +1,4 @@
-"""Wake-ups for the relay over Valkey: the bare id of a team that committed. At most once; the sweep sees the rest."""
+"""Wake-ups for the relay over Valkey: bare ids of teams that committed. At most once; the sweep sees the rest."""
 
 import logging
 from collections.abc import Callable
@@ -46,9 +46,10 @@ async def _subscribed(
 
 def _wake(data: bytes | str, wake: Callable[[UUID], None]) -> None:
     text = data if isinstance(data, str) else data.decode("ascii", "replace")
-    try:
-        team_id = UUID(text)
-    except ValueError:
-        logger.warning("a wake-up that is no team id was ignored")
-        return
-    wake(team_id)
+    for word in text.split():
+        try:
+            team_id = UUID(word)
+        except ValueError:
+            logger.warning("a wake-up that is no team id was ignored")
+        else:
+            wake(team_id)
