@@ -7,7 +7,7 @@ from pathlib import Path
 from api.problems import PROBLEMS
 from core import errors
 from core.errors import TaskForgeError
-from tests.codebase.source import LAYERS, ROOT, functions, modules, tracked, tree
+from tests.codebase.source import LAYERS, ROOT, modules, tracked, tree
 
 # Who may start a task: each keeps it, awaits it and cancels it.
 OWNERS = {
@@ -106,21 +106,6 @@ def test_route_modules_keep_their_annotations_as_objects() -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__"
     ]
     assert not offending
-
-
-def unannotated(module: ast.Module) -> list[str]:
-    found = []
-    for name, node in functions(module):
-        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        bare = [one.arg for one in arguments if one.annotation is None and one.arg not in {"self", "cls"}]
-        if bare or (node.returns is None and node.name != "__init__"):
-            found.append(name)
-    return found
-
-
-def test_tests_are_annotated_like_the_rest() -> None:
-    assert not {str(path): names for path in modules("tests") if (names := unannotated(tree(path)))}
-    assert unannotated(ast.parse("def f(a): pass\ndef g(a: int) -> None: pass")) == ["f"]
 
 
 # Assembled, so that this file does not match itself.

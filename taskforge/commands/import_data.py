@@ -1,0 +1,104 @@
+"""`taskforge import`: tasks from a file into a team, beside whatever runs already."""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct, structs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.services import Services
+from taskforge.settings import Settings
+from taskforge.transfer.cells import COLUMNS, Wish, read_wish
+from taskforge.transfer.files import Format, Reject, Table, TransferError, format_of, read_table, write_rejects
+from taskforge.transfer.importing import Importer, Tally
+from taskforge.transfer.session import with_services
+from taskforge.transfer.targets import the_target
+
+__all__ = ["Job", "import_file", "run"]
+
+SHOWN = 10
+NAMELESS = "new tasks have no external_id: imported again they would be made again; --source NAME gives them one"
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What to import, where, and in whose name. `source` None: the file's name; `form` None: by its ending."""
+
+    file: Path
+    team: str
+    email: str | None = None
+    source: str | None = None
+    form: Format | None = None
+    create_team: bool = False
+    dry_run: bool = False
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Exit code 0 when every row is in, 1 when some were refused. Raises TransferError before anything is changed."""
+    job = Job(
+        file=args.file,
+        team=args.team,
+        email=getattr(args, "email", None),
+        source=getattr(args, "source", None),
+        form=getattr(args, "format", None),
+        create_team=getattr(args, "create_team", True),
+        dry_run=getattr(args, "dry_run", False),
+    )
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    tally = asyncio.run(import_file(job, settings, err))
+    out.print(f"{'would have ' if job.dry_run else ''}{tally}", markup=False)
+    return 1 if tally.failed else 0
+
+
+async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
+    """Import one file; progress and refused rows are shown on `console`, and the latter written to a file."""
+    form = format_of(job.file, job.form)
+    table = await asyncio.to_thread(read_table, job.file, form, COLUMNS)
+    wishes, rejects = _wishes(table, job)
+
+    async def work(services: Services) -> Tally:
+        # A dry run makes no team, so there must be one.
+        target = await the_target(services, job.team, job.email, create=job.create_team and not job.dry_run)
+        columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("importing", total=len(wishes))
+            importer = Importer(
+                services, target, advance=lambda count: progress.advance(bar, count), dry_run=job.dry_run
+            )
+            tally = await importer.run(wishes)
+        rejects.extend(importer.rejects)
+        return tally
+
+    tally = await with_services(settings, work)
+    _report(job, form, table, sorted(rejects, key=lambda one: one.row.number), console)
+    if tally.nameless:
+        console.print(f"{tally.nameless} {NAMELESS}", style="yellow", markup=False)
+    return structs.replace(tally, failed=len(rejects))
+
+
+def _wishes(table: Table, job: Job) -> tuple[list[Wish], list[Reject]]:
+    """Without columns that say otherwise, `key` is another tracker's name for the task."""
+    foreign = "key" in table.columns and not {"id", "number", "external_id"} & set(table.columns)
+    source = job.source or job.file.stem
+    wishes, rejects = list[Wish](), list(table.rejects)
+    if not table.rows and not rejects:
+        raise TransferError(f"{job.file.name}: there is no row to import")
+    for row in table.rows:
+        try:
+            wishes.append(read_wish(row, source, foreign=foreign, adopt=job.source is not None))
+        except ValueError as error:
+            rejects.append(Reject(row, str(error)))
+    return wishes, rejects
+
+
+def _report(job: Job, form: Format, table: Table, rejects: Sequence[Reject], console: Console) -> None:
+    if not rejects:
+        return
+    for reject in rejects[:SHOWN]:
+        console.print(f"row {reject.row.number}: {reject.reason}", style="red", markup=False)
+    path = Path(f"{job.file.stem}.rejects.{form}")
+    write_rejects(path, form, table, rejects)
+    more = f", {len(rejects) - SHOWN} more" if len(rejects) > SHOWN else ""
+    console.print(f"{len(rejects)} rows were not imported{more}: see {path}", markup=False)

@@ -1,0 +1,141 @@
+"""A wish against the team as it is: what to ask for, if anything. Pure; nothing is asked here."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from core.commands import CreateTask, UpdateTask
+from core.task import Task, TaskFields, TaskPatch, in_utc
+from core.team import TeamState
+from taskforge.transfer.cells import Wish
+
+__all__ = ["Known", "Plan", "link", "plan"]
+
+LISTS: Final = ("label_ids", "blocked_by")
+
+
+class Known(Struct):
+    """What names mean in this team. `made` maps ids and keys of the file's own rows to tasks, as they come to be."""
+
+    labels: dict[str, UUID]
+    users: Mapping[str, UUID]
+    archived: Mapping[UUID, Task]
+    keys: Mapping[str, UUID]
+    made: dict[str, UUID]
+    coming: frozenset[str]
+
+
+class Plan(Struct, frozen=True):
+    """`command` None: nothing to do. `task_id` is the task when it exists. `pending`: refers to rows not made yet."""
+
+    wish: Wish
+    command: CreateTask | UpdateTask | None
+    task_id: UUID | None = None
+    pending: bool = False
+
+
+class _Pending(Exception):
+    """A reference to a row of the file that is not a task yet."""
+
+
+def plan(wish: Wish, state: TeamState, known: Known) -> Plan:
+    """Create, update or nothing. Raises ValueError with a reason when the row cannot be understood in this team."""
+    task = _existing(wish, state, known)
+    given, pending = _given(wish, known, later=False)
+    if task is None:
+        return Plan(wish, CreateTask(_fields(wish, given)), pending=pending)
+    patch = _differences(task, given)
+    return Plan(wish, None if patch is None else UpdateTask(task.id, patch), task.id, pending)
+
+
+def link(wish: Wish, task: Task, known: Known) -> UpdateTask | None:
+    """The references of a row whose others have been made meanwhile."""
+    given, _ = _given(wish, known, later=True)
+    patch = _differences(task, {name: given[name] for name in ("parent_id", "blocked_by") if name in given})
+    return None if patch is None else UpdateTask(task.id, patch)
+
+
+def _existing(wish: Wish, state: TeamState, known: Known) -> Task | None:
+    """By its id when the row was exported from this team, else by its external id."""
+    task_id = wish.id
+    if task_id is not None and task_id not in state.tasks and task_id not in known.archived:
+        task_id = None
+    if task_id is None and wish.external is not None:
+        task_id = state.external.get(wish.external)
+    if task_id is None:
+        return None
+    task = state.tasks.get(task_id) or known.archived.get(task_id)
+    if task is None:
+        raise ValueError("the task was archived or deleted meanwhile")
+    return task
+
+
+def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bool]:
+    """The fields that the row sets, names resolved; `later`: a row that is still not made is an error."""
+    given, pending = wish.patch.changes(), False
+    if "due_at" in given:
+        given["due_at"] = in_utc(given["due_at"])
+    if wish.labels is not UNSET:
+        given["label_ids"] = tuple(dict.fromkeys(known.labels[name.casefold()] for name in wish.labels))
+    if wish.assignee is not UNSET:
+        given["assignee_id"] = None if wish.assignee is None else _user(wish.assignee, known)
+    for name, value in (("parent_id", wish.parent), ("blocked_by", wish.blocked_by)):
+        if value is UNSET:
+            continue
+        try:
+            given[name] = _resolved(value, known, name)
+        except _Pending:
+            if later:
+                raise ValueError(f"{name}: refers to a row that was not imported") from None
+            pending = True
+    return given, pending
+
+
+def _resolved(value: str | tuple[str, ...] | UnsetType | None, known: Known, name: str) -> Any:
+    if isinstance(value, tuple):
+        return tuple(dict.fromkeys(_reference(text, known, name) for text in value))
+    return _reference(value, known, name) if isinstance(value, str) else None
+
+
+def _reference(text: str, known: Known, name: str) -> UUID:
+    """Rows of the file come first: an exported key names the exported task, wherever it is imported."""
+    found = known.made.get(text)
+    if found is None and text in known.coming:
+        raise _Pending
+    found = found or known.keys.get(text)
+    if found is None:
+        raise ValueError(f"{name}: {text!r} is no task of the file or of this team")
+    return found
+
+
+def _user(text: str, known: Known) -> UUID:
+    found = known.users.get(text)
+    if found is not None:
+        return found
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError(f"assignee: there is no account {text!r}") from None
+
+
+def _fields(wish: Wish, given: Mapping[str, Any]) -> TaskFields:
+    if "title" not in given:
+        raise ValueError("title: a new task needs one")
+    source, name = wish.external or (None, None)
+    try:
+        return TaskFields(**given, external_id=name, external_source=source)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _differences(task: Task, given: Mapping[str, Any]) -> TaskPatch | None:
+    """Only what differs; lists are compared as sets, because a file's order of labels means nothing."""
+    changed = {
+        name: value
+        for name, value in given.items()
+        if (set(getattr(task, name)) != set(value) if name in LISTS else getattr(task, name) != value)
+    }
+    return structs.replace(TaskPatch(), **changed) if changed else None
