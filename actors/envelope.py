@@ -15,7 +15,7 @@ Item = tuple[UUID, int, bytes]
 """(task id, version, task JSON)."""
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What a command caused. `seq` is the team's after it; `events` may be empty when nothing changed.
 
     `items` has each affected task in the order of the operations (a deleted one as it last was). `replayed` is set when

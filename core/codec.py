@@ -18,7 +18,7 @@ from core.task import Task, encode_task
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
-class JournalRow(Struct, frozen=True):
+class JournalRow(Struct, frozen=True, gc=False):
     """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty."""
 
     team_id: UUID
@@ -31,7 +31,7 @@ class JournalRow(Struct, frozen=True):
     payload: bytes
 
 
-class Encoded(Struct, frozen=True):
+class Encoded(Struct, frozen=True, gc=False):
     """An event with its bytes: `row` for the journal, `cloud_event` for everybody else, `task` for the REST answer."""
 
     event: AnyEvent
@@ -40,23 +40,23 @@ class Encoded(Struct, frozen=True):
     task: bytes | None
 
 
-class _TaskData(Struct):
+class _TaskData(Struct, gc=False):
     task: Task
     previous: dict[str, Any] = {}
     ranks: dict[UUID, str] = {}
 
 
-class _MemberData(Struct):
+class _MemberData(Struct, gc=False):
     member: Member
     previous: dict[str, Any] = {}
 
 
-class _LabelData(Struct):
+class _LabelData(Struct, gc=False):
     label: Label
     previous: dict[str, Any] = {}
 
 
-class _TeamData(Struct):
+class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
 
@@ -103,7 +103,7 @@ def encode_all(events: Iterable[AnyEvent], traceparent: str = "") -> list[Encode
     return [encode(event, traceparent) for event in events]
 
 
-class _CloudEvent(Struct):
+class _CloudEvent(Struct, gc=False):
     """The envelope in the order of its bytes; an absent trace context is left out."""
 
     specversion: str
@@ -163,7 +163,7 @@ def event_types_of(kind: type[TaskEvent | MemberEvent | LabelEvent | TeamUpdated
     return frozenset(name for name, event in EVENT_TYPES.items() if issubclass(event, kind))
 
 
-class _Envelope(Struct):
+class _Envelope(Struct, gc=False):
     """What a CloudEvent of ours holds beyond its constants."""
 
     teamid: UUID

@@ -29,7 +29,7 @@ class Asking(Struct, frozen=True):
     new_id: Callable[[], UUID]
 
 
-class CreateTeam(Struct, frozen=True, tag="create_team"):
+class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
     """`team_id` is new; the asker becomes the first owner under the name `owner_name`."""
 
     team_id: UUID
@@ -41,7 +41,7 @@ class CreateTeam(Struct, frozen=True, tag="create_team"):
         check_text(self.name)
 
 
-class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team"):
+class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False):
     """`wip_limits` replaces all limits; an absent status has none."""
 
     name: TeamName | UnsetType = UNSET
@@ -51,24 +51,24 @@ class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team"):
         check_text(self.name)
 
 
-class AddMember(Struct, frozen=True, tag="add_member"):
+class AddMember(Struct, frozen=True, tag="add_member", gc=False):
     user_id: UUID
     name: str
     role: Role
 
 
-class ChangeRole(Struct, frozen=True, tag="change_role"):
+class ChangeRole(Struct, frozen=True, tag="change_role", gc=False):
     user_id: UUID
     role: Role
 
 
-class RemoveMember(Struct, frozen=True, tag="remove_member"):
+class RemoveMember(Struct, frozen=True, tag="remove_member", gc=False):
     """Removing oneself (leaving) needs no permission; the last owner cannot."""
 
     user_id: UUID
 
 
-class CreateLabel(Struct, frozen=True, tag="create_label"):
+class CreateLabel(Struct, frozen=True, tag="create_label", gc=False):
     name: LabelName
     color: Color
 
@@ -76,7 +76,7 @@ class CreateLabel(Struct, frozen=True, tag="create_label"):
         check_text(self.name)
 
 
-class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label"):
+class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=False):
     label_id: UUID
     name: LabelName | UnsetType = UNSET
     color: Color | UnsetType = UNSET
@@ -85,17 +85,17 @@ class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label"):
         check_text(self.name)
 
 
-class DeleteLabel(Struct, frozen=True, tag="delete_label"):
+class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
     """Takes the label off every task of the board, one event each, then deletes it."""
 
     label_id: UUID
 
 
-class CreateTask(Struct, frozen=True, tag="create"):
+class CreateTask(Struct, frozen=True, tag="create", gc=False):
     fields: TaskFields
 
 
-class UpdateTask(Struct, frozen=True, tag="update"):
+class UpdateTask(Struct, frozen=True, tag="update", gc=False):
     """`if_match` is the version the client saw; None means last writer wins per field."""
 
     task_id: UUID
@@ -103,7 +103,7 @@ class UpdateTask(Struct, frozen=True, tag="update"):
     if_match: int | None = None
 
 
-class MoveTask(Struct, frozen=True, kw_only=True, tag="move"):
+class MoveTask(Struct, frozen=True, kw_only=True, tag="move", gc=False):
     """Into `status` (None: stay), right before or right after a task of that column; with neither, to its bottom."""
 
     task_id: UUID
@@ -113,19 +113,19 @@ class MoveTask(Struct, frozen=True, kw_only=True, tag="move"):
     if_match: int | None = None
 
 
-class ArchiveTask(Struct, frozen=True, tag="archive"):
+class ArchiveTask(Struct, frozen=True, tag="archive", gc=False):
     task_id: UUID
     if_match: int | None = None
 
 
-class RestoreTask(Struct, frozen=True, tag="restore"):
+class RestoreTask(Struct, frozen=True, tag="restore", gc=False):
     """Back onto the board, at the bottom of its column; references to things gone meanwhile are dropped."""
 
     task_id: UUID
     if_match: int | None = None
 
 
-class DeleteTask(Struct, frozen=True, tag="delete"):
+class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
     """For good; admins only. Subtasks and blocked tasks lose their reference, one event each."""
 
     task_id: UUID
@@ -135,7 +135,7 @@ class DeleteTask(Struct, frozen=True, tag="delete"):
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
-class Batch(Struct, frozen=True, tag="batch"):
+class Batch(Struct, frozen=True, tag="batch", gc=False):
     """All or nothing, at one contiguous range of `seq`; each operation sees the ones before it."""
 
     operations: tuple[TaskCommand, ...]

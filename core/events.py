@@ -14,7 +14,7 @@ from core.permissions import Role
 from core.task import Status, Task
 
 
-class Team(Struct, frozen=True, kw_only=True):
+class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings. `key` prefixes the human task numbers (`ENG-42`) and never changes."""
 
     id: UUID
@@ -27,7 +27,7 @@ class Team(Struct, frozen=True, kw_only=True):
     version: int
 
 
-class Member(Struct, frozen=True, kw_only=True):
+class Member(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody's membership. `name` is shown on the board; it is copied from the user when they join."""
 
     user_id: UUID
@@ -36,7 +36,7 @@ class Member(Struct, frozen=True, kw_only=True):
     joined_at: datetime
 
 
-class Label(Struct, frozen=True, kw_only=True):
+class Label(Struct, frozen=True, kw_only=True, gc=False):
     """A label of the team; `color` is `#rrggbb`."""
 
     id: UUID
@@ -44,7 +44,7 @@ class Label(Struct, frozen=True, kw_only=True):
     color: str
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Whose team, which number, by whom, when (UTC). `type` is the CloudEvents type, `subject` what it is about."""
 
     type: ClassVar[str]
@@ -59,7 +59,7 @@ class Event(Struct, frozen=True, kw_only=True):
         return self.team_id
 
 
-class TaskEvent(Event, frozen=True, kw_only=True):
+class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     """A task after the change. `ranks` holds neighbours whose rank was spread anew by the same change (rarely any)."""
 
     task: Task
@@ -71,33 +71,33 @@ class TaskEvent(Event, frozen=True, kw_only=True):
         return self.task.id
 
 
-class TaskCreated(TaskEvent, frozen=True, kw_only=True):
+class TaskCreated(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.created"
 
 
-class TaskUpdated(TaskEvent, frozen=True, kw_only=True):
+class TaskUpdated(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.updated"
 
 
-class TaskMoved(TaskEvent, frozen=True, kw_only=True):
+class TaskMoved(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.moved"
 
 
-class TaskArchived(TaskEvent, frozen=True, kw_only=True):
+class TaskArchived(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.archived"
 
 
-class TaskRestored(TaskEvent, frozen=True, kw_only=True):
+class TaskRestored(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.restored"
 
 
-class TaskDeleted(TaskEvent, frozen=True, kw_only=True):
+class TaskDeleted(TaskEvent, frozen=True, kw_only=True, gc=False):
     """The task as it last was; it is gone for good."""
 
     type = "task.deleted"
 
 
-class MemberEvent(Event, frozen=True, kw_only=True):
+class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
     member: Member
     previous: dict[str, Any] = {}
 
@@ -106,21 +106,21 @@ class MemberEvent(Event, frozen=True, kw_only=True):
         return self.member.user_id
 
 
-class MemberAdded(MemberEvent, frozen=True, kw_only=True):
+class MemberAdded(MemberEvent, frozen=True, kw_only=True, gc=False):
     type = "member.added"
 
 
-class MemberRoleChanged(MemberEvent, frozen=True, kw_only=True):
+class MemberRoleChanged(MemberEvent, frozen=True, kw_only=True, gc=False):
     type = "member.role_changed"
 
 
-class MemberRemoved(MemberEvent, frozen=True, kw_only=True):
+class MemberRemoved(MemberEvent, frozen=True, kw_only=True, gc=False):
     """The membership as it last was. Nothing with a higher `seq` may reach this member's feeds."""
 
     type = "member.removed"
 
 
-class LabelEvent(Event, frozen=True, kw_only=True):
+class LabelEvent(Event, frozen=True, kw_only=True, gc=False):
     label: Label
     previous: dict[str, Any] = {}
 
@@ -129,19 +129,19 @@ class LabelEvent(Event, frozen=True, kw_only=True):
         return self.label.id
 
 
-class LabelCreated(LabelEvent, frozen=True, kw_only=True):
+class LabelCreated(LabelEvent, frozen=True, kw_only=True, gc=False):
     type = "label.created"
 
 
-class LabelUpdated(LabelEvent, frozen=True, kw_only=True):
+class LabelUpdated(LabelEvent, frozen=True, kw_only=True, gc=False):
     type = "label.updated"
 
 
-class LabelDeleted(LabelEvent, frozen=True, kw_only=True):
+class LabelDeleted(LabelEvent, frozen=True, kw_only=True, gc=False):
     type = "label.deleted"
 
 
-class TeamUpdated(Event, frozen=True, kw_only=True):
+class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
     """The team's settings after the change; the first event of every team is one with an empty `previous`."""
 
     type = "team.updated"

@@ -25,7 +25,7 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset;
 ExternalName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
 
     `rank` orders tasks within a status (plain string comparison); only the server writes it.
@@ -58,7 +58,7 @@ class Task(Struct, frozen=True, kw_only=True):
     version: int
 
 
-class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What a client may say of a new task. Unknown fields are refused, so that nothing server-owned can be set."""
 
     title: Title
@@ -81,7 +81,7 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("external_id and external_source go together")
 
 
-class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A JSON merge patch (RFC 7396) of a task: absent means unchanged, null clears what can be cleared."""
 
     title: Title | UnsetType = UNSET

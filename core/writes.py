@@ -8,7 +8,7 @@ from core.codec import Encoded
 from core.task import Task
 
 
-class StoredReply(Struct, frozen=True):
+class StoredReply(Struct, frozen=True, gc=False):
     """An answer as it is kept for replays: HTTP status, extra headers (name, value), body bytes, and its `seq`."""
 
     status: int
@@ -17,7 +17,7 @@ class StoredReply(Struct, frozen=True):
     seq: int
 
 
-class KeyRow(Struct, frozen=True):
+class KeyRow(Struct, frozen=True, gc=False):
     """An idempotency row, committed with its effect. `principal` is the user or API key, never the bearer string."""
 
     principal: UUID
@@ -26,7 +26,7 @@ class KeyRow(Struct, frozen=True):
     reply: StoredReply
 
 
-class TeamWrites(Struct, frozen=True):
+class TeamWrites(Struct, frozen=True, gc=False):
     """One team's decided batch. Nothing of it is written unless the team is still at `expected_seq`.
 
     `events` are contiguous from `expected_seq + 1` (none when only keys are stored). `tasks` are the changed tasks as
@@ -41,23 +41,23 @@ class TeamWrites(Struct, frozen=True):
     keys: tuple[KeyRow, ...]
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """All of the team's writes are durable."""
 
 
-class FenceBroken(Struct, frozen=True):
+class FenceBroken(Struct, frozen=True, gc=False):
     """Another process wrote first: nothing was written; `seq` is where the team is now (0: the team is gone)."""
 
     seq: int
 
 
-class KeysTaken(Struct, frozen=True):
+class KeysTaken(Struct, frozen=True, gc=False):
     """Some keys were used before: nothing was written; answer these from `hits` and commit the rest again."""
 
     hits: tuple[KeyRow, ...]
 
 
-class Rejected(Struct, frozen=True):
+class Rejected(Struct, frozen=True, gc=False):
     """A database constraint refused this team's writes: nothing was written. `constraint` is its name."""
 
     constraint: str

@@ -14,6 +14,7 @@ from typing import Any
 from api.app import create_app
 from api.services import Services
 from taskforge.logs import configure
+from taskforge.memory import settle_collector
 from taskforge.settings import load
 from taskforge.wiring import running
 
@@ -55,6 +56,7 @@ class Worker:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             self._app = app
+            settle_collector()
             drain_on_signal(services)
             await send({"type": "lifespan.startup.complete"})
             await receive()
