@@ -25,6 +25,8 @@ __all__ = [
 
 Format = Literal["csv", "jsonl"]
 ENDINGS: Final[dict[str, Format]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+# Legal inside a JSON string, but many readers of lines break there.
+BREAKS: Final = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 NOTES: Final = ("_row", "_reason")
 """Columns of a rejects file, so that it can be mended and imported again."""
 
@@ -140,7 +142,7 @@ def write_rows(file: TextIO, form: Format, columns: Sequence[str], rows: Iterabl
         if writer is not None:
             writer.writerow(row)
         else:
-            file.write(msgspec.json.encode(row).decode() + "\n")
+            file.write(msgspec.json.encode(row).decode().translate(BREAKS) + "\n")
         written += 1
     return written
 

@@ -1,0 +1,152 @@
+"""What goes out comes in again: the same tasks in another team, no change in the same one."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from core.commands import MoveTask
+from taskforge.commands import export_data
+from taskforge.transfer.cells import EXPORTED
+from taskforge.transfer.files import Format, TransferError
+from tests.taskforge.transfer_world import MAX, OLGA, Office, by_title, columns, told
+
+pytestmark = pytest.mark.anyio
+
+RICH = (
+    "external_id,title,description,status,priority,assignee,labels,due_at,estimate,parent,blocked_by\n"
+    'A,Parent,"two\nlines, ""quoted""; and a tab\t",in_progress,urgent,olga@example.com,bug;docs,2026-05-01,0.1,,\n'
+    'B,"Child; with, all",,open,none,,"[""semi;colon"", ""[odd""]",2026-05-01T10:00:00.123456+02:00,3,A,C\n'
+    "C,=SUM(A1),🚀 \u2028 end,done,low,,,,,A,\n"
+    "D,Fourth,,open,none,,,,,,\n"
+)
+
+
+@pytest.fixture
+async def olga(office: Office) -> UUID:
+    """Olga, whose team Work has tasks with everything a file can say."""
+    olga = await office.sign_up(OLGA, "Olga")
+    tally = await office.load(office.file("rich.csv", RICH))
+    assert tally.created == 4, office.said
+    tasks = by_title(await office.team())
+    await office.ask(MoveTask(task_id=tasks["Fourth"].id, before_id=tasks["Child; with, all"].id), olga)
+    return olga
+
+
+async def save(office: Office, form: Format, name: str = "out", team: str = "Work") -> Path:
+    path = office.directory / f"{name}.{form}"
+    await export_data._export(office.settings, team, path, form)
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_an_export_makes_equal_tasks_in_an_empty_team(office: Office, olga: UUID, form: Format) -> None:
+    before = await office.team()
+    tally = await office.load(await save(office, form), "Copy")
+    assert str(tally) == "created 4, updated 0, unchanged 0, failed 0", office.said
+    after = await office.team("Copy")
+    originals, copies = by_title(before), by_title(after)
+    assert originals.keys() == copies.keys()
+    for title, task in originals.items():
+        assert told(after, copies[title]) == told(before, task)
+    assert columns(after) == columns(before)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_importing_an_export_into_its_own_team_changes_nothing(office: Office, olga: UUID, form: Format) -> None:
+    await office.load(office.file("nameless.csv", "title\nWithout an external id\n"))
+    seq = (await office.team()).seq
+    tally = await office.load(await save(office, form))
+    assert str(tally) == "created 0, updated 0, unchanged 5, failed 0", office.said
+    assert (await office.team()).seq == seq
+
+
+async def test_tasks_without_an_external_id_are_made_again_unless_a_source_is_named(office: Office, olga: UUID) -> None:
+    await office.load(office.file("nameless.csv", "title,parent\nOne,\n"), "Small")
+    file = await save(office, "csv", team="Small")
+    assert (await office.load(file, "Copy")).nameless == 1
+    assert next(iter((await office.team("Copy")).tasks.values())).external_id is None
+    for expected in ("created 1, updated 0, unchanged 0, failed 0", "created 0, updated 0, unchanged 1, failed 0"):
+        assert str(await office.load(file, "Moved", source="old")) == expected
+
+
+async def test_an_edited_export_updates_the_tasks_it_came_from(office: Office, olga: UUID) -> None:
+    file = await save(office, "csv")
+    file.write_text(file.read_text().replace("Fourth", "Edited"))
+    assert str(await office.load(file)) == "created 0, updated 1, unchanged 3, failed 0"
+    assert "Edited" in by_title(await office.team())
+
+
+async def test_rows_are_in_board_order_and_have_every_column(office: Office, olga: UUID) -> None:
+    with (await save(office, "csv")).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == EXPORTED
+    assert [row["title"] for row in rows] == ["Fourth", "Child; with, all", "Parent", "=SUM(A1)"]
+    parent = rows[2]
+    assert (parent["key"], parent["assignee"], parent["labels"]) == ("WORK-1", OLGA, "bug;docs")
+    assert rows[1]["parent"] == "WORK-1"
+    assert json.loads(rows[1]["labels"]) == ["semi;colon", "[odd"]
+
+
+async def test_json_lines_keep_types(office: Office, olga: UUID) -> None:
+    lines = [json.loads(line) for line in (await save(office, "jsonl")).read_text().splitlines()]
+    parent = next(line for line in lines if line["title"] == "Parent")
+    assert (parent["estimate"], parent["labels"], parent["due_at"]) == (0.1, ["bug", "docs"], "2026-05-01T00:00:00Z")
+    assert parent["completed_at"] is None
+
+
+async def test_an_assignee_of_the_old_team_must_be_a_member_of_the_new_one(office: Office, olga: UUID) -> None:
+    file = await save(office, "csv")
+    await office.sign_up(MAX, "Max")
+    tally = await office.load(file, "Copy", email=MAX)
+    assert tally.failed >= 1
+    assert "not a member" in office.said
+
+
+async def test_an_unknown_team_leaves_no_file(office: Office, olga: UUID) -> None:
+    with pytest.raises(TransferError, match="no team"):
+        await save(office, "csv", team="Nowhere")
+    assert not list(office.directory.glob("*out*"))
+
+
+async def test_a_failure_half_way_leaves_the_old_file(
+    office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await save(office, "csv")
+    before = path.read_text()
+
+    def breaks(*_: object) -> int:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(export_data, "write_rows", breaks)
+    with pytest.raises(OSError, match="disk full"):
+        await save(office, "csv")
+    assert path.read_text() == before
+    assert [one.name for one in office.directory.iterdir() if one.name.endswith(".part")] == []
+
+
+def test_without_a_file_json_lines_go_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def export(settings: object, team: str, path: Path | None, form: Format) -> int:
+        sys.stdout.write(f"{team} {path} {form}\n")
+        return 0
+
+    monkeypatch.setattr(export_data, "_export", export)
+    args = argparse.Namespace(file=None, team="Work", format=None)
+    assert export_data.run(args, None) == 0  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "Work None jsonl\n"
+
+
+async def test_standard_output_gets_the_rows_and_nothing_else(
+    office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    assert await export_data._export(office.settings, "Work", None, "jsonl") == 4
+    assert len([json.loads(line) for line in out.getvalue().splitlines()]) == 4
