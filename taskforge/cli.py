@@ -123,7 +123,14 @@ def _openapi(commands: Any) -> None:
 def _import(commands: Any) -> None:
     command = _add(commands, "import", "Import tasks from CSV or JSON Lines.", module="import_data")
     command.add_argument("file", type=Path, metavar="FILE")
-    command.add_argument("--team", required=True, help="team id, or a name (made when there is none)")
+    command.add_argument("--team", required=True, help="team id, key or name")
+    command.add_argument(
+        "--as", dest="email", metavar="EMAIL", help="the member who imports (default: the team's owner)"
+    )
+    command.add_argument("--source", metavar="NAME", help="where the rows come from (default: the file's name)")
+    command.add_argument("--format", choices=("csv", "jsonl"), help="default: by FILE's ending")
+    command.add_argument("--create-team", action="store_true", help="make the team when there is none of that name")
+    command.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
 
 
 def _export(commands: Any) -> None:
@@ -140,7 +147,10 @@ def _events(commands: Any) -> None:
     )
     command = _add(actions, "replay", about, module="replay")
     command.add_argument("--team", help="one team's id; default: every team")
-    command.add_argument("--from-seq", type=_positive, default=1, metavar="N", help="first event of a team (1)")
+    command.add_argument(
+        "--from", dest="from_seq", type=_positive, default=1, metavar="SEQ", help="first event of a team (1)"
+    )
+    command.add_argument("--dry-run", action="store_true", help="say how many events there are, publish nothing")
 
 
 def _doctor(commands: Any) -> None:

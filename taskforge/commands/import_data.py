@@ -40,11 +40,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     job = Job(
         file=args.file,
         team=args.team,
-        email=getattr(args, "email", None),
-        source=getattr(args, "source", None),
-        form=getattr(args, "format", None),
-        create_team=getattr(args, "create_team", True),
-        dry_run=getattr(args, "dry_run", False),
+        email=args.email,
+        source=args.source,
+        form=args.format,
+        create_team=args.create_team,
+        dry_run=args.dry_run,
     )
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     tally = asyncio.run(import_file(job, settings, err))

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     except ValueError:
         console.print(f"--team: {args.team!r} is no team id", style="red", markup=False)
         return USAGE
-    dry_run = bool(getattr(args, "dry_run", False))
+    dry_run = bool(args.dry_run)
     with calm_logs():
         return asyncio.run(_replay(settings, team_id, args.from_seq, dry_run=dry_run, console=console))
 

@@ -1,0 +1,67 @@
+"""The main job on real input: three trackers imported by the command, seen over REST and folded from the topic."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.folding import columns_of, fold, read_topic
+from tests.system.running import Person, System
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+FILES = {"mesos": 1294, "springxd": 2793, "duracloud": 579}
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.system,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not DATA.is_dir(), reason="the real tasks (../shared/data) are not beside the checkout"),
+]
+
+
+@pytest.fixture(scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    system = System(tmp_path_factory.mktemp("import"))
+    try:
+        await asyncio.to_thread(system.start)
+        yield system
+    finally:
+        code = await asyncio.to_thread(system.stop)
+    assert code == 0, system.log.read_text()[-4000:]
+
+
+def imported(system: System, person: Person, name: str, team_id: str) -> str:
+    """What the import command says at its end."""
+    command = system.command("import", str(DATA / f"{name}.csv"), "--team", team_id, "--as", person.email)
+    done = subprocess.run(command, cwd=system.directory, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def test_every_row_is_a_task_and_a_second_import_changes_nothing(system: System) -> None:
+    person = await asyncio.to_thread(Person, system.url)
+    teams = {name: await asyncio.to_thread(person.team) for name in FILES}
+    for name, rows in FILES.items():
+        said = await asyncio.to_thread(imported, system, person, name, teams[name])
+        assert f"created {rows}" in said
+    boards = {name: await board(person, team_id) for name, team_id in teams.items()}
+    for name, rows in FILES.items():
+        assert sum(len(column["tasks"]) for column in boards[name]["columns"]) == rows
+        said = await asyncio.to_thread(imported, system, person, name, teams[name])
+        assert f"unchanged {rows}" in said
+        assert await board(person, teams[name]) == boards[name], "a second import changed something"
+    person.http.close()
+
+    wanted = {teams[name]: boards[name]["seq"] for name in FILES}
+    events = await read_topic(f"127.0.0.1:{system.service_port('kafka')}", wanted)
+    for name in FILES:
+        assert [event["seq"] for event in events[teams[name]]] == list(range(1, boards[name]["seq"] + 1))
+        assert fold(events[teams[name]]) == columns_of(boards[name])
+
+
+async def board(person: Person, team_id: str) -> dict:  # type: ignore[type-arg]
+    found = await asyncio.to_thread(person.call, "GET", f"/v1/teams/{team_id}/board")
+    assert isinstance(found, dict)
+    return found
