@@ -43,6 +43,7 @@ class Call:
         "_receive",
         "_tokens",
         "body_limit",
+        "cut",
         "headers",
         "method",
         "path",
@@ -62,6 +63,7 @@ class Call:
         tokens: "AccessTokens",
         body_limit: int,
     ) -> None:
+        self.cut = False
         self._receive = receive
         self._tokens = tokens
         self._principal: Principal | None = None

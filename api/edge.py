@@ -1,5 +1,6 @@
 """The edge: every HTTP request passes here once: id, trace context, limits, route, errors, metrics and log line."""
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -66,17 +67,23 @@ class Edge:
 
     async def _answer(self, call: Call, scope: dict[str, Any], receive: Any, send: Any, started: float) -> None:
         """The ordinary way."""
-        status = 500
+        status, streamed = 500, False
         scope[SCOPE_KEY] = call
         token = current_call.set(call)
         try:
             if (parent := call.headers.get(b"traceparent")) is not None:
                 call.traceparent = trace_parent(parent)
             response = await self._respond(call, scope, receive)
-            status = response.status
+            status, streamed = response.status, isinstance(response.content, StreamedContent)
+            if streamed:
+                self._done(call, status, started)  # How long a feed stays open says nothing of how fast we answer.
             await _send(call, response, send)
+        except asyncio.CancelledError:
+            if not call.cut:
+                raise
         finally:
-            self._done(call, status, started)
+            if not streamed:
+                self._done(call, status, started)
             current_call.reset(token)
 
     async def _respond(self, call: Call, scope: dict[str, Any], receive: Any) -> Response:

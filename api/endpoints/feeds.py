@@ -143,7 +143,7 @@ async def _open_stream(services: Services, request: Request, after: Position | N
     subscription.guard = Lifetime(principal, token_seconds, hub.settings.connection_seconds, services.watch.is_revoked)
     # Taken before the answer leaves: BlackSheep parts with the request's content then.
     receive: Receive = request.content.receive  # type: ignore[union-attr]
-    stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive)
+    stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive, call)
     headers = [*STREAM_HEADERS, *_team_headers(call, subscription.head)[1:]]
     return Response(200, headers, StreamedContent(EVENT_STREAM, stream.parts))
 
@@ -151,7 +151,8 @@ async def _open_stream(services: Services, request: Request, after: Position | N
 class EventStream:
     """One reader's stream of ready frames."""
 
-    def __init__(self, subscription: Subscription, heartbeat_seconds: float, receive: Receive) -> None:
+    def __init__(self, subscription: Subscription, heartbeat_seconds: float, receive: Receive, call: Call) -> None:
+        self._call = call
         self._subscription = subscription
         self._heartbeat_seconds = heartbeat_seconds
         self._receive = receive
@@ -161,7 +162,7 @@ class EventStream:
         subscription, epoch = self._subscription, self._subscription.epoch
         request = asyncio.current_task()
         if request is not None:
-            subscription.on_cut = lambda: _abandon(request)
+            subscription.on_cut = lambda: _abandon(self._call, request)
         watching = asyncio.create_task(self._until_gone())
         try:
             with subscription:
@@ -195,7 +196,9 @@ class EventStream:
         self._subscription.end("gone")
 
 
-def _abandon(request: "asyncio.Task[Any]") -> None:
+def _abandon(call: Call, request: "asyncio.Task[Any]") -> None:
+    """Nothing else ends a send that the client does not take; the edge knows by `cut` that this is no failure."""
+    call.cut = True
     request.cancel()
 
 
