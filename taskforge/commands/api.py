@@ -91,6 +91,9 @@ class _Load:
         self._format = format
 
     def __call__(self, target: str) -> Callable[..., Any]:
+        # The handlers inherited from the main process would swallow a signal that comes while we import.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
         # A SIGKILL of the main process would otherwise leave workers that go on serving.
         parent_tie(signal.SIGTERM, parent=os.getppid())()
         logs.configure(self._level, self._format)

@@ -19,6 +19,7 @@ from db.settings import DatabaseSettings
 from taskforge.cli import parser, run
 from taskforge.commands.doctor import examine
 from taskforge.devstack import Services
+from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.processes import http_get
 from taskforge.settings import example, load
@@ -386,3 +387,27 @@ def test_two_copies_started_at_once_share_nothing(data_dir: Path) -> None:
         for copy in copies:
             copy.process.wait(30)
             copy.gone(15)
+
+
+def first_child(pid: int) -> bool:
+    return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text().strip())
+
+
+@pytest.mark.anyio
+async def test_an_api_told_to_stop_while_its_worker_loads_stops_at_once(
+    services: Services, database: DatabaseSettings
+) -> None:
+    """The worker once kept its parent's signal handlers while importing, lost the signal and had to be killed."""
+    environment = os.environ | external(services, database) | {"TASKFORGE_HTTP__PORT": str(free_port())}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "taskforge", "api", env=environment)
+    try:
+        async with asyncio.timeout(30):
+            while not first_child(process.pid):
+                await asyncio.sleep(0.005)
+            process.terminate()
+        async with asyncio.timeout(5):
+            await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
