@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -89,6 +88,6 @@ async def _write(order: Order) -> Sample:
 
 
 if __name__ == "__main__":
-    told = msgspec.json.decode(Path("/dev/stdin").read_bytes(), type=Order)
+    told = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.stdout.buffer.write(msgspec.json.encode(runner.run(_write(told))))

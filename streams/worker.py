@@ -21,6 +21,7 @@ from streams import wakeups
 from streams.broker import Backoff, calm_logs
 from streams.consumers.notifications import notifications
 from streams.consumers.runner import ConsumerRunner, ConsumerStatistics
+from streams.housekeeping import keep_house
 from streams.ops import WorkerCollector, serving
 from streams.relay import Relay, RelayStatistics
 from streams.settings import KafkaSettings
@@ -51,6 +52,7 @@ class Worker:
         if unknown := only - PARTS:
             raise ValueError(f"no such part of the worker: {', '.join(sorted(unknown))}")
         self._valkey = valkey
+        self._pool = pools.worker
         self._watch = BrokerWatch(kafka)
         self._relay = Relay(pools.worker, kafka, self._watch) if "relay" in only else None
         plans = [notifications(pools.worker)] if "notifications" in only else []
@@ -81,6 +83,7 @@ class Worker:
         """Run until stopped. Started means running, not that the broker has been reached; see `readiness`."""
         async with anyio.create_task_group() as background:
             await background.start(self._watch.run)
+            background.start_soon(keep_house, self._pool)
             if self._relay is not None and self._valkey is not None:
                 background.start_soon(wakeups.listen, self._valkey, self._relay.wake, self._relay.sweep_soon)
             async with anyio.create_task_group() as parts:

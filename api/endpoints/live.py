@@ -1,7 +1,8 @@
 """`WS /v1/teams/{team_id}/live` and the tickets that let a browser open it.
 
 Server frames: `hello {seq, epoch, you}`, `event {seq, event}`, `heartbeat {seq}`, `reset {reason, seq, epoch,
-snapshot}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat confirms it).
+snapshot}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat
+confirms it).
 Close codes: 4401 not or no longer authenticated, 4403 not or no longer a member, 4008 too slow, 1012 come again,
 1008 malformed request.
 """

@@ -1,0 +1,34 @@
+"""What has expired goes, what has not stays."""
+
+import asyncpg
+import pytest
+import uuid_utils.compat as uuids
+
+from db.pool import open_pools
+from db.settings import DatabaseSettings
+from streams.housekeeping import tidy
+
+pytestmark = pytest.mark.anyio
+
+KEY = """insert into idempotency_keys (principal, key, fingerprint, status, headers, body, seq, created_at)
+values ($1, $2, $3, 200, '[]', '', 0, now() - $4 * interval '1 day')"""
+MARK = "insert into inbox (consumer, event_id, at) values ('notifications', $1, now() - $2 * interval '1 day')"
+
+
+async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
+    database: DatabaseSettings, services, template_database: str
+) -> None:
+    name = database.owner_url.reveal().rsplit("/", 1)[1].split("?")[0]
+    connection = await asyncpg.connect(services.postgres.url_of(name))
+    try:
+        for days in (6, 8):
+            await connection.execute(KEY, uuids.uuid7(), "k" * 16, b"f" * 32, days)
+        for days in (29, 31):
+            await connection.execute(MARK, f"team:{days}", days)
+        async with open_pools(database) as pools:
+            assert await tidy(pools.worker) == (1, 1)
+            assert await tidy(pools.worker) == (0, 0)
+        assert await connection.fetchval("select count(*) from idempotency_keys") == 1
+        assert await connection.fetchval("select event_id from inbox") == "team:29"
+    finally:
+        await connection.close()
