@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from actors.system import TeamSystem
-from core.commands import AddMember, ArchiveTask, CreateTask, CreateTeam, UpdateTask, UpdateTeam
-from core.errors import Forbidden, NotFound, StorageUnavailable
+from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask, UpdateTeam
+from core.errors import DomainError, Forbidden, NotFound, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from taskforge.transfer.files import TransferError
 from taskforge.transfer.targets import key_of
@@ -328,6 +328,71 @@ async def test_rows_without_any_name_are_imported_with_a_warning(office: Office,
     tally = await office.load(office.file("plain.csv", "title\nA\nB\n"))
     assert tally.created == 2
     assert "2 new tasks have no external_id" in office.said
+
+
+async def test_odd_cells_are_refused_with_the_name_of_their_column(office: Office, olga: UUID) -> None:
+    lines = [
+        {"id": "not an id", "title": "A"},
+        {"external_id": 1.5, "title": "A"},
+        {"external_id": "n\0", "title": "A"},
+        {"external_id": "x" * 201, "title": "A"},
+        {"title": "A", "labels": "[odd"},
+        {"title": "A", "labels": [" "]},
+        {"title": "A", "labels": ["x" * 51]},
+        {"title": "A", "blocked_by": [str(n) for n in range(51)]},
+        {"title": 5},
+    ]
+    columns = ("id", "external_id", "external_id", "external_id", "labels", "labels", "labels", "blocked_by", "title")
+    tally = await office.load(office.file("odd.jsonl", "\n".join(map(json.dumps, lines))), "Odd")
+    assert str(tally) == "created 0, updated 0, unchanged 0, failed 9"
+    for number, column in enumerate(columns, start=1):
+        assert f"row {number}: {column}: " in office.said
+
+
+async def test_a_team_that_cannot_be_called_that_is_not_made(office: Office, olga: UUID) -> None:
+    file = office.file("t.csv", FOREIGN)
+    for name in (" ", "x" * 101):
+        with pytest.raises(TransferError, match="name"):
+            await office.load(file, name)
+
+
+async def test_a_label_made_by_somebody_else_at_this_moment_is_used(
+    office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, made = TeamSystem.ask, []
+
+    async def race(self: TeamSystem, team_id: UUID, command: Any, **options: Any) -> Any:
+        if isinstance(command, CreateLabel) and not made:
+            made.append(await original(self, team_id, command, actor_id=olga))
+        return await original(self, team_id, command, **options)
+
+    monkeypatch.setattr(TeamSystem, "ask", race)
+    tally = await office.load(office.file("l.csv", "external_id,title,labels\n1,A,bug\n"))
+    assert (len(made), tally.created) == (1, 1)
+    (task,) = (await office.team()).tasks.values()
+    assert task.label_ids == (made[0].events[0].row.subject,)
+
+
+async def test_a_refusal_whose_answer_was_lost_is_still_a_refusal(
+    office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, lost = TeamSystem.ask, []
+
+    async def lossy(self: TeamSystem, *args: Any, **options: Any) -> Any:
+        try:
+            return await original(self, *args, **options)
+        except DomainError as error:
+            if len(lost) < 2:
+                lost.append(error)
+                raise StorageUnavailable("the answer was lost", retry_after=0) from error
+            raise
+
+    await office.load(office.file("start.csv", "external_id,title,status\nstart,Start,done\n"))
+    await office.ask(UpdateTeam(wip_limits={"done": 1}), olga)
+    monkeypatch.setattr(TeamSystem, "ask", lossy)
+    tally = await office.load(office.file("full.csv", "external_id,title,status\n1,A,done\n2,B,open\n"))
+    assert (len(lost), tally.created, tally.failed) == (2, 1, 1)
+    assert "row 2: The column done holds its limit" in office.said
 
 
 @pytest.mark.parametrize("name", ["mesos", "springxd", "duracloud"])
