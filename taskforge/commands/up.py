@@ -117,7 +117,7 @@ async def _session(plan: Plan, console: Console) -> None:
         await _until_ready(api)
         _summary(console, f"http://{host}:{port}", services, len(report.ran), time.monotonic() - started)
         if plan.demo:
-            await _seed(environment)
+            await _seed(plan.data, environment)
         await asyncio.Event().wait()
 
 
@@ -172,8 +172,8 @@ def _summary(console: Console, base: str, services: Services, migrations: int, s
         console.print(f"  {name:<9} {value}", markup=False)
 
 
-async def _seed(environment: Mapping[str, str]) -> None:
-    child = await Child.spawn(Launch(argv=command("demo"), env=environment, cwd=Path.cwd()))
+async def _seed(data: Path, environment: Mapping[str, str]) -> None:
+    child = await Child.spawn(Launch(argv=command("demo", "--data", str(data)), env=environment, cwd=Path.cwd()))
     try:
         code = await child.wait()
     except asyncio.CancelledError:
