@@ -61,7 +61,7 @@ def _settings_of(args: argparse.Namespace) -> "Settings":
     from taskforge import embedded, logs, settings
 
     given, problems = settings.read_variables(os.environ, Path(".env"))
-    given = embedded.complete(given, args.data) if args.needs == "running" else {**embedded.STAND_INS, **given}
+    given = embedded.complete(given, args.data)
     if problems:
         raise settings.SettingsError(problems)
     chosen = settings.load(given)
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 def _add(
     commands: Any, name: str, about: str, *, module: str | None = None, needs: str = "running"
 ) -> argparse.ArgumentParser:
-    """`needs`: settings of running services (`running`), only valid ones (`valid`), or none (`nothing`)."""
+    """`needs`: valid settings of running services (`running`), or none (`nothing`)."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
     command.add_argument(
         "--data", type=Path, default=Path(".taskforge"), metavar="DIR", help="where embedded services keep their data"
@@ -117,7 +117,7 @@ def _migrate(commands: Any) -> None:
 
 
 def _openapi(commands: Any) -> None:
-    _add(commands, "openapi", "Print the OpenAPI document.", needs="valid")
+    _add(commands, "openapi", "Print the OpenAPI document.", needs="nothing")
 
 
 def _import(commands: Any) -> None:

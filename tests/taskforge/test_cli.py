@@ -140,6 +140,13 @@ def test_the_example_is_printed_as_it_is() -> None:
     assert (done.returncode, done.stdout) == (0, example())
 
 
+def test_the_openapi_document_needs_neither_settings_nor_services(tmp_path: Path) -> None:
+    done = taskforge("openapi", TASKFORGE_HTTP__PORT="x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "/v1/tasks" in msgspec.json.decode(done.stdout)["paths"]
+    assert not (tmp_path / ".taskforge").exists()
+
+
 def test_the_settings_in_force_are_shown_without_secrets() -> None:
     done = taskforge("settings", **REQUIRED | {"TASKFORGE_VALKEY__URL": "valkey://:hunter2@h:1/0"})
     assert done.returncode == 0
@@ -312,7 +319,7 @@ def running(data_dir: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def start(*arguments: str) -> Running:
-        started.append(Running(data_dir / ".taskforge", *arguments))
+        started.append(Running(data_dir / "elsewhere", *arguments))
         return started[-1]
 
     yield start
@@ -332,8 +339,10 @@ def test_up_is_ready_in_time_and_leaves_nothing_behind(running: Callable[..., Ru
     cold.process.send_signal(signal.SIGINT)
     assert cold.process.wait(30) == 0
     assert cold.children() == {}
-    warm = running()
+    warm = running("--demo")
     assert warm.ready(60) <= 6
+    warm.wait_until(lambda: "log in as" in warm.log.read_text(), 60)
+    assert (warm.data / "demo.json").exists()
     warm.process.send_signal(signal.SIGTERM)
     assert warm.process.wait(30) == 0
     assert warm.children() == {}
