@@ -1,7 +1,7 @@
 """A team lives through random commands of random people; after each one the promises of the core must hold.
 
-`TASKFORGE_PROOF_RUNS` sets how many lives of 50 commands are lived (default 2,000, always the same ones); with
-`TASKFORGE_PROOF_SEED` others are lived: `.ci/run` does that with more runs.
+`TASKFORGE_PROOF_RUNS` sets how many lives of 50 commands are lived (default 2,000, always the same ones, so that a
+failure stays until it is mended); with `TASKFORGE_PROOF_SEED` others are lived, for whoever wants to search further.
 """
 
 import os
