@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help up test bench check fmt lock setup setup-dev
+.PHONY: help up test cover bench check fmt lock setup setup-dev
 
 help: ## Say what each verb does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,11 @@ up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, wor
 
 test: setup-dev ## Pass every test. ARGS="-k words" narrows.
 	@cd $(ROOT) && $(BIN)/python -m pytest $(ARGS)
+
+# Few random lives are enough to reach the lines; `make test` lives them all.
+cover: setup-dev ## Fail when the tests of core/ and actors/ cover less than 95 % (lines and branches) of either.
+	@cd $(ROOT) && TASKFORGE_PROOF_RUNS=100 $(BIN)/python -m pytest tests/core tests/actors -q --cov=core --cov=actors --cov-branch --cov-report=
+	@cd $(ROOT) && for part in core actors; do $(BIN)/python -m coverage report --fail-under=95 --include="$$part/*" || exit; done
 
 bench: setup-dev ## Measure, as ratios in one run; results land in benchmarks/results/.
 	@cd $(ROOT) && $(BIN)/python -m benchmarks $(ARGS)
