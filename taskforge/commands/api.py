@@ -15,13 +15,13 @@ from typing import Any
 from granian._internal import load_target
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
-from granian.server.mp import MPServer
 
 from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
 from taskforge.devstack.ports import claim, is_free
 from taskforge.settings import Settings
+from taskforge.stopping import DrainingServer, undisturbed_loading
 
 __all__ = ["run"]
 
@@ -63,8 +63,8 @@ def run(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _server(settings: Settings) -> MPServer:
-    return MPServer(
+def _server(settings: Settings) -> DrainingServer:
+    return DrainingServer(
         TARGET,
         address=settings.http.host,
         port=settings.http.port,
@@ -92,8 +92,7 @@ class _Load:
 
     def __call__(self, target: str) -> Callable[..., Any]:
         # The handlers inherited from the main process would swallow a signal that comes while we import.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        undisturbed_loading()
         # A SIGKILL of the main process would otherwise leave workers that go on serving.
         parent_tie(signal.SIGTERM, parent=os.getppid())()
         logs.configure(self._level, self._format)

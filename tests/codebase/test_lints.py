@@ -16,7 +16,7 @@ OWNERS = {
     "streams/hub_remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",
-    "taskforge/asgi.py": "the drain task is awaited when the worker stops",
+    "taskforge/stopping.py": "the drain ends with its timeout and is what lets the server stop",
     "taskforge/commands/up.py": "the session is the one task a signal cancels",
     "taskforge/devstack/supervisor.py": "one watcher per service, awaited in stop()",
 }

@@ -1,0 +1,120 @@
+"""How an API process ends: its workers part with their streams first, then the server stops them.
+
+Granian waits for open answers and cuts WebSockets without a word, so a live feed would hold up the stop or end without
+a close code. On SIGTERM the main process therefore asks every worker to drain (SIGUSR1); each says when it is done
+(SIGUSR2); then, or after two seconds, the server stops as it always does. A second SIGTERM stops at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from granian.server.mp import MPServer
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+__all__ = ["DRAIN", "DRAINED", "DrainingServer", "drain_on_signal", "undisturbed_loading"]
+
+log = logging.getLogger(__name__)
+
+DRAIN: Final = signal.SIGUSR1
+DRAINED: Final = signal.SIGUSR2
+DRAIN_SECONDS: Final = 2.0
+INSIST_SECONDS: Final = 1.0
+
+
+class DrainingServer(MPServer):
+    """Granian's server with a drain before its stop."""
+
+    _waiting_for: int | None = None
+
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        """Listen for the workers' answers, then start as usual; workers that only begin inherit that DRAIN is ignored."""
+        signal.signal(DRAIN, signal.SIG_IGN)
+        signal.signal(DRAINED, self._one_has_drained)
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+
+    def _stop_workers(self) -> None:
+        """Stop, and say so again every second: a worker that is just starting to serve can miss the first signal."""
+        stopped = threading.Event()
+
+        def insist() -> None:
+            while not stopped.wait(INSIST_SECONDS):
+                for worker in self.wrks:
+                    if worker.is_alive():
+                        worker.terminate()
+
+        threading.Thread(target=insist, daemon=True).start()
+        super()._stop_workers()  # type: ignore[no-untyped-call]
+        stopped.set()
+
+    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:
+        """SIGTERM or SIGINT: ask the workers to drain; called again, stop at once."""
+        if self._waiting_for is not None:
+            self._stop()
+            return
+        asked = [worker for worker in self.wrks if worker.is_alive() and _told(worker._id())]  # noqa: SLF001
+        self._waiting_for = len(asked)
+        if asked:
+            timer = threading.Timer(DRAIN_SECONDS, self._stop)
+            timer.daemon = True
+            timer.start()
+        else:
+            self._stop()
+
+    def _one_has_drained(self, *_: Any) -> None:
+        if self._waiting_for is not None:
+            self._waiting_for -= 1
+            if self._waiting_for <= 0:
+                self._stop()
+
+    def _stop(self) -> None:
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+
+def _told(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, DRAIN)
+        return True
+    return False
+
+
+def undisturbed_loading() -> None:
+    """For a worker that still imports: a plain SIGTERM ends it, and being asked to drain does not."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(DRAIN, signal.SIG_IGN)
+    signal.signal(DRAINED, signal.SIG_DFL)
+
+
+def drain_on_signal(services: "Services") -> None:
+    """In a worker: when asked, be ready no more, end the open streams, and tell the main process."""
+    loop, main = asyncio.get_running_loop(), os.getppid()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def asked() -> None:
+        if not services.draining.is_set():
+            services.draining.set()
+            task = loop.create_task(_drain(services, main))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(DRAIN, asked)
+
+
+async def _drain(services: "Services", main: int) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await services.hub.drain()
+    except TimeoutError:
+        log.warning("some streams did not end in time")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(main, DRAINED)

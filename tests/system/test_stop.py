@@ -1,0 +1,59 @@
+"""A stop that people notice as little as possible: feeds are told to come again, and nothing waits for them."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.system.running import Person, System
+
+pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    system = System(tmp_path_factory.mktemp("stop"), "--workers", "2")
+    await asyncio.to_thread(system.start)
+    try:
+        yield system
+    finally:
+        code = await asyncio.to_thread(system.stop) if system.process.poll() is None else system.process.returncode
+    assert code == 0, system.log.read_text()[-4000:]
+
+
+async def test_open_feeds_end_with_a_word_and_do_not_hold_up_the_stop(system: System) -> None:
+    person = await asyncio.to_thread(Person, system.url)
+    headers = {"authorization": person.http.headers["authorization"]}
+    team = await asyncio.to_thread(person.team, "one")
+    live = f"{system.url.replace('http', 'ws', 1)}/v1/teams/{team}/live"
+    stream = {**headers, "accept": "text/event-stream"}
+    async with httpx.AsyncClient(base_url=system.url, timeout=10) as http:
+        sockets = [await connect(live, additional_headers=headers) for _ in range(4)]
+        async with http.stream("GET", f"/v1/teams/{team}/events", headers=stream) as feed:
+            lines = feed.aiter_lines()
+            await anext(lines)
+            started = time.monotonic()
+            system.process.send_signal(signal.SIGINT)
+            told = [line async for line in lines]
+            codes = await asyncio.gather(*(close_code(socket) for socket in sockets))
+    code = await asyncio.to_thread(system.process.wait, 30)
+    person.http.close()
+    assert "event: reconnect" in told
+    assert codes == [1012] * len(codes)
+    assert code == 0
+    assert time.monotonic() - started < 6
+
+
+async def close_code(socket) -> int | None:
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(10):
+            while True:
+                await socket.recv()
+    await socket.wait_closed()
+    return socket.close_code
