@@ -36,6 +36,7 @@ REPAIR_ROWS: Final = 200
 POSITION_SECONDS: Final = 3.0
 DRAIN_SECONDS: Final = 1.5
 RESTART_SECONDS: Final = 1.0
+FLUSH_SECONDS: Final = 1.0
 
 
 class History(Protocol):
@@ -330,6 +331,12 @@ class Hub:
             await asyncio.sleep(0.02)
         for reader in list(self._open):
             reader.cut("restart")
+
+    async def flush(self) -> None:
+        """Give other processes what was committed here, at most for a moment: call it before `run` is cancelled."""
+        if self._remote is not None:
+            with anyio.move_on_after(FLUSH_SECONDS):
+                await self._remote.flush()
 
     def statistics(self) -> HubStatistics:
         """A frozen picture of all feeds of this process."""

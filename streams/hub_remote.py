@@ -78,6 +78,8 @@ class RemoteFeed:
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._queued = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
         self._wanted: frozenset[UUID] = frozenset()
         self._wanted_changed = asyncio.Event()
         self._quiet = QuietLog(logger)
@@ -91,6 +93,11 @@ class RemoteFeed:
             self._queued_bytes -= self._queue.popleft()[2]
             self.dropped += 1
         self._queued.set()
+        self._sent.clear()
+
+    async def flush(self) -> None:
+        """Return when everything queued so far was sent or dropped; `run_sender` must be running."""
+        await self._sent.wait()
 
     def want(self, team_ids: Set[UUID]) -> None:
         """Hear these teams and no others."""
@@ -119,6 +126,7 @@ class RemoteFeed:
                     self._quiet.warning("commits are not announced to other processes: %s", error)
                     await asyncio.sleep(PAUSE_SECONDS)
                 await asyncio.sleep(GATHER_SECONDS)
+            self._sent.set()
 
     def _take(self) -> list[Batch]:
         batches = [self._queue.popleft() for _ in range(min(len(self._queue), FLUSH_BATCHES))]

@@ -33,8 +33,10 @@ __all__ = ["running"]
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """All parts of one process that reads and changes teams: an API worker, an import, a test.
 
-    Raises StorageUnavailable or UnsafeServer when Postgres cannot be used; Valkey may be away.
+    Raises StorageUnavailable or UnsafeServer when Postgres cannot be used; Valkey may be away. What the block raises
+    comes out as itself, not in an exception group.
     """
+    failure: Exception | None = None
     async with (
         open_valkey(settings.valkey.url.reveal()) as valkey,
         open_pools(settings.database) as pools,
@@ -44,8 +46,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         async with services.teams.running():
             await servants.start(services.hub.run)
             await servants.start(services.watch.run)
-            yield services
+            try:
+                yield services
+            except Exception as error:  # noqa: BLE001 (raised again below, once everything is closed)
+                failure = error
+        await services.hub.flush()
         servants.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:

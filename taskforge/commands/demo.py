@@ -20,8 +20,8 @@ from db.sessions import Client
 from taskforge.settings import Settings
 from taskforge.transfer.importing import Importer
 from taskforge.transfer.samples import sample_wishes
-from taskforge.transfer.session import with_services
 from taskforge.transfer.targets import SECONDS, Target
+from taskforge.wiring import running
 
 __all__ = ["Seeded", "run", "seed"]
 
@@ -67,7 +67,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _run(settings: Settings, data: Path) -> Seeded:
-    return await with_services(settings, lambda services: seed(services, data / "demo.json", REAL_DATA))
+    async with running(settings) as services:
+        return await seed(services, data / "demo.json", REAL_DATA)
 
 
 async def seed(services: Services, login_file: Path, real_data: Path) -> Seeded:

@@ -17,8 +17,8 @@ from db import directory
 from taskforge.settings import Settings
 from taskforge.transfer.cells import EXPORTED, row_of
 from taskforge.transfer.files import Format, TransferError, format_of, write_rows
-from taskforge.transfer.session import with_services
 from taskforge.transfer.targets import SECONDS, the_team
+from taskforge.wiring import running
 
 __all__ = ["export_team", "run"]
 
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _export(settings: Settings, words: str, path: Path | None, form: Format) -> int:
-    rows = list(await with_services(settings, lambda services: export_team(services, words, form)))
+    async with running(settings) as services:
+        rows = list(await export_team(services, words, form))
     if path is None:
         return write_rows(sys.stdout, form, EXPORTED, rows)
     unfinished = path.with_name(f".{path.name}.part")

@@ -14,8 +14,8 @@ from taskforge.settings import Settings
 from taskforge.transfer.cells import COLUMNS, Wish, read_wish
 from taskforge.transfer.files import Format, Reject, Table, TransferError, format_of, read_table, write_rejects
 from taskforge.transfer.importing import Importer, Tally
-from taskforge.transfer.session import with_services
 from taskforge.transfer.targets import the_target
+from taskforge.wiring import running
 
 __all__ = ["Job", "import_file", "run"]
 
@@ -71,7 +71,8 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
         rejects.extend(importer.rejects)
         return tally
 
-    tally = await with_services(settings, work)
+    async with running(settings) as services:
+        tally = await work(services)
     _report(job, form, table, sorted(rejects, key=lambda one: one.row.number), console)
     if tally.nameless:
         console.print(f"{tally.nameless} {NAMELESS}", style="yellow", markup=False)
