@@ -1,21 +1,16 @@
 """The board page in real browsers against the whole system as processes: what people see, and what survives a crash."""
 
 import contextlib
-import itertools
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.system.running import PASSWORD, UP_SECONDS, Person, System, eventually
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -34,125 +29,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-PASSWORD = "correct horse battery staple"
 STATUSES = ("open", "in_progress", "in_review", "done", "cancelled")
 LIVE = "#connection[data-state=live]"
-UP_SECONDS = 60.0
-numbers = itertools.count(1)
-
-
-def eventually(found: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
-    """The first truthy answer of `found`."""
-    end = time.monotonic() + seconds
-    while not (answer := found()):
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.03)
-    return answer
-
-
-class System:
-    """`taskforge up` in a directory of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = directory / "up.log"
-
-    def start(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
-        command = [sys.executable, "-m", "taskforge", "up", "--data", self.directory / "data", "--port", str(self.port)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log, stderr=log)
-        eventually(self.ready, f"taskforge up is ready; see {self.log}", UP_SECONDS)
-
-    def ready(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()[-4000:]
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        return False
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
-
-    def kill_api(self) -> None:
-        """SIGKILL for the API's main process and its workers."""
-        (main,) = [pid for pid in children(self.process.pid) if command_line(pid)[-1] == "api"]
-        victims = [main, *descendants(main)]
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not any(runs(pid) for pid in victims), "the API processes are gone")
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(path.parent.name))
-    return found
-
-
-def descendants(pid: int) -> list[int]:
-    return [below for child in children(pid) for below in (child, *descendants(child))]
-
-
-def command_line(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
-
-
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-class Person:
-    """An account, as a program uses the API."""
-
-    def __init__(self, url: str) -> None:
-        number = next(numbers)
-        self.email, self.name = f"person{number}@example.com", f"Person {number}"
-        self.http = httpx.Client(base_url=url, timeout=10)
-        tokens = self.call("POST", "/v1/auth/signup", email=self.email, password=PASSWORD, name=self.name)
-        self.http.headers["authorization"] = f"Bearer {tokens['access_token']}"
-
-    def call(self, method: str, path: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
-        answer = self.http.request(method, path, json=body or None, headers=headers)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
-
-    def team(self, *titles: str) -> str:
-        """A new team whose open column holds tasks with these titles."""
-        number = next(numbers)
-        team_id: str = self.call("POST", "/v1/teams", name=f"Team {number}", key=f"T{number}")["id"]
-        for title in titles:
-            self.call("POST", "/v1/tasks", team_id=team_id, title=title)
-        return team_id
-
-    def board(self, team_id: str) -> dict[str, list[str]]:
-        """Task ids per status, from top to bottom."""
-        board = self.call("GET", f"/v1/teams/{team_id}/board")
-        return {column["status"]: [task["id"] for task in column["tasks"]] for column in board["columns"]}
-
-    def task(self, team_id: str, title: str) -> Any:
-        board = self.call("GET", f"/v1/teams/{team_id}/board")
-        return next(task for column in board["columns"] for task in column["tasks"] if task["title"] == title)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("board"))
-    try:
-        system.start()
-        yield system
-    finally:
-        code = system.stop()
-    assert code == 0, system.log.read_text()[-4000:]
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +58,6 @@ def new_browser(chromium: Any, system: System) -> Iterator[Callable[[], Any]]:
 
         yield open_page
     assert errors == []
-
-
-@pytest.fixture
-def person(system: System) -> Iterator[Person]:
-    person = Person(system.url)
-    yield person
-    person.http.close()
 
 
 def sign_in(page: Any, person: Person, team_id: str) -> None:
@@ -371,7 +242,7 @@ def test_both_browsers_resume_without_reload_after_the_api_was_killed(
     here, there = new_browser(), new_browser()
     for page in (here, there):
         sign_in(page, person, team_id)
-    system.kill_api()
+    system.kill("api")
     for page in (here, there):
         page.wait_for_selector("#connection[data-state=reconnecting]")
     face(here, "task 3").drag_to(here.locator(".column[data-status=done] .scroll"))

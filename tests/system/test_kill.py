@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,6 @@ WRITERS = 8
 PARTS = ("api", "worker", "tansu", "postgres", "valkey-server")
 RESTART_SECONDS = 10.0
 """From the kill to ten more tasks per writer: the part's own start and the five seconds allowed after it."""
-
-
-@pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    system = System(tmp_path_factory.mktemp("kill"))
-    try:
-        await asyncio.to_thread(system.start)
-        yield system
-    finally:
-        code = await asyncio.to_thread(system.stop)
-    assert code == 0, system.log.read_text()[-4000:]
 
 
 class Writer:

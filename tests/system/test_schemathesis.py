@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,6 @@ CHECKS = (
 )
 ENDS_THE_SESSION = ("logOut", "revokeMySessions", "revokeMySession")
 SECONDS = 150
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    running = System(tmp_path_factory.mktemp("schemathesis"))
-    running.start()
-    yield running
-    assert running.stop() == 0
 
 
 def explore(system: System, directory: Path, *arguments: str) -> None:

@@ -1,9 +1,7 @@
 """`taskforge import` and `export` in a second terminal, beside the API that serves the same team."""
 
-import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,23 +9,6 @@ import pytest
 from tests.system.running import Person, System, eventually
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("transfer"))
-    try:
-        system.start()
-        yield system
-    finally:
-        system.stop()
-
-
-@pytest.fixture
-def person(system: System) -> Iterator[Person]:
-    person = Person(system.url)
-    with contextlib.closing(person.http):
-        yield person
 
 
 def taskforge(system: System, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,27 @@
+"""The whole system as processes, once per module, and somebody who uses it."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.running import Person, System
+
+
+@pytest.fixture(scope="module")
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """`taskforge up`, with the arguments that the module names as `UP`; it must end well."""
+    system = System(tmp_path_factory.mktemp("up"), *getattr(request.module, "UP", ()))
+    try:
+        system.start()
+        yield system
+    finally:
+        code = system.stop()
+    assert code == 0, system.log.read_text()[-4000:]
+
+
+@pytest.fixture
+def person(system: System) -> Iterator[Person]:
+    person = Person(system.url)
+    with contextlib.closing(person.http):
+        yield person
