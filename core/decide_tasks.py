@@ -1,7 +1,7 @@
 """The task commands of `decide`: each gives the event it causes, or None when it changes nothing."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import structs
@@ -214,10 +214,15 @@ def _check_wip(state: TeamState, status: Status) -> None:
         raise Conflict("wip-limit", f"The column {status} holds its limit of {limit} tasks.")
 
 
+_REFERENCES: Final = frozenset({"assignee_id", "label_ids", "blocked_by", "parent_id"})
+
+
 def _check_references(
     state: TeamState, task_id: UUID, fields: Mapping[str, Any], *, before: Task | None = None
 ) -> None:
     """Every reference must point at something on this team's board; what was referenced before may stay."""
+    if _REFERENCES.isdisjoint(fields):
+        return
     assignee = fields.get("assignee_id")
     if assignee is not None and assignee not in state.members:
         raise InvalidReference("/assignee_id", "The assignee is not a member of this team.")
