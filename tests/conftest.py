@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import valkey.asyncio
+from valkey.asyncio import Valkey
 
 from core.secret import Secret
+from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
+from db.valkey import open_valkey
 from taskforge.devstack import Services, running_services
 
 TEMPLATE = "taskforge_template"
@@ -87,6 +91,20 @@ async def module_database(services: Services, template_database: str) -> AsyncIt
 
 
 @pytest.fixture
+async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
+    async with open_pools(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def superuser(services: Services, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
+    """Sees and changes every row: how a test moves time, and looks behind row-level security."""
+    connection = await asyncpg.connect(services.postgres.url_of(name_of(database)))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 async def valkey_url(services: Services) -> str:
     """The Valkey of the session, emptied before the test."""
     await services.valkey.start()
@@ -96,6 +114,12 @@ async def valkey_url(services: Services) -> str:
     finally:
         await client.aclose()
     return services.valkey.url
+
+
+@pytest.fixture
+async def valkey_client(valkey_url: str) -> AsyncIterator[Valkey]:
+    async with open_valkey(valkey_url) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -154,6 +178,11 @@ def _is_ours(task: "asyncio.Task[Any]") -> bool:
     """The task that runs this fixture, the test runner's own, and the session's supervisor."""
     driver = getattr(task.get_coro(), "__name__", "") == "_call_in_runner_task"
     return task is asyncio.current_task() or driver or task.get_name().startswith("devstack:")
+
+
+def name_of(database: DatabaseSettings) -> str:
+    """The name under which the server knows it."""
+    return urlsplit(database.owner_url.reveal()).path.lstrip("/")
 
 
 def _settings(services: Services, name: str) -> DatabaseSettings:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import anyio
@@ -32,9 +31,8 @@ from core.secret import Secret
 from core.task import Task
 from db.identity import Identity
 from db.notifications import assigned
-from db.pool import Pools, open_pools
+from db.pool import Pools
 from db.sessions import Lifetimes
-from db.settings import DatabaseSettings
 from db.tickets import Tickets
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
@@ -44,12 +42,6 @@ pytestmark = pytest.mark.anyio
 
 PASSWORD = "a long enough password"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -97,14 +89,6 @@ def client_of(services: ApiServices) -> httpx.AsyncClient:
 async def http(parts: ApiServices) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(parts) as client:
         yield client
-
-
-@pytest.fixture
-async def superuser(services: Services, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
-    name = urlsplit(database.api_url.reveal()).path.lstrip("/")
-    connection = await asyncpg.connect(services.postgres.url_of(name))
-    yield connection
-    await connection.close()
 
 
 async def sign_up(http: httpx.AsyncClient, **changes: str) -> dict[str, Any]:

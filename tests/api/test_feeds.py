@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.api.live_site import joined, removed, serving, settings_for
-from tests.streams.conftest import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

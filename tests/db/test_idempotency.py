@@ -1,7 +1,7 @@
 """Idempotency keys of changes that are no team commands: once, whatever happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from unittest.mock import patch
 
 import asyncpg
@@ -24,12 +24,6 @@ pytestmark = pytest.mark.anyio
 KEY = "0123456789abcdef"
 ONE, OTHER = b"1" * 32, b"2" * 32
 REPLY = StoredReply(200, (("content-type", "application/json"), ("x", "ÿ")), b'{"a":1}', 0)
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
 
 
 @pytest.fixture

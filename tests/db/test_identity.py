@@ -1,7 +1,6 @@
 """Accounts, sessions and refresh tokens on the real database, as the API's role."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,11 +10,9 @@ import uuid_utils.compat as uuids
 
 from core.errors import Conflict, Unauthenticated
 from db.identity import Identity
-from db.pool import Pools, open_pools
+from db.pool import Pools
 from db.sessions import Client, Grant, Lifetimes, Reused
-from db.settings import DatabaseSettings
 from db.transaction import reading, writing
-from taskforge.devstack import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -24,23 +21,8 @@ CLIENT = Client("a browser", "192.0.2.1")
 
 
 @pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
-
-
-@pytest.fixture
 def identity(pools: Pools) -> Identity:
     return Identity(pools.api, LIFETIMES)
-
-
-@pytest.fixture
-async def superuser(services: Services, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
-    """Sees and changes every row: how a test moves time, and looks behind row-level security."""
-    name = database.api_url.reveal().rpartition("/")[2].partition("?")[0]
-    connection = await asyncpg.connect(services.postgres.url_of(name))
-    yield connection
-    await connection.close()
 
 
 async def signed_up(identity: Identity, email: str = "ada@example.com") -> Grant:

@@ -1,22 +1,14 @@
 """The inbox: an event is applied once per consumer, together with its effect or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from db.inbox import forget_applied, record
-from db.pool import Pools, open_pools
-from db.settings import DatabaseSettings
+from db.pool import Pools
 from db.transaction import writing
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
 
 
 async def applied(pools: Pools, consumer: str, event_id: str) -> bool:

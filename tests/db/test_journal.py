@@ -3,7 +3,6 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -32,18 +31,12 @@ from core.task import STATUSES, TaskFields, TaskPatch
 from core.writes import Committed, CommitUnknown, FenceBroken, KeysTaken, Rejected, TeamWrites
 from db import journal_sql
 from db.journal import PostgresJournal
-from db.pool import Pools, open_pools
+from db.pool import Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
 from tests.db.teams import Writer, add_user, key_row, new_team, opened
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as pools:
-        yield pools
 
 
 @pytest.fixture
@@ -396,14 +389,6 @@ async def test_a_backend_killed_before_commit_was_sent_is_plainly_unavailable(
         with pytest.raises(StorageUnavailable):
             await commit
     assert await writer.commit(journal, CreateLabel("bug", "#ff0000")) == Committed()
-
-
-@pytest.fixture
-async def superuser(services: object, database: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
-    name = database.writer_url.reveal().rpartition("/")[2].partition("?")[0]
-    session = await asyncpg.connect(services.postgres.url_of(name))  # type: ignore[attr-defined]
-    yield session
-    await session.close()
 
 
 async def terminate_waiting(superuser: asyncpg.Connection) -> None:

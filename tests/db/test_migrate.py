@@ -18,6 +18,7 @@ from db import tables
 from db.migrate import back, check, migrate
 from db.scram import scram_verifier
 from db.settings import DatabaseSettings
+from tests.conftest import name_of
 
 pytestmark = pytest.mark.anyio
 
@@ -219,7 +220,7 @@ def spoken(kind: str) -> str:
 
 @pytest.fixture
 def superuser_url(services: Any, database: DatabaseSettings) -> str:
-    name = database.owner_url.reveal().rpartition("/")[2].partition("?")[0]
+    name = name_of(database)
     return str(services.postgres.url_of(name))
 
 

@@ -1,7 +1,6 @@
 """Notifications: written once per event for a new assignee, read by nobody else."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,31 +12,15 @@ from core.events import AnyTaskEvent, TaskArchived, TaskCreated, TaskMoved, Task
 from core.task import Task
 from db.identity import Identity
 from db.notifications import assigned, list_notifications, mark_read, newly_assigned
-from db.pool import Pools, open_pools
+from db.pool import Pools
 from db.sessions import Client, Lifetimes
-from db.settings import DatabaseSettings
 from db.transaction import reading, writing
-from taskforge.devstack import Services
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TEAM = uuids.uuid7()
 SOMEBODY = uuids.uuid7()
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def superuser(services: Services, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
-    name = database.api_url.reveal().rpartition("/")[2].partition("?")[0]
-    connection = await asyncpg.connect(services.postgres.url_of(name))
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

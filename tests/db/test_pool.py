@@ -1,7 +1,6 @@
 """Pools and transactions: which servers are refused, and what a lost server looks like from here."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -18,19 +17,14 @@ from db.journal import PostgresJournal
 from db.pool import Pools, UnsafeServer, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading, savepoint, writing
+from tests.conftest import name_of
 from tests.db.teams import Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as pools:
-        yield pools
-
-
 async def test_a_server_that_may_lose_commits_is_refused(services: Any, database: DatabaseSettings) -> None:
-    name = database.owner_url.reveal().rpartition("/")[2].partition("?")[0]
+    name = name_of(database)
     session = await asyncpg.connect(services.postgres.url_of(name))
     try:
         await session.execute(f"alter database {name} set synchronous_commit = off")

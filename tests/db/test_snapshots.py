@@ -5,7 +5,6 @@ import logging
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -185,28 +184,22 @@ def test_a_bomb_is_refused_before_it_is_inflated() -> None:
     assert time.process_time() - started < 0.05
 
 
-@pytest.fixture
-async def client(valkey_url: str) -> AsyncIterator[Valkey]:
-    async with open_valkey(valkey_url) as opened:
-        yield opened
-
-
 @pytest.mark.anyio
-async def test_what_was_put_is_got(client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(client), a_state(600)
+async def test_what_was_put_is_got(valkey_client: Valkey) -> None:
+    snapshots, state = ValkeySnapshots(valkey_client), a_state(600)
     assert state.team is not None
     assert await snapshots.get(state.team.id) is None
     await snapshots.put(state)
     again = await snapshots.get(state.team.id)
     assert again is not None
     assert contents(again) == contents(state)
-    (key,) = await client.keys("*")
-    assert timedelta(days=6) < timedelta(seconds=await client.ttl(key)) <= timedelta(days=7)
+    (key,) = await valkey_client.keys("*")
+    assert timedelta(days=6) < timedelta(seconds=await valkey_client.ttl(key)) <= timedelta(days=7)
 
 
 @pytest.mark.anyio
-async def test_the_further_state_stays(client: Valkey) -> None:
-    snapshots, team_id = ValkeySnapshots(client), uuids.uuid7()
+async def test_the_further_state_stays(valkey_client: Valkey) -> None:
+    snapshots, team_id = ValkeySnapshots(valkey_client), uuids.uuid7()
     places = [(1, 5), (1, 4), (1, 300), (1, 256), (2, 2), (1, 10_000), (2, 2**40), (2, 2**40 - 1)]
     furthest = (0, 0)
     for epoch, seq in places:
@@ -219,33 +212,33 @@ async def test_the_further_state_stays(client: Valkey) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("poison", [b"", b"garbage", b"TFSN" + b"\xff" * 500, b"\0" * 100_000])
-async def test_a_poisoned_value_is_a_miss_and_makes_room(client: Valkey, poison: bytes) -> None:
-    snapshots, state = ValkeySnapshots(client), a_state()
+async def test_a_poisoned_value_is_a_miss_and_makes_room(valkey_client: Valkey, poison: bytes) -> None:
+    snapshots, state = ValkeySnapshots(valkey_client), a_state()
     assert state.team is not None
     await snapshots.put(state)
-    (key,) = await client.keys("*")
-    await client.set(key, poison)
+    (key,) = await valkey_client.keys("*")
+    await valkey_client.set(key, poison)
     assert await snapshots.get(state.team.id) is None
     await snapshots.put(state)
     assert await snapshots.get(state.team.id) is not None
 
 
 @pytest.mark.anyio
-async def test_another_teams_snapshot_under_this_teams_key_is_a_miss(client: Valkey) -> None:
-    snapshots, mine, theirs = ValkeySnapshots(client), a_state(), a_state()
+async def test_another_teams_snapshot_under_this_teams_key_is_a_miss(valkey_client: Valkey) -> None:
+    snapshots, mine, theirs = ValkeySnapshots(valkey_client), a_state(), a_state()
     assert mine.team is not None
     assert theirs.team is not None
     await snapshots.put(theirs)
-    (key,) = await client.keys("*")
-    await client.rename(key, key.replace(str(theirs.team.id).encode(), str(mine.team.id).encode()))
+    (key,) = await valkey_client.keys("*")
+    await valkey_client.rename(key, key.replace(str(theirs.team.id).encode(), str(mine.team.id).encode()))
     assert await snapshots.get(mine.team.id) is None
 
 
 @pytest.mark.anyio
-async def test_a_key_of_another_type_is_a_miss_and_never_an_error(client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(client), a_state()
+async def test_a_key_of_another_type_is_a_miss_and_never_an_error(valkey_client: Valkey) -> None:
+    snapshots, state = ValkeySnapshots(valkey_client), a_state()
     assert state.team is not None
-    await client.rpush(snapshots._key(state.team.id), b"x")
+    await valkey_client.rpush(snapshots._key(state.team.id), b"x")
     assert await snapshots.get(state.team.id) is None
     await snapshots.put(state)
 
@@ -262,8 +255,8 @@ async def test_without_valkey_everything_is_a_miss_told_once(caplog: pytest.LogC
 
 
 @pytest.mark.anyio
-async def test_a_state_changed_while_it_is_stored_is_stored_as_it_was(client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(client), a_state(2_000)
+async def test_a_state_changed_while_it_is_stored_is_stored_as_it_was(valkey_client: Valkey) -> None:
+    snapshots, state = ValkeySnapshots(valkey_client), a_state(2_000)
     assert state.team is not None
     before = contents(state.detach())
     storing = asyncio.ensure_future(snapshots.put(state))
@@ -277,8 +270,8 @@ async def test_a_state_changed_while_it_is_stored_is_stored_as_it_was(client: Va
 
 
 @pytest.mark.anyio
-async def test_ten_thousand_tasks_are_stored_and_read_while_the_loop_stays_free(client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(client), a_state(10_000)
+async def test_ten_thousand_tasks_are_stored_and_read_while_the_loop_stays_free(valkey_client: Valkey) -> None:
+    snapshots, state = ValkeySnapshots(valkey_client), a_state(10_000)
     assert state.team is not None
     lags: list[float] = []
     ticking = asyncio.ensure_future(_tick(lags))
@@ -288,7 +281,7 @@ async def test_ten_thousand_tasks_are_stored_and_read_while_the_loop_stays_free(
     await asyncio.gather(ticking, return_exceptions=True)
     assert again is not None
     assert contents(again) == contents(state)
-    size = await client.strlen(snapshots._key(state.team.id))
+    size = await valkey_client.strlen(snapshots._key(state.team.id))
     assert size < 3_000_000
     assert max(lags) < 0.25
 

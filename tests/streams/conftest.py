@@ -1,42 +1,26 @@
 """What the tests of relay and consumers share: a journal to write, a broker to read, a relay to run."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import anyio
 import asyncpg
 import pytest
 
-from db.pool import Pools, open_pools
+from db.pool import Pools
 from db.settings import DatabaseSettings
 from streams.relay import Relay
 from streams.settings import KafkaSettings
 from streams.watch import BrokerWatch
 from taskforge.devstack import Services
+from tests.conftest import name_of
 from tests.streams.journal_writer import JournalWriter
-
-PATIENCE = 30.0
-
-
-async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait for something that other tasks bring about."""
-    with anyio.fail_after(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
-    async with open_pools(database) as opened:
-        yield opened
 
 
 @pytest.fixture
 async def journal(services: Services, database: DatabaseSettings) -> AsyncIterator[JournalWriter]:
     """Writes as a superuser into the test's database."""
-    name = urlsplit(database.owner_url.reveal()).path.lstrip("/")
+    name = name_of(database)
     pool = await asyncpg.create_pool(services.postgres.url_of(name), min_size=0, max_size=20)
     try:
         yield JournalWriter(pool)

@@ -7,6 +7,7 @@ import uuid_utils.compat as uuids
 from db.pool import open_pools
 from db.settings import DatabaseSettings
 from streams.housekeeping import tidy
+from tests.conftest import name_of
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +19,7 @@ MARK = "insert into inbox (consumer, event_id, at) values ('notifications', $1, 
 async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
     database: DatabaseSettings, services, template_database: str
 ) -> None:
-    name = database.owner_url.reveal().rsplit("/", 1)[1].split("?")[0]
+    name = name_of(database)
     connection = await asyncpg.connect(services.postgres.url_of(name))
     try:
         for days in (6, 8):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from core.errors import BadInput, NotFound, ShuttingDown
 from streams.frames import Frame, Position, read_position
 from streams.subscription import FeedEnded, Subscription
-from tests.streams.conftest import until
 from tests.streams.feed_world import NOW, World, a_hub, running, seqs, take, take_until_end
 from tests.streams.journal_writer import SOMEBODY
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from streams.frames import Position
 from streams.hub import Hub, HubTimes
 from streams.hub_remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
-from tests.streams.conftest import until
 from tests.streams.feed_world import NOW, World, running, seqs, take
 from tests.streams.journal_writer import SOMEBODY
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from streams.settings import KafkaSettings
 from streams.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
 from streams.worker import Worker
 from taskforge.devstack import Services
-from tests.streams.conftest import until
 from tests.streams.journal_writer import SOMEBODY, JournalWriter, a_task, created, deleted, updated
 from tests.streams.topic_reader import read_count
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

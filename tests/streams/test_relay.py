@@ -17,9 +17,10 @@ from streams.replay import rewind
 from streams.settings import KafkaSettings
 from streams.wakeups import listen
 from taskforge.devstack import Services
-from tests.streams.conftest import relaying, until
+from tests.streams.conftest import relaying
 from tests.streams.journal_writer import JournalWriter, a_task, created, deleted, updated
 from tests.streams.topic_reader import EVENTS, TASKS, read_count, read_until, reading, seqs_by_team
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -23,6 +23,7 @@ from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.processes import http_get
 from taskforge.settings import example, load
+from tests.conftest import name_of
 
 REQUIRED = dict(STAND_INS)
 
@@ -227,7 +228,7 @@ async def test_doctor_finds_everything_well(services: Services, database: Databa
 @pytest.mark.anyio
 async def test_doctor_names_what_is_wrong_and_the_remedy(services: Services, database: DatabaseSettings) -> None:
     session = await asyncpg.connect(services.postgres.url_of("postgres"))
-    name = database.api_url.reveal().rsplit("/", 1)[1].split("?")[0]
+    name = name_of(database)
     await session.execute(f"alter database {name} set synchronous_commit = off")
     await session.close()
     good = external(services, database)

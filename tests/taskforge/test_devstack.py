@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -28,14 +28,9 @@ from taskforge.devstack.postgres import Postgres
 from taskforge.devstack.service import ProcessService, RestartPolicy
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def fetchval(url: str, sql: str) -> object:
