@@ -11,22 +11,9 @@ from core.errors import Conflict, DeadlineExceeded, NotFound, ShuttingDown, Stor
 from core.task import TaskFields, TaskPatch
 from core.writes import CommitUnknown, TeamWrites
 from tests.actors.fakes import MemoryJournal
-from tests.actors.world import MEMBER, OWNER, Ports, new_task, new_team, retitle, slot
+from tests.actors.world import MEMBER, OWNER, Ports, failing_once, new_task, new_team, retitle, slot, stuck
 
 pytestmark = pytest.mark.anyio
-
-
-def failing_once(ports: Ports, error: type[Exception], *, after: bool) -> None:
-    """The next commit raises, before or after it was written."""
-
-    def fail(batches: Sequence[TeamWrites]) -> None:
-        ports.journal.before_commit = ports.journal.after_commit = None
-        raise error
-
-    if after:
-        ports.journal.after_commit = fail
-    else:
-        ports.journal.before_commit = fail
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -90,10 +77,7 @@ async def test_a_stuck_database_fails_what_waits_at_its_deadline(monkeypatch: py
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        ports.journal.gate.clear()
-        running = asyncio.create_task(retitle(system, team, task, "running"))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        running = await stuck(ports, retitle(system, team, task, "running"))
         late = asyncio.create_task(retitle(system, team, task, "late"))
         await asyncio.sleep(0)
         ports.clock.seconds += 6
@@ -125,10 +109,7 @@ async def test_draining_refuses_what_a_stuck_commit_leaves_waiting(monkeypatch: 
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        ports.journal.gate.clear()
-        running = asyncio.create_task(retitle(system, team, task, "running"))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        running = await stuck(ports, retitle(system, team, task, "running"))
         waiting = asyncio.create_task(retitle(system, team, task, "waiting"))
         await asyncio.sleep(0)
         await system.drain()

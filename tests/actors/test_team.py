@@ -1,7 +1,6 @@
 """The actor against in-memory ports: batches, fences, keys, deadlines, crashes."""
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -22,7 +21,7 @@ from core.errors import (
 )
 from core.task import Task, TaskFields, TaskPatch
 from core.writes import CommitUnknown, Rejected, TeamWrites
-from tests.actors.world import MEMBER, OWNER, STRANGER, Ports, new_task, new_team, retitle, slot
+from tests.actors.world import MEMBER, OWNER, STRANGER, Ports, failing_once, new_task, new_team, retitle, slot, stuck
 
 pytestmark = pytest.mark.anyio
 
@@ -67,10 +66,7 @@ async def test_readers_see_nothing_of_a_batch_before_it_is_committed() -> None:
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team, "before")
-        ports.journal.gate.clear()
-        asking = asyncio.create_task(retitle(system, team, task, "after"))
-        for _ in range(10):
-            await asyncio.sleep(0)
+        asking = await stuck(ports, retitle(system, team, task, "after"))
         view = system.peek(team)
         assert view is not None
         assert (view.seq, title_of(view.task(task))) == (4, "before")
@@ -182,12 +178,7 @@ async def test_a_commit_whose_outcome_is_unknown_but_happened_is_answered_once()
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-
-        def lose_the_reply(batches: Sequence[TeamWrites]) -> None:
-            ports.journal.after_commit = None
-            raise CommitUnknown
-
-        ports.journal.after_commit = lose_the_reply
+        failing_once(ports, CommitUnknown, after=True)
         outcome = await new_task_outcome(system, team, "once")
         assert outcome.seq == 4
         assert len(ports.journal.rows[team]) == 4
@@ -198,12 +189,7 @@ async def test_a_commit_whose_outcome_is_unknown_and_did_not_happen_is_made_agai
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-
-        def break_before(batches: Sequence[TeamWrites]) -> None:
-            ports.journal.before_commit = None
-            raise CommitUnknown
-
-        ports.journal.before_commit = break_before
+        failing_once(ports, CommitUnknown, after=False)
         outcome = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
         assert outcome.seq == 4
         assert len(ports.journal.rows[team]) == 4
@@ -213,14 +199,9 @@ async def test_storage_that_is_away_refuses_without_forgetting_the_state() -> No
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-
-        def away(batches: Sequence[TeamWrites]) -> None:
-            raise StorageUnavailable("away")
-
-        ports.journal.before_commit = away
+        failing_once(ports, StorageUnavailable("away"), after=False)
         with pytest.raises(StorageUnavailable):
             await new_task_outcome(system, team, "t")
-        ports.journal.before_commit = None
         assert (await new_task_outcome(system, team, "t")).seq == 4
 
 
@@ -228,14 +209,9 @@ async def test_a_journal_that_breaks_in_an_unforeseen_way_makes_the_actor_reload
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-
-        def bug(batches: Sequence[TeamWrites]) -> None:
-            raise ZeroDivisionError
-
-        ports.journal.before_commit = bug
+        failing_once(ports, ZeroDivisionError, after=False)
         with pytest.raises(StorageUnavailable):
             await new_task_outcome(system, team, "t")
-        ports.journal.before_commit = None
         loads = ports.journal.loads
         assert (await new_task_outcome(system, team, "t")).seq == 4
         assert ports.journal.loads == loads + 1
@@ -264,10 +240,7 @@ async def test_a_full_mailbox_refuses_and_a_late_command_is_dropped_unexecuted()
     async with ports.system(mailbox_size=2, deadline_seconds=5.0) as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        ports.journal.gate.clear()
-        running = asyncio.create_task(retitle(system, team, task, "running"))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        running = await stuck(ports, retitle(system, team, task, "running"))
         waiting = [asyncio.create_task(retitle(system, team, task, f"w{n}")) for n in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
@@ -287,10 +260,7 @@ async def test_an_asker_that_gave_up_is_not_served() -> None:
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        ports.journal.gate.clear()
-        running = asyncio.create_task(retitle(system, team, task, "running"))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        running = await stuck(ports, retitle(system, team, task, "running"))
         gone = asyncio.create_task(retitle(system, team, task, "gone", key=slot("g" * 16)))
         await asyncio.sleep(0)
         gone.cancel()

@@ -1,7 +1,8 @@
 """A team system on in-memory ports, and shorthands for asking it."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from core.commands import AddMember, CreateTask, CreateTeam, UpdateTask
 from core.errors import DomainError
 from core.permissions import Role
 from core.task import TaskFields, TaskPatch
-from core.writes import StoredReply
+from core.writes import StoredReply, TeamWrites
 from tests.actors.fakes import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
 
 OWNER = UUID("019a0000-0000-7000-8000-000000000001")
@@ -62,6 +63,28 @@ async def new_task(system: TeamSystem, team_id: UUID, title: str = "A task", **f
 
 async def retitle(system: TeamSystem, team_id: UUID, task_id: UUID, title: str, **options: Any) -> Outcome:
     return await system.ask(team_id, UpdateTask(task_id, TaskPatch(title=title)), actor_id=OWNER, **options)
+
+
+def failing_once(ports: Ports, error: type[Exception] | Exception, *, after: bool) -> None:
+    """The next commit raises, before or after it was written."""
+
+    def fail(batches: Sequence[TeamWrites]) -> None:
+        ports.journal.before_commit = ports.journal.after_commit = None
+        raise error
+
+    if after:
+        ports.journal.after_commit = fail
+    else:
+        ports.journal.before_commit = fail
+
+
+async def stuck(ports: Ports, asking: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
+    """Asks, and comes back when the commit of it waits at the journal's closed gate."""
+    ports.journal.gate.clear()
+    task = asyncio.create_task(asking)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return task
 
 
 def slot(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> KeySlot:
