@@ -148,21 +148,13 @@ def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Event
     changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(team, name) != value}
     if not changed:
         return []
-    seq = state.seq + 1
-    after = structs.replace(team, **changed, updated_at=asking.now, version=seq)
+    after = structs.replace(team, **changed, updated_at=asking.now, version=state.seq + 1)
     previous = {name: getattr(team, name) for name in changed}
-    return [
-        TeamUpdated(team_id=team.id, seq=seq, actor_id=asking.actor_id, at=asking.now, team=after, previous=previous)
-    ]
+    return [TeamUpdated(team=after, previous=previous, **_stamp(state, asking))]
 
 
 def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMember, asking: Asking) -> Events:
-    common: dict[str, Any] = {
-        "team_id": _team(state).id,
-        "seq": state.seq + 1,
-        "actor_id": asking.actor_id,
-        "at": asking.now,
-    }
+    common = _stamp(state, asking)
     if isinstance(command, AddMember):
         if command.user_id in state.members:
             raise Conflict("already-member", "This user is a member already.")
@@ -198,12 +190,7 @@ def _check_owner_remains(state: TeamState, leaving: Member) -> None:
 
 
 def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | DeleteLabel, asking: Asking) -> Events:
-    common: dict[str, Any] = {
-        "team_id": _team(state).id,
-        "seq": state.seq + 1,
-        "actor_id": asking.actor_id,
-        "at": asking.now,
-    }
+    common = _stamp(state, asking)
     if isinstance(command, CreateLabel):
         _check_label_name(state, command.name, None)
         return [LabelCreated(label=Label(id=asking.new_id(), name=command.name, color=command.color), **common)]
@@ -247,6 +234,11 @@ def _stamper(state: TeamState, asking: Asking) -> Callable[..., AnyEvent]:
         return event(team_id=team_id, actor_id=asking.actor_id, at=asking.now, **fields)
 
     return make
+
+
+def _stamp(state: TeamState, asking: Asking) -> dict[str, Any]:
+    """What the team's next event begins with."""
+    return {"team_id": _team(state).id, "seq": state.seq + 1, "actor_id": asking.actor_id, "at": asking.now}
 
 
 def _team(state: TeamState) -> Team:
