@@ -110,11 +110,8 @@ class Teams:
 
     async def update_team(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}."""
-        call, team_id = call_of(request), path_value(request, "team_id")
+        call, team_id, view = await self._changing(request)
         user_id = call.principal().user_id
-        no_query(call)
-        refuse_if_match(call)
-        view = await self._access.team(call, team_id)
         patch, body = await self._changes.read(call, self._team_patch, *MERGE_PATCH)
         command = UpdateTeam(name=patch.name, wip_limits=merged_limits(settled(view), patch))
 
@@ -139,11 +136,8 @@ class Teams:
 
     async def update_member(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
-        call, team_id, user_id = call_of(request), path_value(request, "team_id"), path_value(request, "user_id")
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
-        view = await self._access.team(call, team_id)
+        call, team_id, view = await self._changing(request)
+        user_id = path_value(request, "user_id")
         patch, body = await self._changes.read(call, self._member_patch, *MERGE_PATCH)
 
         def render(outcome: Outcome) -> Answer:
@@ -170,11 +164,7 @@ class Teams:
 
     async def create_label(self, request: Request) -> Response:
         """POST /v1/teams/{team_id}/labels."""
-        call, team_id = call_of(request), path_value(request, "team_id")
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
-        await self._access.team(call, team_id)
+        call, team_id, _ = await self._changing(request)
         new, body = await self._changes.read(call, self._new_label)
 
         def render(outcome: Outcome) -> Answer:
@@ -186,11 +176,8 @@ class Teams:
 
     async def update_label(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/labels/{label_id}."""
-        call, team_id, label_id = call_of(request), path_value(request, "team_id"), path_value(request, "label_id")
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
-        view = await self._access.team(call, team_id)
+        call, team_id, view = await self._changing(request)
+        label_id = path_value(request, "label_id")
         patch, body = await self._changes.read(call, self._label_patch, *MERGE_PATCH)
 
         def render(outcome: Outcome) -> Answer:
@@ -205,12 +192,16 @@ class Teams:
         """DELETE /v1/teams/{team_id}/labels/{label_id}."""
         return await self._remove(request, lambda: DeleteLabel(path_value(request, "label_id")))
 
-    async def _remove(self, request: Request, command: Callable[[], AnyCommand]) -> Response:
+    async def _changing(self, request: Request) -> tuple[Call, UUID, TeamView]:
+        """The call, its team and the team as it stands. Raises what signing in, conditions and membership demand."""
         call, team_id = call_of(request), path_value(request, "team_id")
         call.principal()
         no_query(call)
         refuse_if_match(call)
-        await self._access.team(call, team_id)
+        return call, team_id, await self._access.team(call, team_id)
+
+    async def _remove(self, request: Request, command: Callable[[], AnyCommand]) -> Response:
+        call, team_id, _ = await self._changing(request)
 
         def gone(outcome: Outcome) -> Answer:
             return Answer(204, b"", self._changes.headers(team_id, outcome.seq), b"")
