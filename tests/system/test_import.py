@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,6 @@ pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.skipif(not DATA.is_dir(), reason="the real tasks (../shared/data) are not beside the checkout"),
 ]
-
-
-@pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    system = System(tmp_path_factory.mktemp("import"))
-    try:
-        await asyncio.to_thread(system.start)
-        yield system
-    finally:
-        code = await asyncio.to_thread(system.stop)
-    assert code == 0, system.log.read_text()[-4000:]
 
 
 def imported(system: System, person: Person, name: str, team_id: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -14,17 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.system.running import Person, System
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    system = System(tmp_path_factory.mktemp("stop"), "--workers", "2")
-    await asyncio.to_thread(system.start)
-    try:
-        yield system
-    finally:
-        code = await asyncio.to_thread(system.stop) if system.process.poll() is None else system.process.returncode
-    assert code == 0, system.log.read_text()[-4000:]
+UP = ("--workers", "2")
 
 
 async def test_open_feeds_end_with_a_word_and_do_not_hold_up_the_stop(system: System) -> None:

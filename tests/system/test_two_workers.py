@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -12,19 +11,9 @@ from websockets.asyncio.client import connect
 from tests.system.running import Person, System, children
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
+UP = ("--workers", "2")
 
 CLIENTS, CHANGES, FEEDS = 16, 40, 12
-
-
-@pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    system = System(tmp_path_factory.mktemp("workers"), "--workers", "2")
-    try:
-        await asyncio.to_thread(system.start)
-        yield system
-    finally:
-        code = await asyncio.to_thread(system.stop)
-    assert code == 0, system.log.read_text()[-4000:]
 
 
 async def change(url: str, headers: dict[str, str], task: str, number: int) -> set[int]:
