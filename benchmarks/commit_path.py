@@ -1,6 +1,7 @@
 """The commit path alone, 64 clients in one process: the actors' group commit against one transaction per request."""
 
 import itertools
+from functools import partial
 from typing import Final
 
 from benchmarks.baseline import OneTransactionEach
@@ -13,6 +14,8 @@ __all__ = ["run"]
 
 GOALS: Final = {"one hot team": 40.0, "32 teams": 10.0}
 CLIENTS: Final = 64
+CROWD: Final = 256
+"""More clients than the goals ask for: shows how the group commit grows with its batches."""
 TEAMS: Final = 32
 
 
@@ -35,11 +38,11 @@ async def run(*, quick: bool) -> Result:
             mine = list(itertools.chain.from_iterable(zip(*teams[:count], strict=True)))
             theirs = list(itertools.chain.from_iterable(zip(*teams[TEAMS : TEAMS + count], strict=True)))
 
-            async def ours(targets: list[Target] = mine) -> Sample:
-                return await hammer(system.change, targets, clients=CLIENTS, seconds=1.0 if quick else 3.0)
+            async def ours(targets: list[Target] = mine, clients: int = CLIENTS) -> Sample:
+                return await hammer(system.change, targets, clients=clients, seconds=1.0 if quick else 3.0)
 
-            async def one_each(targets: list[Target] = theirs) -> Sample:
-                return await hammer(transaction, targets, clients=CLIENTS, seconds=1.0 if quick else 3.0)
+            async def one_each(targets: list[Target] = theirs, clients: int = CLIENTS) -> Sample:
+                return await hammer(transaction, targets, clients=clients, seconds=1.0 if quick else 3.0)
 
             samples = await in_turn(2 if quick else 5, ours, one_each)
             us, them = middle(samples[0]), middle(samples[1])
@@ -47,4 +50,9 @@ async def run(*, quick: bool) -> Result:
                 Goal(f"commit path, {name}: times one transaction per request", us.rate / them.rate, goal)
             )
             result.numbers[name] = {"ours": us, "one transaction each": them}
+            crowd = await in_turn(2, partial(ours, clients=CROWD), partial(one_each, clients=CROWD))
+            result.numbers[f"{name}, {CROWD} clients"] = {
+                "ours": middle(crowd[0]),
+                "one transaction each": middle(crowd[1]),
+            }
     return result
