@@ -34,7 +34,7 @@ class DrainingServer(MPServer):
     _waiting_for: int | None = None
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
-        """Listen for the workers' answers, then start as usual; workers that only begin inherit that DRAIN is ignored."""
+        """Listen for the answers, then start as usual; workers that only begin inherit that DRAIN is ignored."""
         signal.signal(DRAIN, signal.SIG_IGN)
         signal.signal(DRAINED, self._one_has_drained)
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
