@@ -415,6 +415,20 @@ async def test_no_part_of_the_commit_ever_scans_a_table(database: DatabaseSettin
                 assert "Disabled: true" not in line, plan
 
 
+async def test_a_changed_task_is_found_by_its_id_before_there_are_statistics(
+    database: DatabaseSettings, owner: UUID
+) -> None:
+    """A plan made on empty tables once took the index of (team_id, parent_id) and walked the whole team per change."""
+    async with opened(database) as (pools, _), pools.writer.acquire() as connection:
+        for statement in (journal_sql.CHANGE, journal_sql.COMMIT):
+            nothing = ", ".join(["null"] * max(int(n) for n in re.findall(r"\$(\d+)", statement)))
+            await connection.execute(f"prepare commit_plan as {statement}")
+            plan = "\n".join(row[0] for row in await connection.fetch(f"explain execute commit_plan({nothing})"))
+            await connection.execute("deallocate commit_plan")
+            used = set(re.findall(r"Index Scan using (tasks\w*)", plan))
+            assert used == {"tasks_id"}, plan
+
+
 async def test_removing_a_member_or_a_label_takes_the_rows_away(
     pools: Pools, journal: PostgresJournal, owner: UUID
 ) -> None:
