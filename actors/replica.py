@@ -75,11 +75,15 @@ class Replica:
         self.hear_position(seq)
         return self.view
 
-    async def catch_up(self, wanted: int = 0) -> None:
-        """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
+    def apply_heard(self) -> int:
+        """Apply what was heard as far as it follows; gives the last seq heard of (0: nothing)."""
         view, remote, self._remote = self.current(), self._remote, []
         self._advance(view, [event for event in remote if event.row.seq > view.seq])
-        wanted = max(wanted, self._known, remote[-1].row.seq if remote else 0)
+        return remote[-1].row.seq if remote else 0
+
+    async def catch_up(self, wanted: int = 0) -> None:
+        """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
+        view, wanted = self.current(), max(wanted, self._known, self.apply_heard())
         while view.seq < wanted:
             rows = await self._journal.read(self.team_id, view.seq)
             if not rows:

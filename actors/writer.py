@@ -162,11 +162,11 @@ class Writer:
         return await self._conclude(decided, batch, outcome)
 
     async def _read_missed(self, locked: LockedTeam) -> bool:
-        seq = self._replica.seq
-        if locked.seq == seq:
-            return False
-        await self._replica.advance_rows(await locked.read(seq))
-        return True
+        before = self._replica.seq
+        self._replica.apply_heard()
+        if locked.seq != self._replica.seq:
+            await self._replica.advance_rows(await locked.read(self._replica.seq))
+        return locked.seq != before
 
     async def _decide(self, batch: Sequence[Envelope]) -> Decided:
         state = self._replica.current().state
