@@ -246,3 +246,30 @@ async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
     for _ in range(20):
         feed.send(team, world.commit(team, 1, size=500_000))
     assert feed.dropped >= 3
+
+
+async def test_a_process_that_ends_has_announced_everything_it_committed(valkey):
+    """An import once ended with its last batch still queued, and boards lacked 79 tasks for a while."""
+    world = World()
+    team = world.team()
+    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None)
+    async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
+        await nudges.subscribe(COMMITTED_CHANNEL)
+        await until_subscribed(valkey)
+        async with anyio.create_task_group() as group:
+            group.start_soon(feed.run_sender)
+            feed.send(team, world.commit(team, 3))
+            with anyio.fail_after(5):
+                await feed.flush()
+            group.cancel_scope.cancel()
+        message = None
+        with anyio.fail_after(5):
+            while message is None:
+                message = await nudges.get_message(timeout=1.0)
+    assert message["data"] == str(team).encode()
+
+
+async def until_subscribed(valkey) -> None:
+    with anyio.fail_after(5):
+        while (await valkey.pubsub_numsub(COMMITTED_CHANNEL))[0][1] != 1:
+            await asyncio.sleep(0.01)
