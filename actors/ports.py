@@ -21,7 +21,7 @@ class Journal(Protocol):
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches (at most one per team) in one transaction, one round trip; an outcome for each team.
 
-        A constraint error falls back to one transaction per team, so that only the guilty team gets Rejected.
+        After a constraint error each team is tried behind a savepoint, so that only the guilty one gets Rejected.
         Raises StorageUnavailable when nothing was written, CommitUnknown when COMMIT may have happened.
         """
         ...

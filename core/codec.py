@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team, TeamUpdated
+from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team
 from core.task import Task, encode_task
 
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
@@ -156,11 +156,6 @@ def reread(row: JournalRow) -> Encoded:
     event = decode(row)
     task = encode_task(event.task) if isinstance(event, TaskEvent) else None
     return Encoded(event, row, cloud_event(row), task)
-
-
-def event_types_of(kind: type[TaskEvent | MemberEvent | LabelEvent | TeamUpdated]) -> frozenset[str]:
-    """The CloudEvents types of one family of events."""
-    return frozenset(name for name, event in EVENT_TYPES.items() if issubclass(event, kind))
 
 
 class _Envelope(Struct, gc=False):

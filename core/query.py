@@ -16,7 +16,6 @@ from core.task import PRIORITY_ORDER, Priority, Status, Task
 SortField = Literal["created_at", "updated_at", "due_at", "priority", "number", "title", "rank", "estimate"]
 SORT_FIELDS: Final[tuple[SortField, ...]] = get_args(SortField)
 DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 100
 
 SortKey = tuple[bool, Any, UUID]
 """(value is missing, value, task id): missing values come last in both directions, the id makes the order total."""
