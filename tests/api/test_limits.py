@@ -68,7 +68,7 @@ async def test_what_is_no_proper_json_is_a_quick_400(desk: Desk, body: bytes) ->
         started = time.process_time()
         answer = await desk.ask(method, path, content=body, headers={"Content-Type": "application/json"})
         problem(answer, 400, "bad-input")
-        assert time.process_time() - started < 0.25  # Client, server and test share this process.
+        assert time.process_time() - started < 2  # Of processor, not of clock: what is quadratic takes minutes.
 
 
 @pytest.mark.parametrize(
