@@ -356,9 +356,9 @@ def test_up_brings_back_what_is_killed(running: Callable[..., Running]) -> None:
     for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", "bin/tansu"):
         killed = one.pid_of(words)
         os.kill(killed, signal.SIGKILL)
-        one.wait_until(lambda gone=killed: gone not in one.children(), 5)
-        one.wait_until(lambda words=words: any(words in line for line in one.children().values()), 5)
-        one.wait_until(lambda: one.status("/readyz") == 200, 10)
+        one.wait_until(lambda gone=killed: gone not in one.children(), 30)
+        one.wait_until(lambda words=words: any(words in line for line in one.children().values()), 30)
+        one.wait_until(lambda: one.status("/readyz") == 200, 30)
 
 
 @pytest.mark.system

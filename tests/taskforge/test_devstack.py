@@ -81,7 +81,7 @@ async def test_a_killed_service_is_restarted_on_the_same_port(services: Services
     pid, port = service.pid, service.port
     restarts = services.supervisor.statistics().restarts[name]
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: services.supervisor.statistics().restarts[name] == restarts + 1, seconds=5)
+    await until(lambda: services.supervisor.statistics().restarts[name] == restarts + 1)
     assert await service.ready()
     assert service.pid != pid
     assert service.port == port
