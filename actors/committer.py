@@ -1,29 +1,46 @@
-"""One committer per process: whatever teams are ready when a lane is free go to the journal in one transaction."""
+"""One committer per process: the changes of all teams go to the journal together, transaction after transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 from actors.ports import Journal
-from core.writes import CommitOutcome, TeamWrites
+from core.writes import CommitOutcome, Committed, TeamWrites
 
-LANE_TEAMS: Final = 256
+MOST_TEAMS: Final = 256
 """Most teams in one transaction: bounds the statement's size and how many a broken one has to be retried for."""
-LANE_EVENTS: Final = 2_048
+MOST_EVENTS: Final = 2_048
 """Past this many events no further team joins a transaction: bounds how long deciding holds the event loop."""
+LEAST: Final = 8
+"""Fewer changes than this are not worth two transactions."""
+TURNS_TO_LEAVE: Final = 2
+"""Of the event loop, until a statement is in its socket: one to write it, one to flush what was written."""
+COMMITTED: Final = Committed()
 
 
 class Source(Protocol):
-    """Somebody with writes for one team. Neither method may raise or wait."""
+    """Somebody with changes for one team. No method may raise or wait."""
 
-    def prepare(self) -> TeamWrites | None:
-        """The writes, decided now that the lane is free; None when there is nothing to commit after all."""
+    @property
+    def waiting(self) -> int:
+        """How many changes are not decided yet."""
+        ...
+
+    def decide(self, most: int) -> int:
+        """Decide up to `most` waiting changes, on top of what is in flight; gives how many that were."""
+        ...
+
+    def writes(self) -> TeamWrites | None:
+        """What has been decided, which leaves now; None when there is nothing to commit after all.
+
+        Earlier writes of this source are durable by then, though it may not have been told yet.
+        """
         ...
 
     def conclude(self, outcome: CommitOutcome | BaseException) -> None:
-        """What became of the writes; errors are those of `Journal.commit`."""
+        """What became of the oldest writes; errors are those of `Journal.commit`."""
         ...
 
 
@@ -38,23 +55,25 @@ class CommitterStatistics(Struct, frozen=True):
 
 
 class Committer:
-    """Takes at most one batch per team at a time (the actor sees to that) and tells each what became of it.
+    """One transaction at a time; while one is in flight, the next one is decided on top of it and leaves as it lands.
 
-    Sources decide when the lane takes them, not when they are offered: what arrives meanwhile is in the batch too.
-    `lanes` transactions may be under way at once; a second one added nothing in the design's experiments.
+    So the database and this process work at the same time. What the next one decides rests on changes that are not
+    durable yet: a team whose writes did not commit is told before anything else of it could leave.
     """
 
-    def __init__(self, journal: Journal, lanes: int = 1) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._lanes = lanes
-        self._waiting: list[Source] = []
+        self._waiting: dict[Source, None] = {}
+        self._decided: dict[Source, None] = {}
         self._wake = asyncio.Event()
+        self._in_flight = self._deciding = False
         self._transactions = self._batches = self._events = self._widest = 0
 
     def offer(self, source: Source) -> None:
-        """Have a lane take this source as soon as one is free."""
-        self._waiting.append(source)
+        """Have a source's changes decided and committed, in the next transaction if there is room."""
+        self._waiting[source] = None
         self._wake.set()
+        self._decide_soon()
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:
         """The outcome of writes that are decided already. Raises StorageUnavailable or CommitUnknown."""
@@ -65,73 +84,134 @@ class Committer:
     async def run(self) -> None:
         """Serve until cancelled; what is then still waiting is cancelled with it."""
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._lanes):
-                    group.create_task(self._lane())
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._commit_all()
         finally:
-            waiting, self._waiting = self._waiting, []
-            for source in waiting:
+            left = self._decided | self._waiting
+            self._decided, self._waiting = {}, {}
+            for source in left:
                 source.conclude(asyncio.CancelledError())
 
-    async def _lane(self) -> None:
-        while True:
-            await self._wake.wait()
-            taken = self._take()
-            if not self._waiting:
-                self._wake.clear()
-            if taken:
-                await self._send(taken)
+    async def _commit_all(self) -> None:
+        """Transaction after transaction, until there is nothing to commit."""
+        landed: list[Source] = []
+        while landed or self._decided or self._waiting:
+            if taken := self._take():
+                self._in_flight = True
+                try:
+                    landed = await self._send(taken, landed)
+                finally:
+                    self._in_flight = False
+            else:
+                _tell(landed)
+                landed = []
 
     def _take(self) -> list[tuple[Source, TeamWrites]]:
-        """What goes into the next transaction, in the order it was offered."""
+        """What goes into the next transaction.
+
+        When nothing has been decided ahead it is half of what waits: the rest is decided while that is in flight.
+        """
+        if self._waiting:
+            waiting = sum(source.waiting for source in self._waiting)
+            self._decide(MOST_EVENTS if self._decided else max(LEAST, (waiting + 1) // 2))
         taken: list[tuple[Source, TeamWrites]] = []
-        events = seen = 0
-        for source in self._waiting:
-            seen += 1
-            writes = source.prepare()
+        events = 0
+        for source in list(self._decided):
+            del self._decided[source]
+            writes = source.writes()
             if writes is not None:
                 taken.append((source, writes))
                 events += len(writes.events)
-            if len(taken) >= LANE_TEAMS or events >= LANE_EVENTS:
+            if len(taken) >= MOST_TEAMS or events >= MOST_EVENTS:
                 break
-        self._waiting = self._waiting[seen:]
         return taken
 
-    async def _send(self, taken: Sequence[tuple[Source, TeamWrites]]) -> None:
+    def _decide(self, most: int) -> None:
+        while most > 0 and self._waiting:
+            source = next(iter(self._waiting))
+            del self._waiting[source]
+            most -= source.decide(most)
+            self._decided[source] = None
+            if most <= 0 and source.waiting:
+                self._waiting[source] = None
+
+    def _decide_soon(self) -> None:
+        if self._in_flight and self._waiting and not self._deciding:
+            self._deciding = True
+            asyncio.get_running_loop().call_soon(self._decide_ahead)
+
+    def _decide_ahead(self) -> None:
+        self._deciding = False
+        if self._in_flight:
+            self._decide(MOST_EVENTS)
+            self._decide_soon()
+
+    async def _send(self, taken: Sequence[tuple[Source, TeamWrites]], landed: Sequence[Source]) -> list[Source]:
+        """Commit `taken`; tell `landed` of theirs once it is on its way. Gives whoever is committed and not told."""
         batches = [writes for _, writes in taken]
         self._transactions += 1
         self._batches += len(batches)
         self._events += sum(len(writes.events) for writes in batches)
         self._widest = max(self._widest, len(batches))
+        flight = asyncio.ensure_future(self._journal.commit(batches))
         try:
-            outcomes = await self._journal.commit(batches)
+            try:
+                for _ in range(TURNS_TO_LEAVE if landed else 0):
+                    await asyncio.sleep(0)
+            finally:
+                _tell(landed)
+            self._decide_soon()
+            outcomes = await flight
         except asyncio.CancelledError as cancelled:
+            flight.cancel()
+            await asyncio.wait([flight])
             for source, _ in taken:
                 source.conclude(cancelled)
             raise
         except Exception as failure:  # noqa: BLE001 (every source gets it and decides what it means)
             for source, _ in taken:
                 source.conclude(failure)
-        else:
-            for source, writes in taken:
-                source.conclude(outcomes[writes.team_id])
+            return []
+        committed = []
+        for source, writes in taken:
+            outcome = outcomes[writes.team_id]
+            if isinstance(outcome, Committed):
+                committed.append(source)
+            else:
+                source.conclude(outcome)
+        return committed
 
     def statistics(self) -> CommitterStatistics:
         """A frozen picture of the work done."""
-        return CommitterStatistics(self._transactions, self._batches, self._events, self._widest, len(self._waiting))
+        waiting = len(self._waiting) + len(self._decided)
+        return CommitterStatistics(self._transactions, self._batches, self._events, self._widest, waiting)
+
+
+def _tell(committed: Iterable[Source]) -> None:
+    for source in committed:
+        source.conclude(COMMITTED)
 
 
 class _Decided:
     """Writes that somebody waits for."""
 
-    __slots__ = ("done", "writes")
+    __slots__ = ("_writes", "done")
 
     def __init__(self, writes: TeamWrites) -> None:
-        self.writes = writes
+        self._writes = writes
         self.done: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().create_future()
 
-    def prepare(self) -> TeamWrites | None:
-        return None if self.done.done() else self.writes
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    def decide(self, _most: int) -> int:
+        return 1
+
+    def writes(self) -> TeamWrites | None:
+        return None if self.done.done() else self._writes
 
     def conclude(self, outcome: CommitOutcome | BaseException) -> None:
         if self.done.done():

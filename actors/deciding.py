@@ -21,7 +21,7 @@ from core.commands import (
 )
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
-from core.events import TaskCreated, TaskEvent
+from core.events import AnyEvent, TaskCreated, TaskEvent
 from core.task import Task, encode_task
 from core.team import TeamState, evolve
 from core.writes import KeyRow, TeamWrites
@@ -30,9 +30,12 @@ NewId = Callable[[], UUID]
 
 
 class Decided:
-    """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer."""
+    """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer.
 
-    __slots__ = ("_changed", "_keyed", "answers", "base", "events", "state", "team_id")
+    `stale` are the answers that the actor explains from the journal before they are sent.
+    """
+
+    __slots__ = ("_changed", "_keyed", "answers", "base", "events", "stale", "state", "team_id")
 
     def __init__(self, team_id: UUID, base: TeamState) -> None:
         self.team_id = team_id
@@ -40,6 +43,7 @@ class Decided:
         self.state = base.fork()
         self.events: list[Encoded] = []
         self.answers: list[tuple[Envelope, Outcome | DomainError]] = []
+        self.stale: list[tuple[Envelope, StaleVersion]] = []
         self._keyed: list[tuple[KeySlot, Outcome | DomainError]] = []
         self._changed: dict[UUID, bytes | None] = {}
 
@@ -58,6 +62,8 @@ class Decided:
             answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
         except DomainError as refusal:
             answer = refusal
+            if isinstance(refusal, StaleVersion):
+                self.stale.append((envelope, refusal))
         self.answers.append((envelope, answer))
         if (slot := envelope.key) is not None and not _about_the_asker(answer):
             self._keyed.append((slot, answer))
@@ -104,14 +110,10 @@ class Decided:
             else:
                 tasks.append(task)
         keys = tuple(
-            KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed
+            [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
         )
         expected = self.base.seq
         return TeamWrites(self.team_id, expected, tuple(self.events), tuple(tasks), tuple(deleted), keys)
-
-    def refusals(self) -> list[tuple[Envelope, StaleVersion]]:
-        """The stale writes among the answers: the actor explains them from the journal before they are sent."""
-        return [(envelope, answer) for envelope, answer in self.answers if isinstance(answer, StaleVersion)]
 
     def changes(self) -> list[Change]:
         """What the board's readers must learn; call it before the working copy is settled."""
@@ -123,21 +125,26 @@ def board_changes(base: TeamState, state: TeamState, changed: dict[UUID, bytes |
     return [(base.tasks.get(task_id), state.tasks.get(task_id), encoded) for task_id, encoded in changed.items()]
 
 
-def changed_tasks(events: Iterable[Encoded]) -> dict[UUID, bytes | None]:
-    """The tasks that events touch, with the JSON of their last state where an event carries it."""
+def changed_tasks(events: Iterable[tuple[AnyEvent, bytes | None]]) -> dict[UUID, bytes | None]:
+    """The tasks that events touch, with the JSON of their last state where it came with the event."""
     changed: dict[UUID, bytes | None] = {}
-    for encoded in events:
-        event = encoded.event
+    for event, task in events:
         if isinstance(event, TaskEvent):
-            changed[event.task.id] = encoded.task
+            changed[event.task.id] = task
             changed.update(dict.fromkeys(event.ranks))
     return changed
 
 
 def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
     """Tasks that the batch names and the board does not hold: they may be archived."""
-    wanted = {task_id for envelope in batch for task_id in archived_tasks_needed(envelope.command)}
-    return [task_id for task_id in wanted if task_id not in state.tasks]
+    tasks = state.tasks
+    wanted = [
+        task_id
+        for envelope in batch
+        for task_id in archived_tasks_needed(envelope.command)
+        if tasks.get(task_id) is None
+    ]
+    return list(dict.fromkeys(wanted))
 
 
 def _about_the_asker(answer: Outcome | DomainError) -> bool:

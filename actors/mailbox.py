@@ -1,7 +1,7 @@
 """A bounded queue of envelopes that is taken whole: everything that waits becomes one batch."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from msgspec import Struct
@@ -54,6 +54,10 @@ class Mailbox:
             else:
                 batch.append(envelope)
         return batch
+
+    def put_back(self, batch: Sequence[Envelope]) -> None:
+        """What was taken and not worked on is first again, in its order; it keeps its keys and may exceed the size."""
+        self._waiting.extendleft(reversed(batch))
 
     def release(self, envelope: Envelope) -> None:
         """The envelope has its answer: its key may be asked again."""

@@ -61,10 +61,8 @@ class Journal(Protocol):
 class LockedTeam(Protocol):
     """A team nobody else can write while this is held."""
 
-    seq: int
-
     async def read(self, after: int) -> Sequence[JournalRow]:
-        """All rows with `seq > after` up to `self.seq`, inside the lock's transaction."""
+        """All rows with `seq > after`, inside the lock's transaction: nothing can follow them."""
         ...
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:

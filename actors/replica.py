@@ -10,14 +10,19 @@ import msgspec
 from actors.board import TeamView
 from actors.deciding import board_changes, changed_tasks
 from actors.ports import Journal, Snapshots
-from core.codec import Encoded, JournalRow, reread
+from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
+from core.events import AnyEvent
 from core.team import TeamState, evolve
 
 log = logging.getLogger(__name__)
 
 TAIL: Final = 2_000
 """A snapshot further behind than this is slower than loading the tables."""
+
+
+Heard = tuple[AnyEvent, bytes | None]
+"""An event and, where it came with it, the JSON of its task."""
 
 
 class Replica:
@@ -40,7 +45,7 @@ class Replica:
     @property
     def behind(self) -> bool:
         """Whether there is news that is not in the view yet."""
-        return bool(self._remote) or self._known > self.seq
+        return bool(self._remote) or (self._known > 0 and self._known > self.seq)
 
     def current(self) -> TeamView:
         """The view of an active team."""
@@ -78,7 +83,7 @@ class Replica:
     def apply_heard(self) -> int:
         """Apply what was heard as far as it follows; gives the last seq heard of (0: nothing)."""
         view, remote, self._remote = self.current(), self._remote, []
-        self._advance(view, [event for event in remote if event.row.seq > view.seq])
+        self._advance(view, [(event.event, event.task) for event in remote if event.row.seq > view.seq])
         return remote[-1].row.seq if remote else 0
 
     async def catch_up(self, wanted: int = 0) -> None:
@@ -95,20 +100,20 @@ class Replica:
         """Apply journal rows; an event of a newer version that cannot be read here makes it reload the tables."""
         view = self.current()
         try:
-            events = [reread(row) for row in rows]
+            events = [(decode(row), None) for row in rows]
         except (KeyError, msgspec.MsgspecError):
             log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
             view.reload(await self._load())
             return
         self._advance(view, events)
 
-    def _advance(self, view: TeamView, events: Sequence[Encoded]) -> None:
+    def _advance(self, view: TeamView, events: Sequence[Heard]) -> None:
         """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
-        base, state, applied = view.state, view.state.fork(), list[Encoded]()
-        for encoded in events:
-            if encoded.row.seq == state.seq + 1:
-                evolve(state, encoded.event)
-                applied.append(encoded)
+        base, state, applied = view.state, view.state.fork(), list[Heard]()
+        for event, task in events:
+            if event.seq == state.seq + 1:
+                evolve(state, event)
+                applied.append((event, task))
         if applied:
             changes = board_changes(base, state, changed_tasks(applied))
             view.advance(state.settle(), changes)

@@ -51,9 +51,8 @@ class TeamSystem:
         clock: Clock,
         new_id: NewId,
         settings: ActorSettings,
-        lanes: int = 1,
     ) -> None:
-        self._committer = Committer(journal, lanes)
+        self._committer = Committer(journal)
         self._world = World(
             journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
         )
@@ -151,6 +150,11 @@ class TeamSystem:
     def active(self) -> Sequence[tuple[UUID, int]]:
         """(team id, seq) of every team in memory."""
         return [(team_id, actor.seq) for team_id, actor in self._actors.items() if actor.view is not None]
+
+    def seq_of(self, team_id: UUID) -> int | None:
+        """Where an active team is here: 0 while it is being loaded, None when it is not active."""
+        actor = self._actors.get(team_id)
+        return None if actor is None else actor.seq
 
     async def drain(self) -> None:
         """Refuse new commands, finish waiting ones within `DRAIN_SECONDS`, refuse the rest, store snapshots."""

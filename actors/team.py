@@ -1,13 +1,15 @@
 """The team actor: what waits becomes one batch, is decided, committed behind the fence, and only then answered.
 
-A plain batch costs no task: the committer's lane has the actor decide it when the lane is free and tells it what became
-of it. Whatever needs to wait (activation, catching up, lost fences, archived tasks, unknown outcomes) runs as a task of
-its own, turn by turn. Either way the actor is `_busy` with one thing at a time, so there is no lock in here; the fence
-in Postgres keeps other processes honest.
+A plain batch costs no task: the committer has the actor decide what waits, on top of what it has in flight, takes that
+when the transaction before has landed, and tells the actor what became of it. Whatever needs to wait (activation,
+catching up, lost fences, archived tasks, unknown outcomes) runs as a task of its own, turn by turn. The long way begins
+when nothing is in flight and nothing flies before it ends, so there is no lock in here; the fence in Postgres keeps
+other processes honest.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
@@ -19,15 +21,13 @@ from actors.deciding import Decided
 from actors.envelope import Envelope
 from actors.mailbox import Mailbox, MailboxStatistics
 from actors.replica import Replica
-from actors.writer import First, World, Writer
+from actors.writer import BATCH, First, World, Writer
 from core.codec import Encoded
 from core.errors import AheadOfHistory, NotFound, ShuttingDown, StorageUnavailable, TaskForgeError
 from core.writes import CommitOutcome, Committed, TeamWrites
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 512
-"""Most envelopes decided at once: bounds how long the event loop is held and how much a refused batch repeats."""
 SNAPSHOT_SECONDS: Final = 10.0
 """A hot team is snapshotted at most this often."""
 
@@ -43,6 +43,15 @@ class ActorStatistics(Struct, frozen=True):
     mailbox: MailboxStatistics
 
 
+class Flight:
+    """A batch and what was decided of it; `plain` as long as the committer can bring it to its end."""
+
+    __slots__ = ("batch", "decided", "plain")
+
+    def __init__(self, decided: Decided, batch: list[Envelope]) -> None:
+        self.decided, self.batch, self.plain = decided, batch, True
+
+
 class TeamActor:
     """One team's single writer in this process; it forgets itself when the team turns out not to exist."""
 
@@ -54,7 +63,8 @@ class TeamActor:
         self._mailbox = Mailbox(world.settings.mailbox_size)
         self._writer = Writer(team_id, world, self._replica, self._mailbox)
         self._busy = False
-        self._flight: tuple[Decided, list[Envelope]] | None = None
+        self._open: Flight | None = None
+        self._flights: deque[Flight] = deque()
         self._viewers: list[tuple[int, asyncio.Future[TeamView]]] = []
         self._saved_events = 0
         self._saved_at = world.clock.monotonic()
@@ -71,7 +81,7 @@ class TeamActor:
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not self._busy and not self._has_work()
+        return not (self._busy or self._open or self._flights or self._has_work())
 
     def tell(self, envelope: Envelope) -> None:
         """Queue a command. Raises Overloaded or KeyInFlight."""
@@ -98,8 +108,12 @@ class TeamActor:
             self._wake()
 
     def expire(self, now: float) -> None:
-        """Fail envelopes that wait past their deadline (monotonic seconds)."""
+        """Fail envelopes that wait past their deadline (monotonic seconds), unless they are in flight."""
+        if self._open is not None and any(envelope.deadline < now for envelope in self._open.batch):
+            self._mailbox.put_back(self._open.batch)
+            self._open = None
         self._mailbox.expire(now)
+        self._go_on()
 
     def stop(self) -> None:
         """Refuse everything that still waits."""
@@ -137,46 +151,89 @@ class TeamActor:
         """Start what waits, unless something is under way that will come back here."""
         if self._busy or not self._has_work():
             return
-        self._busy = True
         if self._is_plain():
             self._world.committer.offer(self)
-        else:
-            self._world.spawn(self._drain([], None))
+        elif self._open is None and not self._flights:
+            self._go_the_long_way([], None)
 
-    # The plain way: called by the committer's lane
+    # The plain way: called by the committer
 
-    def prepare(self) -> TeamWrites | None:
-        """Decide what waits, now that the lane is free. What cannot be decided at once goes the long way."""
-        batch = self._mailbox.take(BATCH, self._world.clock.monotonic()) if self._is_plain() else []
-        decided = None
-        if batch:
-            try:
-                decided = self._writer.decide_now(batch)
-            except Exception:
-                # A bug in one team's data must not stop the lane of all teams: the long way meets it again, alone.
-                log.exception("a batch could not be decided", extra={"team_id": str(self.team_id)})
-        if decided is None:
-            self._world.spawn(self._drain(batch, None))
+    @property
+    def waiting(self) -> int:
+        """Changes in the mailbox."""
+        return len(self._mailbox)
+
+    def decide(self, most: int) -> int:
+        """Decide what waits, on top of what is decided already. What cannot be decided at once goes the long way."""
+        if self._busy or not self._is_plain() or (self._open is not None and not self._open.plain):
+            if self._open is None:
+                self._go_on()
+            return 0
+        room = BATCH if self._open is None else BATCH - len(self._open.batch)
+        batch = self._mailbox.take(min(most, room), self._world.clock.monotonic())
+        if not batch:
+            return 0
+        if self._open is None:
+            below = self._flights[-1].decided.state if self._flights else self._replica.state()
+            self._open = Flight(Decided(self.team_id, below), [])
+        self._open.batch += batch
+        try:
+            self._open.plain = self._writer.decide_now(self._open.decided, batch)
+        except Exception:
+            # A bug in one team's data must not stop the transactions of all: the long way meets it again, alone.
+            log.exception("a batch could not be decided", extra={"team_id": str(self.team_id)})
+            self._open.plain = False
+        return len(batch)
+
+    def writes(self) -> TeamWrites | None:
+        """What has been decided, now on its way."""
+        flight = self._open
+        if flight is None:
             return None
-        self._flight = (decided[0], batch)
-        return decided[1]
+        writes = None
+        if flight.plain and not flight.decided.empty:
+            try:
+                writes = flight.decided.writes()
+            except Exception:
+                log.exception("a batch could not be written", extra={"team_id": str(self.team_id)})
+        if writes is None:
+            flight.plain = False
+            self._leave_the_plain_way()
+            return None
+        self._open = None
+        self._flights.append(flight)
+        self._writer.batches += 1
+        self._go_on()
+        return writes
 
     def conclude(self, outcome: CommitOutcome | BaseException) -> None:
-        """The lane's answer. Committed ends here; everything else goes the long way."""
-        if self._flight is None:
-            self._busy = False
+        """What became of the oldest flight. Committed ends here; everything else goes the long way."""
+        if not self._flights:
             self.stop()
             return
-        (decided, batch), self._flight = self._flight, None
-        if not isinstance(outcome, Committed):
-            self._world.spawn(self._drain(batch, (decided, outcome)))
+        flight = self._flights.popleft()
+        if isinstance(outcome, Committed):
+            self._writer.finish(flight.decided, flight.batch)
+            self._save_if_due()
+            self._leave_the_plain_way()
+            self._go_on()
             return
-        self._writer.finish(decided, batch)
-        self._save_if_due()
-        self._busy = False
-        self._go_on()
+        if self._open is not None:
+            self._mailbox.put_back(self._open.batch)
+            self._open = None
+        self._go_the_long_way(flight.batch, (flight.decided, outcome))
+
+    def _leave_the_plain_way(self) -> None:
+        """Once nothing is in flight any more, for what could not be committed plainly."""
+        if self._open is not None and not self._open.plain and not self._flights:
+            batch, self._open = self._open.batch, None
+            self._go_the_long_way(batch, None)
 
     # The long way: a task of its own
+
+    def _go_the_long_way(self, batch: list[Envelope], first: First | None) -> None:
+        self._busy = True
+        self._world.spawn(self._drain(batch, first))
 
     async def _drain(self, batch: list[Envelope], first: First | None) -> None:
         """Finish `batch`, then turn after turn until the rest is plain. A crash forgets the state, to be reloaded."""
@@ -235,6 +292,11 @@ class TeamActor:
 
     def _refuse_waiting(self, error: Callable[[], TaskForgeError]) -> None:
         self._mailbox.fail_all(error)
+        if self._open is not None:
+            for envelope in self._open.batch:
+                self._mailbox.release(envelope)
+                envelope.fail(error())
+            self._open = None
         waiting, self._viewers = self._viewers, []
         for _, viewer in waiting:
             if not viewer.done():

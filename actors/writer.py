@@ -34,11 +34,12 @@ from core.writes import (
     KeyRow,
     KeysTaken,
     Rejected,
-    TeamWrites,
 )
 
 log = logging.getLogger(__name__)
 
+BATCH: Final = 512
+"""Most envelopes decided at once: bounds how long the event loop is held and how much a refused batch repeats."""
 LOCKED_TURNS: Final = 16
 """After a lost fence this many batches go straight under the row lock: the other writer is likely still there."""
 UNKNOWN_TRIES: Final = 5
@@ -78,17 +79,12 @@ class Writer:
         self._replica = replica
         self._mailbox = mailbox
 
-    def decide_now(self, batch: Sequence[Envelope]) -> tuple[Decided, TeamWrites] | None:
-        """The batch decided without waiting for anything, or None when it needs `work`. Raises whatever is a bug."""
-        state = self._replica.state()
-        if archived_ids(batch, state):
-            return None
-        decided = Decided(self.team_id, state)
+    def decide_now(self, decided: Decided, batch: Sequence[Envelope]) -> bool:
+        """Add the batch without waiting for anything; False when it needs `work`. Raises whatever is a bug."""
+        if archived_ids(batch, decided.state):
+            return False
         self._add(decided, batch)
-        if decided.empty or decided.refusals():
-            return None
-        self.batches += 1
-        return decided, decided.writes()
+        return not decided.stale
 
     def finish(self, decided: Decided, batch: Sequence[Envelope]) -> None:
         """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers."""
@@ -100,10 +96,11 @@ class Writer:
         _answer(decided)
         self._release(batch)
 
-    async def work(self, batch: list[Envelope], first: First | None = None) -> None:
+    async def work(self, batch: list[Envelope], first: First | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
 
-        Raises OutcomeUnknown, and whatever is a bug; by then everybody who waited has been told.
+        Unless it is to be `alone`, the batch grows by what arrives while it waits for the row lock. Raises
+        OutcomeUnknown, and whatever is a bug; by then everybody who waited has been told.
         """
         waiting = batch
         try:
@@ -111,14 +108,17 @@ class Writer:
                 waiting = await self._conclude_first(*first, batch)
             while waiting:
                 self.batches += 1
-                waiting = await (self._attempt_locked(waiting) if self.locked_turns else self._attempt(waiting))
+                if self.locked_turns:
+                    waiting = await self._attempt_locked(waiting, None if alone else batch)
+                else:
+                    waiting = await self._attempt(waiting)
         except TaskForgeError as error:
-            for envelope in waiting:
+            for envelope in batch:
                 envelope.fail(error)
             if isinstance(error, OutcomeUnknown):
                 raise
         except BaseException:
-            for envelope in waiting:
+            for envelope in batch:
                 envelope.fail(StorageUnavailable("The change could not be made; its outcome is not known."))
             raise
         finally:
@@ -144,9 +144,17 @@ class Writer:
             return await self._settle_unknown(decided, batch)
         return await self._conclude(decided, batch, outcome)
 
-    async def _attempt_locked(self, batch: list[Envelope]) -> list[Envelope]:
-        """One try that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction."""
+    async def _attempt_locked(self, batch: list[Envelope], grow: list[Envelope] | None) -> list[Envelope]:
+        """One try that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction.
+
+        The lock is what all processes wait for in turn, so whoever has it takes all that waits here; `grow` learns of
+        it.
+        """
         async with self._world.journal.lock(self.team_id) as locked:
+            if grow is not None:
+                late = self._mailbox.take(max(0, BATCH - len(batch)), self._world.clock.monotonic())
+                batch = [*batch, *late]
+                grow += late
             missed = await self._read_missed(locked)
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
             decided = await self._decide(batch)
@@ -164,9 +172,9 @@ class Writer:
     async def _read_missed(self, locked: LockedTeam) -> bool:
         before = self._replica.seq
         self._replica.apply_heard()
-        if locked.seq != self._replica.seq:
-            await self._replica.advance_rows(await locked.read(self._replica.seq))
-        return locked.seq != before
+        if rows := await locked.read(self._replica.seq):
+            await self._replica.advance_rows(rows)
+        return self._replica.seq != before
 
     async def _decide(self, batch: Sequence[Envelope]) -> Decided:
         state = self._replica.current().state
@@ -175,7 +183,7 @@ class Writer:
             for task in await self._world.journal.archived_tasks(self.team_id, wanted):
                 decided.state.archived.put(task.id, task)
         self._add(decided, batch)
-        for _, stale in decided.refusals():
+        for _, stale in decided.stale:
             await self._explain(stale)
         return decided
 
@@ -238,7 +246,7 @@ class Writer:
             batch[0].fail(Conflict("constraint", "The database refused this change."))
             return []
         for envelope in batch:
-            await self.work([envelope])
+            await self.work([envelope], alone=True)
         return []
 
     async def _settle_unknown(self, decided: Decided, batch: list[Envelope]) -> list[Envelope]:

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
+from db.ids import uuid_of
 from db.principal import Principal
 
 __all__ = [
@@ -189,5 +190,5 @@ def read_uuid(text: str, parameter: str) -> UUID:
     """A UUID in its usual form. Raises BadInput."""
     if len(text) == 36:
         with suppress(ValueError):
-            return UUID(text)
+            return uuid_of(text)
     raise BadInput(f"The parameter {parameter} must be a UUID.", parameter=parameter)

@@ -3,6 +3,8 @@
 from typing import Final
 from uuid import UUID
 
+from db.ids import uuid_of
+
 __all__ = ["Locations"]
 
 KEPT: Final = 100_000
@@ -45,7 +47,7 @@ class Locations:
         team_id = self._hints.get(hint)
         if team_id is None and len(hint) == 36:
             try:
-                team_id = UUID(hint.decode("ascii"))
+                team_id = uuid_of(hint.decode("ascii"))
             except ValueError:
                 return None
             if len(self._hints) >= NAMES:

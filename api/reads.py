@@ -12,6 +12,7 @@ from api.answers import Answer
 from api.calls import Call
 from api.listing import ListRequest, read_list_request
 from core.errors import TaskForgeError
+from db.ids import uuid_of
 
 __all__ = ["Reads", "fresh", "not_modified", "team_headers"]
 
@@ -85,7 +86,7 @@ class Reads:
     def _id(self, text: str) -> UUID:
         found = self._ids.get(text)
         if found is None:
-            found = UUID(text)
+            found = uuid_of(text)
             if len(self._ids) >= KEPT:
                 self._ids.clear()
             self._ids[text] = found

@@ -6,10 +6,11 @@ Patterns: literal segments, `{name}`, `{uuid:name}`, `{int:name}`, and a last `*
 
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 from blacksheep import Router
 from blacksheep.server.routing import Route
+
+from db.ids import uuid_of
 
 __all__ = ["EdgeRouter", "Found"]
 
@@ -98,7 +99,7 @@ def _read(node: _Node, segment: str, values: dict[str, Any]) -> bool:
         if node.kind == "uuid":
             if len(segment) != 36:
                 return False
-            values[node.name] = UUID(segment)
+            values[node.name] = uuid_of(segment)
         elif node.kind == "int":
             if not (segment.isascii() and segment.isdigit() and len(segment) <= 18):
                 return False

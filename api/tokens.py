@@ -18,6 +18,7 @@ from valkey.asyncio import Valkey
 
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
+from db.ids import uuid_of
 from db.principal import Principal
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
@@ -142,7 +143,7 @@ class AccessTokens:
     def _known(self, claims: dict[str, Any]) -> _Known:
         if claims["typ"] != TYPE or claims["exp"] - claims["iat"] > self._settings.access_seconds:
             raise jwt.InvalidTokenError("typ, or a longer life than we give")
-        return _Known(Principal(UUID(claims["sub"]), UUID(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
+        return _Known(Principal(uuid_of(claims["sub"]), uuid_of(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
 
 
 class RevokedSessions(Protocol):
@@ -271,4 +272,4 @@ def _sessions_in(data: bytes) -> list[UUID]:
     """The ids in a message; a message of another length is not ours and says nothing."""
     if len(data) % 16:
         return []
-    return [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]
+    return [uuid_of(data[at : at + 16]) for at in range(0, len(data), 16)]

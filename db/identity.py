@@ -5,10 +5,10 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import uuid_utils.compat as uuids
 from msgspec import Struct
 
 from core.errors import Conflict, Unauthenticated
+from db.ids import new_id
 from db.pool import Pool
 from db.sessions import Client, Grant, Lifetimes, Sessions
 from db.transaction import Writing, reading, writing
@@ -43,7 +43,7 @@ class Identity:
 
     async def sign_up(self, email: str, name: str, password_hash: str, client: Client) -> Grant:
         """A new user with a first session, both or neither. Raises Conflict("email-taken")."""
-        user_id = uuids.uuid7()
+        user_id = new_id()
         try:
             async with writing(self._pool, user_id) as tx:
                 await tx.execute(_INSERT, user_id, email, name, password_hash)

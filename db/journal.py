@@ -47,6 +47,8 @@ Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 1000
+HELD_COLUMNS: Final = 2
+"""What the commit statement answers per team; with keys there is more."""
 
 # A statement refused for what it says. One team is guilty; the others are committed without it.
 GUILTY: Final = (
@@ -85,14 +87,15 @@ class PostgresJournal:
     async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:
         """Hold the team's row FOR UPDATE until the block ends. Raises NotFound("team"), StorageUnavailable."""
         with storage_errors():
+            # Everybody else waits for what happens from here on: the lock comes with "begin", in one round trip.
+            begin = f"begin; {sql.LOCK_TEAM.format(UUID(int=team_id.int))}"
             async with (
                 self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
-                transaction(connection, finish=_let_go),
+                transaction(connection, begin, finish=_let_go) as found,
             ):
-                row = await connection.fetchrow(sql.LOCK_TEAMS, [team_id])
-                if row is None:
+                if found == "SELECT 0":
                     raise NotFound("team")
-                yield LockedTeam(connection, team_id, row["seq"])
+                yield LockedTeam(connection, team_id)
 
     async def load(self, team_id: UUID) -> TeamState | None:
         """The whole team at one `seq`; None when there is no such team."""
@@ -134,16 +137,15 @@ class PostgresJournal:
 class LockedTeam:
     """A team nobody else can write while this is held."""
 
-    def __init__(self, connection: Connection, team_id: UUID, seq: int) -> None:
+    def __init__(self, connection: Connection, team_id: UUID) -> None:
         self._connection = connection
         self._team_id = team_id
         self._spent = False
-        self.seq = seq
 
     async def read(self, after: int) -> Sequence[JournalRow]:
-        """All rows with `seq > after` up to `self.seq`."""
+        """All rows with `seq > after`."""
         with storage_errors():
-            found = await self._connection.fetch(sql.READ, self._team_id, after, max(0, self.seq - after))
+            found = await self._connection.fetch(sql.READ, self._team_id, after, None)
         return [JournalRow(*row) for row in found]
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:
@@ -152,9 +154,19 @@ class LockedTeam:
             raise RuntimeError("a lock commits one batch of its own team")
         self._spent = True
         with storage_errors():
-            outcome = await _commit_one(self._connection, writes)
-            await _commit(self._connection)
+            if _projects(writes):
+                outcome = await _commit_one(self._connection, writes)
+            else:
+                outcome = await self._commit_plain(writes)
+            await (_commit if isinstance(outcome, Committed) else _let_go)(self._connection)
         return outcome
+
+    async def _commit_plain(self, writes: TeamWrites) -> CommitOutcome:
+        """One statement needs no savepoint: what it refuses has written nothing, and the transaction has no more."""
+        try:
+            return (await _located(self._connection, await _write(self._connection, [writes])))[self._team_id]
+        except GUILTY as error:
+            return Rejected(_reason(error))
 
 
 async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
@@ -169,7 +181,7 @@ async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]
 
 async def _write(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
     statement, arguments = commit_statement(batches)
-    return _outcomes(await connection.fetch(statement, *arguments))
+    return _outcomes(await connection.fetch(statement.text, *arguments))
 
 
 async def _located(connection: Connection, outcomes: Outcomes) -> Outcomes:
@@ -270,7 +282,7 @@ def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
         team_id: UUID = row["id"]
         if row["held"]:
             outcomes[team_id] = Committed()
-        elif row["key"] is not None:
+        elif len(row) > HELD_COLUMNS and row["key"] is not None:
             taken[team_id].append(key_row(row))
         else:
             outcomes[team_id] = FenceBroken(0)

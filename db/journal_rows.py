@@ -24,7 +24,17 @@ from core.events import (
 )
 from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
-from db.journal_sql import CHANGE, CHANGEABLE, COMMIT, SHARED_BY_TASKS, TASK_COLUMNS
+from db.commit_sql import (
+    ALWAYS,
+    JOINED,
+    ROW_COLUMNS,
+    SHARED_BY_ROWS,
+    SHARED_BY_TASKS,
+    CommitStatement,
+    shape_for,
+    statement_of,
+)
+from db.journal_sql import TASK_COLUMNS
 
 __all__ = ["Projection", "columns", "commit_statement", "encode_limits", "key_row", "projection", "task_of", "team_of"]
 
@@ -47,42 +57,42 @@ def _uuid_array(name: str) -> Any:
 
 
 _GETTERS: Final = {name: _uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS}
-_ALWAYS: Final = frozenset({"team_id", "id", "updated_at", "version"})
 
-# The columns of the journal, and whether an array of one may stand for all.
-_ROW_GETTERS: Final = tuple(
-    (attrgetter(name), shared)
-    for name, shared in (
-        ("team_id", True),
-        ("seq", False),
-        ("type", True),
-        ("subject", False),
-        ("actor_id", True),
-        ("at", True),
-        ("traceparent", True),
-        ("payload", False),
-    )
-)
+_ROW_GETTERS: Final = {name: attrgetter("subject" if name == "subject_id" else name) for name in ROW_COLUMNS}
+_KEY_KINDS: Final = ("uuid", "text", "uuid", "bytea", "smallint", "json", "bytea", "bigint")
 
 
-def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[list[Any] | None]]:
+def commit_statement(batches: Sequence[TeamWrites]) -> tuple[CommitStatement, list[Any]]:
     """The smallest statement that writes the batches, and its arguments: columns, which travel faster than rows."""
     events = [event for writes in batches for event in writes.events]
     deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
     old, new = _by_age([task for writes in batches for task in writes.tasks], events)
-    arguments: list[list[Any] | None] = [
-        [writes.team_id for writes in batches],
-        [writes.expected_seq for writes in batches],
-        [len(writes.events) for writes in batches],
-        [_top_number(writes) for writes in batches],
-        *_key_columns(batches),
+    touched = _touched(events) if old else set()
+    shape = shape_for(touched, keys=any(writes.keys for writes in batches), creates=bool(new or deleted))
+    arguments: list[Any] = [
+        _joined([writes.team_id for writes in batches]),
+        _joined([writes.expected_seq for writes in batches]),
+        _joined([len(writes.events) for writes in batches]),
+        _joined(list(map(_top_number, batches)) if shape.creates else [0] * len(batches)),
         *_row_columns([event.row for event in events]),
-        *_changed_columns(old, events),
     ]
-    if not new and not deleted:
-        return CHANGE, arguments
-    created = [list(map(get, new)) for get in _GETTERS.values()]
-    return COMMIT, [*arguments, *columns(deleted, 2), *created]
+    if shape.keys:
+        arguments += map(_column, _key_columns(batches), _KEY_KINDS)
+    for name in shape.changed:
+        arguments += _task_column(name, old if name in touched else None)
+    if shape.creates:
+        arguments += map(_joined, columns(deleted, 2))
+        arguments += [_column(list(map(get, new)), TASK_COLUMNS[name]) for name, get in _GETTERS.items()]
+    return statement_of(shape), arguments
+
+
+def _joined(column: list[Any]) -> str:
+    """Values without commas as one text; nothing stands for None, which none of them has in its text."""
+    return ",".join(map(str, column)).replace("None", "")
+
+
+def _column(column: list[Any], kind: str) -> str | list[Any]:
+    return _joined(column) if kind in JOINED else column
 
 
 def _top_number(writes: TeamWrites) -> int:
@@ -102,44 +112,49 @@ def _key_columns(batches: Sequence[TeamWrites]) -> list[list[Any]]:
     )  # fmt: skip
 
 
-def _row_columns(rows: Sequence[JournalRow]) -> list[list[Any]]:
-    found = []
-    for get, shared in _ROW_GETTERS:
-        column = list(map(get, rows))
-        found.append(_shortest(column) if shared else column)
-    return found
+def _row_columns(rows: Sequence[JournalRow]) -> list[Any]:
+    """The columns of journal rows; what they may share is two parameters, one of them None."""
+    arguments = list[Any]()
+    for name, get in _ROW_GETTERS.items():
+        column, kind = list(map(get, rows)), ROW_COLUMNS[name]
+        arguments += _shared(column, kind) if name in SHARED_BY_ROWS else (_column(column, kind),)
+    return arguments
 
 
-def _shortest(column: list[Any]) -> list[Any]:
-    """One value that stands for all, if they are equal."""
-    return column[:1] if column and column.count(column[0]) == len(column) else column
+def _shared(column: list[Any], kind: str) -> tuple[Any, Any]:
+    """The value of all rows, or all values."""
+    if column and column[0] == column[-1] and column.count(column[0]) == len(column):
+        return column[0], None
+    return None, _column(column, kind)
 
 
 def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], list[Task]]:
     """Those that existed before the commit, and those that it creates."""
-    created = {event.event.task.id for event in events if isinstance(event.event, TaskCreated)}
+    created = {event.event.task.id for event in events if type(event.event) is TaskCreated}
     if not created:
         return tasks, []
     return [task for task in tasks if task.id not in created], [task for task in tasks if task.id in created]
 
 
-def _changed_columns(tasks: Sequence[Task], events: Sequence[Encoded]) -> list[list[Any] | None]:
-    """The columns that any event of the commit changed; None for the others, which then keep their values."""
-    if not tasks:
-        return [None] * len(CHANGEABLE)
-    touched = set(_ALWAYS)
+def _touched(events: Sequence[Encoded]) -> set[str]:
+    """The task columns that any event of the commit changed."""
+    touched = set(ALWAYS)
     for encoded in events:
         event = encoded.event
         if isinstance(event, TaskEvent):
             touched.update(event.previous)
             if event.ranks:
                 touched.add("rank")
-    return [_task_column(name, tasks) if name in touched else None for name in CHANGEABLE]
+    return touched
 
 
-def _task_column(name: str, tasks: Sequence[Task]) -> list[Any]:
-    column = list(map(_GETTERS[name], tasks))
-    return _shortest(column) if name in SHARED_BY_TASKS else column
+def _task_column(name: str, tasks: Sequence[Task] | None) -> tuple[Any, ...]:
+    """What one column of the changed tasks is in the statement; None all through when nobody changed it."""
+    shared = name in SHARED_BY_TASKS
+    if tasks is None:
+        return (None, None) if shared else (None,)
+    column, kind = list(map(_GETTERS[name], tasks)), TASK_COLUMNS[name]
+    return _shared(column, kind) if shared else (_column(column, kind),)
 
 
 class Projection(Struct, frozen=True):

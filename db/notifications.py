@@ -7,11 +7,11 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-import uuid_utils.compat as uuids
 from msgspec import Struct
 
 from core.events import AnyTaskEvent, TaskCreated, TaskUpdated
 from core.task import Task
+from db.ids import new_id
 from db.inbox import record
 from db.pool import Pool
 from db.transaction import Reading, Writing, writing
@@ -65,7 +65,7 @@ async def _insert(tx: Writing, user_id: UUID, event: AnyTaskEvent, event_id: str
     rows = await tx.execute(
         _INSERT,
         user_id,
-        uuids.uuid7(),
+        new_id(),
         event.team_id,
         ASSIGNED,
         task.id,

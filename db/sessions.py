@@ -12,7 +12,6 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import uuid_utils.compat as uuids
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 from core.errors import Unauthenticated
+from db.ids import new_id
 from db.pool import Pool
 from db.principal import Principal
 from db.transaction import Writing, reading, writing
@@ -94,7 +94,7 @@ class Sessions:
 
     async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
         """The same inside a transaction that is already `user_id`'s."""
-        session_id, token = uuids.uuid7(), _new_token()
+        session_id, token = new_id(), _new_token()
         await tx.execute(
             _START,
             session_id,
@@ -102,7 +102,7 @@ class Sessions:
             float(self._lifetimes.absolute),
             client.user_agent[:USER_AGENT_LENGTH],
             _address(client.ip),
-            uuids.uuid7(),
+            new_id(),
             _hash(token),
             float(self._lifetimes.idle),
         )
@@ -125,7 +125,7 @@ class Sessions:
         row = await tx.fetchrow(
             _ROTATE,
             token.hash,
-            uuids.uuid7(),
+            new_id(),
             _seal(token, successor),
             _hash(successor),
             float(self._lifetimes.idle),

@@ -94,18 +94,19 @@ async def transaction(
     begin: str = "begin",
     user_id: UUID | None = None,
     finish: Callable[[Connection], Awaitable[None]] = commit,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[str]:
     """Begin, with the scope in the same round trip; `finish` at the end, roll back on any exception.
 
+    `begin` may be more than one statement; the block gets the command tag of the last one ("BEGIN", "SELECT 1").
     Driver errors come through as they are: `finish` may tell those of COMMIT from those before it.
     """
     if connection.is_in_transaction():
         raise RuntimeError("a transaction inside a transaction would silently be none")
     # A UUID's text needs no quoting; other settings go through `scope`, as parameters.
     scope = "" if user_id is None else f"; set local app.user_id = '{UUID(int=user_id.int)}'"
-    await connection.execute(begin + scope)
+    tag: str = await connection.execute(begin + scope)
     try:
-        yield
+        yield tag
     except BaseException:
         await _roll_back(connection, "rollback")
         raise

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-import uuid_utils.compat as uuids
 from valkey.asyncio import Valkey
 
 from actors.system import TeamSystem
@@ -15,6 +14,7 @@ from api.passwords import Passwords
 from api.services import Probe, Services
 from api.tokens import AccessTokens, RevocationWatch
 from db.identity import Identity
+from db.ids import new_id
 from db.journal import PostgresJournal
 from db.pool import Pools, open_pools
 from db.sessions import Lifetimes
@@ -64,7 +64,7 @@ def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:
         snapshots=ValkeySnapshots(valkey),
         feed=hub,
         clock=clock,
-        new_id=uuids.uuid7,
+        new_id=new_id,
         settings=settings.actors,
     )
     hub.attach(teams)
@@ -88,7 +88,7 @@ def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:
         passwords=Passwords(),
         tickets=Tickets(valkey),
         clock=clock,
-        new_id=uuids.uuid7,
+        new_id=new_id,
         probes=_probes(settings, pools, valkey),
     )
 

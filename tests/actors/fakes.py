@@ -100,10 +100,9 @@ class MemoryJournal:
 class MemoryLocked:
     def __init__(self, journal: MemoryJournal, team_id: UUID) -> None:
         self._journal, self._team_id = journal, team_id
-        self.seq = len(journal.rows[team_id])
 
     async def read(self, after: int) -> Sequence[JournalRow]:
-        return self._journal.rows[self._team_id][after : self.seq]
+        return self._journal.rows[self._team_id][after:]
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:
         outcomes = await self._journal.commit([writes])

@@ -12,7 +12,7 @@ from tests.codebase.source import LAYERS, ROOT, modules, tracked, tree
 # Who may start a task: each keeps it, awaits it and cancels it.
 OWNERS = {
     "actors/system.py": "its group ends every task before running() ends",
-    "actors/committer.py": "its lanes live in the group of run()",
+    "actors/committer.py": "a transaction in flight is awaited by who sent it",
     "streams/hub_remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",

@@ -57,6 +57,26 @@ def test_a_fork_of_a_fork_starts_from_what_is_unsettled(base: dict, first: list,
     same(state, base)
 
 
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.dictionaries(keys, st.integers(0, 3)), st.lists(st.tuples(writes, st.integers(0, 3)), max_size=8))
+def test_a_chain_of_forks_is_settled_from_below_while_it_grows(base: dict, rounds: list) -> None:
+    """As the committer does it: the newest is written while older ones wait for their transactions to land."""
+    chain = [(Layered(dict(base)), dict(base))]
+    for steps, settled in rounds:
+        fork, model = chain[-1][0].fork(), dict(chain[-1][1])
+        write(fork, model, steps)
+        chain.append((fork, model))
+        for _ in range(min(settled, len(chain) - 1)):
+            chain.pop(0)
+            chain[0][0].settle()
+        for mapping, expected in chain[-2:]:
+            same(mapping, expected)
+        same(chain[-1][0].detach(), chain[-1][1])
+    chain[-1][0].settle()
+    same(*chain[-1])
+    same(chain[-1][0].fork(), chain[-1][1])
+
+
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
 def test_a_detached_copy_no_longer_follows(base: dict, first: list, second: list) -> None:

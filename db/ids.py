@@ -1,0 +1,24 @@
+"""Ids as the driver makes them: UUIDs that hash, compare, parse and print many times faster than the standard ones.
+
+They are `uuid.UUID`s (`asyncpg.pgproto` subclasses it) and equal to those. Rows come with them anyway; ids made or
+parsed here are of the same kind, so that looking a task up does not compare two kinds of UUID.
+"""
+
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+import uuid_utils
+from asyncpg.pgproto import pgproto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["new_id", "uuid_of"]
+
+uuid_of = cast("Callable[[str | bytes], UUID]", pgproto.UUID)
+"""A UUID from its text, or from 16 bytes. Raises ValueError."""
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7."""
+    return uuid_of(uuid_utils.uuid7().bytes)
