@@ -68,6 +68,7 @@ class Teams(Protocol):
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None: ...
     def behind(self, team_id: UUID, seq: int) -> None: ...
     def active(self) -> Sequence[tuple[UUID, int]]: ...
+    def seq_of(self, team_id: UUID) -> int | None: ...
 
 
 class HubTimes(Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ class Hub:
         self.times = times or HubTimes()
         self._history = history
         self._now = now
-        self._remote = RemoteFeed(valkey, self._arrived, self._look) if valkey is not None else None
+        self._remote = RemoteFeed(valkey, self._arrived, self._look, self._is_news) if valkey is not None else None
         self._teams: Teams | None = None
         self._channels: dict[UUID, Channel] = {}
         self._open: set[Subscription] = set()
@@ -228,6 +229,14 @@ class Hub:
         if channel is not None:
             channel.observe(arrival.seq)
             self._notice(channel)
+
+    def _is_news(self, team_id: UUID, seq: int) -> bool:
+        """Whether the team's readers here, or the team itself while it is active here, are not at `seq` yet."""
+        channel = self._channels.get(team_id)
+        if channel is not None and (channel.head is None or channel.head < seq):
+            return True
+        here = None if self._teams is None else self._teams.seq_of(team_id)
+        return here is not None and here < seq
 
     def _listen_also_to(self, team_id: UUID) -> None:
         if self._remote is not None:

@@ -92,6 +92,10 @@ class World:
     def active(self) -> Sequence[tuple[UUID, int]]:
         return [(team_id, len(events)) for team_id, events in self.committed.items()]
 
+    def seq_of(self, team_id: UUID) -> int | None:
+        """As if every team were active here and learned of other processes' commits only by `absorb`."""
+        return max((event.row.seq for event in self.absorbed if event.row.team_id == team_id), default=0)
+
     def break_down(self) -> None:
         self.broken = StorageUnavailable("Postgres is away.")
 

@@ -11,6 +11,7 @@ import pytest
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
+from core.codec import parse_cloud_event
 from db.valkey import open_valkey
 from streams.frames import Position
 from streams.hub import Hub, HubTimes
@@ -70,6 +71,26 @@ async def test_a_process_does_not_take_its_own_messages(valkey):
             here.publish(team, world.commit(team, 3))
             assert await take(mine, 3) == await take(theirs, 3) == [1, 2, 3]
     assert len(world.absorbed) == 3
+
+
+async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monkeypatch):
+    """As after a turn under the row lock: the team has read the journal before the other process announced it."""
+    world = World()
+    team, known = world.team(), world.team()
+    parsed: list[int] = []
+    parse = parse_cloud_event
+    monkeypatch.setattr("streams.hub_remote.parse_cloud_event", lambda body: parsed.append(1) or parse(body))
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await there.subscribe(team, SOMEBODY) as reader:
+            there._listen_also_to(known)
+            await heard(valkey, known, 1)
+            await heard(valkey, team, 1)
+            events = world.commit(known, 5)
+            world.absorbed += events
+            here.publish(known, events)
+            here.publish(team, world.commit(team, 2))
+            assert await take(reader, 2) == [1, 2]
+    assert len(parsed) == 2
 
 
 async def test_a_team_read_later_is_heard_on_the_same_connection(valkey):
@@ -242,7 +263,7 @@ async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey):
 async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
     world = World()
     team = world.team()
-    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None)
+    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
     for _ in range(20):
         feed.send(team, world.commit(team, 1, size=500_000))
     assert feed.dropped >= 3
@@ -252,7 +273,7 @@ async def test_a_process_that_ends_has_announced_everything_it_committed(valkey)
     """An import once ended with its last batch still queued, and boards lacked 79 tasks for a while."""
     world = World()
     team = world.team()
-    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None)
+    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
         await nudges.subscribe(COMMITTED_CHANNEL)
         await until_subscribed(valkey)
