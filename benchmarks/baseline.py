@@ -25,6 +25,7 @@ from core.permissions import allows
 from core.task import Task, TaskPatch, differences, encode_task
 from db.pool import Pool
 from taskforge.settings import load
+from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
 __all__ = ["OneTransactionEach", "app"]
@@ -128,6 +129,7 @@ class _Worker:
             services = await stack.enter_async_context(running(load(os.environ)))
             self._app = TaskForge(services, _routes(services))
             await self._app.start()
+            settle_collector()
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

@@ -9,13 +9,14 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import uuid_utils.compat as uuids
 
 from api.services import Services
 from benchmarks.measure import Sample, sample_of
 from benchmarks.stack import Stack
 from core.commands import Batch, CreateTask, CreateTeam, UpdateTask
 from core.task import TaskFields, TaskPatch
+from db.ids import new_id
+from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
 __all__ = ["Change", "InProcess", "Target", "hammer", "open_system"]
@@ -38,7 +39,7 @@ class InProcess:
 
     async def team(self, number: int) -> list[Target]:
         """A new team of 64 tasks; gives (team id, task id) of each."""
-        team_id = uuids.uuid7()
+        team_id = new_id()
         await self.services.teams.ask(
             team_id, CreateTeam(team_id, f"Team {number}", f"T{number}", "Benchmark"), actor_id=self.owner
         )
@@ -54,13 +55,14 @@ class InProcess:
 @asynccontextmanager
 async def open_system(stack: Stack) -> AsyncIterator[InProcess]:
     """The system over the stack, with a fresh user."""
-    owner = uuids.uuid7()
+    owner = new_id()
     connection = await asyncpg.connect(stack.superuser_url)
     try:
         await connection.execute(PASSWORDLESS, owner, f"{owner}@example.com")
     finally:
         await connection.close()
     async with running(stack.settings) as services:
+        settle_collector()  # As a worker does when it begins to serve.
         yield InProcess(services, owner)
 
 

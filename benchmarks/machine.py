@@ -11,7 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "busy_seconds", "describe", "on_core"]
+from taskforge.tuning import schedule_in_batches
+
+__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "as_a_worker", "busy_seconds", "describe", "on_core"]
 
 ROOT: Final = Path(__file__).parent.parent
 STAT: Final = Path("/proc/stat")
@@ -81,3 +83,17 @@ def on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def as_a_worker() -> Iterator[None]:
+    """Schedule what is started meanwhile as `taskforge api` schedules its workers; this process as before."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0)
+    schedule_in_batches()
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))

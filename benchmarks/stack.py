@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 import httpx
 
-from benchmarks.machine import ROOT, SERVER_CORE, on_core
+from benchmarks.machine import ROOT, SERVER_CORE, as_a_worker, on_core
 from core.secret import Secret
 from db.migrate import migrate
 from taskforge.devstack import Kind, running_services
@@ -25,7 +25,7 @@ from taskforge.settings import Settings, load
 
 __all__ = ["Server", "Stack", "free_port", "open_stack"]
 
-LOG_SEGMENTS: Final = 28
+LOG_SEGMENTS: Final = 128
 POOL: Final = 32
 """Connections of the writer's pool, for us and for the baseline: the baseline is faster with 32 than with our 8."""
 START_SECONDS: Final = 30.0
@@ -50,12 +50,15 @@ class Stack:
 
     @contextmanager
     def granian(self, target: str, *, core: int = SERVER_CORE, **environment: str) -> Iterator["Server"]:
-        """Another application on a server with the very options that `taskforge api` gives Granian."""
+        """Another application on a server with the very options and scheduling that `taskforge api` gives Granian."""
         port = free_port()
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"]
         command += ["--backlog", "4096", "--backpressure", "16384", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--log-level", "warning", target]
-        with self._serve(command, port, target.partition(":")[0], "/healthz", core, environment) as server:
+        with (
+            as_a_worker(),
+            self._serve(command, port, target.partition(":")[0], "/healthz", core, environment) as server,
+        ):
             yield server
 
     @contextmanager

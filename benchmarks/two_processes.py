@@ -15,6 +15,7 @@ from benchmarks.machine import ROOT
 from benchmarks.measure import Goal, Result, Sample, in_turn, middle
 from benchmarks.stack import Stack, open_stack
 from taskforge.settings import load
+from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
 __all__ = ["run"]
@@ -84,6 +85,7 @@ async def _write(order: Order) -> Sample:
     async with running(load(os.environ)) as services:
         system = InProcess(services, order.owner)
         await services.teams.view(order.targets[0][0])
+        settle_collector()  # As a worker does when it begins to serve.
         return await hammer(system.change, order.targets, clients=CLIENTS, seconds=order.seconds)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from api.app import create_app
 from taskforge.logs import configure
-from taskforge.memory import settle_collector
 from taskforge.settings import load
 from taskforge.stopping import drain_on_signal
+from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
 log = logging.getLogger(__name__)

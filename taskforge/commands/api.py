@@ -22,6 +22,7 @@ from taskforge.devstack.errors import DevstackError
 from taskforge.devstack.ports import claim, is_free
 from taskforge.settings import Settings
 from taskforge.stopping import DrainingServer, undisturbed_loading
+from taskforge.tuning import schedule_in_batches
 
 __all__ = ["run"]
 
@@ -95,6 +96,7 @@ class _Load:
         undisturbed_loading()
         # A SIGKILL of the main process would otherwise leave workers that go on serving.
         parent_tie(signal.SIGTERM, parent=os.getppid())()
+        schedule_in_batches()
         logs.configure(self._level, self._format)
         application: Callable[..., Any] = load_target(target)
         return application

@@ -1,0 +1,37 @@
+"""How a worker process asks Python and the kernel to treat it."""
+
+import gc
+import logging
+import os
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+YOUNG: Final = 50_000
+MIDDLE: Final = 20
+OLD: Final = 200
+
+
+def settle_collector() -> None:
+    """Call once after start: what lives now is never looked through again, and old objects rarely are.
+
+    Boards are made of immutable Structs that hold no cycles and are not tracked (`gc=False`); a full collection with
+    CPython's own thresholds stopped a worker with 1,000 tasks for 30 to 140 ms, ten times its median answer.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+def schedule_in_batches() -> None:
+    """Call before threads are started, which inherit it: none of ours takes the core from another as it wakes.
+
+    After a group commit the loop answers many requests in a row; under the default policy the thread that sends them
+    interrupts it for each. Where threads share a core, PATCH took 10 to 15 % less time (Linux: `man 7 sched`).
+    """
+    if not hasattr(os, "SCHED_BATCH"):
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except PermissionError as error:
+        log.debug("this process keeps the default scheduling: %s", error)

@@ -1,0 +1,41 @@
+"""Workers are scheduled in batches and so are the threads they start; everybody else is not."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from taskforge.tuning import schedule_in_batches
+
+PROBE = """
+import os, threading
+from taskforge.tuning import schedule_in_batches
+before = os.sched_getscheduler(0)
+schedule_in_batches()
+found = []
+thread = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0)))
+thread.start(); thread.join()
+print(before == os.SCHED_OTHER, os.sched_getscheduler(0) == found[0] == os.SCHED_BATCH)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no SCHED_BATCH")
+def test_threads_started_later_inherit_it() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_system_that_forbids_it_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(os, "sched_setscheduler", forbidden, raising=False)
+    monkeypatch.setattr(os, "sched_param", lambda _: None, raising=False)
+    monkeypatch.setattr(os, "SCHED_BATCH", 3, raising=False)
+    with caplog.at_level(logging.DEBUG, "taskforge.tuning"):
+        schedule_in_batches()
+    assert "keeps the default scheduling" in caplog.text
