@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from actors.system import TeamSystem
-from core.commands import CreateTask, UpdateTask
+from core.commands import AnyCommand, Asking, CreateTask, UpdateTask
+from core.decide import decide
 from core.errors import DeadlineExceeded, StaleVersion, StorageUnavailable, TaskForgeError
+from core.events import AnyEvent
 from core.task import TaskFields, TaskPatch
+from core.team import TeamState
 from core.writes import CommitOutcome, CommitUnknown, FenceBroken, Rejected, TeamWrites
 from tests.actors.fakes import task_events
 from tests.actors.world import OWNER, Ports, new_task, new_team, retitle, slot, stuck
@@ -158,6 +162,36 @@ async def test_what_was_decided_ahead_still_has_its_deadline() -> None:
         ports.journal.gate.set()
         await asyncio.gather(first, patient)
     assert titles(ports, team)[1:] == ["first", "patient"]
+
+
+@pytest.mark.parametrize("where", ["decide", "render"])
+async def test_a_bug_in_one_batch_fails_that_batch_and_nobody_else(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        broken, healthy = await new_team(system), await new_team(system)
+        task, other = await new_task(system, broken), await new_task(system, healthy)
+        key = slot("bug")
+        if where == "decide":
+
+            def bug(state: TeamState, command: AnyCommand, asking: Asking) -> list[AnyEvent]:
+                if isinstance(command, UpdateTask) and command.patch.title == "boom":
+                    raise ZeroDivisionError
+                return decide(state, command, asking)
+
+            monkeypatch.setattr("actors.deciding.decide", bug)
+        else:
+            key = structs.replace(key, render=lambda _: 1 // 0)
+        first = await stuck(ports, retitle(system, healthy, other, "in flight"))
+        boom = asyncio.create_task(retitle(system, broken, task, "boom", key=key))
+        fine = asyncio.create_task(retitle(system, healthy, other, "fine"))
+        await some_turns()
+        ports.journal.gate.set()
+        answers = await asyncio.gather(first, boom, fine, return_exceptions=True)
+        assert [isinstance(answer, StorageUnavailable) for answer in answers] == [False, True, False]
+        monkeypatch.undo()
+        await retitle(system, broken, task, "again", key=slot("bug"))
+    assert titles(ports, healthy)[1:] == ["in flight", "fine"]
+    assert titles(ports, broken)[1:] == ["again"]
 
 
 @pytest.mark.parametrize("seed", range(40))
