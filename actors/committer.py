@@ -166,7 +166,7 @@ class Committer:
             outcomes = await flight
         except asyncio.CancelledError as cancelled:
             flight.cancel()
-            await asyncio.wait([flight])
+            await asyncio.gather(flight, return_exceptions=True)
             for source, _ in taken:
                 source.conclude(cancelled)
             raise

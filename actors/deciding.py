@@ -43,7 +43,7 @@ class Decided:
         self.state = base.fork()
         self.events: list[Encoded] = []
         self.answers: list[tuple[Envelope, Outcome | DomainError]] = []
-        self.stale: list[tuple[Envelope, StaleVersion]] = []
+        self.stale: list[StaleVersion] = []
         self._keyed: list[tuple[KeySlot, Outcome | DomainError]] = []
         self._changed: dict[UUID, bytes | None] = {}
 
@@ -63,7 +63,7 @@ class Decided:
         except DomainError as refusal:
             answer = refusal
             if isinstance(refusal, StaleVersion):
-                self.stale.append((envelope, refusal))
+                self.stale.append(refusal)
         self.answers.append((envelope, answer))
         if (slot := envelope.key) is not None and not _about_the_asker(answer):
             self._keyed.append((slot, answer))

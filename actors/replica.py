@@ -45,7 +45,7 @@ class Replica:
     @property
     def behind(self) -> bool:
         """Whether there is news that is not in the view yet."""
-        return bool(self._remote) or (self._known > 0 and self._known > self.seq)
+        return bool(self._remote) or self._known > self.seq
 
     def current(self) -> TeamView:
         """The view of an active team."""
@@ -109,6 +109,8 @@ class Replica:
 
     def _advance(self, view: TeamView, events: Sequence[Heard]) -> None:
         """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
+        if not events:
+            return
         base, state, applied = view.state, view.state.fork(), list[Heard]()
         for event, task in events:
             if event.seq == state.seq + 1:

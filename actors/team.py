@@ -110,8 +110,7 @@ class TeamActor:
     def expire(self, now: float) -> None:
         """Fail envelopes that wait past their deadline (monotonic seconds), unless they are in flight."""
         if self._open is not None and any(envelope.deadline < now for envelope in self._open.batch):
-            self._mailbox.put_back(self._open.batch)
-            self._open = None
+            self._take_back()
         self._mailbox.expire(now)
         self._go_on()
 
@@ -218,10 +217,14 @@ class TeamActor:
             self._leave_the_plain_way()
             self._go_on()
             return
+        self._take_back()
+        self._go_the_long_way(flight.batch, (flight.decided, outcome))
+
+    def _take_back(self) -> None:
+        """What has been decided and not sent waits again, first in the mailbox."""
         if self._open is not None:
             self._mailbox.put_back(self._open.batch)
             self._open = None
-        self._go_the_long_way(flight.batch, (flight.decided, outcome))
 
     def _leave_the_plain_way(self) -> None:
         """Once nothing is in flight any more, for what could not be committed plainly."""
@@ -291,12 +294,8 @@ class TeamActor:
         return self._changed() - self._saved_events
 
     def _refuse_waiting(self, error: Callable[[], TaskForgeError]) -> None:
+        self._take_back()
         self._mailbox.fail_all(error)
-        if self._open is not None:
-            for envelope in self._open.batch:
-                self._mailbox.release(envelope)
-                envelope.fail(error())
-            self._open = None
         waiting, self._viewers = self._viewers, []
         for _, viewer in waiting:
             if not viewer.done():

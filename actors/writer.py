@@ -183,7 +183,7 @@ class Writer:
             for task in await self._world.journal.archived_tasks(self.team_id, wanted):
                 decided.state.archived.put(task.id, task)
         self._add(decided, batch)
-        for _, stale in decided.stale:
+        for stale in decided.stale:
             await self._explain(stale)
         return decided
 

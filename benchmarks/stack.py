@@ -55,10 +55,7 @@ class Stack:
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"]
         command += ["--backlog", "4096", "--backpressure", "16384", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--log-level", "warning", target]
-        with (
-            as_a_worker(),
-            self._serve(command, port, target.partition(":")[0], "/healthz", core, environment) as server,
-        ):
+        with self._serve(command, port, target.partition(":")[0], "/healthz", core, environment) as server:
             yield server
 
     @contextmanager
@@ -67,7 +64,7 @@ class Stack:
     ) -> Iterator["Server"]:
         environment = {**os.environ, **self.environment, **(more or {}), "TASKFORGE_HTTP__PORT": str(port)}
         log = self.directory / f"{name}-{port}.log"
-        with log.open("wb") as output, on_core(core):
+        with log.open("wb") as output, on_core(core), as_a_worker():
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         server = Server(process, port, log)
         try:

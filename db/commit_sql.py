@@ -12,13 +12,13 @@ __all__ = [
     "ALWAYS",
     "CHANGEABLE",
     "JOINED",
+    "KEY_COLUMNS",
     "PLACE",
     "ROW_COLUMNS",
     "SHAPES",
     "SHARED_BY_ROWS",
     "SHARED_BY_TASKS",
     "TEXT",
-    "CommitStatement",
     "Shape",
     "shape_for",
     "statement_of",
@@ -49,6 +49,16 @@ ROW_COLUMNS: Final = {
 }
 # The same for the rows of the journal.
 SHARED_BY_ROWS: Final = frozenset({"team_id", "type", "actor_id", "at", "traceparent"})
+KEY_COLUMNS: Final = {
+    "principal": "uuid",
+    "key": "text",
+    "team_id": "uuid",
+    "fingerprint": "bytea",
+    "status": "smallint",
+    "headers": "json",
+    "body": "bytea",
+    "seq": "bigint",
+}
 # What has no comma in it and is never empty.
 JOINED: Final = frozenset({"uuid", "bigint", "integer", "timestamptz", "double precision"})
 
@@ -75,15 +85,8 @@ def shape_for(touched: Iterable[str], *, keys: bool, creates: bool) -> Shape:
     return next(shape for shape in SHAPES if shape.keys == keys and wanted.issubset(shape.changed))
 
 
-class CommitStatement(Struct, frozen=True):
-    """A statement and how many parameters it takes. See `statement_of` for their order."""
-
-    text: str
-    parameters: int
-
-
 @cache
-def statement_of(shape: Shape) -> CommitStatement:
+def statement_of(shape: Shape) -> str:
     """The commit statement of a shape. It answers with (id, held) of each team, and with keys that were taken.
 
     Parameters, in this order: of the teams id, expected seq, number of events, highest new task number; the columns of
@@ -107,13 +110,13 @@ def statement_of(shape: Shape) -> CommitStatement:
     parts = [_WANTED.format(*map(take.column, ("uuid", "bigint", "bigint", "bigint")))]
     journal = _journal(take)
     if shape.keys:
-        parts.append(_ASKED.format(*map(take.column, _KEY_TYPES)))
+        parts.append(_ASKED.format(", ".join(map(take.column, KEY_COLUMNS.values()))))
     parts += [_fence(keys=shape.keys), journal, _changed(shape.changed, take)]
     if shape.creates:
         deleted = [take.column("uuid"), take.column("uuid")]
         parts.append(_GONE_AND_CREATED.format(*deleted, created=", ".join(map(take.task_column, TASK_COLUMNS))))
     text = "with " + ", ".join(part.strip() for part in parts)
-    return CommitStatement(text + (_KEPT_AND_TAKEN if shape.keys else _HELD), take.count)
+    return text + (_KEPT_AND_TAKEN if shape.keys else _HELD)
 
 
 class _Parameters:
@@ -139,22 +142,20 @@ class _Parameters:
         return self.column("text" if kind.endswith("[]") else kind)
 
 
-_KEY_TYPES: Final = ("uuid", "text", "uuid", "bytea", "smallint", "json", "bytea", "bigint")
-
 _WANTED: Final = """
 wanted as (
     select * from unnest({0}, {1}, {2}, {3}) as w (id, expected, added, top)
 )
 """
-_ASKED: Final = """
+_KEY_NAMES: Final = ", ".join(KEY_COLUMNS)
+_ASKED: Final = f"""
 asked as (
-    select * from unnest({0}, {1}, {2}, {3}, {4}, {5}, {6}, {7})
-        as a (principal, key, team_id, fingerprint, status, headers, body, seq)
+    select * from unnest({{0}}) as a ({_KEY_NAMES})
 ), clash as materialized (
     select a.team_id, k.principal, k.key, k.fingerprint, k.status, k.headers, k.body, k.seq
     from asked a join idempotency_keys k on k.principal = a.principal and k.key = a.key
 )
-"""
+"""  # noqa: S608 (made of column names, nothing else)
 
 
 def _fence(*, keys: bool) -> str:
@@ -228,14 +229,13 @@ gone as (
 )
 """  # noqa: S608 (as above)
 _HELD: Final = """
-select w.id, (w.id in (select id from fence)) is true as held from wanted w
+select w.id, (w.id in (select id from fence)) is true as held, null as key from wanted w
 """
-_KEPT_AND_TAKEN: Final = """, kept as (
-    insert into idempotency_keys (principal, key, team_id, fingerprint, status, headers, body, seq)
-    select a.principal, a.key, a.team_id, a.fingerprint, a.status, a.headers, a.body, a.seq
-    from asked a where (a.team_id in (select id from fence)) is true
+_KEPT_AND_TAKEN: Final = f""", kept as (
+    insert into idempotency_keys ({_KEY_NAMES})
+    select {_KEY_NAMES} from asked a where (a.team_id in (select id from fence)) is true
 )
 select w.id, (w.id in (select id from fence)) is true as held,
        c.principal, c.key, c.fingerprint, c.status, c.headers, c.body, c.seq
 from wanted w left join clash c on c.team_id = w.id
-"""
+"""  # noqa: S608 (as above)

@@ -47,8 +47,6 @@ Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 1000
-HELD_COLUMNS: Final = 2
-"""What the commit statement answers per team; with keys there is more."""
 
 # A statement refused for what it says. One team is guilty; the others are committed without it.
 GUILTY: Final = (
@@ -181,7 +179,7 @@ async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]
 
 async def _write(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
     statement, arguments = commit_statement(batches)
-    return _outcomes(await connection.fetch(statement.text, *arguments))
+    return _outcomes(await connection.fetch(statement, *arguments))
 
 
 async def _located(connection: Connection, outcomes: Outcomes) -> Outcomes:
@@ -282,7 +280,7 @@ def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
         team_id: UUID = row["id"]
         if row["held"]:
             outcomes[team_id] = Committed()
-        elif len(row) > HELD_COLUMNS and row["key"] is not None:
+        elif row["key"] is not None:
             taken[team_id].append(key_row(row))
         else:
             outcomes[team_id] = FenceBroken(0)

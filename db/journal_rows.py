@@ -27,10 +27,10 @@ from core.writes import KeyRow, StoredReply, TeamWrites
 from db.commit_sql import (
     ALWAYS,
     JOINED,
+    KEY_COLUMNS,
     ROW_COLUMNS,
     SHARED_BY_ROWS,
     SHARED_BY_TASKS,
-    CommitStatement,
     shape_for,
     statement_of,
 )
@@ -59,10 +59,9 @@ def _uuid_array(name: str) -> Any:
 _GETTERS: Final = {name: _uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS}
 
 _ROW_GETTERS: Final = {name: attrgetter("subject" if name == "subject_id" else name) for name in ROW_COLUMNS}
-_KEY_KINDS: Final = ("uuid", "text", "uuid", "bytea", "smallint", "json", "bytea", "bigint")
 
 
-def commit_statement(batches: Sequence[TeamWrites]) -> tuple[CommitStatement, list[Any]]:
+def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
     """The smallest statement that writes the batches, and its arguments: columns, which travel faster than rows."""
     events = [event for writes in batches for event in writes.events]
     deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
@@ -77,7 +76,7 @@ def commit_statement(batches: Sequence[TeamWrites]) -> tuple[CommitStatement, li
         *_row_columns([event.row for event in events]),
     ]
     if shape.keys:
-        arguments += map(_column, _key_columns(batches), _KEY_KINDS)
+        arguments += map(_column, _key_columns(batches), KEY_COLUMNS.values())
     for name in shape.changed:
         arguments += _task_column(name, old if name in touched else None)
     if shape.creates:
@@ -108,7 +107,7 @@ def _key_columns(batches: Sequence[TeamWrites]) -> list[list[Any]]:
              row.reply.body, row.reply.seq)
             for row, team_id in keys
         ),
-        8,
+        len(KEY_COLUMNS),
     )  # fmt: skip
 
 

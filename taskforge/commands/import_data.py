@@ -9,7 +9,6 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.services import Services
 from taskforge.settings import Settings
 from taskforge.transfer.cells import COLUMNS, Wish, read_wish
 from taskforge.transfer.files import Format, Reject, Table, TransferError, format_of, read_table, write_rejects
@@ -57,8 +56,7 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
     form = format_of(job.file, job.form)
     table = await asyncio.to_thread(read_table, job.file, form, COLUMNS)
     wishes, rejects = _wishes(table, job)
-
-    async def work(services: Services) -> Tally:
+    async with running(settings) as services:
         # A dry run makes no team, so there must be one.
         target = await the_target(services, job.team, job.email, create=job.create_team and not job.dry_run)
         columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -68,11 +66,7 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
                 services, target, advance=lambda count: progress.advance(bar, count), dry_run=job.dry_run
             )
             tally = await importer.run(wishes)
-        rejects.extend(importer.rejects)
-        return tally
-
-    async with running(settings) as services:
-        tally = await work(services)
+    rejects.extend(importer.rejects)
     _report(job, form, table, sorted(rejects, key=lambda one: one.row.number), console)
     if tally.nameless:
         console.print(f"{tally.nameless} {NAMELESS}", style="yellow", markup=False)

@@ -17,14 +17,9 @@ from core.task import TaskFields, TaskPatch
 from core.team import TeamState
 from core.writes import CommitOutcome, CommitUnknown, FenceBroken, Rejected, TeamWrites
 from tests.actors.fakes import task_events
-from tests.actors.world import OWNER, Ports, new_task, new_team, retitle, slot, stuck
+from tests.actors.world import OWNER, Ports, new_task, new_team, retitle, slot, some_turns, stuck
 
 pytestmark = pytest.mark.anyio
-
-
-async def some_turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def titles(ports: Ports, team: UUID) -> list[str]:

@@ -78,12 +78,17 @@ def failing_once(ports: Ports, error: type[Exception] | Exception, *, after: boo
         ports.journal.before_commit = fail
 
 
+async def some_turns() -> None:
+    """Let everything happen that does not wait for the journal's gate."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def stuck(ports: Ports, asking: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
     """Asks, and comes back when the commit of it waits at the journal's closed gate."""
     ports.journal.gate.clear()
     task = asyncio.create_task(asking)
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await some_turns()
     return task
 
 

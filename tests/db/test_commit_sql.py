@@ -4,7 +4,20 @@ import re
 
 import pytest
 
-from db.commit_sql import CHANGEABLE, PLACE, SHAPES, TEXT, Shape, shape_for, statement_of
+from db.commit_sql import (
+    CHANGEABLE,
+    KEY_COLUMNS,
+    PLACE,
+    ROW_COLUMNS,
+    SHAPES,
+    SHARED_BY_ROWS,
+    SHARED_BY_TASKS,
+    TEXT,
+    Shape,
+    shape_for,
+    statement_of,
+)
+from db.journal_sql import TASK_COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -31,6 +44,9 @@ def test_a_commit_has_the_smallest_shape_with_all_its_columns(
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
     statement = statement_of(shape)
-    assert {int(n) for n in re.findall(r"\$(\d+)", statement.text)} == set(range(1, statement.parameters + 1))
-    assert ("idempotency_keys" in statement.text) == shape.keys
-    assert ("delete from" in statement.text) == shape.creates
+    numbers = {int(n) for n in re.findall(r"\$(\d+)", statement)}
+    columns = len(shape.changed) + len(SHARED_BY_TASKS.intersection(shape.changed))
+    keys, creates = len(KEY_COLUMNS) * shape.keys, (2 + len(TASK_COLUMNS)) * shape.creates
+    assert numbers == set(range(1, 4 + len(ROW_COLUMNS) + len(SHARED_BY_ROWS) + keys + columns + creates + 1))
+    assert ("idempotency_keys" in statement) == shape.keys
+    assert ("delete from" in statement) == shape.creates

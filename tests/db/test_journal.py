@@ -31,7 +31,7 @@ from core.task import STATUSES, TaskFields, TaskPatch
 from core.writes import Committed, CommitUnknown, FenceBroken, KeysTaken, Rejected, TeamWrites
 from db.commit_sql import SHAPES, statement_of
 from db.journal import PostgresJournal
-from db.pool import Pools
+from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
 from tests.db.teams import Writer, add_user, key_row, new_team, opened
@@ -400,15 +400,20 @@ async def terminate_waiting(superuser: asyncpg.Connection) -> None:
         )
 
 
+async def plan_of(connection: Connection, statement: str) -> str:
+    """As the committer has it: made once, before anything is known of the parameters."""
+    nothing = ", ".join(["null"] * max(int(n) for n in re.findall(r"\$(\d+)", statement)))
+    await connection.execute(f"prepare commit_plan as {statement}")
+    rows = await connection.fetch(f"explain execute commit_plan({nothing})")
+    await connection.execute("deallocate commit_plan")
+    return "\n".join(row[0] for row in rows)
+
+
 async def test_no_part_of_the_commit_ever_scans_a_table(database: DatabaseSettings, owner: UUID) -> None:
     """With the committer's settings, on empty and never analysed tables, where the planner knows least."""
     async with opened(database) as (pools, _), pools.writer.acquire() as connection:
         for shape in SHAPES:
-            statement = statement_of(shape)
-            nothing = ", ".join(["null"] * statement.parameters)
-            await connection.execute(f"prepare commit_plan as {statement.text}")
-            plan = "\n".join(row[0] for row in await connection.fetch(f"explain execute commit_plan({nothing})"))
-            await connection.execute("deallocate commit_plan")
+            plan = await plan_of(connection, statement_of(shape))
             assert "Seq Scan" not in plan
             assert plan.count("Index Scan using") + plan.count("Index Only Scan using") >= 2 + shape.keys
             for line in plan.splitlines():
@@ -420,11 +425,8 @@ async def test_a_changed_task_is_found_by_its_id_before_there_are_statistics(
 ) -> None:
     """A plan made on empty tables once took the index of (team_id, parent_id) and walked the whole team per change."""
     async with opened(database) as (pools, _), pools.writer.acquire() as connection:
-        for statement in map(statement_of, SHAPES):
-            nothing = ", ".join(["null"] * statement.parameters)
-            await connection.execute(f"prepare commit_plan as {statement.text}")
-            plan = "\n".join(row[0] for row in await connection.fetch(f"explain execute commit_plan({nothing})"))
-            await connection.execute("deallocate commit_plan")
+        for shape in SHAPES:
+            plan = await plan_of(connection, statement_of(shape))
             used = set(re.findall(r"Index Scan using (tasks\w*)", plan))
             assert used == {"tasks_id"}, plan
 

@@ -44,8 +44,12 @@ async def two_hubs(world: World, valkey: Valkey, times: HubTimes) -> AsyncIterat
 
 async def heard(valkey: Valkey, team_id: object, listeners: int) -> None:
     """Wait until so many processes listen to the team."""
+    await until_subscribed(valkey, channel_of(team_id), listeners)
+
+
+async def until_subscribed(valkey: Valkey, channel: str, listeners: int) -> None:
     with anyio.fail_after(10):
-        while (await valkey.pubsub_numsub(channel_of(team_id)))[0][1] != listeners:
+        while (await valkey.pubsub_numsub(channel))[0][1] != listeners:
             await asyncio.sleep(0.01)
 
 
@@ -276,7 +280,7 @@ async def test_a_process_that_ends_has_announced_everything_it_committed(valkey)
     feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
         await nudges.subscribe(COMMITTED_CHANNEL)
-        await until_subscribed(valkey)
+        await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
         async with anyio.create_task_group() as group:
             group.start_soon(feed.run_sender)
             feed.send(team, world.commit(team, 3))
@@ -288,9 +292,3 @@ async def test_a_process_that_ends_has_announced_everything_it_committed(valkey)
             while message is None:
                 message = await nudges.get_message(timeout=1.0)
     assert message["data"] == str(team).encode()
-
-
-async def until_subscribed(valkey) -> None:
-    with anyio.fail_after(5):
-        while (await valkey.pubsub_numsub(COMMITTED_CHANNEL))[0][1] != 1:
-            await asyncio.sleep(0.01)
