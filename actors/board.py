@@ -4,7 +4,7 @@ Everything here is synchronous and touches no network: a hot read is a dictionar
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -17,9 +17,6 @@ from core.team import TeamState
 
 PAGES: Final = 256
 """Most list answers kept per team: a page of 50 tasks is some 50 kB, so this bounds a team's pages at about 13 MB."""
-
-Change = tuple[Task | None, Task | None, bytes | None]
-"""(task before, task after, its JSON when it is at hand); None before: came onto the board, None after: left it."""
 
 
 class TeamView:
@@ -80,19 +77,24 @@ class TeamView:
             self._board = b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (self.seq, self.epoch, columns)
         return self._board
 
-    def advance(self, state: TeamState, changes: Iterable[Change]) -> None:
-        """Move on to a settled state: keep what did not change, drop every answer that names a `seq`."""
-        self.state = state
+    def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
+        """Settle a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
+
+        `changed` has all the tasks that differ, with their JSON when it is at hand.
+        """
+        before, after = self.state.tasks, state.tasks
+        indexed = bool(self._orders) or self._numbers is not None
+        for task_id, encoded in changed.items():
+            task = after.get(task_id)
+            if indexed:
+                self._reindex(before.get(task_id), task)
+            if task is None or encoded is None:
+                self._bytes.pop(task_id, None)
+            else:
+                self._bytes[task_id] = encoded
         self._pages.clear()
         self._board = None
-        for before, after, encoded in changes:
-            self._reindex(before, after)
-            if after is None and before is not None:
-                self._bytes.pop(before.id, None)
-            elif after is not None and encoded is not None:
-                self._bytes[after.id] = encoded
-            elif after is not None:
-                self._bytes.pop(after.id, None)
+        self.state = state.settle()
 
     def reload(self, state: TeamState) -> None:
         """Start over from a state that was loaded as a whole."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from actors.ports import Journal
+from actors.ports import Clock, Journal
 from core.writes import CommitOutcome, Committed, TeamWrites
 
 MOST_TEAMS: Final = 256
@@ -17,6 +18,7 @@ LEAST: Final = 8
 """Fewer changes than this are not worth two transactions."""
 TURNS_TO_LEAVE: Final = 2
 """Of the event loop, until a statement is in its socket: one to write it, one to flush what was written."""
+SAME_TIME: Final = timedelta(milliseconds=10)
 COMMITTED: Final = Committed()
 
 
@@ -28,8 +30,8 @@ class Source(Protocol):
         """How many changes are not decided yet."""
         ...
 
-    def decide(self, most: int) -> int:
-        """Decide up to `most` waiting changes, on top of what is in flight; gives how many that were."""
+    def decide(self, most: int, now: datetime) -> int:
+        """Decide up to `most` waiting changes, made at `now`, on top of what is in flight; gives how many that were."""
         ...
 
     def writes(self) -> TeamWrites | None:
@@ -61,8 +63,10 @@ class Committer:
     durable yet: a team whose writes did not commit is told before anything else of it could leave.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
+        self._clock = clock
+        self._now = clock.now()
         self._waiting: dict[Source, None] = {}
         self._decided: dict[Source, None] = {}
         self._wake = asyncio.Event()
@@ -114,8 +118,7 @@ class Committer:
         When nothing has been decided ahead it is half of what waits: the rest is decided while that is in flight.
         """
         if self._waiting:
-            waiting = sum(source.waiting for source in self._waiting)
-            self._decide(MOST_EVENTS if self._decided else max(LEAST, (waiting + 1) // 2))
+            self._decide(MOST_EVENTS if self._decided else self._half())
         taken: list[tuple[Source, TeamWrites]] = []
         events = 0
         for source in list(self._decided):
@@ -128,11 +131,18 @@ class Committer:
                 break
         return taken
 
+    def _half(self) -> int:
+        return max(LEAST, (sum([source.waiting for source in self._waiting]) + 1) // 2)
+
     def _decide(self, most: int) -> None:
+        """All that is decided for one transaction carries one time, if it does not take long: it is sent once."""
+        now = self._clock.now()
+        if not self._decided or now - self._now > SAME_TIME:
+            self._now = now
         while most > 0 and self._waiting:
             source = next(iter(self._waiting))
             del self._waiting[source]
-            most -= source.decide(most)
+            most -= source.decide(most, self._now)
             self._decided[source] = None
             if most <= 0 and source.waiting:
                 self._waiting[source] = None
@@ -207,7 +217,7 @@ class _Decided:
     def waiting(self) -> int:
         return 0
 
-    def decide(self, _most: int) -> int:
+    def decide(self, _most: int, _now: datetime) -> int:
         return 1
 
     def writes(self) -> TeamWrites | None:

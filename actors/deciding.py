@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from actors.board import Change
 from actors.envelope import Envelope, Item, KeySlot, Outcome
-from core.codec import Encoded, encode_all
+from core.codec import Encoded, encode
 from core.commands import (
     AnyCommand,
     ArchiveTask,
@@ -32,59 +31,77 @@ NewId = Callable[[], UUID]
 class Decided:
     """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer.
 
-    `stale` are the answers that the actor explains from the journal before they are sent.
+    `plain` as long as the committer can bring it to its end without waiting for anything else. `stale` are the answers
+    that the actor explains from the journal before they are sent. `missing` is set when a task was not found: that is
+    not the last word, unless the archived tasks that the batch needs have been loaded.
     """
 
-    __slots__ = ("_changed", "_keyed", "answers", "base", "events", "stale", "state", "team_id")
+    __slots__ = (
+        "_keyed",
+        "answers",
+        "base",
+        "batch",
+        "changed",
+        "events",
+        "missing",
+        "plain",
+        "stale",
+        "state",
+        "team_id",
+    )
 
     def __init__(self, team_id: UUID, base: TeamState) -> None:
         self.team_id = team_id
         self.base = base
         self.state = base.fork()
         self.events: list[Encoded] = []
-        self.answers: list[tuple[Envelope, Outcome | DomainError]] = []
+        self.batch: list[Envelope] = []
+        self.answers: list[Outcome | DomainError] = []
+        """One for each envelope of the batch, in order; the last ones are missing when deciding them met a bug."""
+        self.plain = True
         self.stale: list[StaleVersion] = []
+        self.missing = False
+        self.changed: dict[UUID, bytes | None] = {}
+        """Every task that the events touch, with its JSON where that came with its last event."""
         self._keyed: list[tuple[KeySlot, Outcome | DomainError]] = []
-        self._changed: dict[UUID, bytes | None] = {}
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to make durable."""
         return not self.events and not self._keyed
 
-    def add(self, envelope: Envelope, now: datetime, new_id: NewId) -> None:
-        """Decide one envelope on the working copy; a refusal leaves the copy as it was.
+    def add(self, batch: Iterable[Envelope], now: datetime, new_id: NewId) -> None:
+        """Decide envelopes on the working copy, in order; a refusal leaves the copy as it was.
 
         Only what the team's rules decided is kept for replays: strangers and roles too low are asked anew every time.
         """
-        answer: Outcome | DomainError
-        try:
-            answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
-        except DomainError as refusal:
-            answer = refusal
-            if isinstance(refusal, StaleVersion):
-                self.stale.append(refusal)
-        self.answers.append((envelope, answer))
-        if (slot := envelope.key) is not None and not _about_the_asker(answer):
-            self._keyed.append((slot, answer))
+        self.batch += batch
+        for envelope in batch:
+            answer: Outcome | DomainError
+            try:
+                answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
+            except DomainError as refusal:
+                answer = refusal
+                self._note_refusal(refusal)
+            self.answers.append(answer)
+            if (slot := envelope.key) is not None and not _about_the_asker(answer):
+                self._keyed.append((slot, answer))
+
+    def _note_refusal(self, refusal: DomainError) -> None:
+        if isinstance(refusal, StaleVersion):
+            self.stale.append(refusal)
+        elif isinstance(refusal, NotFound) and refusal.what == "task":
+            self.missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking) -> Outcome:
-        events = decide(self.state, envelope.command, asking)
-        for event in events:
-            evolve(self.state, event)
-        encoded = encode_all(events, envelope.traceparent)
-        self.events.extend(encoded)
-        for one in encoded:
-            self._note(one)
-        items = self._items(envelope.command, encoded)
-        return Outcome(self.state.seq, tuple(encoded), items)
-
-    def _note(self, encoded: Encoded) -> None:
-        event = encoded.event
-        if isinstance(event, TaskEvent):
-            self._changed[event.task.id] = encoded.task
-            for neighbour_id in event.ranks:
-                self._changed[neighbour_id] = None
+        state, encoded = self.state, list[Encoded]()
+        for event in decide(state, envelope.command, asking):
+            evolve(state, event)
+            one = encode(event, envelope.traceparent)
+            encoded.append(one)
+            note_changed(self.changed, event, one.task)
+        self.events += encoded
+        return Outcome(state.seq, tuple(encoded), self._items(envelope.command, encoded))
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and (only := events[0]).task is not None and not isinstance(command, Batch):
@@ -103,36 +120,22 @@ class Decided:
     def writes(self) -> TeamWrites:
         """The batch for the journal: each changed task once, as it is after the batch."""
         tasks, deleted = list[Task](), list[UUID]()
-        for task_id in self._changed:
+        for task_id in self.changed:
             task = self.state.tasks.get(task_id) or self.state.archived.get(task_id)
             if task is None:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        keys = tuple(
-            [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
-        )
-        expected = self.base.seq
-        return TeamWrites(self.team_id, expected, tuple(self.events), tuple(tasks), tuple(deleted), keys)
-
-    def changes(self) -> list[Change]:
-        """What the board's readers must learn; call it before the working copy is settled."""
-        return board_changes(self.base, self.state, self._changed)
+        keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
+        return TeamWrites(self.team_id, self.base.seq, tuple(self.events), tuple(tasks), tuple(deleted), tuple(keys))
 
 
-def board_changes(base: TeamState, state: TeamState, changed: dict[UUID, bytes | None]) -> list[Change]:
-    """(before, after, JSON) of each changed task as the board sees it, where `state` is a fork of `base`."""
-    return [(base.tasks.get(task_id), state.tasks.get(task_id), encoded) for task_id, encoded in changed.items()]
-
-
-def changed_tasks(events: Iterable[tuple[AnyEvent, bytes | None]]) -> dict[UUID, bytes | None]:
-    """The tasks that events touch, with the JSON of their last state where it came with the event."""
-    changed: dict[UUID, bytes | None] = {}
-    for event, task in events:
-        if isinstance(event, TaskEvent):
-            changed[event.task.id] = task
+def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes | None) -> None:
+    """Add the tasks that an event touches; `task` is the JSON of its own one, if it is at hand."""
+    if isinstance(event, TaskEvent):
+        changed[event.task.id] = task
+        if event.ranks:
             changed.update(dict.fromkeys(event.ranks))
-    return changed
 
 
 def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:

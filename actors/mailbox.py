@@ -22,31 +22,34 @@ class MailboxStatistics(Struct, frozen=True):
 class Mailbox:
     """Holds at most `size` envelopes; knows which idempotency keys are waiting or being worked on."""
 
-    __slots__ = ("_expired", "_highest", "_keys", "_refused", "_size", "_waiting")
+    __slots__ = ("_expired", "_highest", "_keys", "_refused", "_size", "waiting")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._waiting: deque[Envelope] = deque()
+        self.waiting: deque[Envelope] = deque()
+        """The queue, for others to look at."""
         self._keys: set[tuple[UUID, str]] = set()
         self._highest = self._refused = self._expired = 0
 
     def put(self, envelope: Envelope) -> None:
         """Queue an envelope. Raises Overloaded when full and KeyInFlight when its key is being worked on."""
-        if len(self._waiting) >= self._size:
+        waiting = len(self.waiting)
+        if waiting >= self._size:
             self._refused += 1
             raise Overloaded("This team has too many changes waiting.")
         if envelope.key is not None:
             if envelope.key.id in self._keys:
                 raise KeyInFlight
             self._keys.add(envelope.key.id)
-        self._waiting.append(envelope)
-        self._highest = max(self._highest, len(self._waiting))
+        self.waiting.append(envelope)
+        if waiting >= self._highest:
+            self._highest = waiting + 1
 
     def take(self, most: int, now: float) -> list[Envelope]:
         """Up to `most` envelopes that are still wanted: expired and abandoned ones are dropped unexecuted."""
         batch: list[Envelope] = []
-        while self._waiting and len(batch) < most:
-            envelope = self._waiting.popleft()
+        while self.waiting and len(batch) < most:
+            envelope = self.waiting.popleft()
             if envelope.deadline < now:
                 self._expire(envelope)
             elif envelope.reply.done():
@@ -57,7 +60,7 @@ class Mailbox:
 
     def put_back(self, batch: Sequence[Envelope]) -> None:
         """What was taken and not worked on is first again, in its order; it keeps its keys and may exceed the size."""
-        self._waiting.extendleft(reversed(batch))
+        self.waiting.extendleft(reversed(batch))
 
     def release(self, envelope: Envelope) -> None:
         """The envelope has its answer: its key may be asked again."""
@@ -66,15 +69,15 @@ class Mailbox:
 
     def expire(self, now: float) -> None:
         """Fail what has waited past its deadline, wherever it stands in the queue."""
-        late = [envelope for envelope in self._waiting if envelope.deadline < now]
+        late = [envelope for envelope in self.waiting if envelope.deadline < now]
         for envelope in late:
-            self._waiting.remove(envelope)
+            self.waiting.remove(envelope)
             self._expire(envelope)
 
     def fail_all(self, error: Callable[[], TaskForgeError]) -> None:
         """Refuse everything that waits; a stopping mailbox never goes silent."""
-        while self._waiting:
-            envelope = self._waiting.popleft()
+        while self.waiting:
+            envelope = self.waiting.popleft()
             self.release(envelope)
             envelope.fail(error())
 
@@ -85,7 +88,7 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """A frozen picture of the queue."""
-        return MailboxStatistics(len(self._waiting), self._highest, self._refused, self._expired)
+        return MailboxStatistics(len(self.waiting), self._highest, self._refused, self._expired)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)

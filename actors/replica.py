@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from actors.board import TeamView
-from actors.deciding import board_changes, changed_tasks
+from actors.deciding import note_changed
 from actors.ports import Journal, Snapshots
 from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
@@ -45,7 +45,7 @@ class Replica:
     @property
     def behind(self) -> bool:
         """Whether there is news that is not in the view yet."""
-        return bool(self._remote) or self._known > self.seq
+        return bool(self._remote or (self._known and self._known > self.seq))
 
     def current(self) -> TeamView:
         """The view of an active team."""
@@ -111,15 +111,14 @@ class Replica:
         """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
         if not events:
             return
-        base, state, applied = view.state, view.state.fork(), list[Heard]()
+        before, state, changed = view.seq, view.state.fork(), dict[UUID, bytes | None]()
         for event, task in events:
             if event.seq == state.seq + 1:
                 evolve(state, event)
-                applied.append((event, task))
-        if applied:
-            changes = board_changes(base, state, changed_tasks(applied))
-            view.advance(state.settle(), changes)
-            self.learned += len(applied)
+                note_changed(changed, event, task)
+        if state.seq > before:
+            self.learned += state.seq - before
+            view.advance(state, changed)
 
     async def _load(self) -> TeamState:
         state = await self._journal.load(self.team_id)

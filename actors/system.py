@@ -52,7 +52,7 @@ class TeamSystem:
         new_id: NewId,
         settings: ActorSettings,
     ) -> None:
-        self._committer = Committer(journal)
+        self._committer = Committer(journal, clock)
         self._world = World(
             journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
         )
@@ -90,7 +90,9 @@ class TeamSystem:
         Raises a DomainError when the team refuses it; KeyReused or KeyInFlight for its idempotency key; Overloaded,
         DeadlineExceeded, StorageUnavailable or ShuttingDown when it was not made (or its outcome is unknown).
         """
-        actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
+        actor = self._actors.get(team_id)
+        if actor is None or self._draining:
+            actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
         seconds = self._world.settings.deadline_seconds if deadline is None else deadline
         reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         actor.tell(Envelope(command, actor_id, self._world.clock.monotonic() + seconds, traceparent, key, reply))
@@ -103,10 +105,10 @@ class TeamSystem:
         archived = await self._world.journal.archived_tasks(team_id, wanted) if wanted else ()
         decided = Decided(team_id, view.state)
         for task in archived:
-            decided.state.archived.put(task.id, task)
+            decided.state.archived[task.id] = task
         reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        decided.add(Envelope(command, actor_id, 0.0, "", None, reply), self._world.clock.now(), self._world.new_id)
-        answer = decided.answers[0][1]
+        decided.add([Envelope(command, actor_id, 0.0, "", None, reply)], self._world.clock.now(), self._world.new_id)
+        answer = decided.answers[0]
         if isinstance(answer, DomainError):
             raise answer
         return answer

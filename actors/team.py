@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -43,15 +44,6 @@ class ActorStatistics(Struct, frozen=True):
     mailbox: MailboxStatistics
 
 
-class Flight:
-    """A batch and what was decided of it; `plain` as long as the committer can bring it to its end."""
-
-    __slots__ = ("batch", "decided", "plain")
-
-    def __init__(self, decided: Decided, batch: list[Envelope]) -> None:
-        self.decided, self.batch, self.plain = decided, batch, True
-
-
 class TeamActor:
     """One team's single writer in this process; it forgets itself when the team turns out not to exist."""
 
@@ -63,8 +55,10 @@ class TeamActor:
         self._mailbox = Mailbox(world.settings.mailbox_size)
         self._writer = Writer(team_id, world, self._replica, self._mailbox)
         self._busy = False
-        self._open: Flight | None = None
-        self._flights: deque[Flight] = deque()
+        self._offered = False
+        """Whether the committer is going to call `decide`."""
+        self._open: Decided | None = None
+        self._flights: deque[Decided] = deque()
         self._viewers: list[tuple[int, asyncio.Future[TeamView]]] = []
         self._saved_events = 0
         self._saved_at = world.clock.monotonic()
@@ -86,7 +80,8 @@ class TeamActor:
     def tell(self, envelope: Envelope) -> None:
         """Queue a command. Raises Overloaded or KeyInFlight."""
         self._mailbox.put(envelope)
-        self._wake()
+        if not self._offered:
+            self._go_on()
 
     def show(self, min_seq: int) -> "asyncio.Future[TeamView]":
         """The view at `min_seq` or later; fails with NotFound, or with Unavailable when storage cannot be reached."""
@@ -120,7 +115,7 @@ class TeamActor:
 
     async def save(self) -> None:
         """Store a snapshot of what is in memory, if anything changed since the last one."""
-        if self.view is not None and self._unsaved():
+        if self.view is not None and self._changed() > self._saved_events:
             self._saved_events, self._saved_at = self._changed(), self._world.clock.monotonic()
             await self._world.snapshots.put(self.view.state.detach())
 
@@ -136,11 +131,12 @@ class TeamActor:
         )
 
     def _has_work(self) -> bool:
-        return bool(len(self._mailbox) or self._viewers or self._replica.behind)
+        return bool(self._mailbox.waiting or self._viewers or self._replica.behind)
 
     def _is_plain(self) -> bool:
         """Whether the next batch can be decided without waiting for anything."""
-        return self.view is not None and not (self._viewers or self._writer.locked_turns or self._replica.behind)
+        replica = self._replica
+        return replica.view is not None and not (self._viewers or self._writer.locked_turns or replica.behind)
 
     def _wake(self) -> None:
         self.used_at = self._world.clock.monotonic()
@@ -151,6 +147,7 @@ class TeamActor:
         if self._busy or not self._has_work():
             return
         if self._is_plain():
+            self._offered = True
             self._world.committer.offer(self)
         elif self._open is None and not self._flights:
             self._go_the_long_way([], None)
@@ -160,49 +157,53 @@ class TeamActor:
     @property
     def waiting(self) -> int:
         """Changes in the mailbox."""
-        return len(self._mailbox)
+        return len(self._mailbox.waiting)
 
-    def decide(self, most: int) -> int:
+    def decide(self, most: int, now: datetime) -> int:
         """Decide what waits, on top of what is decided already. What cannot be decided at once goes the long way."""
+        self._offered = False
         if self._busy or not self._is_plain() or (self._open is not None and not self._open.plain):
             if self._open is None:
                 self._go_on()
             return 0
         room = BATCH if self._open is None else BATCH - len(self._open.batch)
-        batch = self._mailbox.take(min(most, room), self._world.clock.monotonic())
+        self.used_at = self._world.clock.monotonic()
+        batch = self._mailbox.take(min(most, room), self.used_at)
         if not batch:
             return 0
-        if self._open is None:
-            below = self._flights[-1].decided.state if self._flights else self._replica.state()
-            self._open = Flight(Decided(self.team_id, below), [])
-        self._open.batch += batch
+        decided = self._open
+        if decided is None:
+            below = self._flights[-1].state if self._flights else self._replica.state()
+            decided = self._open = Decided(self.team_id, below)
         try:
-            self._open.plain = self._writer.decide_now(self._open.decided, batch)
+            decided.add(batch, now, self._world.new_id)
+            decided.plain = not (decided.stale or decided.missing)
         except Exception:
             # A bug in one team's data must not stop the transactions of all: the long way meets it again, alone.
             log.exception("a batch could not be decided", extra={"team_id": str(self.team_id)})
-            self._open.plain = False
+            decided.plain = False
         return len(batch)
 
     def writes(self) -> TeamWrites | None:
         """What has been decided, now on its way."""
-        flight = self._open
-        if flight is None:
+        decided = self._open
+        if decided is None:
             return None
         writes = None
-        if flight.plain and not flight.decided.empty:
+        if decided.plain and not decided.empty:
             try:
-                writes = flight.decided.writes()
+                writes = decided.writes()
             except Exception:
                 log.exception("a batch could not be written", extra={"team_id": str(self.team_id)})
         if writes is None:
-            flight.plain = False
+            decided.plain = False
             self._leave_the_plain_way()
             return None
         self._open = None
-        self._flights.append(flight)
+        self._flights.append(decided)
         self._writer.batches += 1
-        self._go_on()
+        if self._mailbox.waiting and not self._offered:
+            self._go_on()
         return writes
 
     def conclude(self, outcome: CommitOutcome | BaseException) -> None:
@@ -210,15 +211,16 @@ class TeamActor:
         if not self._flights:
             self.stop()
             return
-        flight = self._flights.popleft()
+        decided = self._flights.popleft()
         if isinstance(outcome, Committed):
-            self._writer.finish(flight.decided, flight.batch)
+            self._writer.finish(decided)
             self._save_if_due()
             self._leave_the_plain_way()
-            self._go_on()
+            if not self._offered:
+                self._go_on()
             return
         self._take_back()
-        self._go_the_long_way(flight.batch, (flight.decided, outcome))
+        self._go_the_long_way(decided.batch, (decided, outcome))
 
     def _take_back(self) -> None:
         """What has been decided and not sent waits again, first in the mailbox."""
@@ -235,7 +237,7 @@ class TeamActor:
     # The long way: a task of its own
 
     def _go_the_long_way(self, batch: list[Envelope], first: First | None) -> None:
-        self._busy = True
+        self._busy, self.used_at = True, self._world.clock.monotonic()
         self._world.spawn(self._drain(batch, first))
 
     async def _drain(self, batch: list[Envelope], first: First | None) -> None:
@@ -282,16 +284,14 @@ class TeamActor:
                 viewer.set_exception(AheadOfHistory(min_seq, view.seq))
 
     def _save_if_due(self) -> None:
-        due = self._world.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS
-        if due and self._unsaved() >= self._world.settings.snapshot_every:
+        if self._changed() - self._saved_events < self._world.settings.snapshot_every:
+            return
+        if self._world.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
             self._world.spawn(self.save())
 
     def _changed(self) -> int:
         """Events applied since activation, by this process or another."""
         return self._writer.events + self._replica.learned
-
-    def _unsaved(self) -> int:
-        return self._changed() - self._saved_events
 
     def _refuse_waiting(self, error: Callable[[], TaskForgeError]) -> None:
         self._take_back()

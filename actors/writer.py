@@ -79,22 +79,13 @@ class Writer:
         self._replica = replica
         self._mailbox = mailbox
 
-    def decide_now(self, decided: Decided, batch: Sequence[Envelope]) -> bool:
-        """Add the batch without waiting for anything; False when it needs `work`. Raises whatever is a bug."""
-        if archived_ids(batch, decided.state):
-            return False
-        self._add(decided, batch)
-        return not decided.stale
-
-    def finish(self, decided: Decided, batch: Sequence[Envelope]) -> None:
+    def finish(self, decided: Decided) -> None:
         """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers."""
-        changes = decided.changes()
-        self._replica.current().advance(decided.state.settle(), changes)
+        self._replica.current().advance(decided.state, decided.changed)
         self.events += len(decided.events)
         if decided.events:
             self._world.feed.publish(self.team_id, decided.events)
-        _answer(decided)
-        self._release(batch)
+        self._answer(decided)
 
     async def work(self, batch: list[Envelope], first: First | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
@@ -159,7 +150,7 @@ class Writer:
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
             decided = await self._decide(batch)
             if decided.empty:
-                _answer(decided)
+                self._answer(decided)
                 return []
             try:
                 outcome = await locked.commit(decided.writes())
@@ -181,8 +172,8 @@ class Writer:
         decided = Decided(self.team_id, state)
         if wanted := archived_ids(batch, state):
             for task in await self._world.journal.archived_tasks(self.team_id, wanted):
-                decided.state.archived.put(task.id, task)
-        self._add(decided, batch)
+                decided.state.archived[task.id] = task
+        decided.add(batch, self._world.clock.now(), self._world.new_id)
         for stale in decided.stale:
             await self._explain(stale)
         return decided
@@ -205,7 +196,7 @@ class Writer:
         """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
         seq = (await self._world.journal.position([self.team_id])).get(self.team_id, 0)
         if seq == decided.base.seq:
-            _answer(decided)
+            self._answer(decided)
             return []
         await self._replica.catch_up(seq)
         return batch
@@ -213,7 +204,7 @@ class Writer:
     async def _conclude(self, decided: Decided, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
         match outcome:
             case Committed():
-                self.finish(decided, batch)
+                self.finish(decided)
                 return []
             case FenceBroken():
                 self.fences += 1
@@ -265,29 +256,25 @@ class Writer:
                     raise OutcomeUnknown("The database went away; whether the change was made is not known.") from None
                 await asyncio.sleep(UNKNOWN_PAUSE * 2**attempt)
         if first is not None and rows and rows[0] == first:
-            self.finish(decided, batch)
+            self.finish(decided)
             return []
         if first is None:
             return batch
         self.locked_turns = max(self.locked_turns, 1 if rows else 0)
         return batch
 
-    def _add(self, decided: Decided, batch: Sequence[Envelope]) -> None:
-        now, new_id = self._world.clock.now(), self._world.new_id
-        for envelope in batch:
-            decided.add(envelope, now, new_id)
+    def _answer(self, decided: Decided) -> None:
+        for envelope, answer in zip(decided.batch, decided.answers, strict=True):
+            if isinstance(answer, DomainError):
+                envelope.fail(answer)
+            else:
+                envelope.resolve(answer)
+            if envelope.key is not None:
+                self._mailbox.release(envelope)
 
     def _release(self, batch: Sequence[Envelope]) -> None:
         for envelope in batch:
             self._mailbox.release(envelope)
-
-
-def _answer(decided: Decided) -> None:
-    for envelope, answer in decided.answers:
-        if isinstance(answer, DomainError):
-            envelope.fail(answer)
-        else:
-            envelope.resolve(answer)
 
 
 class _Previous(Struct):

@@ -12,13 +12,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team
+from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team, TeamUpdated
 from core.task import Task, encode_task
 
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
-class JournalRow(Struct, frozen=True, gc=False):
+class JournalRow(Struct, frozen=True, array_like=True, gc=False):
     """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty."""
 
     team_id: UUID
@@ -32,11 +32,13 @@ class JournalRow(Struct, frozen=True, gc=False):
 
 
 class Encoded(Struct, frozen=True, gc=False):
-    """An event with its bytes: `row` for the journal, `cloud_event` for everybody else, `task` for the REST answer."""
+    """An event with its bytes: `row` for the journal, `task` (the task's JSON) for the REST answer.
+
+    The CloudEvent of the row is left to who sends it: most events have no reader in this process.
+    """
 
     event: AnyEvent
     row: JournalRow
-    cloud_event: bytes
     task: bytes | None
 
 
@@ -84,18 +86,21 @@ def encode(event: AnyEvent, traceparent: str = "") -> Encoded:
     task: bytes | None = None
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)
+        subject = event.task.id
         ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'{"task":' + task + b',"previous":' + _encode(event.previous) + ranks + b"}"
-    elif isinstance(event, MemberEvent):
-        payload = _encode(_MemberData(event.member, event.previous))
-    elif isinstance(event, LabelEvent):
-        payload = _encode(_LabelData(event.label, event.previous))
+        payload = b'{"task":%b,"previous":%b%b}' % (task, _encode(event.previous), ranks)
     else:
-        payload = _encode(_TeamData(event.team, event.previous))
-    row = JournalRow(
-        event.team_id, event.seq, event.type, event.subject, event.actor_id, event.at, traceparent, payload
-    )
-    return Encoded(event, row, cloud_event(row), task)
+        subject, payload = event.subject, _payload(event)
+    row = JournalRow(event.team_id, event.seq, event.type, subject, event.actor_id, event.at, traceparent, payload)
+    return Encoded(event, row, task)
+
+
+def _payload(event: MemberEvent | LabelEvent | TeamUpdated) -> bytes:
+    if isinstance(event, MemberEvent):
+        return _encode(_MemberData(event.member, event.previous))
+    if isinstance(event, LabelEvent):
+        return _encode(_LabelData(event.label, event.previous))
+    return _encode(_TeamData(event.team, event.previous))
 
 
 def encode_all(events: Iterable[AnyEvent], traceparent: str = "") -> list[Encoded]:
@@ -155,7 +160,7 @@ def reread(row: JournalRow) -> Encoded:
     """A journal row with everything derived from it, as `encode` gave it when it was written."""
     event = decode(row)
     task = encode_task(event.task) if isinstance(event, TaskEvent) else None
-    return Encoded(event, row, cloud_event(row), task)
+    return Encoded(event, row, task)
 
 
 class _Envelope(Struct, gc=False):

@@ -57,12 +57,12 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
         return _create_team(state, command, asking)
     check_allowed(state, command, asking.actor_id)
     match command:
-        case CreateTask():
-            return [create_task(state, command, asking)]
         case UpdateTask():
             return _one(update_task(state, command, asking))
         case MoveTask():
             return _one(move_task(state, command, asking))
+        case CreateTask():
+            return [create_task(state, command, asking)]
         case ArchiveTask():
             return [archive_task(state, command, asking)]
         case RestoreTask():
@@ -100,14 +100,9 @@ _NEEDS: dict[type[AnyCommand], Permission] = {
 
 
 def check_allowed(state: TeamState, command: AnyCommand, actor_id: UUID) -> None:
-    """Raise NotFound for strangers and Forbidden for members whose role is too low. Creating a team is open to all."""
-    if isinstance(command, CreateTeam):
-        return
-    role = state.role_of(actor_id)
-    if isinstance(command, RemoveMember) and command.user_id == actor_id:
-        return
-    permission = _NEEDS[type(command)]
-    if not allows(role, permission):
+    """Raise NotFound for strangers and Forbidden for members whose role is too low. Not for CreateTeam: open to all."""
+    role, permission = state.role_of(actor_id), _NEEDS[type(command)]
+    if not allows(role, permission) and not (isinstance(command, RemoveMember) and command.user_id == actor_id):
         raise Forbidden(permission)
 
 

@@ -47,23 +47,22 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
     given = command.patch.changes()
     task = _board_task(state, command.task_id, command.if_match, given)
     _normalise(given)
-    changed = {name: value for name, value in given.items() if getattr(task, name) != value}
+    changed, previous = dict[str, Any](), dict[str, Any]()
+    for name, value in given.items():
+        if (old := getattr(task, name)) != value:
+            changed[name], previous[name] = value, old
     if not changed:
         return None
     _check_references(state, task.id, changed, before=task)
+    now, seq = asking.now, state.seq + 1
     if (status := changed.get("status")) is not None:
         _check_wip(state, status)
-        changed["rank"] = bottom(state.columns[status])
-        changed["completed_at"] = asking.now if status == "done" else None
-    after = structs.replace(task, **changed, updated_at=asking.now, version=state.seq + 1)
-    return TaskUpdated(
-        team_id=task.team_id,
-        seq=after.version,
-        actor_id=asking.actor_id,
-        at=asking.now,
-        task=after,
-        previous=differences(task, after, changed),
-    )
+        place = {"rank": bottom(state.columns[status]), "completed_at": now if status == "done" else None}
+        after = structs.replace(task, **changed, **place, updated_at=now, version=seq)
+        previous |= differences(task, after, place)
+    else:
+        after = structs.replace(task, **changed, updated_at=now, version=seq)
+    return TaskUpdated(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=now, task=after, previous=previous)
 
 
 def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved | None:
@@ -168,7 +167,8 @@ def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
 
 def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Mapping[str, Any]) -> Task:
     task = state.task(task_id)
-    _check_version(task, if_match, yours)
+    if if_match is not None:
+        _check_version(task, if_match, yours)
     if task.archived_at is not None:
         raise Conflict("archived", "This task is archived; restore it first.")
     return task
@@ -196,9 +196,10 @@ def _drop_index(state: TeamState, column: list[Place], status: Status, command: 
 
 
 def _normalise(given: dict[str, Any]) -> None:
-    for name in ("label_ids", "blocked_by"):
-        if name in given:
-            given[name] = unique(given[name])
+    if "label_ids" in given:
+        given["label_ids"] = unique(given["label_ids"])
+    if "blocked_by" in given:
+        given["blocked_by"] = unique(given["blocked_by"])
     if "due_at" in given:
         given["due_at"] = in_utc(given["due_at"])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
 Priority = Literal["urgent", "high", "medium", "low", "none"]
@@ -101,10 +101,10 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
 
     def changes(self) -> dict[str, Any]:
         """The fields that were given, null already turned into the empty value of its field."""
-        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
-        for name, empty in _EMPTY.items():
-            if name in given and given[name] is None:
-                given[name] = empty
+        given = dict[str, Any]()
+        for name, value in zip(self.__struct_fields__, structs.astuple(self), strict=True):
+            if value is not UNSET:
+                given[name] = _EMPTY.get(name) if value is None else value
         return given
 
 
@@ -114,7 +114,7 @@ _EMPTY: Final[dict[str, Any]] = {"description": "", "label_ids": (), "blocked_by
 def check_text(*texts: str | UnsetType | None) -> None:
     """Raise ValueError for text that Postgres cannot hold, that is blank where it is a title, or too long in bytes."""
     for text in texts:
-        if not isinstance(text, str):
+        if text is None or isinstance(text, UnsetType):
             continue
         if "\0" in text:
             raise ValueError("text must not contain the NUL character")

@@ -46,6 +46,7 @@ class TeamState:
 
     __slots__ = (
         "_own_columns",
+        "_owns_external",
         "archived",
         "columns",
         "epoch",
@@ -66,8 +67,9 @@ class TeamState:
         self.members: Mapping[UUID, Member] = {}
         self.labels: Mapping[UUID, Label] = {}
         self.tasks: Layered[UUID, Task] = Layered()
-        self.archived: Layered[UUID, Task] = Layered()
+        self.archived: dict[UUID, Task] = {}
         self.external: Layered[ExternalKey, UUID] = Layered()
+        self._owns_external = True
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
         self._own_columns: set[Status] = set(STATUSES)
 
@@ -102,26 +104,31 @@ class TeamState:
         return state
 
     def fork(self) -> "TeamState":
-        """A working copy: change it freely, then `settle` it or drop it."""
+        """A working copy: change it freely, then `settle` it or drop it.
+
+        What few commands change is shared until it is: every batch of every team makes a fork.
+        """
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
         other.members, other.labels = self.members, self.labels
-        other.tasks, other.archived, other.external = self.tasks.fork(), self.archived.fork(), self.external.fork()
-        other.columns = dict(self.columns)
-        other._own_columns = set()  # noqa: SLF001 (a fork of the same class)
+        other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.external, other.columns = self.external, self.columns
+        other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         return other
 
     def settle(self) -> "TeamState":
         """Make this working copy the state: whatever it was forked from must not be used any more."""
         self.tasks.settle()
-        self.external.settle()
-        self.archived = Layered()
+        if self._owns_external:
+            self.external.settle()
+        self.archived = {}
         return self
 
     def detach(self) -> "TeamState":
         """An independent copy, O(n): what a background writer may read while the team goes on."""
         other = self.fork()
-        other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), Layered()
+        other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
 
@@ -152,7 +159,7 @@ class TeamState:
                 self._drop_place(before)
             insort(self._column(task.status), (task.rank, task.id))
         if before is None and (key := external_key(task)) is not None:
-            self.external.put(key, task.id)
+            self._own_external().put(key, task.id)
 
     def take_off_board(self, task: Task) -> None:
         """Remove a task from the board; its external id stays taken until the task is deleted."""
@@ -161,16 +168,29 @@ class TeamState:
             self._drop_place(before)
             self.tasks.remove(task.id)
 
+    def free_external(self, task: Task) -> None:
+        """The task is deleted for good: its external id may be used again."""
+        if (key := external_key(task)) is not None:
+            self._own_external().remove(key)
+
     def _drop_place(self, task: Task) -> None:
         column = self._column(task.status)
         del column[index_of(column, (task.rank, task.id))]
 
     def _column(self, status: Status) -> list[Place]:
         """The column, copied on the first write after a fork."""
+        if not self._own_columns:
+            self.columns = self.columns.copy()
         if status not in self._own_columns:
             self.columns[status] = self.columns[status].copy()
             self._own_columns.add(status)
         return self.columns[status]
+
+    def _own_external(self) -> Layered[ExternalKey, UUID]:
+        """The external index, forked on the first write after a fork of the state."""
+        if not self._owns_external:
+            self.external, self._owns_external = self.external.fork(), True
+        return self.external
 
 
 def external_key(task: Task) -> ExternalKey | None:
@@ -185,7 +205,7 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     if event.seq != state.seq + 1:
         raise ValueError(f"event {event.seq} does not follow seq {state.seq}")
     match event:
-        case TaskCreated() | TaskUpdated() | TaskMoved() | TaskRestored() | TaskArchived() | TaskDeleted():
+        case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored() | TaskDeleted():
             _evolve_task(state, event)
         case MemberAdded(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
@@ -210,21 +230,21 @@ def _evolve_task(
     match event:
         case TaskArchived():
             state.take_off_board(task)
-            state.archived.put(task.id, task)
+            state.archived[task.id] = task
         case TaskDeleted():
             state.take_off_board(task)
-            state.archived.remove(task.id)
-            if (key := external_key(task)) is not None:
-                state.external.remove(key)
+            state.archived.pop(task.id, None)
+            state.free_external(task)
         case _:
             for neighbour_id, rank in event.ranks.items():
                 neighbour = state.tasks.get(neighbour_id)
                 if neighbour is not None:
                     state.put_on_board(structs.replace(neighbour, rank=rank, version=event.seq))
-            if len(state.archived):
-                state.archived.remove(task.id)
+            if state.archived:
+                state.archived.pop(task.id, None)
             state.put_on_board(task)
-            state.top_number = max(state.top_number, task.number)
+            if task.number > state.top_number:
+                state.top_number = task.number
 
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:

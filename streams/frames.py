@@ -95,10 +95,10 @@ Sendable = Frame | Reset
 
 
 def frames_of(events: Iterable[Encoded]) -> list[Frame]:
-    """Frames of events that were just committed, around the bytes they already have."""
-    return [Frame(event.row, event.cloud_event) for event in events]
+    """Frames of events that were just committed."""
+    return frames_of_rows(event.row for event in events)
 
 
 def frames_of_rows(rows: Iterable[JournalRow]) -> list[Frame]:
-    """Frames of events read back from the journal."""
+    """Frames of journal rows: here each becomes the bytes that all its readers share."""
     return [Frame(row, cloud_event(row)) for row in rows]

@@ -1,7 +1,7 @@
 """Between the hubs of all processes: committed events over Valkey pub/sub, at most once.
 
-Channel `taskforge:team:<team id>` carries msgpack `[origin, team, last seq, [CloudEvent, …]]`; the list is empty when
-the events are too many bytes. Channel `taskforge:committed` carries bare team ids, separated by spaces: a nudge for the
+Channel `taskforge:team:<team id>` carries msgpack `[origin, team, last seq, [journal row, …]]`; the list is empty when
+the rows are too many bytes. Channel `taskforge:committed` carries bare team ids, separated by spaces: a nudge for the
 relay.
 """
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from valkey.asyncio import Valkey
 from valkey.asyncio.client import PubSub
 
-from core.codec import Encoded, parse_cloud_event, reread
+from core.codec import Encoded, JournalRow, reread
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["COMMITTED_CHANNEL", "Arrival", "RemoteFeed", "channel_of"]
@@ -49,7 +49,8 @@ class _Message(Struct, array_like=True, frozen=True):
     origin: bytes
     team_id: UUID
     seq: int
-    events: list[bytes]
+    rows: msgspec.Raw
+    """Taken apart only when it is news."""
 
 
 class Arrival(Struct, frozen=True):
@@ -88,6 +89,7 @@ class RemoteFeed:
         self._origin = uuid4().bytes
         self._encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
         self._decode = msgspec.msgpack.Decoder(_Message).decode
+        self._decode_rows = msgspec.msgpack.Decoder(list[JournalRow]).decode
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._queued = asyncio.Event()
@@ -99,7 +101,7 @@ class RemoteFeed:
 
     def send(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         """Queue a commit for the other processes; the oldest waiting one is dropped when too much waits."""
-        size = sum(len(event.cloud_event) for event in events)
+        size = sum([len(event.row.payload) for event in events])
         self._queue.append((team_id, events, size))
         self._queued_bytes += size
         while self._queued_bytes > QUEUE_BYTES or len(self._queue) > QUEUE_BATCHES:
@@ -159,10 +161,10 @@ class RemoteFeed:
         await self._publish_all(args=arguments)
 
     def _message(self, team_id: UUID, events: Sequence[Encoded]) -> bytes:
-        bodies = [event.cloud_event for event in events]
-        if sum(map(len, bodies)) > MESSAGE_BYTES:
-            bodies = []
-        return self._encode(_Message(self._origin, team_id, events[-1].row.seq, bodies))
+        rows = [event.row for event in events]
+        if sum([len(row.payload) for row in rows]) > MESSAGE_BYTES:
+            rows = []
+        return self._encode(_Message(self._origin, team_id, events[-1].row.seq, msgspec.Raw(self._encode(rows))))
 
     async def run_listener(self) -> None:
         """Hear the wanted teams, on a new connection whenever the old one fails."""
@@ -227,7 +229,7 @@ class RemoteFeed:
             message = self._decode(data)
             if message.origin == self._origin or not self._is_news(message.team_id, message.seq):
                 return
-            events = [reread(parse_cloud_event(body)) for body in message.events]
+            events = [reread(row) for row in self._decode_rows(message.rows)]
         except (msgspec.MsgspecError, KeyError, ValueError) as error:
             self._quiet.warning("a message on %s is not one of ours: %s", channel, error)
             return
@@ -243,7 +245,7 @@ def _parts(events: Sequence[Encoded]) -> list[list[Encoded]]:
     parts: list[list[Encoded]] = []
     size = 0
     for event in events:
-        length = len(event.cloud_event)
+        length = len(event.row.payload)
         follows = bool(parts) and parts[-1][-1].row.seq + 1 == event.row.seq
         if follows and size + length <= MESSAGE_BYTES:
             parts[-1].append(event)

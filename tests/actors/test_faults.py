@@ -10,7 +10,7 @@ from core.commands import CreateTask, CreateTeam, UpdateTask
 from core.errors import Conflict, DeadlineExceeded, NotFound, ShuttingDown, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from core.writes import CommitUnknown, TeamWrites
-from tests.actors.fakes import MemoryJournal
+from tests.actors.fakes import ManualClock, MemoryJournal
 from tests.actors.world import MEMBER, OWNER, Ports, failing_once, new_task, new_team, retitle, slot, stuck
 
 pytestmark = pytest.mark.anyio
@@ -130,7 +130,7 @@ async def test_a_team_that_vanished_is_not_found_and_takes_no_memory() -> None:
 async def test_a_cancelled_committer_leaves_nobody_waiting() -> None:
     journal = MemoryJournal()
     journal.gate.clear()
-    committer = Committer(journal)
+    committer = Committer(journal, ManualClock())
     serving = asyncio.create_task(committer.run())
     first = asyncio.create_task(committer.commit(TeamWrites(OWNER, 0, (), (), (), ())))
     for _ in range(5):

@@ -58,7 +58,7 @@ def test_the_history_under_test_has_every_type_of_event(history: World) -> None:
 def test_an_event_read_back_is_the_same_to_the_byte(history: World) -> None:
     for encoded in history.journal:
         again = reread(encoded.row)
-        assert again.cloud_event == encoded.cloud_event
+        assert cloud_event(again.row) == cloud_event(encoded.row)
         assert again.task == encoded.task
         assert encode(again.event).row.payload == encoded.row.payload
         assert type(again.event) is type(encoded.event)
@@ -68,13 +68,14 @@ def test_a_cloud_event_gives_its_journal_row_back(history: World) -> None:
     for encoded in history.journal:
         traced = encode(encoded.event, TRACE)
         for one in (encoded, traced):
-            assert parse_cloud_event(one.cloud_event) == one.row
-            assert cloud_event(parse_cloud_event(one.cloud_event)) == one.cloud_event
+            body = cloud_event(one.row)
+            assert parse_cloud_event(body) == one.row
+            assert cloud_event(parse_cloud_event(body)) == body
 
 
 def test_the_envelope_is_what_the_contract_says(history: World) -> None:
     encoded = encode(next(one.event for one in history.journal if one.row.type == "task.updated"), TRACE)
-    body = json.loads(encoded.cloud_event)
+    body = json.loads(cloud_event(encoded.row))
     data = body.pop("data")
     assert body == {
         "specversion": "1.0",
@@ -96,14 +97,14 @@ def test_the_envelope_is_what_the_contract_says(history: World) -> None:
 
 
 def test_an_untraced_event_has_no_trace_field(history: World) -> None:
-    assert b"traceparent" not in history.journal[0].cloud_event
+    assert b"traceparent" not in cloud_event(history.journal[0].row)
 
 
 def test_the_task_bytes_are_those_inside_the_event(history: World) -> None:
     for encoded in history.journal:
         if isinstance(encoded.event, TaskEvent):
             assert encoded.task is not None
-            assert encoded.task in encoded.cloud_event
+            assert encoded.task in cloud_event(encoded.row)
             assert msgspec.json.decode(encoded.task, type=Task) == encoded.event.task
         else:
             assert encoded.task is None

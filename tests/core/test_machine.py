@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from core.codec import JournalRow, decode, encode, parse_cloud_event
+from core.codec import JournalRow, cloud_event, decode, encode, parse_cloud_event
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -229,7 +229,7 @@ class Life(RuleBasedStateMachine):
         draft = self.state.fork()
         for task_id in archived_tasks_needed(command):
             if (task := self.archive.get(task_id)) is not None:
-                draft.archived.put(task_id, task)
+                draft.archived[task_id] = task
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(actor, self.now, self.new_id))
@@ -253,7 +253,7 @@ class Life(RuleBasedStateMachine):
         """What the journal and everybody behind it make of an event."""
         self.seen[event.type] += 1
         encoded = encode(event)
-        row = parse_cloud_event(encoded.cloud_event)
+        row = parse_cloud_event(cloud_event(encoded.row))
         assert row == encoded.row
         assert row.seq == len(self.journal) + 1
         self.journal.append(row)

@@ -49,7 +49,7 @@ class World:
         draft = self.state.fork()
         for task_id in archived_tasks_needed(command):
             if (task := self.archive.get(task_id)) is not None:
-                draft.archived.put(task_id, task)
+                draft.archived[task_id] = task
         self.now += timedelta(seconds=1)
         events = decide(draft, command, Asking(actor, self.now, self.new_id))
         for event in events:

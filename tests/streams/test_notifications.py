@@ -9,7 +9,7 @@ import pytest
 import uuid_utils.compat as uuids
 from aiokafka import AIOKafkaProducer
 
-from core.codec import encode
+from core.codec import cloud_event, encode
 from db.pool import Pools
 from streams.settings import KafkaSettings
 from streams.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
@@ -89,7 +89,7 @@ async def test_an_event_delivered_twice_is_one_notification(
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         for _ in range(2):
             await producer.send_and_wait(
-                TASK_EVENTS, event.cloud_event, key=team_key(team_id), headers=event_headers(event.row)
+                TASK_EVENTS, cloud_event(event.row), key=team_key(team_id), headers=event_headers(event.row)
             )
         await until(lambda: handled(worker) == 2)
         assert worker.statistics().consumers["notifications"].applied == 1
@@ -103,12 +103,12 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
     after = encode(created(a_task(team_id, assignee_id=ann), 1))
-    misshapen = encode(created(a_task(team_id), 2)).cloud_event.replace(b'"number":1', b'"number":"one"')
+    misshapen = cloud_event(encode(created(a_task(team_id), 2)).row).replace(b'"number":1', b'"number":"one"')
     poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen]
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         for value in poison:
             await producer.send_and_wait(TASK_EVENTS, value, key=team_key(team_id), headers=[("odd", b"\xff\xfe")])
-        await producer.send_and_wait(TASK_EVENTS, after.cloud_event, key=team_key(team_id))
+        await producer.send_and_wait(TASK_EVENTS, cloud_event(after.row), key=team_key(team_id))
         await until(lambda: handled(worker) == len(poison) + 1)
 
     assert await told(journal, ann) == [f"{team_id}:1"]
@@ -128,7 +128,9 @@ async def test_events_of_a_newer_version_are_skipped_and_not_dead_letters(
     pools: Pools, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
-    newer = encode(created(a_task(team_id), 1)).cloud_event.replace(b'"type":"task.created"', b'"type":"task.cloned"')
+    newer = cloud_event(encode(created(a_task(team_id), 1)).row).replace(
+        b'"type":"task.created"', b'"type":"task.cloned"'
+    )
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         await producer.send_and_wait(TASK_EVENTS, newer, key=team_key(team_id))
         await until(lambda: handled(worker) == 1)
@@ -185,7 +187,7 @@ async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail
         await services.postgres.kill()
         try:
             for event in events:
-                await producer.send_and_wait(TASK_EVENTS, event.cloud_event, key=team_key(team_id))
+                await producer.send_and_wait(TASK_EVENTS, cloud_event(event.row), key=team_key(team_id))
             await until(lambda: worker.statistics().consumers["notifications"].held > 0)
         finally:
             await services.postgres.start()
