@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -36,6 +36,7 @@ from db.journal_rows import (
     task_of,
     team_of,
 )
+from db.kept import KeptConnection
 from db.pool import Connection, Pool, Pools
 from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
 
@@ -62,6 +63,7 @@ class PostgresJournal:
 
     def __init__(self, pools: Pools) -> None:
         self._pool: Pool = pools.writer
+        self._kept = KeptConnection(pools.writer, ACQUIRE_SECONDS)
 
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches, at most one per team, in one transaction; see `actors.ports.Journal.commit`.
@@ -72,7 +74,7 @@ class PostgresJournal:
         if not batches:
             return {}
         with storage_errors():
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            async with self._connection() as connection:
                 if any(_projects(writes) for writes in batches):
                     return await _commit_apart(connection, batches)
                 try:
@@ -80,6 +82,9 @@ class PostgresJournal:
                 except GUILTY as error:
                     logger.info("commit of %d teams refused (%s): one by one", len(batches), _reason(error))
                     return await _commit_apart(connection, batches)
+
+    def _connection(self) -> AbstractAsyncContextManager[Connection]:
+        return self._pool.acquire(timeout=ACQUIRE_SECONDS) if self._kept.busy else self._kept
 
     @asynccontextmanager
     async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:

@@ -3,6 +3,7 @@
 Tests and commands call it too. No globals, no look-ups by name: what is not in `Services` is out of reach.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -37,21 +38,27 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     comes out as itself, not in an exception group.
     """
     failure: Exception | None = None
-    async with (
-        open_valkey(settings.valkey.url.reveal()) as valkey,
-        open_pools(settings.database) as pools,
-        anyio.create_task_group() as servants,
-    ):
-        services = _introduce(settings, pools, valkey)
-        async with services.teams.running():
-            await servants.start(services.hub.run)
-            await servants.start(services.watch.run)
-            try:
-                yield services
-            except Exception as error:  # noqa: BLE001 (raised again below, once everything is closed)
-                failure = error
-        await services.hub.flush()
-        servants.cancel_scope.cancel()
+    try:
+        async with (
+            open_valkey(settings.valkey.url.reveal()) as valkey,
+            open_pools(settings.database) as pools,
+            anyio.create_task_group() as servants,
+        ):
+            services = _introduce(settings, pools, valkey)
+            async with services.teams.running():
+                await servants.start(services.hub.run)
+                await servants.start(services.watch.run)
+                try:
+                    yield services
+                except Exception as error:  # noqa: BLE001 (raised again below, once everything is closed)
+                    failure = error
+            await services.hub.flush()
+            servants.cancel_scope.cancel()
+    except asyncio.CancelledError:
+        # A task group of asyncio that failed in the block leaves the task marked as being cancelled (Python 3.11), and
+        # anyio then takes its own cancellation for one from outside.
+        if failure is None:
+            raise
     if failure is not None:
         raise failure
 
