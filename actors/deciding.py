@@ -119,14 +119,17 @@ class Decided:
 
     def writes(self) -> TeamWrites:
         """The batch for the journal: each changed task once, as it is after the batch."""
+        board, archived = self.state.tasks, self.state.archived
         tasks, deleted = list[Task](), list[UUID]()
         for task_id in self.changed:
-            task = self.state.tasks.get(task_id) or self.state.archived.get(task_id)
+            task = board.get(task_id) or archived.get(task_id)
             if task is None:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
+        keys: list[KeyRow] = []
+        for slot, answer in self._keyed:
+            keys.append(KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)))
         return TeamWrites(self.team_id, self.base.seq, tuple(self.events), tuple(tasks), tuple(deleted), tuple(keys))
 
 

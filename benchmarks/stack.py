@@ -26,6 +26,8 @@ from taskforge.settings import Settings, load
 __all__ = ["Server", "Stack", "free_port", "open_stack"]
 
 LOG_SEGMENTS: Final = 128
+ROWS_PER_PAGE: Final = 22
+"""Of one integer, in a page that is to be filled to a tenth."""
 POOL: Final = 32
 """Connections of the writer's pool, for us and for the baseline: the baseline is faster with 32 than with our 8."""
 START_SECONDS: Final = 30.0
@@ -121,6 +123,7 @@ async def open_stack(core: int | None = SERVER_CORE) -> AsyncIterator[Stack]:
     try:
         async with _services(directory, core) as stack:
             await _prove_durable(stack.superuser_url)
+            await _settle_memory(stack.superuser_url)
             await _settle_log(stack.superuser_url)
             yield stack
     finally:
@@ -150,6 +153,18 @@ async def _services(directory: Path, core: int | None) -> AsyncIterator[Stack]:
         yield Stack(directory, environment, owner)
     finally:
         await context.__aexit__(None, None, None)
+
+
+async def _settle_memory(url: str) -> None:
+    """Have Postgres touch all of its shared buffers, for both sides: the first use of a page costs a fault, once."""
+    connection = await asyncpg.connect(url)
+    try:
+        pages = int(await connection.fetchval("select setting from pg_settings where name = 'shared_buffers'"))
+        await connection.execute("create unlogged table touch (x integer) with (fillfactor = 10)")
+        await connection.execute("insert into touch select generate_series(1, $1::integer)", pages * ROWS_PER_PAGE)
+        await connection.execute("drop table touch")
+    finally:
+        await connection.close()
 
 
 async def _settle_log(url: str) -> None:

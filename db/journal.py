@@ -48,6 +48,7 @@ Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 1000
+_COMMITTED: Final = Committed()
 
 # A statement refused for what it says. One team is guilty; the others are committed without it.
 GUILTY: Final = (
@@ -75,7 +76,7 @@ class PostgresJournal:
             return {}
         with storage_errors():
             async with self._connection() as connection:
-                if any(_projects(writes) for writes in batches):
+                if any(map(_projects, batches)):
                     return await _commit_apart(connection, batches)
                 try:
                     return await _commit_together(connection, batches)
@@ -274,7 +275,7 @@ async def _project(connection: Connection, team_id: UUID, after: Projection) -> 
 
 def _projects(writes: TeamWrites) -> bool:
     """Whether the batch needs more than the one statement."""
-    return not all(event.task is not None for event in writes.events)
+    return None in [event.task for event in writes.events]
 
 
 def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
@@ -284,12 +285,13 @@ def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
     for row in rows:
         team_id: UUID = row["id"]
         if row["held"]:
-            outcomes[team_id] = Committed()
+            outcomes[team_id] = _COMMITTED
         elif row["key"] is not None:
             taken[team_id].append(key_row(row))
         else:
             outcomes[team_id] = FenceBroken(0)
-    return outcomes | {team_id: KeysTaken(tuple(hits)) for team_id, hits in taken.items()}
+    outcomes.update((team_id, KeysTaken(tuple(hits))) for team_id, hits in taken.items())
+    return outcomes
 
 
 async def _commit(connection: Connection) -> None:
