@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -51,6 +52,30 @@ async def test_of_many_that_come_at_once_half_are_decided_in_flight() -> None:
         before = len(ports.journal.commits)
         await asyncio.gather(*(new_task(system, team, f"t{n}") for n in range(64)))
     assert [len(writes.events) for batch in ports.journal.commits[before:] for writes in batch] == [32, 32]
+
+
+@pytest.mark.parametrize(("pause", "times"), [(timedelta(0), 1), (timedelta(milliseconds=11), 2)])
+async def test_a_transaction_has_one_time_unless_deciding_it_takes_long(pause: timedelta, times: int) -> None:
+    """Whose column is one value; but nothing may be dated back by as long as a transaction can be stuck."""
+    ports = Ports()
+    async with ports.system() as system:
+        teams = [await new_team(system) for _ in range(3)]
+        tasks = [await new_task(system, team) for team in teams]
+        first = await stuck(ports, retitle(system, teams[0], tasks[0], "first"))
+        begun = ports.clock.wall
+        second = asyncio.create_task(retitle(system, teams[1], tasks[1], "second"))
+        await some_turns()
+        ports.clock.wall += pause
+        third = asyncio.create_task(retitle(system, teams[2], tasks[2], "third"))
+        await some_turns()
+        ports.journal.gate.set()
+        for asking in (first, second, third):
+            await asking
+    at = [writes.events[0].row.at for writes in ports.journal.commits[-1]]
+    assert len(at) == 2
+    assert len(set(at)) == times
+    assert at[0] > begun
+    assert at[1] > begun + pause
 
 
 @pytest.mark.parametrize(
