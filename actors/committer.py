@@ -19,7 +19,7 @@ LEAST: Final = 8
 TURNS_TO_LEAVE: Final = 2
 """Of the event loop, until a statement is in its socket: one to write it, one to flush what was written."""
 SAME_TIME: Final = timedelta(milliseconds=10)
-COMMITTED: Final = Committed()
+"""Changes decided longer after the first of their transaction than this carry a time of their own."""
 
 
 class Source(Protocol):
@@ -201,7 +201,7 @@ class Committer:
 
 def _tell(committed: Iterable[Source]) -> None:
     for source in committed:
-        source.conclude(COMMITTED)
+        source.conclude(Committed())
 
 
 class _Decided:

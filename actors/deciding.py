@@ -127,9 +127,7 @@ class Decided:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        keys: list[KeyRow] = []
-        for slot, answer in self._keyed:
-            keys.append(KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)))
+        keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
         return TeamWrites(self.team_id, self.base.seq, tuple(self.events), tuple(tasks), tuple(deleted), tuple(keys))
 
 
@@ -143,14 +141,8 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
 
 def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
     """Tasks that the batch names and the board does not hold: they may be archived."""
-    tasks = state.tasks
-    wanted = [
-        task_id
-        for envelope in batch
-        for task_id in archived_tasks_needed(envelope.command)
-        if tasks.get(task_id) is None
-    ]
-    return list(dict.fromkeys(wanted))
+    named = dict.fromkeys(task_id for envelope in batch for task_id in archived_tasks_needed(envelope.command))
+    return [task_id for task_id in named if task_id not in state.tasks]
 
 
 def _about_the_asker(answer: Outcome | DomainError) -> bool:

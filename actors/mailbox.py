@@ -89,6 +89,3 @@ class Mailbox:
     def statistics(self) -> MailboxStatistics:
         """A frozen picture of the queue."""
         return MailboxStatistics(len(self.waiting), self._highest, self._refused, self._expired)
-
-    def __len__(self) -> int:
-        return len(self.waiting)

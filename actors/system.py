@@ -90,9 +90,7 @@ class TeamSystem:
         Raises a DomainError when the team refuses it; KeyReused or KeyInFlight for its idempotency key; Overloaded,
         DeadlineExceeded, StorageUnavailable or ShuttingDown when it was not made (or its outcome is unknown).
         """
-        actor = self._actors.get(team_id)
-        if actor is None or self._draining:
-            actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
+        actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
         seconds = self._world.settings.deadline_seconds if deadline is None else deadline
         reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         actor.tell(Envelope(command, actor_id, self._world.clock.monotonic() + seconds, traceparent, key, reply))

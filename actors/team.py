@@ -214,6 +214,7 @@ class TeamActor:
         decided = self._flights.popleft()
         if isinstance(outcome, Committed):
             self._writer.finish(decided)
+            self._writer.release(decided.batch)
             self._save_if_due()
             self._leave_the_plain_way()
             if not self._offered:

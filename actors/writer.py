@@ -80,12 +80,15 @@ class Writer:
         self._mailbox = mailbox
 
     def finish(self, decided: Decided) -> None:
-        """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers."""
+        """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers.
+
+        Their keys are still to be released.
+        """
         self._replica.current().advance(decided.state, decided.changed)
         self.events += len(decided.events)
         if decided.events:
             self._world.feed.publish(self.team_id, decided.events)
-        self._answer(decided)
+        _answer(decided)
 
     async def work(self, batch: list[Envelope], first: First | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
@@ -113,7 +116,7 @@ class Writer:
                 envelope.fail(StorageUnavailable("The change could not be made; its outcome is not known."))
             raise
         finally:
-            self._release(batch)
+            self.release(batch)
 
     async def _conclude_first(
         self, decided: Decided, outcome: CommitOutcome | BaseException, batch: list[Envelope]
@@ -150,7 +153,7 @@ class Writer:
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
             decided = await self._decide(batch)
             if decided.empty:
-                self._answer(decided)
+                _answer(decided)
                 return []
             try:
                 outcome = await locked.commit(decided.writes())
@@ -196,7 +199,7 @@ class Writer:
         """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
         seq = (await self._world.journal.position([self.team_id])).get(self.team_id, 0)
         if seq == decided.base.seq:
-            self._answer(decided)
+            _answer(decided)
             return []
         await self._replica.catch_up(seq)
         return batch
@@ -263,18 +266,19 @@ class Writer:
         self.locked_turns = max(self.locked_turns, 1 if rows else 0)
         return batch
 
-    def _answer(self, decided: Decided) -> None:
-        for envelope, answer in zip(decided.batch, decided.answers, strict=True):
-            if isinstance(answer, DomainError):
-                envelope.fail(answer)
-            else:
-                envelope.resolve(answer)
+    def release(self, batch: Sequence[Envelope]) -> None:
+        """The keys of the batch may be asked again."""
+        for envelope in batch:
             if envelope.key is not None:
                 self._mailbox.release(envelope)
 
-    def _release(self, batch: Sequence[Envelope]) -> None:
-        for envelope in batch:
-            self._mailbox.release(envelope)
+
+def _answer(decided: Decided) -> None:
+    for envelope, answer in zip(decided.batch, decided.answers, strict=True):
+        if isinstance(answer, DomainError):
+            envelope.fail(answer)
+        else:
+            envelope.resolve(answer)
 
 
 class _Previous(Struct):

@@ -88,9 +88,6 @@ def on_core(core: int) -> Iterator[None]:
 @contextmanager
 def as_a_worker() -> Iterator[None]:
     """Schedule what is started meanwhile as `taskforge api` schedules its workers; this process as before."""
-    if not hasattr(os, "sched_getscheduler"):
-        yield
-        return
     before = os.sched_getscheduler(0)
     schedule_in_batches()
     try:

@@ -4,7 +4,6 @@ CloudEvents 1.0 JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevent
 a pure function of the journal row, so that an event read back tomorrow is the same to the byte.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +18,10 @@ EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
 class JournalRow(Struct, frozen=True, array_like=True, gc=False):
-    """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty."""
+    """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty.
+
+    Encoded it is an array: so it travels between processes.
+    """
 
     team_id: UUID
     seq: int
@@ -101,11 +103,6 @@ def _payload(event: MemberEvent | LabelEvent | TeamUpdated) -> bytes:
     if isinstance(event, LabelEvent):
         return _encode(_LabelData(event.label, event.previous))
     return _encode(_TeamData(event.team, event.previous))
-
-
-def encode_all(events: Iterable[AnyEvent], traceparent: str = "") -> list[Encoded]:
-    """Encode events in order, all caused under one trace."""
-    return [encode(event, traceparent) for event in events]
 
 
 class _CloudEvent(Struct, gc=False):

@@ -54,14 +54,12 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
     if not changed:
         return None
     _check_references(state, task.id, changed, before=task)
-    now, seq = asking.now, state.seq + 1
+    now, seq, place = asking.now, state.seq + 1, dict[str, Any]()
     if (status := changed.get("status")) is not None:
         _check_wip(state, status)
         place = {"rank": bottom(state.columns[status]), "completed_at": now if status == "done" else None}
-        after = structs.replace(task, **changed, **place, updated_at=now, version=seq)
-        previous |= differences(task, after, place)
-    else:
-        after = structs.replace(task, **changed, updated_at=now, version=seq)
+    after = structs.replace(task, **changed, **place, updated_at=now, version=seq)
+    previous |= differences(task, after, place)
     return TaskUpdated(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=now, task=after, previous=previous)
 
 
@@ -167,8 +165,7 @@ def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
 
 def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Mapping[str, Any]) -> Task:
     task = state.task(task_id)
-    if if_match is not None:
-        _check_version(task, if_match, yours)
+    _check_version(task, if_match, yours)
     if task.archived_at is not None:
         raise Conflict("archived", "This task is archived; restore it first.")
     return task
@@ -196,10 +193,9 @@ def _drop_index(state: TeamState, column: list[Place], status: Status, command: 
 
 
 def _normalise(given: dict[str, Any]) -> None:
-    if "label_ids" in given:
-        given["label_ids"] = unique(given["label_ids"])
-    if "blocked_by" in given:
-        given["blocked_by"] = unique(given["blocked_by"])
+    for name in ("label_ids", "blocked_by"):
+        if name in given:
+            given[name] = unique(given[name])
     if "due_at" in given:
         given["due_at"] = in_utc(given["due_at"])
 

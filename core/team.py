@@ -119,8 +119,7 @@ class TeamState:
     def settle(self) -> "TeamState":
         """Make this working copy the state: whatever it was forked from must not be used any more."""
         self.tasks.settle()
-        if self._owns_external:
-            self.external.settle()
+        self.external.settle()
         self.archived = {}
         return self
 
@@ -240,8 +239,7 @@ def _evolve_task(
                 neighbour = state.tasks.get(neighbour_id)
                 if neighbour is not None:
                     state.put_on_board(structs.replace(neighbour, rank=rank, version=event.seq))
-            if state.archived:
-                state.archived.pop(task.id, None)
+            state.archived.pop(task.id, None)
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number

@@ -48,7 +48,6 @@ Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 1000
-_COMMITTED: Final = Committed()
 
 # A statement refused for what it says. One team is guilty; the others are committed without it.
 GUILTY: Final = (
@@ -285,7 +284,7 @@ def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
     for row in rows:
         team_id: UUID = row["id"]
         if row["held"]:
-            outcomes[team_id] = _COMMITTED
+            outcomes[team_id] = Committed()
         elif row["key"] is not None:
             taken[team_id].append(key_row(row))
         else:

@@ -162,7 +162,7 @@ class RemoteFeed:
 
     def _message(self, team_id: UUID, events: Sequence[Encoded]) -> bytes:
         rows = [event.row for event in events]
-        if sum([len(row.payload) for row in rows]) > MESSAGE_BYTES:
+        if len(rows[0].payload) > MESSAGE_BYTES:  # Then it is the only one of its part.
             rows = []
         return self._encode(_Message(self._origin, team_id, events[-1].row.seq, msgspec.Raw(self._encode(rows))))
 

@@ -58,7 +58,7 @@ async def test_failing_all_answers_everybody_and_frees_their_keys() -> None:
     waiting[1].reply.cancel()
     mailbox.fail_all(lambda: ShuttingDown("bye"))
     assert isinstance(waiting[0].reply.exception(), ShuttingDown)
-    assert len(mailbox) == 0
+    assert len(mailbox.waiting) == 0
     mailbox.put(envelope(key="a" * 16))
 
 

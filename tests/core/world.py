@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from core.codec import Encoded, encode_all
+from core.codec import Encoded, encode
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -59,7 +59,7 @@ class World:
     def ask(self, command: AnyCommand, actor: UUID = OWNER) -> list[AnyEvent]:
         """Decide, commit and settle; gives the events, or raises what the team's rules raised."""
         draft, events = self.decide(command, actor)
-        self.journal.extend(encode_all(events))
+        self.journal.extend(map(encode, events))
         for event in events:
             if isinstance(event, TaskEvent):
                 self.archive.pop(event.task.id, None)

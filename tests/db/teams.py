@@ -8,7 +8,7 @@ from uuid import UUID
 
 import uuid_utils.compat as uu
 
-from core.codec import encode_all
+from core.codec import encode
 from core.commands import AnyCommand, Asking, CreateTask, CreateTeam
 from core.decide import decide
 from core.events import TaskDeleted, TaskEvent
@@ -47,7 +47,12 @@ class Writer:
         deleted = tuple(event.task.id for event in events if isinstance(event, TaskDeleted))
         tasks = tuple(task for i in touched if (task := draft.tasks.get(i) or draft.archived.get(i)) is not None)
         return TeamWrites(
-            self.team_id, self.state.seq, tuple(encode_all(events, traceparent)), tasks, deleted, tuple(keys)
+            self.team_id,
+            self.state.seq,
+            tuple(encode(event, traceparent) for event in events),
+            tasks,
+            deleted,
+            tuple(keys),
         )
 
     def apply(self, writes: TeamWrites) -> None:
