@@ -59,7 +59,8 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
         _check_wip(state, status)
         place = {"rank": bottom(state.columns[status]), "completed_at": now if status == "done" else None}
     after = structs.replace(task, **changed, **place, updated_at=now, version=seq)
-    previous |= differences(task, after, place)
+    if place:
+        previous |= differences(task, after, place)
     return TaskUpdated(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=now, task=after, previous=previous)
 
 

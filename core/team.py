@@ -119,7 +119,8 @@ class TeamState:
     def settle(self) -> "TeamState":
         """Make this working copy the state: whatever it was forked from must not be used any more."""
         self.tasks.settle()
-        self.external.settle()
+        if self._owns_external:
+            self.external.settle()
         self.archived = {}
         return self
 
