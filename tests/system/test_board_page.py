@@ -208,7 +208,9 @@ def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], An
     page.select_option("#p-status", "in_review")
     page.fill("#p-due", "2030-02-03")
     page.fill("#p-description", "All of it.")
-    page.click("#panel-save")
+    # The card moves before the answer comes.
+    with page.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
+        page.click("#panel-save")
     face(page, "plan", "in_review").wait_for()
     task = person.call("GET", f"/v1/tasks/{task_id}")
     assert (task["status"], task["description"]) == ("in_review", "All of it.")
