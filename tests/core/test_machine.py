@@ -1,7 +1,9 @@
 """A team lives through random commands of random people; after each one the promises of the core must hold.
 
-`TASKFORGE_PROOF_RUNS` sets how many lives of 50 commands are lived (default 2,000, always the same ones, so that a
-failure stays until it is mended); with `TASKFORGE_PROOF_SEED` others are lived, for whoever wants to search further.
+`TASKFORGE_PROOF_RUNS` sets how many lives of 50 commands are lived (default 2,000). The same command lives the same
+lives again, so that a failure stays until it is mended; another selection of tests may live others, because Hypothesis
+also draws the constants that it finds in our loaded modules. With `TASKFORGE_PROOF_SEED` others are lived, for whoever
+wants to search further.
 """
 
 import os
@@ -350,7 +352,10 @@ EXPECTED = {
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("longest", "runs"), [(LONGEST, RUNS), (2, RUNS // 5)], ids=["lives", "crowded-lives"])
 def test_every_life_keeps_every_promise(monkeypatch: pytest.MonkeyPatch, longest: int, runs: int) -> None:
-    """In crowded lives a gap closes at the first insertion, so that neighbours are spread all the time."""
+    """In crowded lives a gap closes at the first insertion, so that neighbours are spread all the time.
+
+    Fewer than 2,000 lives do not meet everything for certain: of 400, one seed in twenty leaves something out.
+    """
     monkeypatch.setattr("core.ranking.LONGEST", longest)
     monkeypatch.setattr(Life, "seen", Counter())
     proof = settings(
@@ -363,6 +368,6 @@ def test_every_life_keeps_every_promise(monkeypatch: pytest.MonkeyPatch, longest
     )
     machine = Life if SEED is None else hypothesis.seed(int(SEED))(Life)
     run_state_machine_as_test(machine, settings=proof)
-    expected = EXPECTED | ({"ranks"} if longest == 2 else set())
-    missing = sorted(name for name in expected if not Life.seen[name])
-    assert runs < 400 or not missing, f"these lives never met {missing}"
+    wanted = {"ranks"} if longest == 2 else EXPECTED if runs >= 2000 else set()
+    missing = sorted(name for name in wanted if not Life.seen[name])
+    assert not missing, f"these lives never met {missing}"
