@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -18,8 +18,6 @@ LEAST: Final = 8
 """Fewer changes than this are not worth two transactions."""
 TURNS_TO_LEAVE: Final = 2
 """Of the event loop, until a statement is in its socket: one to write it, one to flush what was written."""
-SAME_TIME: Final = timedelta(milliseconds=10)
-"""Changes decided longer after the first of their transaction than this carry a time of their own."""
 
 
 class Source(Protocol):
@@ -66,7 +64,6 @@ class Committer:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._now = clock.now()
         self._waiting: dict[Source, None] = {}
         self._decided: dict[Source, None] = {}
         self._wake = asyncio.Event()
@@ -135,14 +132,11 @@ class Committer:
         return max(LEAST, (sum([source.waiting for source in self._waiting]) + 1) // 2)
 
     def _decide(self, most: int) -> None:
-        """All that is decided for one transaction carries one time, if it does not take long: it is sent once."""
         now = self._clock.now()
-        if not self._decided or now - self._now > SAME_TIME:
-            self._now = now
         while most > 0 and self._waiting:
             source = next(iter(self._waiting))
             del self._waiting[source]
-            most -= source.decide(most, self._now)
+            most -= source.decide(most, now)
             self._decided[source] = None
             if most <= 0 and source.waiting:
                 self._waiting[source] = None

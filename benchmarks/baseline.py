@@ -38,7 +38,7 @@ label_ids = $8, due_at = $9, estimate = $10, parent_id = $11, blocked_by = $12, 
 where team_id = $1 and id = $2"""
 ADVANCE: Final = "update teams set seq = $2 where id = $1"
 EVENT: Final = """insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)"""
+values ($1, $2, $3, $4, $5, convert_from($6, 'UTF8'), $7, $8)"""
 FIELDS: Final = TaskPatch.__struct_fields__
 MERGE_PATCH: Final = "application/merge-patch+json"
 

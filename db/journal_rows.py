@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from core.codec import Encoded, JournalRow
+from core.codec import Encoded
 from core.events import (
     Label,
     LabelDeleted,
@@ -24,17 +24,7 @@ from core.events import (
 )
 from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
-from db.commit_sql import (
-    ALWAYS,
-    JOINED,
-    KEY_COLUMNS,
-    ROW_COLUMNS,
-    SHARED_BY_ROWS,
-    SHARED_BY_TASKS,
-    shape_for,
-    statement_of,
-)
-from db.journal_sql import TASK_COLUMNS
+from db.commit_sql import TASK_ROW, shape_for, statement_of
 
 __all__ = ["Projection", "columns", "commit_statement", "encode_limits", "key_row", "projection", "task_of", "team_of"]
 
@@ -43,55 +33,25 @@ _decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
 _encode_headers = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
-_ARRAYS: Final = frozenset({"label_ids", "blocked_by"})
-
-
-def _uuid_array(name: str) -> Any:
-    get = attrgetter(name)
-
-    def text(task: Task) -> str:
-        ids = get(task)
-        return "{" + ",".join(map(str, ids)) + "}" if ids else "{}"
-
-    return text
-
-
-_GETTERS: Final = {name: _uuid_array(name) if name in _ARRAYS else attrgetter(name) for name in TASK_COLUMNS}
-
-_ROW_GETTERS: Final = {name: attrgetter("subject" if name == "subject_id" else name) for name in ROW_COLUMNS}
-
 
 def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
-    """The smallest statement that writes the batches, and its arguments: columns, which travel faster than rows."""
+    """The smallest statement that writes the batches, and its arguments: rows, as tuples."""
     events = [event for writes in batches for event in writes.events]
     deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
     old, new = _by_age([task for writes in batches for task in writes.tasks], events)
     touched = _touched(events) if old else set()
     shape = shape_for(touched, keys=any(writes.keys for writes in batches), creates=bool(new or deleted))
+    top = _top_number if shape.creates else _nothing_new
     arguments: list[Any] = [
-        _joined([writes.team_id for writes in batches]),
-        _joined([writes.expected_seq for writes in batches]),
-        _joined([len(writes.events) for writes in batches]),
-        _joined(list(map(_top_number, batches)) if shape.creates else [0] * len(batches)),
-        *_row_columns([event.row for event in events]),
+        [(writes.team_id, writes.expected_seq, len(writes.events), top(writes)) for writes in batches],
+        [structs.astuple(event.row) for event in events],
+        _task_rows(old, shape.row, described="description" in touched),
     ]
     if shape.keys:
-        arguments += map(_column, _key_columns(batches), KEY_COLUMNS.values())
-    for name in shape.changed:
-        arguments += _task_column(name, old if name in touched else None)
+        arguments.append([_key_row(row, writes.team_id) for writes in batches for row in writes.keys])
     if shape.creates:
-        arguments += map(_joined, columns(deleted, 2))
-        arguments += [_column(list(map(get, new)), TASK_COLUMNS[name]) for name, get in _GETTERS.items()]
+        arguments += [_task_rows(new, TASK_ROW), *columns(deleted, 2)]
     return statement_of(shape), arguments
-
-
-def _joined(column: list[Any]) -> str:
-    """Values without commas as one text; nothing stands for None, which none of them has in its text."""
-    return ",".join(map(str, column)).replace("None", "")
-
-
-def _column(column: list[Any], kind: str) -> str | list[Any]:
-    return _joined(column) if kind in JOINED else column
 
 
 def _top_number(writes: TeamWrites) -> int:
@@ -99,32 +59,22 @@ def _top_number(writes: TeamWrites) -> int:
     return max((event.event.task.number for event in writes.events if type(event.event) is TaskCreated), default=0)
 
 
-def _key_columns(batches: Sequence[TeamWrites]) -> list[list[Any]]:
-    keys = [(key, writes.team_id) for writes in batches for key in writes.keys]
-    return columns(
-        (
-            (row.principal, row.key, team_id, row.fingerprint, row.reply.status, _encode_headers(row.reply.headers),
-             row.reply.body, row.reply.seq)
-            for row, team_id in keys
-        ),
-        len(KEY_COLUMNS),
-    )  # fmt: skip
+def _nothing_new(_writes: TeamWrites) -> int:
+    return 0
 
 
-def _row_columns(rows: Sequence[JournalRow]) -> list[Any]:
-    """The columns of journal rows; what they may share is two parameters, one of them None."""
-    arguments = list[Any]()
-    for name, get in _ROW_GETTERS.items():
-        column, kind = list(map(get, rows)), ROW_COLUMNS[name]
-        arguments += _shared(column, kind) if name in SHARED_BY_ROWS else (_column(column, kind),)
-    return arguments
+def _key_row(row: KeyRow, team_id: UUID) -> tuple[Any, ...]:
+    reply = row.reply
+    headers = _encode_headers(reply.headers)
+    return (row.principal, row.key, team_id, row.fingerprint, reply.status, headers, reply.body, reply.seq)
 
 
-def _shared(column: list[Any], kind: str) -> tuple[Any, Any]:
-    """The value of all rows, or all values."""
-    if column and column[0] == column[-1] and column.count(column[0]) == len(column):
-        return column[0], None
-    return None, _column(column, kind)
+def _task_rows(tasks: Iterable[Task], names: tuple[str, ...], *, described: bool = True) -> list[tuple[Any, ...]]:
+    """The tasks as rows of these columns; a description that nobody changed stays here."""
+    if described or names[-1] != "description":
+        return list(map(attrgetter(*names), tasks))
+    short = attrgetter(*names[:-1])
+    return [(*short(task), None) for task in tasks]
 
 
 def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], list[Task]]:
@@ -137,7 +87,7 @@ def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], l
 
 def _touched(events: Sequence[Encoded]) -> set[str]:
     """The task columns that any event of the commit changed."""
-    touched = set(ALWAYS)
+    touched = set[str]()
     for encoded in events:
         event = encoded.event
         if isinstance(event, TaskEvent):
@@ -145,15 +95,6 @@ def _touched(events: Sequence[Encoded]) -> set[str]:
             if event.ranks:
                 touched.add("rank")
     return touched
-
-
-def _task_column(name: str, tasks: Sequence[Task] | None) -> tuple[Any, ...]:
-    """What one column of the changed tasks is in the statement; None all through when nobody changed it."""
-    shared = name in SHARED_BY_TASKS
-    if tasks is None:
-        return (None, None) if shared else (None,)
-    column, kind = list(map(_GETTERS[name], tasks)), TASK_COLUMNS[name]
-    return _shared(column, kind) if shared else (_column(column, kind),)
 
 
 class Projection(Struct, frozen=True):

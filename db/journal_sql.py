@@ -80,7 +80,10 @@ on conflict (team_id, id) do update set name = excluded.name, color = excluded.c
 """
 DELETE_LABELS: Final = "delete from labels where team_id = $1 and id = any($2::uuid[])"
 
-_ROW: Final = "select team_id, seq, type, subject_id, actor_id, at, traceparent, payload from task_events"
+_ROW: Final = """
+select team_id, seq, type, subject_id, actor_id, at, traceparent, convert_to(payload, 'UTF8') as payload
+from task_events
+"""
 READ: Final = f"{_ROW} where team_id = $1 and seq > $2 order by seq limit $3"
 HISTORY: Final = f"{_ROW} where team_id = $1 and subject_id = $2 and seq > $3 order by seq limit $4"
 

@@ -91,7 +91,7 @@ from unnest($1::uuid[]) with ordinality w (team_id, place)
 join teams t on t.id = w.team_id
 left join relay_cursors c on c.team_id = w.team_id
 left join lateral (
-    select seq, type, subject_id, actor_id, payload, traceparent, at from task_events
+    select seq, type, subject_id, actor_id, convert_to(payload, 'UTF8') as payload, traceparent, at from task_events
     where team_id = w.team_id and seq > coalesce(c.published_seq, 0) order by seq limit $2
 ) e on true
 order by w.place, e.seq

@@ -146,7 +146,7 @@ class TaskEvents(Table, tablename="task_events"):
     type = Text()
     subject_id = UUID()
     actor_id = UUID()
-    payload = JSON()
+    payload = Text()
     traceparent = Text()
     at = Timestamptz()
 

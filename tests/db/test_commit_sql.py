@@ -10,14 +10,15 @@ from db.commit_sql import (
     PLACE,
     ROW_COLUMNS,
     SHAPES,
-    SHARED_BY_ROWS,
-    SHARED_BY_TASKS,
+    TASK_ROW,
     TEXT,
     Shape,
     shape_for,
     statement_of,
 )
 from db.journal_sql import TASK_COLUMNS
+from db.pool import Pools
+from db.transaction import reading
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,31 @@ def test_a_commit_has_the_smallest_shape_with_all_its_columns(
 def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
     statement = statement_of(shape)
     numbers = {int(n) for n in re.findall(r"\$(\d+)", statement)}
-    columns = len(shape.changed) + len(SHARED_BY_TASKS.intersection(shape.changed))
-    keys, creates = len(KEY_COLUMNS) * shape.keys, (2 + len(TASK_COLUMNS)) * shape.creates
-    assert numbers == set(range(1, 4 + len(ROW_COLUMNS) + len(SHARED_BY_ROWS) + keys + columns + creates + 1))
+    assert numbers == set(range(1, 3 + shape.keys + 3 * shape.creates + 1))
     assert ("idempotency_keys" in statement) == shape.keys
     assert ("delete from" in statement) == shape.creates
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("commit_event", ROW_COLUMNS),
+        ("commit_key", KEY_COLUMNS),
+        ("commit_text", TEXT),
+        ("commit_place", PLACE),
+        ("commit_task", TASK_ROW),
+    ],
+)
+async def test_rows_travel_in_the_order_of_their_types(pools: Pools, kind: str, names: tuple[str, ...]) -> None:
+    async with reading(pools.writer, None) as rows:
+        found = await rows.fetch(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute"
+            " where attrelid = $1::text::regclass order by attnum",
+            kind,
+        )
+    assert tuple(row[0] for row in found) == names
+    if set(names) <= set(TASK_COLUMNS):
+        assert [row[1].replace("timestamp with time zone", "timestamptz") for row in found] == [
+            TASK_COLUMNS[name] for name in names
+        ]

@@ -59,6 +59,12 @@ async def shape(url: str) -> dict[str, list[tuple[Any, ...]]]:
         "security": "select relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text, relacl::text"
         " from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1",
         "functions": "select proname, proacl::text from pg_proc where pronamespace = 'public'::regnamespace order by 1",
+        "domains": "select t.typname, format_type(t.typbasetype, t.typtypmod), t.typcollation::regcollation::text,"
+        " pg_get_constraintdef(c.oid) from pg_type t left join pg_constraint c on c.contypid = t.oid"
+        " where t.typnamespace = 'public'::regnamespace and t.typtype = 'd' order by 1, 4",
+        "rows": "select attrelid::regclass::text, attname, format_type(atttypid, atttypmod) from pg_attribute"
+        " join pg_class c on c.oid = attrelid and c.relkind = 'c' and c.relnamespace = 'public'::regnamespace"
+        " order by 1, attnum",
     }
     return {name: [tuple(row) for row in await fetch(url, query)] for name, query in queries.items()}
 
@@ -75,7 +81,7 @@ async def test_forwards_back_and_forwards_again_ends_where_it_began(empty: str) 
     assert (await back(empty, 99)).applied == ()
     left = await shape(empty)
     assert {row[0] for row in left["columns"]} == {"migration"}
-    assert left["policies"] == left["functions"] == []
+    assert left["policies"] == left["functions"] == left["domains"] == left["rows"] == []
     assert (await migrate(empty)).ran == ALL
     assert await shape(empty) == first
 
@@ -182,7 +188,7 @@ async def test_piccolos_own_command_line_runs_the_same_migrations(empty: str) ->
     await back(empty, 99)
     await migrate(empty)
     again = await shape(empty)
-    for part in ("indexes", "constraints", "policies", "functions"):
+    for part in ("indexes", "constraints", "policies", "functions", "domains", "rows"):
         assert [row for row in again[part] if "migration" not in str(row)] == [
             row for row in made[part] if "migration" not in str(row)
         ]
@@ -204,7 +210,8 @@ async def test_piccolos_columns_are_those_of_the_database(
     monkeypatch.setenv("PICCOLO_CONF", "db.piccolo_conf")
     rows = await fetch(
         superuser_url,
-        "select attname, format_type(atttypid, null), attnotnull from pg_attribute"
+        "select attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null), attnotnull"
+        " from pg_attribute join pg_type t on t.oid = atttypid"
         " where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by attnum",
         table._meta.tablename,
     )

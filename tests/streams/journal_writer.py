@@ -17,7 +17,7 @@ SOMEBODY = UUID(int=7)
 
 _INSERT = """
 insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
-select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::json[], $7::text[],
+select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[],
                      $8::timestamptz[])
 """
 
