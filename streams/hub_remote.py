@@ -2,7 +2,7 @@
 
 Channel `taskforge:team:<team id>` carries msgpack `[origin, team, last seq, [journal row, …]]`; the list is empty when
 the rows are too many bytes. Channel `taskforge:committed` carries bare team ids, separated by spaces: a nudge for the
-relay.
+relay. Nothing is sent to a channel whose only listener is the sender.
 """
 
 import asyncio
@@ -36,6 +36,10 @@ READ_SECONDS: Final = 1.0
 SILENT_READS: Final = 3
 PAUSE_SECONDS: Final = 0.25
 
+# The nudge; then how many listen to each channel: channel, count, channel, count, …
+_NUDGE_AND_COUNT: Final = (
+    "redis.call('PUBLISH', ARGV[1], ARGV[2]) return redis.call('PUBSUB', 'NUMSUB', unpack(ARGV, 3))"
+)
 # Channel, message, channel, message, … as one command with one answer, whatever their number.
 _PUBLISH_ALL: Final = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
 
@@ -82,6 +86,7 @@ class RemoteFeed:
     ) -> None:
         self.dropped = 0
         self._client = client
+        self._nudge_and_count = client.register_script(_NUDGE_AND_COUNT)
         self._publish_all = client.register_script(_PUBLISH_ALL)
         self._arrived = arrived
         self._is_news = is_news
@@ -97,6 +102,8 @@ class RemoteFeed:
         self._sent.set()
         self._wanted: frozenset[UUID] = frozenset()
         self._wanted_changed = asyncio.Event()
+        self._confirmed = set[bytes]()
+        """Channels among whose listeners Valkey counts this process."""
         self._quiet = QuietLog(logger)
 
     def send(self, team_id: UUID, events: Sequence[Encoded]) -> None:
@@ -149,16 +156,22 @@ class RemoteFeed:
         return batches
 
     async def _flush(self, batches: Sequence[Batch]) -> None:
-        """One message per team and half megabyte: consecutive commits of a team travel together."""
+        """One message per team and half megabyte: consecutive commits of a team travel together.
+
+        A team that nobody else listens to needs no message, which this process would only send to itself.
+        """
         teams: dict[UUID, list[Encoded]] = {}
         for team_id, events, _ in batches:
             teams.setdefault(team_id, []).extend(events)
-        arguments: list[str | bytes] = []
-        for team_id, merged in teams.items():
-            for part in _parts(merged):
-                arguments += (channel_of(team_id), self._message(team_id, part))
-        arguments += (COMMITTED_CHANNEL, " ".join(map(str, teams)))
-        await self._publish_all(args=arguments)
+        nudge = " ".join(map(str, teams))
+        counted: list[Any] = await self._nudge_and_count(args=[COMMITTED_CHANNEL, nudge, *map(channel_of, teams)])
+        arguments: list[bytes] = []
+        for (team_id, merged), channel, listeners in zip(teams.items(), counted[::2], counted[1::2], strict=True):
+            if listeners > (channel in self._confirmed):
+                for part in _parts(merged):
+                    arguments += (channel, self._message(team_id, part))
+        if arguments:
+            await self._publish_all(args=arguments)
 
     def _message(self, team_id: UUID, events: Sequence[Encoded]) -> bytes:
         rows = [event.row for event in events]
@@ -184,6 +197,7 @@ class RemoteFeed:
 
     async def _listen(self) -> None:
         """One connection's life. Subscribing writes from its own task, so that a new team need not wait for a read."""
+        self._confirmed.clear()
         async with self._client.pubsub() as pubsub:
             heard = self._wanted
             await pubsub.subscribe(*map(channel_of, heard))
@@ -192,6 +206,7 @@ class RemoteFeed:
             try:
                 await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self._confirmed.clear()
                 for work in works:
                     work.cancel()
                 endings = await asyncio.gather(*works, return_exceptions=True)
@@ -206,6 +221,7 @@ class RemoteFeed:
             if new := wanted - heard:
                 await pubsub.subscribe(*map(channel_of, new))
             if old := heard - wanted:
+                self._confirmed.difference_update([channel_of(team_id).encode() for team_id in old])
                 await pubsub.unsubscribe(*map(channel_of, old))
             heard = wanted
             await self._wanted_changed.wait()
@@ -218,6 +234,10 @@ class RemoteFeed:
             silent = 0 if message is not None else silent + 1
             if message is not None and message["type"] == "message":
                 self._receive(message["channel"], message["data"])
+            elif message is not None and message["type"] == "subscribe":
+                self._confirmed.add(message["channel"])
+            elif message is not None and message["type"] == "unsubscribe":
+                self._confirmed.discard(message["channel"])
             elif silent > 2 * SILENT_READS:
                 raise TimeoutError("no answer to a ping")
             elif silent == SILENT_READS:

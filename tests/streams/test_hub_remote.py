@@ -77,6 +77,36 @@ async def test_a_process_does_not_take_its_own_messages(valkey):
     assert len(world.absorbed) == 3
 
 
+async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monkeypatch):
+    """A process alone would read all its own commits again."""
+    world = World()
+    lonely, shared = world.team(), world.team()
+    monkeypatch.setattr(world, "active", list)  # Who reads a team listens to it, nobody else.
+    messages: list[bytes] = []
+    receive = RemoteFeed._receive
+    monkeypatch.setattr(RemoteFeed, "_receive", lambda self, c, data: messages.append(c) or receive(self, c, data))
+    async with two_hubs(world, valkey, NEVER) as (here, there):
+        with await here.subscribe(lonely, SOMEBODY), await here.subscribe(shared, SOMEBODY):
+            with await there.subscribe(shared, SOMEBODY) as reader:
+                await heard(valkey, lonely, 1)
+                await heard(valkey, shared, 2)
+                mine = {channel_of(team).encode() for team in (lonely, shared)}
+                await until(lambda: here._remote._confirmed == mine)
+                async with valkey.pubsub() as relay:
+                    await relay.subscribe(COMMITTED_CHANNEL)
+                    await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
+                    for team in (lonely, shared):
+                        here.publish(team, world.commit(team))
+                    nudged: set[str] = set()
+                    with anyio.fail_after(10):
+                        while len(nudged) < 2:
+                            message = await relay.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                            nudged.update(message["data"].decode().split() if message else ())
+                assert await take(reader, 1) == [1]
+                await until(lambda: len(messages) == 2)
+    assert set(messages) == {channel_of(shared).encode()}
+
+
 async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monkeypatch):
     """As after a turn under the row lock: the team has read the journal before the other process announced it."""
     world = World()
