@@ -86,24 +86,24 @@ async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monke
     receive = RemoteFeed._receive
     monkeypatch.setattr(RemoteFeed, "_receive", lambda self, c, data: messages.append(c) or receive(self, c, data))
     async with two_hubs(world, valkey, NEVER) as (here, there):
-        with await here.subscribe(lonely, SOMEBODY), await here.subscribe(shared, SOMEBODY):
-            with await there.subscribe(shared, SOMEBODY) as reader:
-                await heard(valkey, lonely, 1)
-                await heard(valkey, shared, 2)
-                mine = {channel_of(team).encode() for team in (lonely, shared)}
-                await until(lambda: here._remote._confirmed == mine)
-                async with valkey.pubsub() as relay:
-                    await relay.subscribe(COMMITTED_CHANNEL)
-                    await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
-                    for team in (lonely, shared):
-                        here.publish(team, world.commit(team))
-                    nudged: set[str] = set()
-                    with anyio.fail_after(10):
-                        while len(nudged) < 2:
-                            message = await relay.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                            nudged.update(message["data"].decode().split() if message else ())
-                assert await take(reader, 1) == [1]
-                await until(lambda: len(messages) == 2)
+        mine = await here.subscribe(lonely, SOMEBODY), await here.subscribe(shared, SOMEBODY)
+        with mine[0], mine[1], await there.subscribe(shared, SOMEBODY) as reader:
+            await heard(valkey, lonely, 1)
+            await heard(valkey, shared, 2)
+            channels = {channel_of(team).encode() for team in (lonely, shared)}
+            await until(lambda: here._remote._confirmed == channels)
+            async with valkey.pubsub() as relay:
+                await relay.subscribe(COMMITTED_CHANNEL)
+                await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
+                for team in (lonely, shared):
+                    here.publish(team, world.commit(team))
+                nudged: set[str] = set()
+                with anyio.fail_after(10):
+                    while len(nudged) < 2:
+                        message = await relay.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                        nudged.update(message["data"].decode().split() if message else ())
+            assert await take(reader, 1) == [1]
+            await until(lambda: len(messages) == 2)
     assert set(messages) == {channel_of(shared).encode()}
 
 
