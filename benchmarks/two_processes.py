@@ -15,7 +15,7 @@ from benchmarks.machine import ROOT
 from benchmarks.measure import Goal, Result, Sample, in_turn, middle
 from benchmarks.stack import Stack, open_stack
 from taskforge.settings import load
-from taskforge.tuning import settle_collector
+from taskforge.tuning import schedule_in_batches, settle_collector
 from taskforge.wiring import running
 
 __all__ = ["run"]
@@ -90,6 +90,7 @@ async def _write(order: Order) -> Sample:
 
 
 if __name__ == "__main__":
+    schedule_in_batches()  # As the process of a worker does.
     told = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.stdout.buffer.write(msgspec.json.encode(runner.run(_write(told))))

@@ -11,7 +11,7 @@ const uncached = new Trend("list_uncached", true);
 const seconds = Number(__ENV.SECONDS);
 
 const steady = (exec, startTime) => ({
-  executor: "constant-arrival-rate", exec, startTime, duration: `${seconds}s`, rate: 300, timeUnit: "1s", preAllocatedVUs: 20, maxVUs: 200,
+  executor: "constant-arrival-rate", exec, startTime, duration: `${seconds}s`, rate: 300, timeUnit: "1s", preAllocatedVUs: 200, maxVUs: 200,
 });
 
 export const options = {

@@ -13,7 +13,7 @@ let tag = "";
 
 export const options = {
   scenarios: {
-    mixed: { executor: "constant-arrival-rate", duration: `${__ENV.SECONDS}s`, rate: 800, timeUnit: "1s", preAllocatedVUs: 30, maxVUs: 300 },
+    mixed: { executor: "constant-arrival-rate", duration: `${__ENV.SECONDS}s`, rate: 800, timeUnit: "1s", preAllocatedVUs: 300, maxVUs: 300 },
   },
   thresholds: { mixed_reads: ["p(95)<25"], mixed_writes: ["p(95)<50"], checks: ["rate==1"], dropped_iterations: ["count==0"] },
   summaryTrendStats: ["med", "p(95)", "p(99)", "max"],
