@@ -95,6 +95,41 @@ async def test_each_step_back_alone_can_be_taken_forwards_again(empty: str) -> N
         assert await shape(empty) == before
 
 
+SOME_ROWS = r"""
+insert into teams (id, seq, name, key, wip_limits, created_by, created_at, updated_at, version)
+select t, 2, 'Größe', 'ENG', '{"open": 3}', t, now(), now(), 1
+from (select '01920000-0000-7000-8000-000000000001'::uuid) as one (t);
+insert into tasks (team_id, id, number, title, description, status, priority, label_ids, estimate, blocked_by, rank,
+                   external_id, external_source, comment_count, attachment_count, created_by, created_at, updated_at,
+                   version)
+select id, '01920000-0000-7000-8000-000000000002', 1, 'Ünïcode', '', 'in_review', 'high', array[id], 0.5, '{}', 'a0',
+       '17', 'jira', 0, 0, id, now(), now(), 2
+from teams;
+insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
+select id, 2, 'dev.taskforge.task.created', id, id, '{"task":  {"title":"\u00dcn\u0000"},"a":1,"a":2}', '', now()
+from teams;
+"""
+
+
+async def test_every_row_survives_the_last_step_back_and_forth_to_the_byte(empty: str) -> None:
+    async def rows() -> list[str]:
+        tables = ("teams", "tasks", "task_events")
+        return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t")]
+
+    await migrate(empty)
+    session = await asyncpg.connect(empty)
+    try:
+        await session.execute(SOME_ROWS)
+    finally:
+        await session.close()
+    before = await rows()
+    assert len(before) == 3
+    await back(empty, 1)
+    assert await rows() == before
+    await migrate(empty)
+    assert await rows() == before
+
+
 async def test_migrating_twice_changes_nothing(empty: str) -> None:
     await migrate(empty)
     assert (await migrate(empty)).ran == ()
