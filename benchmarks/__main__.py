@@ -23,7 +23,9 @@ from benchmarks.machine import ROOT, Machine, describe
 from benchmarks.measure import Result
 from benchmarks.plot import draw
 
-SCENARIOS: Final = ("reads", "writes", "commit_path", "fanout", "list_latency", "two_processes", "k6_scenarios")
+SCENARIOS: Final = (
+    "reads", "writes", "floor", "commit_path", "fanout", "list_latency", "two_processes", "k6_scenarios"
+)  # fmt: skip
 RESULTS: Final = ROOT / "benchmarks" / "results"
 
 

@@ -5,28 +5,22 @@ the task, write it, write the event, commit. `app` serves it on the same BlackSh
 """
 
 import datetime
-import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AsyncExitStack
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from blacksheep import Content, Request, Response
 
-from api.app import TaskForge
 from api.binding import body_of, decoder_for, path_value, principal_of
 from api.routing import EdgeRouter
 from api.services import Services
+from benchmarks.edge import OnOurEdge
 from core.codec import encode
 from core.errors import Forbidden, NotFound
 from core.events import TaskUpdated
 from core.permissions import allows
 from core.task import Task, TaskPatch, differences, encode_task
 from db.pool import Pool
-from taskforge.settings import load
-from taskforge.tuning import settle_collector
-from taskforge.wiring import running
 
 __all__ = ["OneTransactionEach", "app"]
 
@@ -108,31 +102,4 @@ def _routes(services: Services) -> EdgeRouter:
     return router
 
 
-class _Worker:
-    """The application between lifespan start and end, as `taskforge.asgi` does it."""
-
-    def __init__(self) -> None:
-        self._app: TaskForge | None = None
-
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        if scope["type"] != "lifespan":
-            assert self._app is not None, "the server waits for the lifespan's start"
-            await self._app(scope, receive, send)
-            return
-        await receive()
-        async with AsyncExitStack() as stack:
-            services = await stack.enter_async_context(running(load(os.environ)))
-            self._app = TaskForge(services, _routes(services))
-            await self._app.start()
-            settle_collector()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-app = _Worker()
+app = OnOurEdge(_routes)

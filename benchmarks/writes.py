@@ -9,7 +9,7 @@ from benchmarks.load import Load
 from benchmarks.measure import Goal, Result, in_turn, middle
 from benchmarks.stack import Server, open_stack
 
-__all__ = ["run"]
+__all__ = ["CLIENTS", "TASKS", "TEAMS", "patches", "run"]
 
 RATE_GOAL: Final = 8.0
 TAIL_GOAL: Final = 5.0
@@ -33,13 +33,13 @@ async def run(*, quick: bool) -> Result:
             mine = [account.team(number, TASKS) for number in range(TEAMS)]
             theirs = [account.team(number, TASKS) for number in range(TEAMS, 2 * TEAMS)]
             for name, count in (("one hot team", 1), ("32 teams", TEAMS)):
-                ours = _load(api, account, mine[:count], quick=quick)
-                other = _load(baseline, account, theirs[:count], quick=quick)
+                ours = patches(api, account, mine[:count], quick=quick)
+                other = patches(baseline, account, theirs[:count], quick=quick)
                 await _compare(result, name, ours, other, rounds=2 if quick else 5)
     return result
 
 
-def _load(server: Server, account: Account, teams: Sequence[tuple[str, list[str]]], *, quick: bool) -> Load:
+def patches(server: Server, account: Account, teams: Sequence[tuple[str, list[str]]], *, quick: bool) -> Load:
     """Team after team in turn, so that 64 connections meet all of them at any time."""
     targets = [(team_id, ids[index]) for index in range(TASKS) for team_id, ids in teams]
     return Load(server.url, headers=account.headers, clients=CLIENTS, seconds=1.0 if quick else 4.0, targets=targets)

@@ -1,0 +1,102 @@
+"""What a PATCH costs before anything is decided: our edge with a group commit of constant journal rows behind it.
+
+No actor, no fence, no task row, no feed: a request is authenticated, routed and read, waits until a row of its own is
+durable together with those of all others, and is answered with constant bytes. No team logic can be faster than that.
+"""
+
+import asyncio
+from typing import Final
+
+from blacksheep import Content, Request, Response
+
+from api.binding import body_of, decoder_for, path_value, principal_of
+from api.routing import EdgeRouter
+from api.services import Services
+from benchmarks import load
+from benchmarks.account import Account
+from benchmarks.edge import OnOurEdge
+from benchmarks.measure import Result, in_turn, middle
+from benchmarks.stack import open_stack
+from benchmarks.writes import CLIENTS, TASKS, TEAMS, patches
+from core.task import TaskPatch
+from db.pool import Pool
+
+__all__ = ["app", "run"]
+
+INSERT: Final = """
+insert into task_events (team_id, seq, type, subject_id, actor_id, payload, at)
+select uuidv7(), 1, 'floor', uuidv7(), uuidv7(), payload, now() from unnest($1::text[]) as e (payload)
+"""
+TASK: Final = '{"id":"%s"}' % ("x" * 600)
+HEADERS: Final = [(b"etag", b'"12"'), (b"taskforge-team", b"0" * 36), (b"taskforge-seq", b"12")]
+
+
+class _ConstantRows:
+    """Commits whatever waits as one statement, and then what has come meanwhile."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: list[asyncio.Future[None]] = []
+        self._busy: asyncio.Task[None] | None = None
+
+    def add(self) -> asyncio.Future[None]:
+        """Done when the row is durable."""
+        row: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(row)
+        if self._busy is None:
+            self._busy = asyncio.create_task(self._commit())
+        return row
+
+    async def _commit(self) -> None:
+        async with self._pool.acquire() as connection:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await connection.execute(INSERT, [TASK] * len(batch))
+                for row in batch:
+                    row.set_result(None)
+        self._busy = None
+
+
+def _routes(services: Services) -> EdgeRouter:
+    router, rows = EdgeRouter(), _ConstantRows(services.pools.writer)
+    decoder = decoder_for(TaskPatch)
+
+    async def patch_task(request: Request) -> Response:
+        principal_of(request)
+        await body_of(request, decoder, "application/json", "application/merge-patch+json")
+        path_value(request, "task_id")
+        await rows.add()
+        return Response(200, HEADERS, Content(b"application/json", TASK.encode()))
+
+    async def healthz(_: Request) -> Response:
+        return Response(200)
+
+    router.add_patch("/v1/tasks/{uuid:task_id}", patch_task)
+    router.add_get("/healthz", healthz)
+    return router
+
+
+app = OnOurEdge(_routes)
+
+
+async def run(*, quick: bool) -> Result:
+    """As `writes`, on 32 teams, with the floor as a third server in the same turns. No goals: it explains theirs."""
+    result = Result("floor", note=f"{CLIENTS} connections on core 1, all servers and Postgres on core 0.")
+    async with open_stack() as stack:
+        with (
+            stack.api() as api,
+            stack.granian("benchmarks.baseline:app") as baseline,
+            stack.granian("benchmarks.floor:app") as floor,
+            Account(api.url) as account,
+        ):
+            mine = [account.team(number, TASKS) for number in range(TEAMS)]
+            theirs = [account.team(number, TASKS) for number in range(TEAMS, 2 * TEAMS)]
+            ours = patches(api, account, mine, quick=quick)
+            rows = patches(floor, account, mine, quick=quick)
+            each = patches(baseline, account, theirs, quick=quick)
+            samples = await in_turn(
+                2 if quick else 5, lambda: load.run(ours), lambda: load.run(rows), lambda: load.run(each)
+            )
+    for name, found in zip(("ours", "the floor", "one transaction each"), samples, strict=True):
+        result.numbers[name] = middle(found)
+    return result
