@@ -12,9 +12,8 @@ import msgspec
 from blacksheep import Content, Request, Response
 
 from api.binding import body_of, decoder_for, path_value, principal_of
-from api.routing import EdgeRouter
 from api.services import Services
-from benchmarks.edge import OnOurEdge
+from benchmarks.edge import Handler, OnOurEdge
 from core.codec import encode
 from core.errors import Forbidden, NotFound
 from core.events import TaskUpdated
@@ -77,9 +76,8 @@ def _task_of(row: Any, team_key: str) -> Task:
     return Task(key=f"{team_key}-{values['number']}", **values)
 
 
-def _routes(services: Services) -> EdgeRouter:
-    router, door = EdgeRouter(), OneTransactionEach(services.pools.writer)
-    decoder = decoder_for(TaskPatch)
+def _patching(services: Services) -> Handler:
+    door, decoder = OneTransactionEach(services.pools.writer), decoder_for(TaskPatch)
 
     async def patch_task(request: Request) -> Response:
         principal = principal_of(request)
@@ -94,12 +92,7 @@ def _routes(services: Services) -> EdgeRouter:
         ]
         return Response(200, headers, Content(b"application/json", encode_task(task)))
 
-    async def healthz(_: Request) -> Response:
-        return Response(200)
-
-    router.add_patch("/v1/tasks/{uuid:task_id}", patch_task)
-    router.add_get("/healthz", healthz)
-    return router
+    return patch_task
 
 
-app = OnOurEdge(_routes)
+app = OnOurEdge(_patching)

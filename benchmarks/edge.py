@@ -1,9 +1,11 @@
-"""Other handlers behind our own front: the same BlackSheep application, authentication and routing, other routes."""
+"""Another handler behind our own front: the same BlackSheep application, authentication, routing and options."""
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeAlias
+
+from blacksheep import Request, Response
 
 from api.app import TaskForge
 from api.routing import EdgeRouter
@@ -12,14 +14,19 @@ from taskforge.settings import load
 from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
-__all__ = ["OnOurEdge"]
+__all__ = ["Handler", "OnOurEdge"]
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class OnOurEdge:
-    """An ASGI application with these routes, between lifespan start and end, as `taskforge.asgi` does it."""
+    """An ASGI application that only patches tasks, between lifespan start and end, as `taskforge.asgi` does it.
 
-    def __init__(self, routes: Callable[[Services], EdgeRouter]) -> None:
-        self._routes = routes
+    `/healthz` says 200.
+    """
+
+    def __init__(self, patching: Callable[[Services], Handler]) -> None:
+        self._patching = patching
         self._app: TaskForge | None = None
 
     async def __call__(
@@ -35,9 +42,16 @@ class OnOurEdge:
         await receive()
         async with AsyncExitStack() as stack:
             services = await stack.enter_async_context(running(load(os.environ)))
-            self._app = TaskForge(services, self._routes(services))
+            router = EdgeRouter()
+            router.add_patch("/v1/tasks/{uuid:task_id}", self._patching(services))
+            router.add_get("/healthz", _healthz)
+            self._app = TaskForge(services, router)
             await self._app.start()
             settle_collector()
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _healthz(_: Request) -> Response:
+    return Response(200)

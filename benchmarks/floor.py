@@ -10,16 +10,17 @@ from typing import Final
 from blacksheep import Content, Request, Response
 
 from api.binding import body_of, decoder_for, path_value, principal_of
-from api.routing import EdgeRouter
 from api.services import Services
 from benchmarks import load
 from benchmarks.account import Account
-from benchmarks.edge import OnOurEdge
+from benchmarks.edge import Handler, OnOurEdge
 from benchmarks.measure import Result, in_turn, middle
 from benchmarks.stack import open_stack
 from benchmarks.writes import CLIENTS, TASKS, TEAMS, patches
 from core.task import TaskPatch
+from db.kept import KeptConnection
 from db.pool import Pool
+from db.transaction import ACQUIRE_SECONDS
 
 __all__ = ["app", "run"]
 
@@ -35,7 +36,7 @@ class _ConstantRows:
     """Commits whatever waits as one statement, and then what has come meanwhile."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._kept = KeptConnection(pool, ACQUIRE_SECONDS)
         self._waiting: list[asyncio.Future[None]] = []
         self._busy: asyncio.Task[None] | None = None
 
@@ -48,18 +49,17 @@ class _ConstantRows:
         return row
 
     async def _commit(self) -> None:
-        async with self._pool.acquire() as connection:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await connection.execute(INSERT, [TASK] * len(batch))
-                for row in batch:
-                    row.set_result(None)
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            async with self._kept as connection:
+                await connection.fetch(INSERT, [TASK] * len(batch))
+            for row in batch:
+                row.set_result(None)
         self._busy = None
 
 
-def _routes(services: Services) -> EdgeRouter:
-    router, rows = EdgeRouter(), _ConstantRows(services.pools.writer)
-    decoder = decoder_for(TaskPatch)
+def _patching(services: Services) -> Handler:
+    rows, decoder = _ConstantRows(services.pools.writer), decoder_for(TaskPatch)
 
     async def patch_task(request: Request) -> Response:
         principal_of(request)
@@ -68,15 +68,10 @@ def _routes(services: Services) -> EdgeRouter:
         await rows.add()
         return Response(200, HEADERS, Content(b"application/json", TASK.encode()))
 
-    async def healthz(_: Request) -> Response:
-        return Response(200)
-
-    router.add_patch("/v1/tasks/{uuid:task_id}", patch_task)
-    router.add_get("/healthz", healthz)
-    return router
+    return patch_task
 
 
-app = OnOurEdge(_routes)
+app = OnOurEdge(_patching)
 
 
 async def run(*, quick: bool) -> Result:

@@ -41,9 +41,8 @@ def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
     old, new = _by_age([task for writes in batches for task in writes.tasks], events)
     touched = _touched(events) if old else set()
     shape = shape_for(touched, keys=any(writes.keys for writes in batches), creates=bool(new or deleted))
-    top = _top_number if shape.creates else _nothing_new
     arguments: list[Any] = [
-        [(writes.team_id, writes.expected_seq, len(writes.events), top(writes)) for writes in batches],
+        [_team_row(writes, creates=shape.creates) for writes in batches],
         [structs.astuple(event.row) for event in events],
         _task_rows(old, shape.row, described="description" in touched),
     ]
@@ -59,8 +58,8 @@ def _top_number(writes: TeamWrites) -> int:
     return max((event.event.task.number for event in writes.events if type(event.event) is TaskCreated), default=0)
 
 
-def _nothing_new(_writes: TeamWrites) -> int:
-    return 0
+def _team_row(writes: TeamWrites, *, creates: bool) -> tuple[Any, ...]:
+    return (writes.team_id, writes.expected_seq, len(writes.events), _top_number(writes) if creates else 0)
 
 
 def _key_row(row: KeyRow, team_id: UUID) -> tuple[Any, ...]:

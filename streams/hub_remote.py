@@ -197,7 +197,6 @@ class RemoteFeed:
 
     async def _listen(self) -> None:
         """One connection's life. Subscribing writes from its own task, so that a new team need not wait for a read."""
-        self._confirmed.clear()
         async with self._client.pubsub() as pubsub:
             heard = self._wanted
             await pubsub.subscribe(*map(channel_of, heard))
@@ -231,17 +230,27 @@ class RemoteFeed:
         silent = 0
         while True:
             message: dict[str, Any] | None = await pubsub.get_message(timeout=READ_SECONDS)
-            silent = 0 if message is not None else silent + 1
-            if message is not None and message["type"] == "message":
-                self._receive(message["channel"], message["data"])
-            elif message is not None and message["type"] == "subscribe":
-                self._confirmed.add(message["channel"])
-            elif message is not None and message["type"] == "unsubscribe":
-                self._confirmed.discard(message["channel"])
-            elif silent > 2 * SILENT_READS:
+            if message is not None:
+                silent = 0
+                self._take_in(message)
+                continue
+            silent += 1
+            if silent > 2 * SILENT_READS:
                 raise TimeoutError("no answer to a ping")
-            elif silent == SILENT_READS:
+            if silent == SILENT_READS:
                 await pubsub.ping()
+
+    def _take_in(self, message: dict[str, Any]) -> None:
+        channel = message["channel"]
+        match message["type"]:
+            case "message":
+                self._receive(channel, message["data"])
+            case "subscribe":
+                self._confirmed.add(channel)
+            case "unsubscribe":
+                self._confirmed.discard(channel)
+            case _:  # The answer to a ping.
+                pass
 
     def _receive(self, channel: bytes, data: bytes) -> None:
         """Take one message apart; whatever is not a whole, contiguous message of ours is left to position checks."""
