@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.consumers.runner import ConsumerStatistics
+from streams.kafka.watch import WatchStatistics
 from streams.relay import RelayStatistics
-from streams.watch import WatchStatistics
 
 __all__ = ["WorkerCollector", "serving"]
 

@@ -11,7 +11,7 @@ import anyio
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from streams.broker import BROKER_ERRORS, BrokerUnavailable
+from streams.kafka.broker import BROKER_ERRORS, BrokerUnavailable
 from streams.records import Record
 
 __all__ = ["LeaseLost", "Publisher"]

@@ -25,16 +25,16 @@ from core.task import Task
 from db import relay_cursors as cursors
 from db.pool import Pool
 from db.relay_cursors import Lag, Move, Page, range_of
-from streams import notes as relay_notes
-from streams.broker import Backoff, BrokerUnavailable, broker_errors, producing
+from streams.kafka import notes as relay_notes
+from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, producing
+from streams.kafka.notes import floors_of, range_key
+from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
+from streams.kafka.watch import BrokerWatch
 from streams.leases import RangeLeases
-from streams.notes import floors_of, range_key
 from streams.publisher import LeaseLost, Publisher
 from streams.records import Record, contiguous, neighbours, records_of
 from streams.settings import KafkaSettings
 from streams.tail import last_seqs
-from streams.topics import TASK_EVENTS, TASKS, team_key
-from streams.watch import BrokerWatch
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
 

@@ -7,12 +7,12 @@ from aiokafka import TopicPartition
 
 from db import relay_cursors as cursors
 from db.pool import Pool
-from streams import notes
-from streams.broker import broker_errors, producing, reading
-from streams.notes import ReplayFloor, replay_key
+from streams.kafka import notes
+from streams.kafka.broker import broker_errors, producing, reading
+from streams.kafka.notes import ReplayFloor, replay_key
+from streams.kafka.topics import TASK_EVENTS
 from streams.settings import KafkaSettings
 from streams.tail import true_ends
-from streams.topics import TASK_EVENTS
 
 __all__ = ["rewind"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from streams.topics import Headers
+from streams.kafka.topics import Headers
 
 __all__ = ["DELAYS", "Failed", "Outgoing", "Permanent", "attempts_of", "due_at", "origin_of", "settle"]
 

@@ -10,9 +10,9 @@ from uuid import UUID
 import anyio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.broker import broker_errors, reading
+from streams.kafka.broker import broker_errors, reading
+from streams.kafka.topics import TASK_EVENTS
 from streams.settings import KafkaSettings
-from streams.topics import TASK_EVENTS
 
 __all__ = ["DEPTH", "last_seqs", "true_ends"]
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from valkey.asyncio import Valkey
 
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
-from streams.broker import Backoff
 from streams.hub_remote import COMMITTED_CHANNEL
+from streams.kafka.broker import Backoff
 
 __all__ = ["listen"]
 

@@ -25,10 +25,10 @@ from msgspec import Struct, structs
 
 from core.codec import JournalRow, parse_cloud_event
 from core.errors import StorageUnavailable
-from streams.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
+from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
+from streams.kafka.watch import BrokerWatch
 from streams.retries import Outgoing, Permanent, due_at, origin_of, settle
 from streams.settings import KafkaSettings
-from streams.watch import BrokerWatch
 
 __all__ = ["ConsumerPlan", "ConsumerRunner", "ConsumerStatistics", "Effect", "Outcome"]
 

@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from db import relay_cursors as cursors
 from db.pool import Pool, open_pools
-from streams.broker import BrokerUnavailable, calm_logs
+from streams.kafka.broker import BrokerUnavailable, calm_logs
+from streams.kafka.watch import BrokerWatch
 from streams.relay import Relay
 from streams.replay import rewind
-from streams.watch import BrokerWatch
 from taskforge.settings import Settings
 
 __all__ = ["run"]

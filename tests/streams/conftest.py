@@ -9,9 +9,9 @@ import pytest
 
 from db.pool import Pools
 from db.settings import DatabaseSettings
+from streams.kafka.watch import BrokerWatch
 from streams.relay import Relay
 from streams.settings import KafkaSettings
-from streams.watch import BrokerWatch
 from taskforge.devstack import Services
 from tests.conftest import name_of
 from tests.streams.journal_writer import JournalWriter

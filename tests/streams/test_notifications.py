@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 
 from core.codec import cloud_event, encode
 from db.pool import Pools
+from streams.kafka.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
 from streams.settings import KafkaSettings
-from streams.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
 from streams.worker import Worker
 from taskforge.devstack import Services
 from tests.streams.journal_writer import SOMEBODY, JournalWriter, a_task, created, deleted, updated

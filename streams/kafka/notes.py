@@ -18,8 +18,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec import Struct
 
-from streams.broker import broker_errors
-from streams.topics import RELAY_NOTES
+from streams.kafka.broker import broker_errors
+from streams.kafka.topics import RELAY_NOTES
 
 __all__ = ["BROKER", "Notes", "ReplayFloor", "floors_of", "range_key", "read", "replay_key", "write"]
 

@@ -16,12 +16,12 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from streams import notes as relay_notes
-from streams import topics
-from streams.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
-from streams.notes import BROKER, Notes
+from streams.kafka import notes as relay_notes
+from streams.kafka import topics
+from streams.kafka.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
+from streams.kafka.notes import BROKER, Notes
+from streams.kafka.topics import RELAY_NOTES
 from streams.settings import KafkaSettings
-from streams.topics import RELAY_NOTES
 
 __all__ = ["BrokerWatch", "WatchStatistics"]
 

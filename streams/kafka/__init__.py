@@ -1,0 +1,1 @@
+"""The broker: connections, topics, and the watch over its lives."""
