@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from streams.consumers.runner import ConsumerStatistics
 from streams.kafka.watch import WatchStatistics
-from streams.relay import RelayStatistics
+from streams.relay.relay import RelayStatistics
 
 __all__ = ["WorkerCollector", "serving"]
 

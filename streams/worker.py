@@ -17,14 +17,14 @@ from core.errors import StorageUnavailable
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings, ValkeySettings
 from db.valkey import open_valkey
-from streams import wakeups
 from streams.consumers.notifications import notifications
 from streams.consumers.runner import ConsumerRunner, ConsumerStatistics
 from streams.housekeeping import keep_house
 from streams.kafka.broker import Backoff, calm_logs
 from streams.kafka.watch import BrokerWatch, WatchStatistics
 from streams.ops import WorkerCollector, serving
-from streams.relay import Relay, RelayStatistics
+from streams.relay import wakeups
+from streams.relay.relay import Relay, RelayStatistics
 from streams.settings import KafkaSettings
 
 __all__ = ["PARTS", "Worker", "WorkerStatistics", "run_worker"]

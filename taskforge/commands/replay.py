@@ -12,8 +12,8 @@ from db import relay_cursors as cursors
 from db.pool import Pool, open_pools
 from streams.kafka.broker import BrokerUnavailable, calm_logs
 from streams.kafka.watch import BrokerWatch
-from streams.relay import Relay
-from streams.replay import rewind
+from streams.relay.relay import Relay
+from streams.relay.replay import rewind
 from taskforge.settings import Settings
 
 __all__ = ["run"]

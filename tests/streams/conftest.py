@@ -10,7 +10,7 @@ import pytest
 from db.pool import Pools
 from db.settings import DatabaseSettings
 from streams.kafka.watch import BrokerWatch
-from streams.relay import Relay
+from streams.relay.relay import Relay
 from streams.settings import KafkaSettings
 from taskforge.devstack import Services
 from tests.conftest import name_of

@@ -13,9 +13,9 @@ from db import relay_cursors
 from db.pool import Pools
 from db.relay_cursors import RANGES
 from db.valkey import open_valkey
-from streams.replay import rewind
+from streams.relay.replay import rewind
+from streams.relay.wakeups import listen
 from streams.settings import KafkaSettings
-from streams.wakeups import listen
 from taskforge.devstack import Services
 from tests.streams.conftest import relaying
 from tests.streams.journal_writer import JournalWriter, a_task, created, deleted, updated
@@ -204,7 +204,7 @@ async def test_a_wake_up_over_valkey_brings_an_event_to_the_topic_without_a_swee
             group.start_soon(listen, valkey, relay.wake, listening.set)
             await listening.wait()
             await until(lambda: relay.statistics().ready)
-            monkeypatch.setattr("streams.relay.SWEEP_SECONDS", 3600.0)
+            monkeypatch.setattr("streams.relay.relay.SWEEP_SECONDS", 3600.0)
             for published in range(1, 12):
                 await journal.append(team_id, 1)
                 await valkey.publish("taskforge:committed", str(team_id))

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
 from streams.kafka.broker import BROKER_ERRORS, BrokerUnavailable
-from streams.records import Record
+from streams.relay.records import Record
 
 __all__ = ["LeaseLost", "Publisher"]
 

@@ -30,11 +30,11 @@ from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, prod
 from streams.kafka.notes import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.kafka.watch import BrokerWatch
-from streams.leases import RangeLeases
-from streams.publisher import LeaseLost, Publisher
-from streams.records import Record, contiguous, neighbours, records_of
+from streams.relay.leases import RangeLeases
+from streams.relay.publisher import LeaseLost, Publisher
+from streams.relay.records import Record, contiguous, neighbours, records_of
+from streams.relay.tail import last_seqs
 from streams.settings import KafkaSettings
-from streams.tail import last_seqs
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
 

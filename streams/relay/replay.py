@@ -11,8 +11,8 @@ from streams.kafka import notes
 from streams.kafka.broker import broker_errors, producing, reading
 from streams.kafka.notes import ReplayFloor, replay_key
 from streams.kafka.topics import TASK_EVENTS
+from streams.relay.tail import true_ends
 from streams.settings import KafkaSettings
-from streams.tail import true_ends
 
 __all__ = ["rewind"]
 

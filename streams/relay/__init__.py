@@ -1,0 +1,1 @@
+"""From the journal to Kafka, per team and in order."""
