@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from db.identity import Identity
     from db.pool import Pools
     from db.tickets import Tickets
-    from streams.hub import Hub
+    from streams.feeds.hub import Hub
 
 __all__ = ["Probe", "Services"]
 

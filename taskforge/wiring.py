@@ -22,7 +22,7 @@ from db.sessions import Lifetimes
 from db.snapshots import ValkeySnapshots
 from db.tickets import Tickets
 from db.valkey import open_valkey
-from streams.hub import Hub
+from streams.feeds.hub import Hub
 from streams.settings import KafkaSettings
 from taskforge.clock import SystemClock
 from taskforge.settings import Settings

@@ -27,8 +27,8 @@ from api.services import Services
 from core.codec import cloud_event
 from core.errors import BadInput
 from db import readmodel
-from streams.frames import Position, read_position
-from streams.subscription import FeedEnded, Subscription
+from streams.feeds.frames import Position, read_position
+from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
 

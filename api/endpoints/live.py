@@ -29,9 +29,9 @@ from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from db import readmodel
 from db.tickets import TICKET_SECONDS
-from streams.frames import read_position
-from streams.ring import EndReason
-from streams.subscription import FeedEnded, Subscription
+from streams.feeds.frames import read_position
+from streams.feeds.ring import EndReason
+from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
 

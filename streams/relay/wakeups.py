@@ -8,7 +8,7 @@ from uuid import UUID
 from valkey.asyncio import Valkey
 
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
-from streams.hub_remote import COMMITTED_CHANNEL
+from streams.feeds.remote import COMMITTED_CHANNEL
 from streams.kafka.broker import Backoff
 
 __all__ = ["listen"]

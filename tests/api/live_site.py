@@ -22,7 +22,7 @@ from api.services import Services
 from api.settings import AuthSettings, HttpSettings
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
-from streams.hub import HubTimes
+from streams.feeds.hub import HubTimes
 from streams.settings import FeedSettings, KafkaSettings
 from taskforge.settings import Settings
 from taskforge.wiring import running

@@ -14,7 +14,7 @@ OWNERS = {
     "actors/system.py": "its group ends every task before running() ends",
     "actors/committer.py": "a transaction in flight is awaited by who sent it",
     "db/kept.py": "it gives a connection back, and the pool closes no sooner than that is done",
-    "streams/hub_remote.py": "both readers are awaited and cancelled together",
+    "streams/feeds/remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",
     "taskforge/stopping.py": "the drain ends with its timeout and is what lets the server stop",

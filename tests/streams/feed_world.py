@@ -12,10 +12,10 @@ from core.codec import Encoded, JournalRow, encode
 from core.errors import NotFound, StorageUnavailable
 from core.events import Member, MemberAdded, MemberRemoved
 from core.permissions import Role
-from streams.frames import Frame, Reset
-from streams.hub import Hub, HubTimes
+from streams.feeds.frames import Frame, Reset
+from streams.feeds.hub import Hub, HubTimes
+from streams.feeds.subscription import FeedEnded, Subscription
 from streams.settings import FeedSettings
-from streams.subscription import FeedEnded, Subscription
 from tests.streams.journal_writer import SOMEBODY, a_task, created
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from core.codec import cloud_event
 from core.errors import BadInput, NotFound, ShuttingDown
-from streams.frames import Frame, Position, read_position
-from streams.subscription import FeedEnded
+from streams.feeds.frames import Frame, Position, read_position
+from streams.feeds.subscription import FeedEnded
 from tests.streams.feed_world import NOW, World, a_hub, running, seqs, take, take_until_end
 from tests.streams.journal_writer import SOMEBODY
 from tests.waiting import until
@@ -344,7 +344,7 @@ class TestRepair:
                 assert await take_until_end(reader) == ([], "removed")
 
     async def test_a_broken_loop_is_logged_and_starts_again(self, monkeypatch, caplog):
-        monkeypatch.setattr("streams.hub.RESTART_SECONDS", 0.01)
+        monkeypatch.setattr("streams.feeds.hub.RESTART_SECONDS", 0.01)
         world = World()
         team, hub = world.team(), a_hub(world)
         async with running(hub):
@@ -389,7 +389,7 @@ class TestEnding:
             await hub.subscribe(team, SOMEBODY)
 
     async def test_draining_cuts_connections_that_hang_after_a_while(self, monkeypatch):
-        monkeypatch.setattr("streams.hub.DRAIN_SECONDS", 0.05)
+        monkeypatch.setattr("streams.feeds.hub.DRAIN_SECONDS", 0.05)
         world = World()
         team, hub = world.team(1), a_hub(world)
         reader = await hub.subscribe(team, SOMEBODY)

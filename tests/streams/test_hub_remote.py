@@ -13,9 +13,9 @@ from valkey.exceptions import ValkeyError
 
 from core.codec import reread
 from db.valkey import open_valkey
-from streams.frames import Position
-from streams.hub import Hub, HubTimes
-from streams.hub_remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
+from streams.feeds.frames import Position
+from streams.feeds.hub import Hub, HubTimes
+from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
 from tests.streams.feed_world import NOW, World, running, seqs, take
 from tests.streams.journal_writer import SOMEBODY
@@ -112,7 +112,7 @@ async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monke
     world = World()
     team, known = world.team(), world.team()
     parsed: list[int] = []
-    monkeypatch.setattr("streams.hub_remote.reread", lambda row: parsed.append(1) or reread(row))
+    monkeypatch.setattr("streams.feeds.remote.reread", lambda row: parsed.append(1) or reread(row))
     async with two_hubs(world, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             there._listen_also_to(known)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from core.codec import JournalRow
 from core.errors import Unavailable
-from streams.frames import Frame, Reset, Sendable, frames_of_rows
-from streams.ring import Channel, EndReason, slice_of
+from streams.feeds.frames import Frame, Reset, Sendable, frames_of_rows
+from streams.feeds.ring import Channel, EndReason, slice_of
 
 __all__ = ["EndReason", "FeedEnded", "Subscription"]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from streams.frames import Frame
+from streams.feeds.frames import Frame
 
 if TYPE_CHECKING:
-    from streams.subscription import Subscription
+    from streams.feeds.subscription import Subscription
 
 __all__ = ["Channel", "EndReason", "Ring", "Tally", "slice_of"]
 
