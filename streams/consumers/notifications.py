@@ -8,9 +8,9 @@ from core.codec import JournalRow, decode
 from core.events import TaskCreated, TaskUpdated
 from db.notifications import assigned
 from db.pool import Pool
+from streams.consumers.retries import Permanent
 from streams.consumers.runner import ConsumerPlan, Effect, Outcome
 from streams.kafka.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS
-from streams.retries import Permanent
 
 __all__ = ["notifications", "notify"]
 

@@ -25,9 +25,9 @@ from msgspec import Struct, structs
 
 from core.codec import JournalRow, parse_cloud_event
 from core.errors import StorageUnavailable
+from streams.consumers.retries import Outgoing, Permanent, due_at, origin_of, settle
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.watch import BrokerWatch
-from streams.retries import Outgoing, Permanent, due_at, origin_of, settle
 from streams.settings import KafkaSettings
 
 __all__ = ["ConsumerPlan", "ConsumerRunner", "ConsumerStatistics", "Effect", "Outcome"]
