@@ -18,7 +18,7 @@ from benchmarks.measure import Result, in_turn, middle
 from benchmarks.stack import open_stack
 from benchmarks.writes import CLIENTS, TASKS, TEAMS, patches
 from core.task import TaskPatch
-from db.kept import KeptConnection
+from db.journal.kept import KeptConnection
 from db.pool import Pool
 from db.transaction import ACQUIRE_SECONDS
 

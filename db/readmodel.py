@@ -11,8 +11,8 @@ from core.events import Team
 from core.permissions import Role
 from core.query import TaskQuery, cursor_after, sort_key
 from core.task import Task
-from db.journal_rows import task_of, team_of
-from db.journal_sql import TASK_SELECT
+from db.journal.rows import task_of, team_of
+from db.journal.sql import TASK_SELECT
 from db.pool import Pool
 from db.task_query import select_tasks
 from db.transaction import reading

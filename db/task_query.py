@@ -5,7 +5,7 @@ from uuid import UUID
 
 from core.query import SortField, TaskQuery
 from core.task import PRIORITY_ORDER
-from db.journal_sql import TASK_SELECT
+from db.journal.sql import TASK_SELECT
 
 __all__ = ["select_tasks"]
 

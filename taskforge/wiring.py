@@ -16,7 +16,7 @@ from api.services import Probe, Services
 from api.tokens import AccessTokens, RevocationWatch
 from db.identity import Identity
 from db.ids import new_id
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import Pools, open_pools
 from db.sessions import Lifetimes
 from db.snapshots import ValkeySnapshots

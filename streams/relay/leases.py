@@ -7,8 +7,8 @@ from typing import Any, Final
 import asyncpg
 
 from db.errors import storage_errors
+from db.journal.relay_cursors import RANGES
 from db.pool import Connection, Pool
-from db.relay_cursors import RANGES
 
 __all__ = ["RangeLeases"]
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from core.codec import JournalRow, cloud_event
 from core.task import Task, encode_task
-from db.relay_cursors import Page
+from db.journal.relay_cursors import Page
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 
 __all__ = ["Record", "contiguous", "neighbours", "records_of"]

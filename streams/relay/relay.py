@@ -22,9 +22,9 @@ from msgspec import Struct, structs
 
 from core.errors import StorageUnavailable
 from core.task import Task
-from db import relay_cursors as cursors
+from db.journal import relay_cursors as cursors
+from db.journal.relay_cursors import Lag, Move, Page, range_of
 from db.pool import Pool
-from db.relay_cursors import Lag, Move, Page, range_of
 from streams.kafka import notes as relay_notes
 from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.notes import floors_of, range_key

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 from aiokafka import TopicPartition
 
-from db import relay_cursors as cursors
+from db.journal import relay_cursors as cursors
 from db.pool import Pool
 from streams.kafka import notes
 from streams.kafka.broker import broker_errors, producing, reading

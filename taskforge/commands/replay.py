@@ -8,7 +8,7 @@ import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from db import relay_cursors as cursors
+from db.journal import relay_cursors as cursors
 from db.pool import Pool, open_pools
 from streams.kafka.broker import BrokerUnavailable, calm_logs
 from streams.kafka.watch import BrokerWatch

@@ -31,7 +31,7 @@ from core.errors import NotFound
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
 from core.writes import Committed, FenceBroken, KeysTaken
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import open_pools
 from db.settings import DatabaseSettings
 from taskforge.clock import SystemClock

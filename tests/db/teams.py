@@ -15,7 +15,7 @@ from core.events import TaskDeleted, TaskEvent
 from core.task import TaskFields
 from core.team import TeamState, evolve
 from core.writes import CommitOutcome, Committed, KeyRow, StoredReply, TeamWrites
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import writing

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from db.commit_sql import (
+from db.journal.commit_sql import (
     CHANGEABLE,
     KEY_COLUMNS,
     PLACE,
@@ -16,7 +16,7 @@ from db.commit_sql import (
     shape_for,
     statement_of,
 )
-from db.journal_sql import TASK_COLUMNS
+from db.journal.sql import TASK_COLUMNS
 from db.pool import Pools
 from db.transaction import reading
 

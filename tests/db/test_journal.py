@@ -29,8 +29,8 @@ from core.errors import DomainError, NotFound, StorageUnavailable
 from core.ranking import between
 from core.task import STATUSES, TaskFields, TaskPatch
 from core.writes import Committed, CommitUnknown, FenceBroken, KeysTaken, Rejected, TeamWrites
-from db.commit_sql import SHAPES, statement_of
-from db.journal import PostgresJournal
+from db.journal.commit_sql import SHAPES, statement_of
+from db.journal.journal import PostgresJournal
 from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from db import kept as module
-from db.journal import PostgresJournal
-from db.kept import KeptConnection
+from db.journal import kept as module
+from db.journal.journal import PostgresJournal
+from db.journal.kept import KeptConnection
 from db.pool import Pools
 from tests.waiting import until
 

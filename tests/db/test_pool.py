@@ -13,7 +13,7 @@ from core.errors import StorageUnavailable
 from core.secret import Secret
 from core.task import TaskPatch
 from core.writes import Committed, CommitUnknown
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import Pools, UnsafeServer, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading, savepoint, writing

@@ -16,7 +16,7 @@ from core.query import SORT_FIELDS, TaskQuery, read_cursor, sort_key
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.writes import Committed
 from db import readmodel
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
 from db.settings import DatabaseSettings
 from tests.db.teams import START, Writer, add_user, new_team

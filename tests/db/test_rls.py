@@ -11,7 +11,7 @@ import uuid_utils.compat as uu
 
 from core.commands import AddMember, CreateLabel, RemoveMember
 from core.writes import Committed
-from db.journal import PostgresJournal
+from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import reading, writing

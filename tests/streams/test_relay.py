@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from core.codec import cloud_event
-from db import relay_cursors
+from db.journal import relay_cursors
+from db.journal.relay_cursors import RANGES
 from db.pool import Pools
-from db.relay_cursors import RANGES
 from db.valkey import open_valkey
 from streams.relay.replay import rewind
 from streams.relay.wakeups import listen

@@ -24,7 +24,7 @@ from core.events import (
 )
 from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
-from db.commit_sql import TASK_ROW, shape_for, statement_of
+from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
 
 __all__ = ["Projection", "columns", "commit_statement", "encode_limits", "key_row", "projection", "task_of", "team_of"]
 

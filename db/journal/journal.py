@@ -24,9 +24,10 @@ from core.writes import (
     Rejected,
     TeamWrites,
 )
-from db import journal_sql as sql
 from db.errors import UNREACHABLE, constraint_of, storage_errors
-from db.journal_rows import (
+from db.journal import sql
+from db.journal.kept import KeptConnection
+from db.journal.rows import (
     Projection,
     columns,
     commit_statement,
@@ -36,7 +37,6 @@ from db.journal_rows import (
     task_of,
     team_of,
 )
-from db.kept import KeptConnection
 from db.pool import Connection, Pool, Pools
 from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
 

@@ -14,8 +14,8 @@ from msgspec import Struct
 from core.codec import JournalRow
 from core.task import Task
 from db.errors import storage_errors
-from db.journal_rows import task_of
-from db.journal_sql import TASK_SELECT
+from db.journal.rows import task_of
+from db.journal.sql import TASK_SELECT
 from db.pool import Pool
 
 __all__ = [

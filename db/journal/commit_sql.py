@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from db.journal_sql import TASK_COLUMNS
+from db.journal.sql import TASK_COLUMNS
 
 __all__ = [
     "CHANGEABLE",

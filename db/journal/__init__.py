@@ -1,0 +1,1 @@
+"""The journal: group commits, history, and how far the relay is."""
