@@ -5,7 +5,7 @@ from typing import Protocol
 from blacksheep import Request
 
 from api.tokens import AccessTokens, refused
-from db.principal import Principal
+from db.people.principal import Principal
 
 __all__ = ["HasTokens", "authenticate"]
 

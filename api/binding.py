@@ -17,7 +17,7 @@ from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
 from db.ids import uuid_of
-from db.principal import Principal
+from db.people.principal import Principal
 
 __all__ = [
     "PageQuery",

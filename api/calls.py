@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from api.tokens import AccessTokens
-    from db.principal import Principal
+    from db.people.principal import Principal
 
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of", "current_call"]
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from db.principal import Principal
+from db.people.principal import Principal
 from streams.feeds.ring import EndReason
 
 __all__ = ["Lifetime", "jittered", "origin_allowed", "token_ends_at"]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from actors.system import TeamSystem
     from api.passwords import Passwords
     from api.tokens import AccessTokens, RevocationWatch
-    from db.identity import Identity
+    from db.people.identity import Identity
+    from db.people.tickets import Tickets
     from db.pool import Pools
-    from db.tickets import Tickets
     from streams.feeds.hub import Hub
 
 __all__ = ["Probe", "Services"]

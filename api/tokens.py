@@ -19,7 +19,7 @@ from valkey.asyncio import Valkey
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
 from db.ids import uuid_of
-from db.principal import Principal
+from db.people.principal import Principal
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["AccessTokens", "Principal", "RevocationWatch", "RevokedSessions"]
@@ -147,7 +147,7 @@ class AccessTokens:
 
 
 class RevokedSessions(Protocol):
-    """Where revoked sessions are recorded for good (`db.sessions.Sessions`)."""
+    """Where revoked sessions are recorded for good (`db.people.sessions.Sessions`)."""
 
     async def revoked_within(self, seconds: float) -> Iterable[UUID]:
         """Sessions revoked in the last so many seconds of database time. Raises StorageUnavailable."""

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from core.errors import DomainError, KeyInFlight, KeyReused, StorageUnavailable
 from core.writes import StoredReply
+from db.people.principal import Principal
 from db.pool import Pool
-from db.principal import Principal
 from db.transaction import Reading, Writing, reading, writing
 
 __all__ = ["Ran", "forget_old_keys", "replay_or_run"]

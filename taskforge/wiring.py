@@ -14,13 +14,13 @@ from actors.system import TeamSystem
 from api.passwords import Passwords
 from api.services import Probe, Services
 from api.tokens import AccessTokens, RevocationWatch
-from db.identity import Identity
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
+from db.people.identity import Identity
+from db.people.sessions import Lifetimes
+from db.people.tickets import Tickets
 from db.pool import Pools, open_pools
-from db.sessions import Lifetimes
 from db.snapshots import ValkeySnapshots
-from db.tickets import Tickets
 from db.valkey import open_valkey
 from streams.feeds.hub import Hub
 from streams.settings import KafkaSettings

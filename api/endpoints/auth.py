@@ -15,7 +15,7 @@ from api.passwords import check_password
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated
-from db.sessions import Client, Grant, Reused
+from db.people.sessions import Client, Grant, Reused
 
 __all__ = ["OPERATIONS", "register"]
 

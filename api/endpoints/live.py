@@ -28,7 +28,7 @@ from api.openapi import Operation, Reply
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from db import readmodel
-from db.tickets import TICKET_SECONDS
+from db.people.tickets import TICKET_SECONDS
 from streams.feeds.frames import read_position
 from streams.feeds.ring import EndReason
 from streams.feeds.subscription import FeedEnded, Subscription

@@ -19,8 +19,8 @@ from api.problems import problem_answer
 from api.services import Services
 from core.errors import BadInput, NotFound
 from db.idempotency import replay_or_run
-from db.identity import User
-from db.notifications import Notification, list_notifications, mark_read
+from db.people.identity import User
+from db.people.notifications import Notification, list_notifications, mark_read
 from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]

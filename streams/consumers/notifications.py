@@ -6,7 +6,7 @@ import msgspec
 
 from core.codec import JournalRow, decode
 from core.events import TaskCreated, TaskUpdated
-from db.notifications import assigned
+from db.people.notifications import assigned
 from db.pool import Pool
 from streams.consumers.retries import Permanent
 from streams.consumers.runner import ConsumerPlan, Effect, Outcome

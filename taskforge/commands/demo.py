@@ -14,9 +14,9 @@ from rich.console import Console
 from api.services import Services
 from core.commands import AddMember, CreateTeam
 from core.errors import Conflict
-from db import directory
+from db.people import directory
+from db.people.sessions import Client
 from db.readmodel import my_teams
-from db.sessions import Client
 from taskforge.settings import Settings
 from taskforge.transfer.importing import Importer
 from taskforge.transfer.samples import sample_wishes

@@ -13,7 +13,7 @@ from rich.console import Console
 from api.services import Services
 from core.task import STATUSES
 from core.team import TeamState
-from db import directory
+from db.people import directory
 from taskforge.settings import Settings
 from taskforge.transfer.cells import EXPORTED, row_of
 from taskforge.transfer.files import Format, TransferError, format_of, write_rows

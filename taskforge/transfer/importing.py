@@ -19,7 +19,7 @@ from core.errors import Conflict, DomainError, Unavailable
 from core.task import Task
 from core.team import TeamState
 from core.writes import StoredReply
-from db import directory
+from db.people import directory
 from taskforge.transfer.cells import Wish
 from taskforge.transfer.files import Reject
 from taskforge.transfer.planning import Known, Plan, link, plan

@@ -8,8 +8,8 @@ from api.services import Services
 from core.commands import CreateTeam
 from core.permissions import ROLES
 from core.team import TeamState
-from db import directory
-from db.directory import KnownUser
+from db.people import directory
+from db.people.directory import KnownUser
 from taskforge.transfer.files import TransferError
 
 __all__ = ["Target", "key_of", "the_target", "the_team"]

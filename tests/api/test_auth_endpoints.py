@@ -29,11 +29,11 @@ from core.errors import Unauthenticated
 from core.events import TaskCreated
 from core.secret import Secret
 from core.task import Task
-from db.identity import Identity
-from db.notifications import assigned
+from db.people.identity import Identity
+from db.people.notifications import assigned
+from db.people.sessions import Lifetimes
+from db.people.tickets import Tickets
 from db.pool import Pools
-from db.sessions import Lifetimes
-from db.tickets import Tickets
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
 from taskforge.devstack import Services

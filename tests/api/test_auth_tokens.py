@@ -24,7 +24,7 @@ from api.settings import AuthSettings
 from api.tokens import CHANNEL, AccessTokens, RevocationWatch
 from core.errors import StorageUnavailable, Unauthenticated
 from core.secret import Secret
-from db.principal import Principal
+from db.people.principal import Principal
 from db.valkey import open_valkey
 from tests.waiting import until
 

@@ -11,10 +11,10 @@ import uuid_utils.compat as uuids
 from core.errors import Conflict, DomainError, KeyInFlight, KeyReused, StorageUnavailable
 from core.writes import StoredReply
 from db.idempotency import Ran, forget_old_keys, replay_or_run
-from db.identity import Identity
+from db.people.identity import Identity
+from db.people.principal import Principal
+from db.people.sessions import Client, Lifetimes
 from db.pool import Pools, open_pools
-from db.principal import Principal
-from db.sessions import Client, Lifetimes
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading
 from taskforge.devstack import Services

@@ -9,9 +9,9 @@ import pytest
 import uuid_utils.compat as uuids
 
 from core.errors import Conflict, Unauthenticated
-from db.identity import Identity
+from db.people.identity import Identity
+from db.people.sessions import Client, Grant, Lifetimes, Reused
 from db.pool import Pools
-from db.sessions import Client, Grant, Lifetimes, Reused
 from db.transaction import reading, writing
 
 pytestmark = pytest.mark.anyio

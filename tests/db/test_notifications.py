@@ -10,10 +10,10 @@ import uuid_utils.compat as uuids
 
 from core.events import AnyTaskEvent, TaskArchived, TaskCreated, TaskMoved, TaskUpdated
 from core.task import Task
-from db.identity import Identity
-from db.notifications import assigned, list_notifications, mark_read, newly_assigned
+from db.people.identity import Identity
+from db.people.notifications import assigned, list_notifications, mark_read, newly_assigned
+from db.people.sessions import Client, Lifetimes
 from db.pool import Pools
-from db.sessions import Client, Lifetimes
 from db.transaction import reading, writing
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ import uuid_utils.compat as uuids
 from valkey.asyncio import Valkey
 
 from core.errors import Unavailable
-from db.principal import Principal
-from db.tickets import TICKET_SECONDS, Tickets
+from db.people.principal import Principal
+from db.people.tickets import TICKET_SECONDS, Tickets
 from db.valkey import open_valkey
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from api.services import Services
 from core.commands import AddMember, AnyCommand
 from core.task import Task, TaskFields
 from core.team import TeamState
-from db.sessions import Client
+from db.people.sessions import Client
 from taskforge.commands.import_data import Job, import_file
 from taskforge.settings import Settings
 from taskforge.transfer.importing import Tally

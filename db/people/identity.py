@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from core.errors import Conflict, Unauthenticated
 from db.ids import new_id
+from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
-from db.sessions import Client, Grant, Lifetimes, Sessions
 from db.transaction import Writing, reading, writing
 
 __all__ = ["Credentials", "Identity", "User"]

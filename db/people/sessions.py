@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from core.errors import Unauthenticated
 from db.ids import new_id
+from db.people.principal import Principal
 from db.pool import Pool
-from db.principal import Principal
 from db.transaction import Writing, reading, writing
 
 __all__ = ["Client", "Grant", "Lifetimes", "Reused", "Session", "Sessions"]

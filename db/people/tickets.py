@@ -13,7 +13,7 @@ from msgspec import Struct
 from valkey.asyncio import Valkey
 
 from core.errors import Unavailable
-from db.principal import Principal
+from db.people.principal import Principal
 from db.valkey import ValkeyUnavailable, valkey_errors
 
 __all__ = ["TICKET_SECONDS", "Tickets"]

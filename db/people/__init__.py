@@ -1,0 +1,1 @@
+"""People: accounts, sessions, tickets and what they are notified of."""
