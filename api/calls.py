@@ -10,7 +10,7 @@ from core.errors import BadInput, Unauthenticated
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from api.tokens import AccessTokens
+    from api.auth.tokens import AccessTokens
     from db.people.principal import Principal
 
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of", "current_call"]

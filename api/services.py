@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from actors.ports import Clock, Journal
     from actors.system import TeamSystem
-    from api.passwords import Passwords
-    from api.tokens import AccessTokens, RevocationWatch
+    from api.auth.passwords import Passwords
+    from api.auth.tokens import AccessTokens, RevocationWatch
     from db.people.identity import Identity
     from db.people.tickets import Tickets
     from db.pool import Pools

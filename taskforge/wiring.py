@@ -11,9 +11,9 @@ import anyio
 from valkey.asyncio import Valkey
 
 from actors.system import TeamSystem
-from api.passwords import Passwords
+from api.auth.passwords import Passwords
+from api.auth.tokens import AccessTokens, RevocationWatch
 from api.services import Probe, Services
-from api.tokens import AccessTokens, RevocationWatch
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
 from db.people.identity import Identity

@@ -7,11 +7,11 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from api.answers import Header, empty, json
+from api.auth.emails import clean_email, clean_name
+from api.auth.passwords import check_password
 from api.binding import body_of, decode_body, decoder_for, no_query
 from api.calls import call_of
-from api.emails import clean_email, clean_name
 from api.openapi import Operation, Reply
-from api.passwords import check_password
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated

@@ -18,9 +18,9 @@ from msgspec import Struct
 from actors.board import TeamView
 from api.access import Access
 from api.answers import Header, json
+from api.auth.lifetimes import Lifetime, token_ends_at
 from api.binding import query_of
 from api.calls import Call, call_of
-from api.lifetimes import Lifetime, token_ends_at
 from api.openapi import Operation, Parameter, Reply
 from api.reads import PRIVATE
 from api.services import Services

@@ -20,10 +20,10 @@ from msgspec import Struct
 
 from api.access import Access
 from api.answers import json
-from api.auth import authenticate
+from api.auth.bearer import authenticate
+from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
-from api.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.openapi import Operation, Reply
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable

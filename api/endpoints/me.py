@@ -10,9 +10,9 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.answers import Answer, encode, json, replay
+from api.auth.emails import clean_name
 from api.binding import PageQuery, decode_body, decoder_for, no_query, path_value, query_of, raw_body
 from api.calls import Call, call_of
-from api.emails import clean_name
 from api.idempotency import fingerprint, key_of
 from api.openapi import Operation, Parameter, Reply
 from api.problems import problem_answer

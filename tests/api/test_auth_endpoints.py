@@ -17,14 +17,14 @@ from blacksheep import Request
 from actors.settings import ActorSettings
 from actors.system import TeamSystem
 from api.app import TaskForge
-from api.auth import authenticate
+from api.auth.bearer import authenticate
+from api.auth.passwords import Passwords
+from api.auth.tokens import AccessTokens, RevocationWatch
 from api.endpoints import auth, me
-from api.passwords import Passwords
 from api.problems import PROBLEMS
 from api.routing import EdgeRouter
 from api.services import Services as ApiServices
 from api.settings import AuthSettings, HttpSettings
-from api.tokens import AccessTokens, RevocationWatch
 from core.errors import Unauthenticated
 from core.events import TaskCreated
 from core.secret import Secret

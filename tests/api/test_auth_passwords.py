@@ -7,8 +7,8 @@ import anyio
 import pytest
 from argon2 import PasswordHasher
 
-from api.emails import clean_email, clean_name
-from api.passwords import Passwords, check_password
+from api.auth.emails import clean_email, clean_name
+from api.auth.passwords import Passwords, check_password
 from core.errors import BadInput, Overloaded
 
 CHEAP = {"time_cost": 1, "memory_kib": 64, "lanes": 1}

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from valkey.asyncio import Valkey
 
+from api.auth.tokens import CHANNEL, AccessTokens, RevocationWatch
 from api.settings import AuthSettings
-from api.tokens import CHANNEL, AccessTokens, RevocationWatch
 from core.errors import StorageUnavailable, Unauthenticated
 from core.secret import Secret
 from db.people.principal import Principal

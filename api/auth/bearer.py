@@ -4,7 +4,7 @@ from typing import Protocol
 
 from blacksheep import Request
 
-from api.tokens import AccessTokens, refused
+from api.auth.tokens import AccessTokens, refused
 from db.people.principal import Principal
 
 __all__ = ["HasTokens", "authenticate"]
