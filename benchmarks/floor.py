@@ -18,7 +18,7 @@ from benchmarks.measure import Result, in_turn, middle
 from benchmarks.stack import open_stack
 from benchmarks.writes import CLIENTS, TASKS, TEAMS, patches
 from core.task import TaskPatch
-from db.journal.kept import KeptConnection
+from db.journal.sticky import StickyConnection
 from db.pool import Pool
 from db.transaction import ACQUIRE_SECONDS
 
@@ -36,7 +36,7 @@ class _ConstantRows:
     """Commits whatever waits as one statement, and then what has come meanwhile."""
 
     def __init__(self, pool: Pool) -> None:
-        self._kept = KeptConnection(pool, ACQUIRE_SECONDS)
+        self._sticky = StickyConnection(pool, ACQUIRE_SECONDS)
         self._waiting: list[asyncio.Future[None]] = []
         self._busy: asyncio.Task[None] | None = None
 
@@ -51,7 +51,7 @@ class _ConstantRows:
     async def _commit(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            async with self._kept as connection:
+            async with self._sticky as connection:
                 await connection.fetch(INSERT, [TASK] * len(batch))
             for row in batch:
                 row.set_result(None)

@@ -26,7 +26,6 @@ from core.writes import (
 )
 from db.errors import UNREACHABLE, constraint_of, storage_errors
 from db.journal import sql
-from db.journal.kept import KeptConnection
 from db.journal.rows import (
     Projection,
     columns,
@@ -37,6 +36,7 @@ from db.journal.rows import (
     task_of,
     team_of,
 )
+from db.journal.sticky import StickyConnection
 from db.pool import Connection, Pool, Pools
 from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
 
@@ -63,7 +63,7 @@ class PostgresJournal:
 
     def __init__(self, pools: Pools) -> None:
         self._pool: Pool = pools.writer
-        self._kept = KeptConnection(pools.writer, ACQUIRE_SECONDS)
+        self._sticky = StickyConnection(pools.writer, ACQUIRE_SECONDS)
 
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches, at most one per team, in one transaction; see `actors.ports.Journal.commit`.
@@ -84,7 +84,7 @@ class PostgresJournal:
                     return await _commit_apart(connection, batches)
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
-        return self._pool.acquire(timeout=ACQUIRE_SECONDS) if self._kept.busy else self._kept
+        return self._pool.acquire(timeout=ACQUIRE_SECONDS) if self._sticky.busy else self._sticky
 
     @asynccontextmanager
     async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:

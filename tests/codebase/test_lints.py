@@ -13,7 +13,7 @@ from tests.codebase.source import LAYERS, ROOT, modules, tracked, tree
 OWNERS = {
     "actors/system.py": "its group ends every task before running() ends",
     "actors/committer.py": "a transaction in flight is awaited by who sent it",
-    "db/journal/kept.py": "it gives a connection back, and the pool closes no sooner than that is done",
+    "db/journal/sticky.py": "it gives a connection back, and the pool closes no sooner than that is done",
     "streams/feeds/remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",

@@ -8,16 +8,16 @@ import asyncpg
 
 from db.pool import Connection, Pool
 
-__all__ = ["KeptConnection"]
+__all__ = ["StickyConnection"]
 
 KEEP_SECONDS: Final = 0.05
 
 
-class KeptConnection:
-    """`async with kept as connection`, one at a time: a connection of the pool, kept for the next one to come soon.
+class StickyConnection:
+    """`async with sticky as connection`, one at a time: a connection of the pool, kept for the next one to come soon.
 
     Acquiring and releasing costs a task, timers and turns of the event loop each time. Whoever finds it `busy` takes
-    another connection of the pool. Whatever goes wrong gives the kept one back, to be reset or replaced; so does a
+    another connection of the pool. Whatever goes wrong gives it back, to be reset or replaced; so does a
     moment without use, so that the pool can be closed.
     """
 
@@ -34,7 +34,7 @@ class KeptConnection:
 
     async def __aenter__(self) -> Connection:
         if self.busy:
-            raise RuntimeError("a kept connection has one user at a time")
+            raise RuntimeError("a sticky connection has one user at a time")
         self.busy = True
         try:
             if self._connection is not None and not _clean(self._connection):
