@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.consumers.runner import ConsumerStatistics
-from streams.kafka.watch import WatchStatistics
+from streams.kafka.monitor import MonitorStatistics
 from streams.relay.relay import RelayStatistics
 
 __all__ = ["WorkerCollector", "serving"]
@@ -25,16 +25,16 @@ class WorkerCollector(Collector):
 
     def __init__(
         self,
-        watch: Callable[[], WatchStatistics],
+        monitor: Callable[[], MonitorStatistics],
         relay: Callable[[], RelayStatistics | None],
         consumers: Callable[[], dict[str, ConsumerStatistics]],
     ) -> None:
-        self._watch, self._relay, self._consumers = watch, relay, consumers
+        self._monitor, self._relay, self._consumers = monitor, relay, consumers
 
     def collect(self) -> Iterable[Metric]:
-        watch = self._watch()
-        yield _gauge("taskforge_broker_reachable", "1 when the last look reached the broker.", float(watch.reachable))
-        yield _counter("taskforge_broker_losses", "Times the broker was found without its topics.", watch.losses)
+        monitor = self._monitor()
+        yield _gauge("taskforge_broker_reachable", "1 when the last look reached the broker.", float(monitor.reachable))
+        yield _counter("taskforge_broker_losses", "Times the broker was found without its topics.", monitor.losses)
         if (relay := self._relay()) is not None:
             yield from _relay_metrics(relay)
         yield from _consumer_metrics(self._consumers())

@@ -21,7 +21,7 @@ from streams.consumers.notifications import notifications
 from streams.consumers.runner import ConsumerRunner, ConsumerStatistics
 from streams.housekeeping import keep_house
 from streams.kafka.broker import Backoff, calm_logs
-from streams.kafka.watch import BrokerWatch, WatchStatistics
+from streams.kafka.monitor import BrokerMonitor, MonitorStatistics
 from streams.ops import WorkerCollector, serving
 from streams.relay import wakeups
 from streams.relay.relay import Relay, RelayStatistics
@@ -38,7 +38,7 @@ DRAIN_SECONDS: Final = 8.0
 class WorkerStatistics(Struct, frozen=True):
     """Of everything that runs here; `relay` is None when it does not."""
 
-    watch: WatchStatistics
+    monitor: MonitorStatistics
     relay: RelayStatistics | None
     consumers: Mapping[str, ConsumerStatistics]
 
@@ -53,14 +53,14 @@ class Worker:
             raise ValueError(f"no such part of the worker: {', '.join(sorted(unknown))}")
         self._valkey = valkey
         self._pool = pools.worker
-        self._watch = BrokerWatch(kafka)
-        self._relay = Relay(pools.worker, kafka, self._watch) if "relay" in only else None
+        self._monitor = BrokerMonitor(kafka)
+        self._relay = Relay(pools.worker, kafka, self._monitor) if "relay" in only else None
         plans = [notifications(pools.worker)] if "notifications" in only else []
-        self._consumers = {plan.name: ConsumerRunner(plan, kafka, self._watch) for plan in plans}
+        self._consumers = {plan.name: ConsumerRunner(plan, kafka, self._monitor) for plan in plans}
 
     def statistics(self) -> WorkerStatistics:
         return WorkerStatistics(
-            self._watch.statistics(),
+            self._monitor.statistics(),
             None if self._relay is None else self._relay.statistics(),
             {name: consumer.statistics() for name, consumer in self._consumers.items()},
         )
@@ -68,7 +68,7 @@ class Worker:
     def readiness(self) -> dict[str, bool]:
         """Each part, and whether it does its work now."""
         now = self.statistics()
-        parts = {"broker": now.watch.reachable}
+        parts = {"broker": now.monitor.reachable}
         parts |= {name: consumer.ready for name, consumer in now.consumers.items()}
         return parts if now.relay is None else {**parts, "relay": now.relay.ready}
 
@@ -82,7 +82,7 @@ class Worker:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run until stopped. Started means running, not that the broker has been reached; see `readiness`."""
         async with anyio.create_task_group() as background:
-            await background.start(self._watch.run)
+            await background.start(self._monitor.run)
             background.start_soon(keep_house, self._pool)
             if self._relay is not None and self._valkey is not None:
                 background.start_soon(wakeups.listen, self._valkey, self._relay.wake, self._relay.sweep_soon)
@@ -150,7 +150,7 @@ def _operators(worker: Worker, ops: tuple[str, int] | None) -> Iterator[None]:
     with ExitStack() as stack:
         if ops is not None:
             collector = WorkerCollector(
-                lambda: worker.statistics().watch,
+                lambda: worker.statistics().monitor,
                 lambda: worker.statistics().relay,
                 lambda: dict(worker.statistics().consumers),
             )

@@ -27,7 +27,7 @@ from core.codec import JournalRow, parse_cloud_event
 from core.errors import StorageUnavailable
 from streams.consumers.retries import Outgoing, Permanent, due_at, origin_of, settle
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
-from streams.kafka.watch import BrokerWatch
+from streams.kafka.monitor import BrokerMonitor
 from streams.settings import KafkaSettings
 
 __all__ = ["ConsumerPlan", "ConsumerRunner", "ConsumerStatistics", "Effect", "Outcome"]
@@ -88,12 +88,12 @@ class _Held(Exception):
 
 
 class ConsumerRunner:
-    """Consumes until stopped; begins anew when the broker lost its topics. Needs the watch to run beside it."""
+    """Consumes until stopped; begins anew when the broker lost its topics. Needs the monitor to run beside it."""
 
-    def __init__(self, plan: ConsumerPlan, kafka: KafkaSettings, watch: BrokerWatch) -> None:
+    def __init__(self, plan: ConsumerPlan, kafka: KafkaSettings, monitor: BrokerMonitor) -> None:
         self._plan = plan
         self._kafka = kafka
-        self._watch = watch
+        self._monitor = monitor
         self._stopping = anyio.Event()
         self._incarnation = ""
         self._held: dict[TopicPartition, float] = {}
@@ -117,7 +117,7 @@ class ConsumerRunner:
     async def _consume_for_ever(self) -> None:
         backoff = Backoff()
         while True:
-            incarnation = await self._watch.known()
+            incarnation = await self._monitor.known()
             fresh = self._incarnation not in ("", incarnation)
             self._incarnation = incarnation
             try:
@@ -131,10 +131,10 @@ class ConsumerRunner:
     async def _consume(self, incarnation: str, *, fresh: bool) -> None:
         """Consume as long as the broker lives this life; `fresh` means that committed offsets speak of another one."""
         async with producing(self._kafka) as producer:
-            life = _Life(self._plan, producer, self._held, lambda: self._watch.lives(incarnation), self._count)
+            life = _Life(self._plan, producer, self._held, lambda: self._monitor.lives(incarnation), self._count)
             broker = self._broker()
             subscriber = broker.subscriber(
-                # Declared nowhere: the watch makes the topics, with the partitions they need.
+                # Declared nowhere: the monitor makes the topics, with the partitions they need.
                 *(Topic(name, declare=False) for name in (self._plan.topic, self._plan.retry_topic)),
                 group_id=self._plan.group,
                 batch=True,
@@ -179,14 +179,14 @@ class ConsumerRunner:
 
     async def _stay(self, incarnation: str, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
         """Resume held partitions when they are due and measure the lag, until the broker lives another life."""
-        while self._watch.lives(incarnation):
+        while self._monitor.lives(incarnation):
             if (reader := consumer()) is not None:
                 self._release(reader)
                 with broker_errors():
                     self._count(lag=await _lag(reader))
             soonest = min(self._held.values(), default=float("inf"))
             with anyio.move_on_after(min(LOOK_SECONDS, max(0.01, soonest - time.monotonic()))):
-                await self._watch.changed(incarnation)
+                await self._monitor.changed(incarnation)
 
     def _release(self, consumer: AIOKafkaConsumer) -> None:
         now = time.monotonic()

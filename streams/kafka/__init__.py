@@ -1,1 +1,1 @@
-"""The broker: connections, topics, and the watch over its lives."""
+"""The broker: connections, topics, and the monitor over its lives."""

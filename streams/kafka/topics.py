@@ -5,7 +5,7 @@
 | task-events | team id as text | CloudEvent (`core.codec.cloud_event`, to the byte) | `seq` per team |
 | tasks (compacted) | task id as text | the task's JSON, null once it is deleted | `version` per task |
 | notifications.retry, .dlq | as the original | as the original | none: order-free effects |
-| relay (ours alone) | see `notes.py` | what the relays remember on the broker itself | |
+| relay (ours alone) | see `relay_state.py` | what the relays remember on the broker itself | |
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from core.codec import EVENTS_MEDIA_TYPE, JournalRow
 __all__ = [
     "NOTIFICATIONS_DLQ",
     "NOTIFICATIONS_RETRY",
-    "RELAY_NOTES",
+    "RELAY_STATE",
     "RETRY_LEVELS",
     "TASKS",
     "TASK_EVENTS",
@@ -39,7 +39,7 @@ TASK_EVENTS: Final = "taskforge.task-events.v1"
 TASKS: Final = "taskforge.tasks.v1"
 NOTIFICATIONS_RETRY: Final = "taskforge.notifications.retry.v1"
 NOTIFICATIONS_DLQ: Final = "taskforge.notifications.dlq.v1"
-RELAY_NOTES: Final = "taskforge.relay.v1"
+RELAY_STATE: Final = "taskforge.relay.v1"
 
 RETRY_LEVELS: Final = 5
 REPLICAS: Final = 3  # Or as many as there are brokers.
@@ -68,7 +68,7 @@ def plans(partitions: int) -> tuple[TopicPlan, ...]:
         # Partition n carries the n-th delay, so that due times within a partition are in order and one pause is enough.
         TopicPlan(NOTIFICATIONS_RETRY, RETRY_LEVELS, forever | large),
         TopicPlan(NOTIFICATIONS_DLQ, 1, forever | large),
-        TopicPlan(RELAY_NOTES, 1, forever),
+        TopicPlan(RELAY_STATE, 1, forever),
     )
 
 

@@ -25,15 +25,15 @@ from core.task import Task
 from db.journal import relay_cursors as cursors
 from db.journal.relay_cursors import Lag, Move, Page, range_of
 from db.pool import Pool
-from streams.kafka import notes as relay_notes
+from streams.kafka import relay_state
 from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, producing
-from streams.kafka.notes import floors_of, range_key
+from streams.kafka.monitor import BrokerMonitor
+from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
-from streams.kafka.watch import BrokerWatch
 from streams.relay.leases import RangeLeases
 from streams.relay.publisher import LeaseLost, Publisher
 from streams.relay.records import Record, contiguous, neighbours, records_of
-from streams.relay.tail import last_seqs
+from streams.relay.topic_ends import last_seqs
 from streams.settings import KafkaSettings
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
@@ -74,10 +74,10 @@ class RelayStatistics(Struct, frozen=True):
 class Relay:
     """Publishes the ranges it leases. `wake` it for a team that committed; it sweeps every second by itself."""
 
-    def __init__(self, pool: Pool, kafka: KafkaSettings, watch: BrokerWatch) -> None:
+    def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor) -> None:
         self._pool = pool
         self._kafka = kafka
-        self._watch = watch
+        self._monitor = monitor
         self._leases = RangeLeases(pool)
         self._stopping = False
         self._awake = anyio.Event()
@@ -113,7 +113,7 @@ class Relay:
         )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Relay until stopped; a broker or database that is down is waited for. Needs the watch to run beside it."""
+        """Relay until stopped; a broker or database that is down is waited for. Needs the monitor to run beside it."""
         backoff = Backoff()
         task_status.started()
         try:
@@ -126,7 +126,7 @@ class Relay:
                 except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
                     self._ready = False
                     logger.warning("the relay pauses: %s", error)
-                    self._watch.doubt()
+                    self._monitor.doubt()
                     await backoff.wait()
         finally:
             with anyio.CancelScope(shield=True):
@@ -138,7 +138,7 @@ class Relay:
 
         async def wait_for_broker() -> None:
             nonlocal incarnation
-            incarnation = await self._watch.known()
+            incarnation = await self._monitor.known()
             group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
@@ -156,7 +156,7 @@ class Relay:
             with broker_errors():
                 partitions = {topic: await producer.partitions_for(topic) for topic in (TASK_EVENTS, TASKS)}
             publisher = Publisher(producer, {topic: sorted(found) for topic, found in partitions.items()})
-            while not self._stopping and self._watch.is_current(incarnation):
+            while not self._stopping and self._monitor.is_current(incarnation):
                 if time.monotonic() - self._swept >= SWEEP_SECONDS:
                     await self._sweep(incarnation, producer)
                 if self._dirty:
@@ -186,16 +186,16 @@ class Relay:
 
     async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
         """Make sure that the cursors of the ranges speak of this life of the broker; if not, begin anew."""
-        notes = await self._watch.look()
-        if not self._watch.is_current(incarnation):
+        state = await self._monitor.look()
+        if not self._monitor.is_current(incarnation):
             raise BrokerUnavailable("the broker changed while ranges were taken over")
-        strange = [number for number in numbers if notes.get(range_key(number)) != incarnation.encode()]
+        strange = [number for number in numbers if state.get(range_key(number)) != incarnation.encode()]
         if strange:
             teams = await cursors.reset(self._pool, strange)
             if teams:
                 logger.warning("publishing %d teams of %d ranges anew from the journal", teams, len(strange))
             for number in strange:
-                await relay_notes.write(producer, range_key(number), incarnation.encode())
+                await relay_state.write(producer, range_key(number), incarnation.encode())
             refills = self._statistics.refills + (len(strange) if teams else 0)
             self._statistics = structs.replace(self._statistics, refills=refills)
         behind = await cursors.lagging(self._pool, numbers, limit=UNCERTAIN_TEAMS)
@@ -228,8 +228,8 @@ class Relay:
         others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
         records = self._records(pages, others)
         self._uncertain.update(page.team_id for page in pages)
-        async with self._watch.publishing:
-            if not self._watch.is_current(incarnation):
+        async with self._monitor.publishing:
+            if not self._monitor.is_current(incarnation):
                 raise BrokerUnavailable("the broker changed before a page was published")
             await publisher.publish(records, self._is_allowed)
         await cursors.advance(self._pool, [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages])
@@ -266,11 +266,11 @@ class Relay:
 
     async def _look_into_topic(self, incarnation: str, publisher: Publisher) -> None:
         """Learn how far the topic is for teams whose cursor may lag behind it."""
-        notes = await self._watch.look()
+        state = await self._monitor.look()
         teams = {team_id: publisher.partition(TASK_EVENTS, team_key(team_id)) for team_id in self._uncertain}
 
         def floor(team_id: UUID, partition: int) -> int:
-            return floors_of(notes, incarnation, team_id).get(partition, 0)
+            return floors_of(state, incarnation, team_id).get(partition, 0)
 
         found = await last_seqs(self._kafka, teams, floor)
         self._present = {team_id: seq for team_id, seq in self._present.items() if team_id not in teams} | found

@@ -7,11 +7,11 @@ from aiokafka import TopicPartition
 
 from db.journal import relay_cursors as cursors
 from db.pool import Pool
-from streams.kafka import notes
+from streams.kafka import relay_state
 from streams.kafka.broker import broker_errors, producing, reading
-from streams.kafka.notes import ReplayFloor, replay_key
+from streams.kafka.relay_state import ReplayFloor, replay_key
 from streams.kafka.topics import TASK_EVENTS
-from streams.relay.tail import true_ends
+from streams.relay.topic_ends import true_ends
 from streams.settings import KafkaSettings
 
 __all__ = ["rewind"]
@@ -28,5 +28,5 @@ async def rewind(pool: Pool, kafka: KafkaSettings, incarnation: str, team_id: UU
             numbers = await producer.partitions_for(TASK_EVENTS)
             ends = await true_ends(consumer, {TopicPartition(TASK_EVENTS, number) for number in numbers})
         floor = ReplayFloor(incarnation, {place.partition: end for place, end in ends.items()})
-        await notes.write(producer, replay_key(team_id), msgspec.json.encode(floor))
+        await relay_state.write(producer, replay_key(team_id), msgspec.json.encode(floor))
         return await cursors.rewind(pool, team_id, published)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from db.journal import relay_cursors as cursors
 from db.pool import Pool, open_pools
 from streams.kafka.broker import BrokerUnavailable, calm_logs
-from streams.kafka.watch import BrokerWatch
+from streams.kafka.monitor import BrokerMonitor
 from streams.relay.relay import Relay
 from streams.relay.replay import rewind
 from taskforge.settings import Settings
@@ -54,14 +54,14 @@ async def _relay_again(
     settings: Settings, pool: Pool, team_id: UUID | None, first: int, events: int, console: Console
 ) -> None:
     """A relay of our own takes its share, so that it works with and without a worker beside it."""
-    watch = BrokerWatch(settings.kafka)
-    relay = Relay(pool, settings.kafka, watch)
+    monitor = BrokerMonitor(settings.kafka)
+    relay = Relay(pool, settings.kafka, monitor)
     failure: Exception | None = None
     async with anyio.create_task_group() as background:
-        await background.start(watch.run)
+        await background.start(monitor.run)
         try:
             with anyio.fail_after(BROKER_SECONDS):
-                incarnation = await watch.known()
+                incarnation = await monitor.known()
             await rewind(pool, settings.kafka, incarnation, team_id, first - 1)
             async with anyio.create_task_group() as parts:
                 await parts.start(relay.run)

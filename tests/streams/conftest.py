@@ -9,7 +9,7 @@ import pytest
 
 from db.pool import Pools
 from db.settings import DatabaseSettings
-from streams.kafka.watch import BrokerWatch
+from streams.kafka.monitor import BrokerMonitor
 from streams.relay.relay import Relay
 from streams.settings import KafkaSettings
 from taskforge.devstack import Services
@@ -36,16 +36,16 @@ def kafka(kafka_bootstrap: str) -> KafkaSettings:
 @asynccontextmanager
 async def relaying(
     pools: Pools, kafka: KafkaSettings, *, kill: bool = False
-) -> AsyncIterator[tuple[Relay, BrokerWatch]]:
-    """A relay with its watch, stopped in order, or cut off wherever it is."""
-    watch = BrokerWatch(kafka)
-    relay = Relay(pools.worker, kafka, watch)
+) -> AsyncIterator[tuple[Relay, BrokerMonitor]]:
+    """A relay with its monitor, stopped in order, or cut off wherever it is."""
+    monitor = BrokerMonitor(kafka)
+    relay = Relay(pools.worker, kafka, monitor)
     async with anyio.create_task_group() as background:
-        await background.start(watch.run)
+        await background.start(monitor.run)
         async with anyio.create_task_group() as group:
             await group.start(relay.run)
             try:
-                yield relay, watch
+                yield relay, monitor
             finally:
                 relay.stop()
                 if kill:

@@ -172,7 +172,7 @@ async def test_a_broker_that_forgets_everything_loses_no_notification_and_repeat
         await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in range(31, 41)])
         await services.kafka.start()
         await until(lambda: worker.statistics().consumers["notifications"].applied == 40)
-        assert worker.statistics().watch.losses == 1
+        assert worker.statistics().monitor.losses == 1
 
     assert sorted(await told(journal, ann)) == sorted(f"{team_id}:{n}" for n in range(1, 41))
 

@@ -80,7 +80,7 @@ async def test_a_killed_broker_is_filled_again_from_the_first_event_and_goes_on(
     pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
 ) -> None:
     teams = [await journal.team() for _ in range(4)]
-    async with relaying(pools, kafka) as (relay, watch):
+    async with relaying(pools, kafka) as (relay, monitor):
         stop = anyio.Event()
 
         async def write() -> None:
@@ -95,7 +95,7 @@ async def test_a_killed_broker_is_filled_again_from_the_first_event_and_goes_on(
             await services.kafka.kill()
             await services.kafka.start()
             began = anyio.current_time()
-            await until(lambda: watch.statistics().losses == 1 and relay.statistics().ready)
+            await until(lambda: monitor.statistics().losses == 1 and relay.statistics().ready)
             took = anyio.current_time() - began
             stop.set()
         heads = {str(team_id): await journal.head(team_id) for team_id in teams}
@@ -216,11 +216,11 @@ async def test_replayed_events_go_out_again_in_order_from_where_it_was_asked(
     pools: Pools, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     one, two = await journal.team(), await journal.team()
-    async with relaying(pools, kafka) as (relay, watch):
+    async with relaying(pools, kafka) as (relay, monitor):
         await journal.append(one, 6)
         await journal.append(two, 2)
         await until(lambda: relay.statistics().published == 8)
-        assert await rewind(pools.worker, kafka, await watch.known(), one, 3) == 1
+        assert await rewind(pools.worker, kafka, await monitor.known(), one, 3) == 1
         relay.sweep_soon()
         await until(lambda: relay.statistics().published == 11)
         records = await read_count(kafka.bootstrap_servers, EVENTS, 11)
@@ -232,10 +232,10 @@ async def test_a_relay_that_starts_after_a_replay_was_asked_for_does_not_take_th
     pools: Pools, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
-    async with relaying(pools, kafka) as (relay, watch):
+    async with relaying(pools, kafka) as (relay, monitor):
         await journal.append(team_id, 4)
         await until(lambda: relay.statistics().published == 4)
-        incarnation = await watch.known()
+        incarnation = await monitor.known()
     assert await rewind(pools.worker, kafka, incarnation, None, 0) == 1
     async with relaying(pools, kafka) as (relay, _):
         await until(lambda: relay.statistics().published == 4)
@@ -250,7 +250,7 @@ async def test_a_topic_that_somebody_asked_for_first_is_made_anew_with_our_parti
 ) -> None:
     async with reading(kafka.bootstrap_servers, EVENTS) as consumer:
         assert len(consumer.partitions_for_topic(EVENTS)) != kafka.partitions
-    async with relaying(pools, kafka) as (_, watch):
-        await watch.known()
+    async with relaying(pools, kafka) as (_, monitor):
+        await monitor.known()
     async with reading(kafka.bootstrap_servers, EVENTS) as consumer:
         assert len(consumer.partitions_for_topic(EVENTS)) == kafka.partitions

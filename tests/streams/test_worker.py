@@ -54,7 +54,7 @@ async def test_operators_see_health_readiness_and_metrics(
 ) -> None:
     part = Worker(pools, kafka, None)
     collector = WorkerCollector(
-        lambda: part.statistics().watch, lambda: part.statistics().relay, lambda: dict(part.statistics().consumers)
+        lambda: part.statistics().monitor, lambda: part.statistics().relay, lambda: dict(part.statistics().consumers)
     )
     with serving("127.0.0.1", 0, collector, part.readiness) as port:
         assert await get(port, "/readyz") == (503, b'{"broker":false,"notifications":false,"relay":false}')

@@ -1,7 +1,7 @@
 """Watches the broker for the one thing a client library cannot tell: that it came back without its topics.
 
 An in-memory broker forgets everything when it stops, and offsets begin at zero again; a topic may be deleted by hand.
-The watch names each life of the broker (its *incarnation*, kept in the relay's notes), makes missing topics, and lets
+The monitor names each life of the broker (its *incarnation*, kept in the relays' state), makes missing topics, and lets
 relay and consumers wait for a change of incarnation.
 """
 
@@ -16,14 +16,13 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from streams.kafka import notes as relay_notes
-from streams.kafka import topics
+from streams.kafka import relay_state, topics
 from streams.kafka.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
-from streams.kafka.notes import BROKER, Notes
-from streams.kafka.topics import RELAY_NOTES
+from streams.kafka.relay_state import BROKER, RelayState
+from streams.kafka.topics import RELAY_STATE
 from streams.settings import KafkaSettings
 
-__all__ = ["BrokerWatch", "WatchStatistics"]
+__all__ = ["BrokerMonitor", "MonitorStatistics"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ ANSWER_SECONDS: Final = 8.0
 DELETE_SECONDS: Final = 10.0
 
 
-class WatchStatistics(Struct, frozen=True):
+class MonitorStatistics(Struct, frozen=True):
     """`reachable` by the last look; `incarnation` is empty before the first; `losses` counts lost topics."""
 
     reachable: bool
@@ -46,7 +45,7 @@ class _Clients(Struct, frozen=True):
     producer: AIOKafkaProducer
 
 
-class BrokerWatch:
+class BrokerMonitor:
     """One per process. `publishing` is held by whoever writes to the topics made from the journal."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -59,16 +58,16 @@ class BrokerWatch:
         self._reachable = False
         self._losses = 0
         self._begun = self._finished = 0
-        self._notes: Notes = {}
+        self._state: RelayState = {}
         self.publishing = anyio.Lock()
 
     @property
-    def notes(self) -> Notes:
-        """The relay's notes as of the last look."""
-        return self._notes
+    def state(self) -> RelayState:
+        """The relays' state as of the last look."""
+        return self._state
 
-    def statistics(self) -> WatchStatistics:
-        return WatchStatistics(self._reachable, self._incarnation, self._losses)
+    def statistics(self) -> MonitorStatistics:
+        return MonitorStatistics(self._reachable, self._incarnation, self._losses)
 
     def is_current(self, incarnation: str) -> bool:
         """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
@@ -96,14 +95,14 @@ class BrokerWatch:
             while self._incarnation == incarnation:
                 await self._condition.wait()
 
-    async def look(self) -> Notes:
-        """The notes by a look that begins now; waits for the broker if need be."""
+    async def look(self) -> RelayState:
+        """The state by a look that begins now; waits for the broker if need be."""
         wanted = self._begun + 1
         self._poke.set()
         async with self._condition:
             while self._finished < wanted:
                 await self._condition.wait()
-            return self._notes
+            return self._state
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look every second until cancelled; a broker that is down is waited for."""
@@ -136,24 +135,24 @@ class BrokerWatch:
         self._begun += 1
         doubted_before = self._doubted
         counts = await topics.partition_counts(clients.admin)
-        notes = await relay_notes.read(clients.consumer) if RELAY_NOTES in counts else {}
-        if BROKER not in notes or any(plan.name not in counts for plan in self._plans if plan.from_journal):
+        state = await relay_state.read(clients.consumer) if RELAY_STATE in counts else {}
+        if BROKER not in state or any(plan.name not in counts for plan in self._plans if plan.from_journal):
             async with self.publishing:
-                await self._lay_out(clients, forgotten=BROKER not in notes)
-            notes = await relay_notes.read(clients.consumer)
+                await self._lay_out(clients, forgotten=BROKER not in state)
+            state = await relay_state.read(clients.consumer)
         else:
             await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
-        await self._settle(notes, doubted_before)
+        await self._settle(state, doubted_before)
 
-    async def _settle(self, notes: Notes, doubted_before: bool) -> None:
-        incarnation = notes[BROKER].decode()
+    async def _settle(self, state: RelayState, doubted_before: bool) -> None:
+        incarnation = state[BROKER].decode()
         async with self._condition:
             if self._incarnation and incarnation != self._incarnation:
                 self._losses += 1
                 logger.warning("the broker lost its topics; they are written anew from the journal")
             if not self._reachable:
                 logger.info("the broker is reached, incarnation %s", incarnation)
-            self._notes, self._incarnation, self._reachable = notes, incarnation, True
+            self._state, self._incarnation, self._reachable = state, incarnation, True
             self._finished = self._begun
             # A doubt that came up during this look is for the next one.
             self._doubted = self._doubted and not doubted_before
@@ -164,7 +163,7 @@ class BrokerWatch:
         if forgotten:
             await self._clear(clients)
         await self._create_missing(clients)
-        await relay_notes.write(clients.producer, BROKER, secrets.token_hex(8).encode())
+        await relay_state.write(clients.producer, BROKER, secrets.token_hex(8).encode())
 
     async def _clear(self, clients: _Clients) -> None:
         """Throw away topics that were made by somebody's question for them, not by us.

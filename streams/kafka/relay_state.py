@@ -2,7 +2,7 @@
 
 Records of the topic `taskforge.relay.v1`, the last one per key counts:
 
-- `broker` → the incarnation: a random name given to the broker by the relay that found it without notes.
+- `broker` → the incarnation: a random name given to the broker by the relay that found it without state.
 - `range:<n>` → the incarnation into which this range of teams is being relayed. Any other value, or none, means that
   the range's cursors speak of a broker that is no more: they go back to zero and everything is published again.
 - `replay:<team id>` or `replay:*` → where the partitions of `task-events` ended when a replay was asked for, so that a
@@ -19,15 +19,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec import Struct
 
 from streams.kafka.broker import broker_errors
-from streams.kafka.topics import RELAY_NOTES
+from streams.kafka.topics import RELAY_STATE
 
-__all__ = ["BROKER", "Notes", "ReplayFloor", "floors_of", "range_key", "read", "replay_key", "write"]
+__all__ = ["BROKER", "RelayState", "ReplayFloor", "floors_of", "range_key", "read", "replay_key", "write"]
 
 BROKER: Final = "broker"
-PARTITION: Final = TopicPartition(RELAY_NOTES, 0)
+PARTITION: Final = TopicPartition(RELAY_STATE, 0)
 READ_SECONDS: Final = 5.0
 
-Notes = Mapping[str, bytes]
+RelayState = Mapping[str, bytes]
 
 
 class ReplayFloor(Struct):
@@ -50,18 +50,18 @@ def replay_key(team_id: UUID | None) -> str:
     return f"replay:{'*' if team_id is None else team_id}"
 
 
-def floors_of(notes: Notes, incarnation: str, team_id: UUID) -> dict[int, int]:
+def floors_of(state: RelayState, incarnation: str, team_id: UUID) -> dict[int, int]:
     """By partition the offset below which records of the team tell nothing about the relay's own progress."""
     floors: dict[int, int] = {}
     for key in (replay_key(None), replay_key(team_id)):
-        if (note := notes.get(key)) is not None and (replay := _floor(note)).incarnation == incarnation:
+        if (record := state.get(key)) is not None and (replay := _floor(record)).incarnation == incarnation:
             floors = {n: max(floors.get(n, 0), replay.floors.get(n, 0)) for n in {*floors, *replay.floors}}
     return floors
 
 
 async def read(consumer: AIOKafkaConsumer) -> dict[str, bytes]:
-    """All notes. `consumer` is kept for this alone and stays paused in between. Raises `BrokerUnavailable`."""
-    notes: dict[str, bytes] = {}
+    """All of it. `consumer` is kept for this alone and stays paused in between. Raises `BrokerUnavailable`."""
+    state: dict[str, bytes] = {}
     with broker_errors(), anyio.fail_after(READ_SECONDS):
         if not consumer.assignment():
             consumer.assign([PARTITION])
@@ -70,12 +70,12 @@ async def read(consumer: AIOKafkaConsumer) -> dict[str, bytes]:
         consumer.resume(PARTITION)
         while await consumer.position(PARTITION) < end:
             for records in (await consumer.getmany(timeout_ms=100)).values():
-                notes.update((record.key.decode(), record.value) for record in records)
+                state.update((record.key.decode(), record.value) for record in records)
         consumer.pause(PARTITION)
-    return notes
+    return state
 
 
 async def write(producer: AIOKafkaProducer, key: str, value: bytes) -> None:
     """Write a note and wait for its acknowledgement. Raises `BrokerUnavailable`."""
     with broker_errors():
-        await producer.send_and_wait(RELAY_NOTES, value, key=key.encode(), partition=0)
+        await producer.send_and_wait(RELAY_STATE, value, key=key.encode(), partition=0)
