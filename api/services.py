@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from actors.ports import Clock, Journal
     from actors.system import TeamSystem
     from api.auth.passwords import Passwords
-    from api.auth.tokens import AccessTokens, RevocationWatch
+    from api.auth.tokens import AccessTokens, Revocations
     from db.people.identity import Identity
     from db.people.tickets import Tickets
     from db.pool import Pools
@@ -46,7 +46,7 @@ class Services(Struct, kw_only=True):
     valkey: "Valkey"
     identity: "Identity"
     tokens: "AccessTokens"
-    watch: "RevocationWatch"
+    revocations: "Revocations"
     passwords: "Passwords"
     tickets: "Tickets"
     clock: "Clock"

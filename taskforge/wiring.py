@@ -12,7 +12,7 @@ from valkey.asyncio import Valkey
 
 from actors.system import TeamSystem
 from api.auth.passwords import Passwords
-from api.auth.tokens import AccessTokens, RevocationWatch
+from api.auth.tokens import AccessTokens, Revocations
 from api.services import Probe, Services
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
@@ -47,7 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             services = _introduce(settings, pools, valkey)
             async with services.teams.running():
                 await servants.start(services.hub.run)
-                await servants.start(services.watch.run)
+                await servants.start(services.revocations.run)
                 try:
                     yield services
                 except Exception as error:  # noqa: BLE001 (raised again below, once everything is closed)
@@ -80,7 +80,7 @@ def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:
         idle=auth.refresh_idle_seconds, absolute=auth.refresh_absolute_seconds, grace=auth.grace_seconds
     )
     identity = Identity(pools.api, lifetimes)
-    watch = RevocationWatch(identity.sessions, valkey, access_seconds=auth.access_seconds)
+    revocations = Revocations(identity.sessions, valkey, access_seconds=auth.access_seconds)
     return Services(
         http=settings.http,
         auth=auth,
@@ -90,8 +90,8 @@ def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(auth, watch),
-        watch=watch,
+        tokens=AccessTokens(auth, revocations),
+        revocations=revocations,
         passwords=Passwords(),
         tickets=Tickets(valkey),
         clock=clock,

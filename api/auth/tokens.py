@@ -1,4 +1,4 @@
-"""Access tokens: JWTs of at most ten minutes (RFC 9068, RFC 8725), and the watch that ends them early.
+"""Access tokens: JWTs of at most ten minutes (RFC 9068, RFC 8725), and what ends them early.
 
 A verified token is remembered under its SHA-256 until it expires, so that a busy client costs one hash per request.
 """
@@ -22,7 +22,7 @@ from db.ids import uuid_of
 from db.people.principal import Principal
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
-__all__ = ["AccessTokens", "Principal", "RevocationWatch", "RevokedSessions"]
+__all__ = ["AccessTokens", "Principal", "Revocations", "RevokedSessions"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ class AccessTokens:
     def __init__(
         self,
         settings: AuthSettings,
-        watch: "RevocationWatch",
+        revocations: "Revocations",
         *,
         wall_clock: Callable[[], float] = time.time,
         remembered: int = REMEMBERED,
     ) -> None:
         self._settings = settings
-        self._watch = watch
+        self._revocations = revocations
         self._wall_clock = wall_clock
         self._secret = settings.secret.reveal().encode()
         self._kid = hashlib.sha256(b"taskforge access token key\0" + self._secret).hexdigest()[:16]
@@ -97,7 +97,7 @@ class AccessTokens:
         known = self._young.get(digest) or self._remember_again(digest)
         if known is None:
             known = self._admit(digest, authorization)
-        if known.ends_at <= self._wall_clock() or self._watch.is_revoked(known.principal.session_id):
+        if known.ends_at <= self._wall_clock() or self._revocations.is_revoked(known.principal.session_id):
             raise refused("expired or revoked")
         return known.principal
 
@@ -154,7 +154,7 @@ class RevokedSessions(Protocol):
         ...
 
 
-class RevocationWatch:
+class Revocations:
     """Which sessions ended while their access tokens still look good.
 
     Heard at once over Valkey, and within a few seconds from Postgres whatever happens to Valkey. Remembered for longer

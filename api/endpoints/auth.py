@@ -134,7 +134,7 @@ class _Auth:
         self._identity = services.identity
         self._passwords = services.passwords
         self._tokens = services.tokens
-        self._watch = services.watch
+        self._revocations = services.revocations
         self._sign_up = decoder_for(SignUp)
         self._log_in = decoder_for(LogIn)
         self._refresh = decoder_for(Refresh)
@@ -170,7 +170,7 @@ class _Auth:
         outcome = await self._identity.sessions.refresh(given.refresh_token)
         if isinstance(outcome, Reused):
             logger.warning("a used refresh token came back: session %s revoked", outcome.session_id)
-            await self._watch.announce([outcome.session_id])
+            await self._revocations.announce([outcome.session_id])
             raise Unauthenticated("The refresh token is unknown, expired or revoked.")
         return self._answer(200, outcome)
 
@@ -188,7 +188,7 @@ class _Auth:
             principal = call.principal()
             await self._identity.sessions.revoke(principal.user_id, principal.session_id)
             ended = principal.session_id
-        await self._watch.announce([] if ended is None else [ended])
+        await self._revocations.announce([] if ended is None else [ended])
         return empty(204, NO_STORE)
 
     def _answer(self, status: int, grant: Grant, *headers: Header) -> Response:

@@ -140,7 +140,9 @@ async def _open_stream(services: Services, request: Request, after: Position | N
     ends_at = token_ends_at(call.headers[b"authorization"])
     token_seconds = services.auth.access_seconds if ends_at is None else ends_at - services.clock.now().timestamp()
     subscription = await hub.subscribe(call.values["team_id"], principal.user_id, after)
-    subscription.guard = Lifetime(principal, token_seconds, hub.settings.connection_seconds, services.watch.is_revoked)
+    subscription.guard = Lifetime(
+        principal, token_seconds, hub.settings.connection_seconds, services.revocations.is_revoked
+    )
     # Taken before the answer leaves: BlackSheep parts with the request's content then.
     receive: Receive = request.content.receive  # type: ignore[union-attr]
     stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive, call)

@@ -189,13 +189,13 @@ class LiveSocket:
         services = self._services
         if ticket is not None:
             found = await services.tickets.redeem(ticket, self._team_id)
-            if found is None or services.watch.is_revoked(found.session_id):
+            if found is None or services.revocations.is_revoked(found.session_id):
                 raise Unauthenticated("The ticket is unknown, used or expired.")
             principal, seconds = found, float(services.auth.access_seconds)
         else:
             principal = authenticate(self._socket, services)
             seconds = self._token_seconds(self._socket.get_single_header(b"authorization"))
-        return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.watch.is_revoked)
+        return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.revocations.is_revoked)
 
     async def _check_member(self, user_id: UUID) -> None:
         """Before a team is activated for anybody. Raises NotFound("team")."""

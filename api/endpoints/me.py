@@ -184,7 +184,7 @@ class _Me:
     def __init__(self, services: Services) -> None:
         self._pool = services.pools.api
         self._identity = services.identity
-        self._watch = services.watch
+        self._revocations = services.revocations
         self._patch = decoder_for(MePatch)
         self._read = decoder_for(ReadNotifications)
 
@@ -238,7 +238,7 @@ class _Me:
             return Answer(204)
 
         response = await self._once(call, b"", run)
-        await self._watch.announce(ended)
+        await self._revocations.announce(ended)
         return response
 
     async def end_session(self, request: Request) -> Response:
@@ -254,7 +254,7 @@ class _Me:
 
         response = await self._once(call, b"", run)
         if response.status == 204:
-            await self._watch.announce([session_id])
+            await self._revocations.announce([session_id])
         return response
 
     async def notifications(self, request: Request) -> Response:

@@ -19,7 +19,7 @@ from actors.system import TeamSystem
 from api.app import TaskForge
 from api.auth.bearer import authenticate
 from api.auth.passwords import Passwords
-from api.auth.tokens import AccessTokens, RevocationWatch
+from api.auth.tokens import AccessTokens, Revocations
 from api.endpoints import auth, me
 from api.problems import PROBLEMS
 from api.routing import EdgeRouter
@@ -54,7 +54,7 @@ async def parts(pools: Pools, valkey_url: str) -> AsyncIterator[ApiServices]:
 def _parts(pools: Pools, valkey: Any) -> ApiServices:
     settings = AuthSettings(secret=Secret("0123456789abcdef0123456789abcdef"))
     identity = Identity(pools.api, Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10))
-    watch = RevocationWatch(identity.sessions, valkey, access_seconds=600, poll_seconds=0.05)
+    revocations = Revocations(identity.sessions, valkey, access_seconds=600, poll_seconds=0.05)
     absent, clock = Mock(), SystemClock()
     teams = TeamSystem(
         journal=absent, snapshots=absent, feed=absent, clock=clock, new_id=uuids.uuid7, settings=ActorSettings()
@@ -68,8 +68,8 @@ def _parts(pools: Pools, valkey: Any) -> ApiServices:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(settings, watch),
-        watch=watch,
+        tokens=AccessTokens(settings, revocations),
+        revocations=revocations,
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         tickets=Tickets(valkey),
         clock=clock,
@@ -272,7 +272,7 @@ async def test_another_process_refuses_a_revoked_session_within_five_seconds_eve
     tokens = await sign_up(http)
     async with open_valkey("valkey://127.0.0.1:1/0") as nobody, anyio.create_task_group() as group:
         elsewhere = _parts(pools, nobody)
-        await group.start(elsewhere.watch.run)
+        await group.start(elsewhere.revocations.run)
         async with client_of(elsewhere) as other:
             assert (await other.get("/v1/me", headers=by(tokens))).status_code == 200
             await http.post("/v1/auth/logout", headers=by(tokens))

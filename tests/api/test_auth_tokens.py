@@ -1,4 +1,4 @@
-"""Access tokens under attack (RFC 8725), the memory of verified ones, and the watch over revoked sessions."""
+"""Access tokens under attack (RFC 8725), the memory of verified ones, and the memory of revoked sessions."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from valkey.asyncio import Valkey
 
-from api.auth.tokens import CHANNEL, AccessTokens, RevocationWatch
+from api.auth.tokens import CHANNEL, AccessTokens, Revocations
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
 from core.secret import Secret
@@ -52,12 +52,12 @@ class NoValkey:
     """Never asked in tests of tokens alone."""
 
 
-def quiet_watch() -> RevocationWatch:
-    return RevocationWatch(Memory(), NoValkey(), access_seconds=600)  # type: ignore[arg-type]
+def quiet_revocations() -> Revocations:
+    return Revocations(Memory(), NoValkey(), access_seconds=600)  # type: ignore[arg-type]
 
 
-def tokens(watch: RevocationWatch | None = None, **more: Any) -> AccessTokens:
-    return AccessTokens(SETTINGS, watch or quiet_watch(), **more)
+def tokens(revocations: Revocations | None = None, **more: Any) -> AccessTokens:
+    return AccessTokens(SETTINGS, revocations or quiet_revocations(), **more)
 
 
 def bearer(token: str | bytes) -> bytes:
@@ -271,20 +271,20 @@ def test_a_remembered_token_costs_a_few_microseconds() -> None:
 
 @pytest.mark.anyio
 async def test_a_revoked_session_is_refused_at_once_where_it_was_revoked(valkey_client: Valkey) -> None:
-    watch = RevocationWatch(Memory(), valkey_client, access_seconds=600)
-    ours = tokens(watch)
+    revocations = Revocations(Memory(), valkey_client, access_seconds=600)
+    ours = tokens(revocations)
     value = bearer(ours.issue(ADA))
     ours.principal_of(value)
-    await watch.announce([ADA.session_id])
+    await revocations.announce([ADA.session_id])
     with pytest.raises(Unauthenticated):
         ours.principal_of(value)
 
 
 @pytest.mark.anyio
 async def test_another_process_hears_of_it_over_valkey_and_closes_feeds(valkey_client: Valkey, valkey_url: str) -> None:
-    here = RevocationWatch(Memory(), valkey_client, access_seconds=600)
+    here = Revocations(Memory(), valkey_client, access_seconds=600)
     async with open_valkey(valkey_url) as other_client, anyio.create_task_group() as group:
-        there = RevocationWatch(Memory(), other_client, access_seconds=600, poll_seconds=3600)
+        there = Revocations(Memory(), other_client, access_seconds=600, poll_seconds=3600)
         closed: list[UUID] = []
         forget = there.on_revoked(closed.append)
         await group.start(there.run)
@@ -307,11 +307,11 @@ async def test_another_process_hears_of_it_over_valkey_and_closes_feeds(valkey_c
 async def test_without_valkey_the_database_tells_within_one_poll() -> None:
     memory = Memory()
     async with open_valkey("valkey://127.0.0.1:1/0") as nobody, anyio.create_task_group() as group:
-        watch = RevocationWatch(memory, nobody, access_seconds=600, poll_seconds=0.01)
-        await group.start(watch.run)
+        revocations = Revocations(memory, nobody, access_seconds=600, poll_seconds=0.01)
+        await group.start(revocations.run)
         memory.revoked.append(ADA.session_id)
-        await until(lambda: watch.is_revoked(ADA.session_id))
-        await watch.announce([uuid4()])
+        await until(lambda: revocations.is_revoked(ADA.session_id))
+        await revocations.announce([uuid4()])
         group.cancel_scope.cancel()
 
 
@@ -320,9 +320,9 @@ async def test_what_was_revoked_before_the_start_is_known_once_started(valkey_cl
     memory = Memory()
     memory.revoked.append(ADA.session_id)
     async with anyio.create_task_group() as group:
-        watch = RevocationWatch(memory, valkey_client, access_seconds=600)
-        await group.start(watch.run)
-        assert watch.is_revoked(ADA.session_id)
+        revocations = Revocations(memory, valkey_client, access_seconds=600)
+        await group.start(revocations.run)
+        assert revocations.is_revoked(ADA.session_id)
         assert memory.asked[0] > 600
         group.cancel_scope.cancel()
 
@@ -331,8 +331,8 @@ async def test_what_was_revoked_before_the_start_is_known_once_started(valkey_cl
 async def test_after_an_outage_of_the_database_the_poll_looks_back_over_all_of_it(valkey_client: Valkey) -> None:
     memory, now = Memory(), 0.0
     async with anyio.create_task_group() as group:
-        watch = RevocationWatch(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
-        await group.start(watch.run)
+        revocations = Revocations(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
+        await group.start(revocations.run)
         memory.down = True
         now = 500.0
         asked = len(memory.asked)
@@ -350,13 +350,13 @@ async def test_a_session_is_forgotten_only_when_no_token_of_it_can_be_alive(valk
     memory, now = Memory(), 0.0
     memory.revoked.append(ADA.session_id)
     async with anyio.create_task_group() as group:
-        watch = RevocationWatch(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
-        await group.start(watch.run)
+        revocations = Revocations(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
+        await group.start(revocations.run)
         memory.revoked.clear()
         now = 7_000.0
         asked = len(memory.asked)
         await until(lambda: len(memory.asked) > asked + 1)
-        assert watch.is_revoked(ADA.session_id)
+        assert revocations.is_revoked(ADA.session_id)
         now = 20_000.0
-        await until(lambda: not watch.is_revoked(ADA.session_id))
+        await until(lambda: not revocations.is_revoked(ADA.session_id))
         group.cancel_scope.cancel()
