@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from db.people.principal import Principal
-from streams.feeds.ring import EndReason
+from streams.feeds.channel import EndReason
 
 __all__ = ["Lifetime", "jittered", "origin_allowed", "token_ends_at"]
 

@@ -29,8 +29,8 @@ from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from db import readmodel
 from db.people.tickets import TICKET_SECONDS
+from streams.feeds.channel import EndReason
 from streams.feeds.frames import read_position
-from streams.feeds.ring import EndReason
 from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]

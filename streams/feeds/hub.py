@@ -21,9 +21,9 @@ from valkey.asyncio import Valkey
 from core.codec import Encoded, JournalRow
 from core.errors import NotFound, ShuttingDown, Unavailable
 from core.permissions import Role
+from streams.feeds.channel import Channel, Tally
 from streams.feeds.frames import Position, Reset, ResetReason, frames_of, frames_of_rows
 from streams.feeds.remote import Arrival, RemoteFeed
-from streams.feeds.ring import Channel, Tally
 from streams.feeds.subscription import Subscription
 from streams.settings import FeedSettings
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from core.codec import JournalRow
 from core.errors import Unavailable
+from streams.feeds.channel import Channel, EndReason
 from streams.feeds.frames import Frame, Reset, Sendable, frames_of_rows
-from streams.feeds.ring import Channel, EndReason, slice_of
+from streams.feeds.replay_buffer import slice_of
 
 __all__ = ["EndReason", "FeedEnded", "Subscription"]
 
@@ -99,12 +100,12 @@ class Subscription:
                 return self._take(frames)
 
     def _in_memory(self) -> Sequence[Frame] | None:
-        """What is at hand for this reader; None when the ring does not reach back to him and he may be backfilled."""
+        """What is at hand for this reader; None when the buffer does not reach back to him and he may be backfilled."""
         if self._page and self._page[-1].seq > self.seq:
             return slice_of(self._page, self.seq - self._page[0].seq + 1)
         self._page = ()
-        ring = self._channel.ring
-        frames = ring.after(self.seq) if ring is not None else ()
+        buffer = self._channel.buffer
+        frames = buffer.after(self.seq) if buffer is not None else ()
         if frames is not None:
             self._live = True
         elif self._live:
@@ -113,7 +114,7 @@ class Subscription:
         return frames
 
     async def _backfill(self) -> Sequence[Frame]:
-        """A page from the journal; the ring does not reach back to this reader's place."""
+        """A page from the journal; the buffer does not reach back to this reader's place."""
         try:
             rows = await self._read_page(self.team_id, self.seq)
         except (Unavailable, OSError, TimeoutError) as error:

@@ -233,7 +233,7 @@ class TestSlowReaders:
             with await hub.subscribe(team, SOMEBODY) as reader:
                 hub.publish(team, world.commit(team, 100))
                 await take(reader, 100)
-                await until(lambda: len(reader._channel.ring) == 0)
+                await until(lambda: len(reader._channel.buffer) == 0)
                 hub.publish(team, world.commit(team, 1))
                 assert await take(reader, 1) == [101]
 

@@ -1,4 +1,4 @@
-"""An empty ring is falsy (it has a length), and was once taken for a missing one: `self.ring or self._begin(…)`."""
+"""An empty replay buffer is falsy (it has a length), and was once taken for a missing one: `self.buffer or …`."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.streams.journal_writer import SOMEBODY
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_late_first_event_does_not_restart_an_empty_ring_and_cut_off_its_readers():
+async def test_a_late_first_event_does_not_restart_an_empty_buffer_and_cut_off_its_readers():
     world = World()
     team, hub = world.team(), a_hub(world)
     with await hub.subscribe(team, SOMEBODY) as reader:
