@@ -41,6 +41,13 @@ async def read_count(bootstrap: str, topic: str, count: int, seconds: float = 30
         return await read_until(consumer, lambda records: len(records) >= count, seconds)
 
 
+async def read_all(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """Every record that the topic has now."""
+    async with reading(bootstrap, topic) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+        return await read_until(consumer, lambda records: len(records) >= sum(ends.values()))
+
+
 def seqs_by_team(records: list[ConsumerRecord]) -> dict[str, list[int]]:
     """In the order in which they came."""
     seqs: dict[str, list[int]] = {}
