@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from actors.committer import Committer, CommitterStatistics
-from actors.deciding import Decided, NewId
 from actors.envelope import Envelope, KeySlot, Outcome
 from actors.ports import Clock, Feed, Journal, Snapshots
+from actors.prepared_batch import Decided, NewId
 from actors.settings import ActorSettings
+from actors.slow_path import World
 from actors.team import TeamActor
-from actors.writer import World
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam, archived_tasks_needed
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown

@@ -17,12 +17,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from actors.active_team import Replica
 from actors.board import TeamView
-from actors.deciding import Decided
 from actors.envelope import Envelope
 from actors.mailbox import Mailbox, MailboxStatistics
-from actors.replica import Replica
-from actors.writer import BATCH, First, World, Writer
+from actors.prepared_batch import Decided
+from actors.slow_path import BATCH, First, World, Writer
 from core.codec import Encoded
 from core.errors import AheadOfHistory, NotFound, ShuttingDown, StorageUnavailable, TaskForgeError
 from core.writes import CommitOutcome, Committed, TeamWrites

@@ -54,7 +54,7 @@ async def test_an_unknown_outcome_of_a_new_team_that_did_not_happen_is_made_agai
 
 async def test_when_the_outcome_cannot_be_learnt_the_state_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     ports = Ports()
-    monkeypatch.setattr("actors.writer.UNKNOWN_PAUSE", 0.0)
+    monkeypatch.setattr("actors.slow_path.UNKNOWN_PAUSE", 0.0)
     async with ports.system() as system:
         team = await new_team(system)
         failing_once(ports, CommitUnknown, after=True)

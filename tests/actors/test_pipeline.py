@@ -196,7 +196,7 @@ async def test_a_bug_in_one_batch_fails_that_batch_and_nobody_else(where: str, m
                     raise ZeroDivisionError
                 return decide(state, command, asking)
 
-            monkeypatch.setattr("actors.deciding.decide", bug)
+            monkeypatch.setattr("actors.prepared_batch.decide", bug)
         else:
             key = structs.replace(key, render=lambda _: 1 // 0)
         first = await stuck(ports, retitle(system, healthy, other, "in flight"))
@@ -217,7 +217,7 @@ async def test_whatever_fails_and_whoever_else_writes_each_change_is_made_once_o
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes, three teams, commits that are slow, refused, lost before or after they were written."""
-    monkeypatch.setattr("actors.writer.UNKNOWN_PAUSE", 0.0)
+    monkeypatch.setattr("actors.slow_path.UNKNOWN_PAUSE", 0.0)
     ports, dice = Ports(), random.Random(seed)
     commit = ports.journal.commit
 

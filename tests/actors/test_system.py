@@ -121,7 +121,7 @@ async def test_an_event_of_a_newer_version_makes_the_team_reload_its_tables(monk
             raise KeyError("task.teleported")
 
         with monkeypatch.context() as patched:
-            patched.setattr("actors.replica.decode", unknown)
+            patched.setattr("actors.active_team.decode", unknown)
             other.behind(team, 4)
             await settled(other, team, 4)
         assert ports.journal.loads == loads + 1

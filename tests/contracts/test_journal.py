@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from actors.deciding import Decided
 from actors.envelope import Envelope
 from actors.ports import Journal
+from actors.prepared_batch import Decided
 from core.codec import reread
 from core.commands import (
     AddMember,

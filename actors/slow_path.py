@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from actors.active_team import Replica
 from actors.committer import Committer
-from actors.deciding import Decided, NewId, archived_ids
 from actors.envelope import Envelope, Outcome
 from actors.mailbox import Mailbox
 from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
-from actors.replica import Replica
+from actors.prepared_batch import Decided, NewId, archived_ids
 from actors.settings import ActorSettings
 from core.errors import (
     Conflict,

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from actors.board import TeamView
-from actors.deciding import note_changed
 from actors.ports import Journal, Snapshots
+from actors.prepared_batch import note_changed
 from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
 from core.events import AnyEvent
