@@ -78,7 +78,7 @@ class TeamView:
         return self._board
 
     def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
-        """Settle a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
+        """Merge a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
 
         `changed` has all the tasks that differ, with their JSON when it is at hand.
         """
@@ -94,7 +94,7 @@ class TeamView:
                 self._bytes[task_id] = encoded
         self._pages.clear()
         self._board = None
-        self.state = state.settle()
+        self.state = state.merge()
 
     def reload(self, state: TeamState) -> None:
         """Start over from a state that was loaded as a whole."""

@@ -78,7 +78,7 @@ class Snapshots(Protocol):
         ...
 
     async def put(self, state: TeamState) -> None:
-        """Store a settled state; keeps whichever has the higher `seq`; failures are logged, never raised."""
+        """Store a committed state; keeps whichever has the higher `seq`; failures are logged, never raised."""
         ...
 
 

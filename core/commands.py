@@ -30,7 +30,7 @@ class Asking(Struct, frozen=True):
 
 
 class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
-    """`team_id` is new; the asker becomes the first owner under the name `owner_name`."""
+    """`team_id` is new; the caller becomes the first owner under the name `owner_name`."""
 
     team_id: UUID
     name: TeamName

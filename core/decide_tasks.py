@@ -1,4 +1,4 @@
-"""The task commands of `decide`: each gives the event it causes, or None when it changes nothing."""
+"""The task commands of `decide`: each function returns the event it causes, or None when nothing changes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

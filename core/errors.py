@@ -141,7 +141,7 @@ class KeyInFlight(TaskForgeError):
 
 
 class AheadOfHistory(TaskForgeError):
-    """Somebody asked for a `seq` that the journal has not reached: it was never handed out."""
+    """A client asked for a `seq` that the journal has not reached: it was never handed out."""
 
     code = "ahead-of-history"
 

@@ -1,4 +1,4 @@
-"""A mapping that can be forked in O(1): writes go to a layer of their own until they are settled into the base."""
+"""A mapping that can be forked in O(1): writes go to a layer of their own until they are merged into the base."""
 
 from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
@@ -10,10 +10,11 @@ _ABSENT: Final = object()
 
 
 class Layered(Generic[K, V]):
-    """A dict with unsettled writes on top. `None` among the writes means removed.
+    """A dict with layers of writes on top that are not merged into it yet. `None` among the writes means removed.
 
-    Forks share the base, and start with what is unsettled in what they were forked from: what has a fork must not be
-    written any more, and only one of several forks may be settled. Settling one settles what it was forked from.
+    Forks share the base, and start with the unmerged writes of the mapping they were forked from. A mapping that has a
+    fork must not be written any more, and only one of several forks may be merged. Merging a fork also merges the
+    mappings below it.
     """
 
     __slots__ = ("_above", "_base", "_below", "_own", "_size")
@@ -21,15 +22,15 @@ class Layered(Generic[K, V]):
     def __init__(self, base: dict[K, V] | None = None) -> None:
         self._base: dict[K, V] = {} if base is None else base
         self._own: dict[K, V | None] = {}
-        """Its own writes: what its forks must know as long as they are not settled."""
+        """Its own writes: what its forks must know until these are merged."""
         self._below: list[dict[K, V | None]] = []
-        """The writes of what it was forked from, oldest first; emptied when those are settled."""
+        """The unmerged writes of the mappings it was forked from, oldest first; a merge of one of them empties it."""
         self._above: dict[K, V | None] = {}
-        """All of these in one, so that a look-up asks here and then the base. May still hold what has been settled."""
+        """All of these in one, so that a look-up asks here and then the base. May still hold what has been merged."""
         self._size = len(self._base)
 
     def fork(self) -> "Layered[K, V]":
-        """A copy to write on; costs as much as is unsettled. What has been settled meanwhile is left out."""
+        """A copy to write on; costs O(unmerged writes). Layers that were merged since are left out."""
         other: Layered[K, V] = Layered.__new__(Layered)
         other._base, other._size, other._own = self._base, self._size, {}
         other._below, other._above = [], {}
@@ -41,12 +42,12 @@ class Layered(Generic[K, V]):
         return other
 
     def detach(self) -> "Layered[K, V]":
-        """An independent settled copy: O(n), safe to read in another thread."""
+        """An independent copy without layers: O(n), safe to read in another thread."""
         merged = {**self._base, **self._above}
         return Layered({key: value for key, value in merged.items() if value is not None})
 
-    def settle(self) -> None:
-        """Write what is unsettled, here and below, into the base that every fork shares: O(number of it)."""
+    def merge(self) -> None:
+        """Write the unmerged writes, here and below, into the base that every fork shares: O(number of writes)."""
         if not self._above:
             return
         base = self._base
@@ -66,7 +67,7 @@ class Layered(Generic[K, V]):
         return self._base.get(key) if value is _ABSENT else value
 
     def put(self, key: K, value: V) -> V | None:
-        """Set a key and give what it was before."""
+        """Set a key and return its former value, or None."""
         before = self.get(key)
         if before is None:
             self._size += 1
@@ -80,7 +81,7 @@ class Layered(Generic[K, V]):
             self._own[key] = self._above[key] = None
 
     def values(self) -> Iterator[V]:
-        """All values: those of the base first, in the order they came."""
+        """All values: those of the base first, in the order of insertion."""
         above = self._above
         if not above:
             yield from self._base.values()

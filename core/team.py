@@ -39,9 +39,9 @@ ExternalKey = tuple[str, str]
 class TeamState:
     """A team at one `seq` of one `epoch` (which changes only when history is rewritten, by a restore).
 
-    Fork it before changing it: forks cost O(1), settling costs O(changes).
+    Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
-    `archived` holds only the archived tasks that the running batch needs; `settle` forgets them.
+    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them.
     """
 
     __slots__ = (
@@ -104,9 +104,9 @@ class TeamState:
         return state
 
     def fork(self) -> "TeamState":
-        """A working copy: change it freely, then `settle` it or drop it.
+        """A working copy: change it freely, then `merge` it or drop it.
 
-        What few commands change is shared until it is: every batch of every team makes a fork.
+        What only few commands change is shared until its first write, because every batch of every team makes a fork.
         """
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
@@ -116,16 +116,16 @@ class TeamState:
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         return other
 
-    def settle(self) -> "TeamState":
-        """Make this working copy the state: whatever it was forked from must not be used any more."""
-        self.tasks.settle()
+    def merge(self) -> "TeamState":
+        """Make this working copy the state. The one that it was forked from must not be used any more."""
+        self.tasks.merge()
         if self._owns_external:
-            self.external.settle()
+            self.external.merge()
         self.archived = {}
         return self
 
     def detach(self) -> "TeamState":
-        """An independent copy, O(n): what a background writer may read while the team goes on."""
+        """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
         other._owns_external = True  # noqa: SLF001 (as above)
@@ -133,7 +133,7 @@ class TeamState:
         return other
 
     def role_of(self, user_id: UUID) -> Role:
-        """The member's role; raises NotFound("team") for everybody else, so that foreign teams look like random ids."""
+        """The member's role; raises NotFound("team") for everyone else, so that foreign teams look like random ids."""
         member = self.members.get(user_id)
         if member is None:
             raise NotFound("team")

@@ -188,7 +188,7 @@ class ValkeySnapshots:
             return None
 
     async def put(self, state: TeamState) -> None:
-        """Store a settled state; keeps whichever is further on; failures are logged, never raised.
+        """Store a committed state; keeps whichever is further on; failures are logged, never raised.
 
         The state is read before the first `await`: the owner may go on changing it.
         """

@@ -77,7 +77,7 @@ class MemoryJournal:
         state = TeamState()
         for row in self.rows[team_id]:
             evolve(state, decode(row))
-        return state.settle()
+        return state.merge()
 
     async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         return {team_id: len(self.rows[team_id]) for team_id in team_ids if team_id in self.rows}

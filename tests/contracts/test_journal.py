@@ -61,7 +61,7 @@ class Author:
         decided = self.decide(*commands, key=key)
         outcome = (await self.journal.commit([decided.writes()]))[self.team]
         if isinstance(outcome, Committed):
-            self.state = decided.state.settle()
+            self.state = decided.state.merge()
         return outcome
 
 
@@ -136,7 +136,7 @@ class JournalContract:
     async def test_a_used_key_writes_nothing_and_gives_its_answer(self, journal: Journal, author: Author) -> None:
         decided = author.decide(CreateTask(TaskFields(title="t")), key="k" * 16)
         await journal.commit([decided.writes()])
-        author.state = decided.state.settle()
+        author.state = decided.state.merge()
         stored = decided.writes().keys[0]
         outcome = await author.do(CreateTask(TaskFields(title="t")), key="k" * 16)
         assert outcome == KeysTaken((stored,))

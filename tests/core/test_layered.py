@@ -1,4 +1,4 @@
-"""A layered mapping behaves like a dict, and a fork is invisible until it is settled."""
+"""A layered mapping behaves like a dict, and a fork is invisible until it is merged."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ def same(mapping: Layered[int, int], model: dict[int, int]) -> None:
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), rounds)
-def test_forks_and_settlements_agree_with_a_plain_dict(base: dict[int, int], rounds: list[tuple[list, bool]]) -> None:
+def test_forks_and_merges_agree_with_a_plain_dict(base: dict[int, int], rounds: list[tuple[list, bool]]) -> None:
     state, model = Layered(dict(base)), dict(base)
     for steps, keep in rounds:
         fork, copy = state.fork(), dict(model)
@@ -38,14 +38,14 @@ def test_forks_and_settlements_agree_with_a_plain_dict(base: dict[int, int], rou
         same(fork, copy)
         same(state, model)
         if keep:
-            fork.settle()
+            fork.merge()
             state, model = fork, copy
             same(state, model)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
-def test_a_fork_of_a_fork_starts_from_what_is_unsettled(base: dict, first: list, second: list) -> None:
+def test_a_fork_of_a_fork_starts_from_what_is_not_merged(base: dict, first: list, second: list) -> None:
     state, outer = Layered(dict(base)), dict(base)
     fork = state.fork()
     write(fork, outer, first)
@@ -59,20 +59,20 @@ def test_a_fork_of_a_fork_starts_from_what_is_unsettled(base: dict, first: list,
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), st.lists(st.tuples(writes, st.integers(0, 3)), max_size=8))
-def test_a_chain_of_forks_is_settled_from_below_while_it_grows(base: dict, rounds: list) -> None:
+def test_a_chain_of_forks_is_merged_from_below_while_it_grows(base: dict, rounds: list) -> None:
     """As the committer does it: the newest is written while older ones wait for their transactions to land."""
     chain = [(Layered(dict(base)), dict(base))]
-    for steps, settled in rounds:
+    for steps, merges in rounds:
         fork, model = chain[-1][0].fork(), dict(chain[-1][1])
         write(fork, model, steps)
         chain.append((fork, model))
-        for _ in range(min(settled, len(chain) - 1)):
+        for _ in range(min(merges, len(chain) - 1)):
             chain.pop(0)
-            chain[0][0].settle()
+            chain[0][0].merge()
         for mapping, expected in chain[-2:]:
             same(mapping, expected)
         same(chain[-1][0].detach(), chain[-1][1])
-    chain[-1][0].settle()
+    chain[-1][0].merge()
     same(*chain[-1])
     same(chain[-1][0].fork(), chain[-1][1])
 
@@ -84,7 +84,7 @@ def test_a_detached_copy_no_longer_follows(base: dict, first: list, second: list
     write(state, model, first)
     copy, frozen = state.detach(), dict(model)
     write(state, model, second)
-    state.settle()
+    state.merge()
     same(copy, frozen)
     same(state, model)
 

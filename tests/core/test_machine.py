@@ -243,7 +243,7 @@ class Life(RuleBasedStateMachine):
         for event in events:
             evolve(draft, event)
         assert_same(self.state, self.replica)
-        self.state = draft.settle()
+        self.state = draft.merge()
         for event in events:
             self.commit(event)
         assert_same(self.state, self.replica)

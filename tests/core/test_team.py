@@ -47,7 +47,7 @@ def test_a_state_loaded_from_rows_is_the_one_that_was_lived_through() -> None:
         assert again.external.get(("x", number)) == state.external.get(("x", number))
 
 
-def test_a_working_copy_is_invisible_until_it_is_settled() -> None:
+def test_a_working_copy_is_invisible_until_it_is_merged() -> None:
     world = World()
     task = world.task("T")
     before = {status: list(world.state.columns[status]) for status in STATUSES}

@@ -1,4 +1,4 @@
-"""One team under test: a clock and ids that count, a state that moves only by decide, evolve and settle."""
+"""One team under test: a clock and ids that count, a state that moves only by decide, evolve and merge."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -57,7 +57,7 @@ class World:
         return draft, events
 
     def ask(self, command: AnyCommand, actor: UUID = OWNER) -> list[AnyEvent]:
-        """Decide, commit and settle; gives the events, or raises what the team's rules raised."""
+        """Decide, commit and merge; returns the events, or raises what the team's rules raised."""
         draft, events = self.decide(command, actor)
         self.journal.extend(map(encode, events))
         for event in events:
@@ -65,7 +65,7 @@ class World:
                 self.archive.pop(event.task.id, None)
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
-        self.state = draft.settle()
+        self.state = draft.merge()
         return events
 
     def task(self, title: str = "Paint the shed", actor: UUID = OWNER, **fields: object) -> Task:

@@ -59,7 +59,7 @@ class Writer:
         archived = self.state.archived
         for encoded in writes.events:
             evolve(self.state, encoded.event)
-        self.state.settle()
+        self.state.merge()
         self.state.archived = archived
 
     async def commit(self, journal: PostgresJournal, *commands: AnyCommand) -> CommitOutcome:

@@ -267,7 +267,7 @@ async def test_a_state_changed_while_it_is_stored_is_stored_as_it_was(valkey_cli
     storing = asyncio.ensure_future(snapshots.put(state))
     await asyncio.sleep(0)
     renamed = structs.replace(state.team, name="Renamed", version=8)
-    evolve(state, TeamUpdated(team_id=state.team.id, seq=8, actor_id=state.team.id, at=NOW, team=renamed)).settle()
+    evolve(state, TeamUpdated(team_id=state.team.id, seq=8, actor_id=state.team.id, at=NOW, team=renamed)).merge()
     await storing
     again = await snapshots.get(state.team.id)
     assert again is not None
