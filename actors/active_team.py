@@ -17,25 +17,25 @@ from core.team import TeamState, evolve
 
 log = logging.getLogger(__name__)
 
-TAIL: Final = 2_000
+MAX_SNAPSHOT_LAG: Final = 2_000
 """A snapshot further behind than this is slower than loading the tables."""
 
 
-Heard = tuple[AnyEvent, bytes | None]
+ReceivedEvent = tuple[AnyEvent, bytes | None]
 """An event and, where it came with it, the JSON of its task."""
 
 
-class Replica:
+class ActiveTeam:
     """The view, if the team is in memory, and what is known of the journal beyond it."""
 
     def __init__(self, team_id: UUID, journal: Journal, snapshots: Snapshots, *, fresh: bool) -> None:
         self.team_id = team_id
         self.view: TeamView | None = TeamView(TeamState()) if fresh else None
-        self.learned = 0
+        self.received_events = 0
         self._journal = journal
         self._snapshots = snapshots
-        self._remote: list[Encoded] = []
-        self._known = 0
+        self._received: list[Encoded] = []
+        self._known_seq = 0
 
     @property
     def seq(self) -> int:
@@ -43,9 +43,9 @@ class Replica:
         return 0 if self.view is None else self.view.seq
 
     @property
-    def behind(self) -> bool:
+    def is_behind(self) -> bool:
         """Whether there is news that is not in the view yet."""
-        return bool(self._remote or (self._known and self._known > self.seq))
+        return bool(self._received or (self._known_seq and self._known_seq > self.seq))
 
     def current(self) -> TeamView:
         """The view of an active team."""
@@ -56,17 +56,17 @@ class Replica:
         """The committed state of an active team."""
         return self.current().state
 
-    def hear(self, events: Sequence[Encoded]) -> None:
+    def receive(self, events: Sequence[Encoded]) -> None:
         """Other workers' events, in order; applied by the next `catch_up`."""
-        self._remote.extend(events)
+        self._received.extend(events)
 
-    def hear_position(self, seq: int) -> None:
+    def note_position(self, seq: int) -> None:
         """The journal has reached `seq`."""
-        self._known = max(self._known, seq)
+        self._known_seq = max(self._known_seq, seq)
 
     def forget(self) -> None:
         """Leave memory: what is in the view can no longer be trusted, or nobody needs it."""
-        self.view, self._remote, self._known = None, [], 0
+        self.view, self._received, self._known_seq = None, [], 0
 
     async def activate(self) -> TeamView:
         """From the snapshot and a short tail of the journal, else from the tables. Raises NotFound("team")."""
@@ -74,27 +74,27 @@ class Replica:
         if seq is None:
             raise NotFound("team")
         state = await self._snapshots.get(self.team_id)
-        if state is None or not 0 < state.seq <= seq or seq - state.seq > TAIL:
+        if state is None or not 0 < state.seq <= seq or seq - state.seq > MAX_SNAPSHOT_LAG:
             state = await self._load()
         self.view = TeamView(state)
-        self.hear_position(seq)
+        self.note_position(seq)
         return self.view
 
-    def apply_heard(self) -> int:
+    def apply_received(self) -> int:
         """Apply what was heard as far as it follows; gives the last seq heard of (0: nothing)."""
-        view, remote, self._remote = self.current(), self._remote, []
-        self._advance(view, [(event.event, event.task) for event in remote if event.row.seq > view.seq])
-        return remote[-1].row.seq if remote else 0
+        view, received, self._received = self.current(), self._received, []
+        self._advance(view, [(event.event, event.task) for event in received if event.row.seq > view.seq])
+        return received[-1].row.seq if received else 0
 
     async def catch_up(self, wanted: int = 0) -> None:
         """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
-        view, wanted = self.current(), max(wanted, self._known, self.apply_heard())
+        view, wanted = self.current(), max(wanted, self._known_seq, self.apply_received())
         while view.seq < wanted:
             rows = await self._journal.read(self.team_id, view.seq)
             if not rows:
                 break
             await self.advance_rows(rows)
-        self._known = 0
+        self._known_seq = 0
 
     async def advance_rows(self, rows: Sequence[JournalRow]) -> None:
         """Apply journal rows; an event of a newer version that cannot be read here makes it reload the tables."""
@@ -107,7 +107,7 @@ class Replica:
             return
         self._advance(view, events)
 
-    def _advance(self, view: TeamView, events: Sequence[Heard]) -> None:
+    def _advance(self, view: TeamView, events: Sequence[ReceivedEvent]) -> None:
         """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
         if not events:
             return
@@ -117,7 +117,7 @@ class Replica:
                 evolve(state, event)
                 note_changed(changed, event, task)
         if state.seq > before:
-            self.learned += state.seq - before
+            self.received_events += state.seq - before
             view.advance(state, changed)
 
     async def _load(self) -> TeamState:

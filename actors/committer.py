@@ -10,17 +10,17 @@ from msgspec import Struct
 from actors.ports import Clock, Journal
 from core.writes import CommitOutcome, Committed, TeamWrites
 
-MOST_TEAMS: Final = 256
+MAX_TEAMS: Final = 256
 """Most teams in one transaction: bounds the statement's size and how many a broken one has to be retried for."""
-MOST_EVENTS: Final = 2_048
+MAX_EVENTS: Final = 2_048
 """Past this many events no further team joins a transaction: bounds how long deciding holds the event loop."""
-LEAST: Final = 8
+MIN_TO_SPLIT: Final = 8
 """Fewer changes than this are not worth two transactions."""
 TURNS_TO_LEAVE: Final = 2
 """Of the event loop, until a statement is in its socket: one to write it, one to flush what was written."""
 
 
-class Source(Protocol):
+class ChangeSource(Protocol):
     """Somebody with changes for one team. No method may raise or wait."""
 
     @property
@@ -28,7 +28,7 @@ class Source(Protocol):
         """How many changes are not decided yet."""
         ...
 
-    def decide(self, most: int, now: datetime) -> int:
+    def prepare(self, most: int, now: datetime) -> int:
         """Decide up to `most` waiting changes, made at `now`, on top of what is in flight; gives how many that were."""
         ...
 
@@ -64,23 +64,23 @@ class Committer:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._waiting: dict[Source, None] = {}
-        self._decided: dict[Source, None] = {}
+        self._waiting: dict[ChangeSource, None] = {}
+        self._prepared: dict[ChangeSource, None] = {}
         self._wake = asyncio.Event()
-        self._in_flight = self._deciding = False
+        self._in_flight = self._prepare_scheduled = False
         self._transactions = self._batches = self._events = self._widest = 0
 
-    def offer(self, source: Source) -> None:
+    def offer(self, source: ChangeSource) -> None:
         """Have a source's changes decided and committed, in the next transaction if there is room."""
         self._waiting[source] = None
         self._wake.set()
-        self._decide_soon()
+        self._schedule_prepare()
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:
         """The outcome of writes that are decided already. Raises StorageUnavailable or CommitUnknown."""
-        decided = _Decided(writes)
-        self.offer(decided)
-        return await decided.done
+        awaited = _AwaitedWrites(writes)
+        self.offer(awaited)
+        return await awaited.done
 
     async def run(self) -> None:
         """Serve until cancelled; what is then still waiting is cancelled with it."""
@@ -90,15 +90,15 @@ class Committer:
                 self._wake.clear()
                 await self._commit_all()
         finally:
-            left = self._decided | self._waiting
-            self._decided, self._waiting = {}, {}
+            left = self._prepared | self._waiting
+            self._prepared, self._waiting = {}, {}
             for source in left:
                 source.conclude(asyncio.CancelledError())
 
     async def _commit_all(self) -> None:
         """Transaction after transaction, until there is nothing to commit."""
-        landed: list[Source] = []
-        while landed or self._decided or self._waiting:
+        landed: list[ChangeSource] = []
+        while landed or self._prepared or self._waiting:
             if taken := self._take():
                 self._in_flight = True
                 try:
@@ -106,53 +106,55 @@ class Committer:
                 finally:
                     self._in_flight = False
             else:
-                _tell(landed)
+                _conclude_committed(landed)
                 landed = []
 
-    def _take(self) -> list[tuple[Source, TeamWrites]]:
+    def _take(self) -> list[tuple[ChangeSource, TeamWrites]]:
         """What goes into the next transaction.
 
         When nothing has been decided ahead it is half of what waits: the rest is decided while that is in flight.
         """
         if self._waiting:
-            self._decide(MOST_EVENTS if self._decided else self._half())
-        taken: list[tuple[Source, TeamWrites]] = []
+            self._prepare(MAX_EVENTS if self._prepared else self._half())
+        taken: list[tuple[ChangeSource, TeamWrites]] = []
         events = 0
-        for source in list(self._decided):
-            del self._decided[source]
+        for source in list(self._prepared):
+            del self._prepared[source]
             writes = source.writes()
             if writes is not None:
                 taken.append((source, writes))
                 events += len(writes.events)
-            if len(taken) >= MOST_TEAMS or events >= MOST_EVENTS:
+            if len(taken) >= MAX_TEAMS or events >= MAX_EVENTS:
                 break
         return taken
 
     def _half(self) -> int:
-        return max(LEAST, (sum([source.waiting for source in self._waiting]) + 1) // 2)
+        return max(MIN_TO_SPLIT, (sum([source.waiting for source in self._waiting]) + 1) // 2)
 
-    def _decide(self, most: int) -> None:
+    def _prepare(self, most: int) -> None:
         now = self._clock.now()
         while most > 0 and self._waiting:
             source = next(iter(self._waiting))
             del self._waiting[source]
-            most -= source.decide(most, now)
-            self._decided[source] = None
+            most -= source.prepare(most, now)
+            self._prepared[source] = None
             if most <= 0 and source.waiting:
                 self._waiting[source] = None
 
-    def _decide_soon(self) -> None:
-        if self._in_flight and self._waiting and not self._deciding:
-            self._deciding = True
-            asyncio.get_running_loop().call_soon(self._decide_ahead)
+    def _schedule_prepare(self) -> None:
+        if self._in_flight and self._waiting and not self._prepare_scheduled:
+            self._prepare_scheduled = True
+            asyncio.get_running_loop().call_soon(self._prepare_ahead)
 
-    def _decide_ahead(self) -> None:
-        self._deciding = False
+    def _prepare_ahead(self) -> None:
+        self._prepare_scheduled = False
         if self._in_flight:
-            self._decide(MOST_EVENTS)
-            self._decide_soon()
+            self._prepare(MAX_EVENTS)
+            self._schedule_prepare()
 
-    async def _send(self, taken: Sequence[tuple[Source, TeamWrites]], landed: Sequence[Source]) -> list[Source]:
+    async def _send(
+        self, taken: Sequence[tuple[ChangeSource, TeamWrites]], landed: Sequence[ChangeSource]
+    ) -> list[ChangeSource]:
         """Commit `taken`; tell `landed` of theirs once it is on its way. Gives whoever is committed and not told."""
         batches = [writes for _, writes in taken]
         self._transactions += 1
@@ -165,8 +167,8 @@ class Committer:
                 for _ in range(TURNS_TO_LEAVE if landed else 0):
                     await asyncio.sleep(0)
             finally:
-                _tell(landed)
-            self._decide_soon()
+                _conclude_committed(landed)
+            self._schedule_prepare()
             outcomes = await flight
         except asyncio.CancelledError as cancelled:
             flight.cancel()
@@ -189,16 +191,16 @@ class Committer:
 
     def statistics(self) -> CommitterStatistics:
         """A frozen picture of the work done."""
-        waiting = len(self._waiting) + len(self._decided)
+        waiting = len(self._waiting) + len(self._prepared)
         return CommitterStatistics(self._transactions, self._batches, self._events, self._widest, waiting)
 
 
-def _tell(committed: Iterable[Source]) -> None:
+def _conclude_committed(committed: Iterable[ChangeSource]) -> None:
     for source in committed:
         source.conclude(Committed())
 
 
-class _Decided:
+class _AwaitedWrites:
     """Writes that somebody waits for."""
 
     __slots__ = ("_writes", "done")
@@ -211,7 +213,7 @@ class _Decided:
     def waiting(self) -> int:
         return 0
 
-    def decide(self, _most: int, _now: datetime) -> int:
+    def prepare(self, _most: int, _now: datetime) -> int:
         return 1
 
     def writes(self) -> TeamWrites | None:

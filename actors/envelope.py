@@ -15,7 +15,7 @@ Item = tuple[UUID, int, bytes]
 """(task id, version, task JSON)."""
 
 
-class Outcome(Struct, frozen=True, gc=False):
+class CommandResult(Struct, frozen=True, gc=False):
     """What a command caused. `seq` is the team's after it; `events` may be empty when nothing changed.
 
     `items` has each affected task in the order of the operations (a deleted one as it last was). `replayed` is set when
@@ -37,7 +37,7 @@ class KeySlot(Struct, frozen=True):
     principal: UUID
     key: str
     fingerprint: bytes
-    render: Callable[[Outcome | DomainError], StoredReply]
+    render: Callable[[CommandResult | DomainError], StoredReply]
 
     @property
     def id(self) -> tuple[UUID, str]:
@@ -57,12 +57,12 @@ class Envelope:
         deadline: float,
         traceparent: str,
         key: KeySlot | None,
-        reply: "asyncio.Future[Outcome]",
+        reply: "asyncio.Future[CommandResult]",
     ) -> None:
         self.command, self.actor_id, self.deadline = command, actor_id, deadline
         self.traceparent, self.key, self.reply = traceparent, key, reply
 
-    def resolve(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: CommandResult) -> None:
         """Answer, unless the asker has gone."""
         if not self.reply.done():
             self.reply.set_result(outcome)

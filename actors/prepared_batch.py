@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from actors.envelope import Envelope, Item, KeySlot, Outcome
+from actors.envelope import CommandResult, Envelope, Item, KeySlot
 from core.codec import Encoded, encode
 from core.commands import (
     AnyCommand,
@@ -28,7 +28,7 @@ from core.writes import KeyRow, TeamWrites
 NewId = Callable[[], UUID]
 
 
-class Decided:
+class PreparedBatch:
     """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer.
 
     `plain` as long as the committer can bring it to its end without waiting for anything else. `stale` are the answers
@@ -43,10 +43,10 @@ class Decided:
         "batch",
         "changed",
         "events",
-        "missing",
-        "plain",
+        "needs_slow_path",
         "stale",
         "state",
+        "task_missing",
         "team_id",
     )
 
@@ -56,14 +56,14 @@ class Decided:
         self.state = base.fork()
         self.events: list[Encoded] = []
         self.batch: list[Envelope] = []
-        self.answers: list[Outcome | DomainError] = []
+        self.answers: list[CommandResult | DomainError] = []
         """One for each envelope of the batch, in order; the last ones are missing when deciding them met a bug."""
-        self.plain = True
+        self.needs_slow_path = False
         self.stale: list[StaleVersion] = []
-        self.missing = False
+        self.task_missing = False
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
-        self._keyed: list[tuple[KeySlot, Outcome | DomainError]] = []
+        self._keyed: list[tuple[KeySlot, CommandResult | DomainError]] = []
 
     @property
     def empty(self) -> bool:
@@ -77,23 +77,23 @@ class Decided:
         """
         self.batch += batch
         for envelope in batch:
-            answer: Outcome | DomainError
+            answer: CommandResult | DomainError
             try:
                 answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
             except DomainError as refusal:
                 answer = refusal
                 self._note_refusal(refusal)
             self.answers.append(answer)
-            if (slot := envelope.key) is not None and not _about_the_asker(answer):
+            if (slot := envelope.key) is not None and not _about_the_caller(answer):
                 self._keyed.append((slot, answer))
 
     def _note_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleVersion):
             self.stale.append(refusal)
         elif isinstance(refusal, NotFound) and refusal.what == "task":
-            self.missing = True
+            self.task_missing = True
 
-    def _apply(self, envelope: Envelope, asking: Asking) -> Outcome:
+    def _apply(self, envelope: Envelope, asking: Asking) -> CommandResult:
         state, encoded = self.state, list[Encoded]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
@@ -101,7 +101,7 @@ class Decided:
             encoded.append(one)
             note_changed(self.changed, event, one.task)
         self.events += encoded
-        return Outcome(state.seq, tuple(encoded), self._items(envelope.command, encoded))
+        return CommandResult(state.seq, tuple(encoded), self._items(envelope.command, encoded))
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and (only := events[0]).task is not None and not isinstance(command, Batch):
@@ -145,7 +145,7 @@ def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
     return [task_id for task_id in named if task_id not in state.tasks]
 
 
-def _about_the_asker(answer: Outcome | DomainError) -> bool:
+def _about_the_caller(answer: CommandResult | DomainError) -> bool:
     """Whether somebody was refused for who they are: that may change, so it is never replayed."""
     return isinstance(answer, Forbidden) or (isinstance(answer, NotFound) and answer.what == "team")
 

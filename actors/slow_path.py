@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from actors.active_team import Replica
+from actors.active_team import ActiveTeam
 from actors.committer import Committer
-from actors.envelope import Envelope, Outcome
+from actors.envelope import CommandResult, Envelope
 from actors.mailbox import Mailbox
 from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
-from actors.prepared_batch import Decided, NewId, archived_ids
+from actors.prepared_batch import NewId, PreparedBatch, archived_ids
 from actors.settings import ActorSettings
 from core.errors import (
     Conflict,
@@ -46,11 +46,11 @@ UNKNOWN_TRIES: Final = 5
 UNKNOWN_PAUSE = 0.1
 """Seconds before the second look at an unknown outcome; doubled each time."""
 
-First = tuple[Decided, CommitOutcome | BaseException]
+FirstAttempt = tuple[PreparedBatch, CommitOutcome | BaseException]
 """A first attempt that was made elsewhere, and what became of it."""
 
 
-class World(Struct, frozen=True):
+class ActorContext(Struct, frozen=True):
     """What every actor of a process shares. `spawn` runs a coroutine under its task group."""
 
     journal: Journal
@@ -68,29 +68,29 @@ class OutcomeUnknown(StorageUnavailable):
     """Durable or not: the actor must forget its state, because it cannot know."""
 
 
-class Writer:
+class SlowPath:
     """One team's way from envelopes to answers. `locked_turns` is above zero while another process writes too."""
 
-    def __init__(self, team_id: UUID, world: World, replica: Replica, mailbox: Mailbox) -> None:
+    def __init__(self, team_id: UUID, context: ActorContext, active: ActiveTeam, mailbox: Mailbox) -> None:
         self.team_id = team_id
         self.locked_turns = 0
         self.batches = self.events = self.fences = self.replays = 0
-        self._world = world
-        self._replica = replica
+        self._context = context
+        self._team = active
         self._mailbox = mailbox
 
-    def finish(self, decided: Decided) -> None:
+    def finish(self, prepared: PreparedBatch) -> None:
         """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers.
 
         Their keys are still to be released.
         """
-        self._replica.current().advance(decided.state, decided.changed)
-        self.events += len(decided.events)
-        if decided.events:
-            self._world.feed.publish(self.team_id, decided.events)
-        _answer(decided)
+        self._team.current().advance(prepared.state, prepared.changed)
+        self.events += len(prepared.events)
+        if prepared.events:
+            self._context.feed.publish(self.team_id, prepared.events)
+        _answer(prepared)
 
-    async def work(self, batch: list[Envelope], first: First | None = None, *, alone: bool = False) -> None:
+    async def work(self, batch: list[Envelope], first: FirstAttempt | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
 
         Unless it is to be `alone`, the batch grows by what arrives while it waits for the row lock. Raises
@@ -119,24 +119,24 @@ class Writer:
             self.release(batch)
 
     async def _conclude_first(
-        self, decided: Decided, outcome: CommitOutcome | BaseException, batch: list[Envelope]
+        self, prepared: PreparedBatch, outcome: CommitOutcome | BaseException, batch: list[Envelope]
     ) -> list[Envelope]:
         if isinstance(outcome, CommitUnknown):
-            return await self._settle_unknown(decided, batch)
+            return await self._resolve_unknown(prepared, batch)
         if isinstance(outcome, BaseException):
             raise outcome
-        return await self._conclude(decided, batch, outcome)
+        return await self._conclude(prepared, batch, outcome)
 
     async def _attempt(self, batch: list[Envelope]) -> list[Envelope]:
         """One optimistic try; gives the envelopes that need another one."""
-        decided = await self._decide(batch)
-        if decided.empty:
-            return await self._confirm(decided, batch)
+        prepared = await self._prepare(batch)
+        if prepared.empty:
+            return await self._confirm(prepared, batch)
         try:
-            outcome = await self._world.committer.commit(decided.writes())
+            outcome = await self._context.committer.commit(prepared.writes())
         except CommitUnknown:
-            return await self._settle_unknown(decided, batch)
-        return await self._conclude(decided, batch, outcome)
+            return await self._resolve_unknown(prepared, batch)
+        return await self._conclude(prepared, batch, outcome)
 
     async def _attempt_locked(self, batch: list[Envelope], grow: list[Envelope] | None) -> list[Envelope]:
         """One try that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction.
@@ -144,49 +144,49 @@ class Writer:
         The lock is what all processes wait for in turn, so whoever has it takes all that waits here; `grow` learns of
         it.
         """
-        async with self._world.journal.lock(self.team_id) as locked:
+        async with self._context.journal.lock(self.team_id) as locked:
             if grow is not None:
-                late = self._mailbox.take(max(0, BATCH - len(batch)), self._world.clock.monotonic())
+                late = self._mailbox.take(max(0, BATCH - len(batch)), self._context.clock.monotonic())
                 batch = [*batch, *late]
                 grow += late
             missed = await self._read_missed(locked)
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
-            decided = await self._decide(batch)
-            if decided.empty:
-                _answer(decided)
+            prepared = await self._prepare(batch)
+            if prepared.empty:
+                _answer(prepared)
                 return []
             try:
-                outcome = await locked.commit(decided.writes())
+                outcome = await locked.commit(prepared.writes())
             except CommitUnknown:
                 outcome = None
         if outcome is None:
-            return await self._settle_unknown(decided, batch)
-        return await self._conclude(decided, batch, outcome)
+            return await self._resolve_unknown(prepared, batch)
+        return await self._conclude(prepared, batch, outcome)
 
     async def _read_missed(self, locked: LockedTeam) -> bool:
-        before = self._replica.seq
-        self._replica.apply_heard()
-        if rows := await locked.read(self._replica.seq):
-            await self._replica.advance_rows(rows)
-        return self._replica.seq != before
+        before = self._team.seq
+        self._team.apply_received()
+        if rows := await locked.read(self._team.seq):
+            await self._team.advance_rows(rows)
+        return self._team.seq != before
 
-    async def _decide(self, batch: Sequence[Envelope]) -> Decided:
-        state = self._replica.current().state
-        decided = Decided(self.team_id, state)
+    async def _prepare(self, batch: Sequence[Envelope]) -> PreparedBatch:
+        state = self._team.current().state
+        prepared = PreparedBatch(self.team_id, state)
         if wanted := archived_ids(batch, state):
-            for task in await self._world.journal.archived_tasks(self.team_id, wanted):
-                decided.state.archived[task.id] = task
-        decided.add(batch, self._world.clock.now(), self._world.new_id)
-        for stale in decided.stale:
+            for task in await self._context.journal.archived_tasks(self.team_id, wanted):
+                prepared.state.archived[task.id] = task
+        prepared.add(batch, self._context.clock.now(), self._context.new_id)
+        for stale in prepared.stale:
             await self._explain(stale)
-        return decided
+        return prepared
 
     async def _explain(self, stale: StaleVersion) -> None:
         """Fill in, from the journal, the fields that both sides changed since the version the client saw."""
         if not stale.yours:
             return
         base: dict[str, Any] = {}
-        for row in await self._world.journal.task_history(self.team_id, stale.task_id, stale.expected):
+        for row in await self._context.journal.task_history(self.team_id, stale.task_id, stale.expected):
             previous = msgspec.json.decode(row.payload, type=_Previous).previous
             base = {**previous, **base}
         stale.conflicts = tuple(
@@ -195,19 +195,19 @@ class Writer:
             if name in base
         )
 
-    async def _confirm(self, decided: Decided, batch: list[Envelope]) -> list[Envelope]:
+    async def _confirm(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
         """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
-        seq = (await self._world.journal.position([self.team_id])).get(self.team_id, 0)
-        if seq == decided.base.seq:
-            _answer(decided)
+        seq = (await self._context.journal.position([self.team_id])).get(self.team_id, 0)
+        if seq == prepared.base.seq:
+            _answer(prepared)
             return []
-        await self._replica.catch_up(seq)
+        await self._team.catch_up(seq)
         return batch
 
-    async def _conclude(self, decided: Decided, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
+    async def _conclude(self, prepared: PreparedBatch, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
         match outcome:
             case Committed():
-                self.finish(decided)
+                self.finish(prepared)
                 return []
             case FenceBroken():
                 self.fences += 1
@@ -230,7 +230,7 @@ class Writer:
                 envelope.fail(KeyReused())
             else:
                 self.replays += 1
-                envelope.resolve(Outcome(hit.reply.seq, (), (), hit.reply))
+                envelope.resolve(CommandResult(hit.reply.seq, (), (), hit.reply))
         return rest
 
     async def _isolate(self, batch: list[Envelope], constraint: str) -> list[Envelope]:
@@ -243,13 +243,13 @@ class Writer:
             await self.work([envelope], alone=True)
         return []
 
-    async def _settle_unknown(self, decided: Decided, batch: list[Envelope]) -> list[Envelope]:
+    async def _resolve_unknown(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
         """The connection broke around COMMIT. Read what is durable under the row lock; never answer from memory."""
-        first = decided.events[0].row if decided.events else None
+        first = prepared.events[0].row if prepared.events else None
         for attempt in range(UNKNOWN_TRIES):
             try:
-                async with self._world.journal.lock(self.team_id) as locked:
-                    rows = await locked.read(decided.base.seq)
+                async with self._context.journal.lock(self.team_id) as locked:
+                    rows = await locked.read(prepared.base.seq)
                 break
             except NotFound:
                 rows = []
@@ -259,7 +259,7 @@ class Writer:
                     raise OutcomeUnknown("The database went away; whether the change was made is not known.") from None
                 await asyncio.sleep(UNKNOWN_PAUSE * 2**attempt)
         if first is not None and rows and rows[0] == first:
-            self.finish(decided)
+            self.finish(prepared)
             return []
         if first is None:
             return batch
@@ -273,8 +273,8 @@ class Writer:
                 self._mailbox.release(envelope)
 
 
-def _answer(decided: Decided) -> None:
-    for envelope, answer in zip(decided.batch, decided.answers, strict=True):
+def _answer(prepared: PreparedBatch) -> None:
+    for envelope, answer in zip(prepared.batch, prepared.answers, strict=True):
         if isinstance(answer, DomainError):
             envelope.fail(answer)
         else:

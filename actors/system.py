@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from actors.committer import Committer, CommitterStatistics
-from actors.envelope import Envelope, KeySlot, Outcome
+from actors.envelope import CommandResult, Envelope, KeySlot
 from actors.ports import Clock, Feed, Journal, Snapshots
-from actors.prepared_batch import Decided, NewId
+from actors.prepared_batch import NewId, PreparedBatch
 from actors.settings import ActorSettings
-from actors.slow_path import World
+from actors.slow_path import ActorContext
 from actors.team import TeamActor
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam, archived_tasks_needed
@@ -53,7 +53,7 @@ class TeamSystem:
         settings: ActorSettings,
     ) -> None:
         self._committer = Committer(journal, clock)
-        self._world = World(
+        self._context = ActorContext(
             journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
         )
         self._actors: dict[UUID, TeamActor] = {}
@@ -84,29 +84,31 @@ class TeamSystem:
         deadline: float | None = None,
         traceparent: str = "",
         key: KeySlot | None = None,
-    ) -> Outcome:
+    ) -> CommandResult:
         """Have a command decided and committed; `deadline` is in seconds from now.
 
         Raises a DomainError when the team refuses it; KeyReused or KeyInFlight for its idempotency key; Overloaded,
         DeadlineExceeded, StorageUnavailable or ShuttingDown when it was not made (or its outcome is unknown).
         """
         actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
-        seconds = self._world.settings.deadline_seconds if deadline is None else deadline
-        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        actor.tell(Envelope(command, actor_id, self._world.clock.monotonic() + seconds, traceparent, key, reply))
+        seconds = self._context.settings.deadline_seconds if deadline is None else deadline
+        reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        actor.enqueue(Envelope(command, actor_id, self._context.clock.monotonic() + seconds, traceparent, key, reply))
         return await reply
 
-    async def preview(self, team_id: UUID, command: AnyCommand, *, actor_id: UUID) -> Outcome:
+    async def preview(self, team_id: UUID, command: AnyCommand, *, actor_id: UUID) -> CommandResult:
         """What `ask` would cause now; nothing is written. Raises a DomainError when it would be refused."""
         view = await self.view(team_id)
         wanted = [task_id for task_id in archived_tasks_needed(command) if task_id not in view.state.tasks]
-        archived = await self._world.journal.archived_tasks(team_id, wanted) if wanted else ()
-        decided = Decided(team_id, view.state)
+        archived = await self._context.journal.archived_tasks(team_id, wanted) if wanted else ()
+        prepared = PreparedBatch(team_id, view.state)
         for task in archived:
-            decided.state.archived[task.id] = task
-        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        decided.add([Envelope(command, actor_id, 0.0, "", None, reply)], self._world.clock.now(), self._world.new_id)
-        answer = decided.answers[0]
+            prepared.state.archived[task.id] = task
+        reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        prepared.add(
+            [Envelope(command, actor_id, 0.0, "", None, reply)], self._context.clock.now(), self._context.new_id
+        )
+        answer = prepared.answers[0]
         if isinstance(answer, DomainError):
             raise answer
         return answer
@@ -118,12 +120,12 @@ class TeamSystem:
         """
         actor = self._actor(team_id)
         if actor.view is not None and actor.view.seq >= min_seq:
-            actor.used_at = self._world.clock.monotonic()
+            actor.used_at = self._context.clock.monotonic()
             return actor.view
-        seconds = self._world.settings.deadline_seconds if deadline is None else deadline
+        seconds = self._context.settings.deadline_seconds if deadline is None else deadline
         try:
             async with asyncio.timeout(seconds):
-                return await actor.show(min_seq)
+                return await actor.view_at(min_seq)
         except TimeoutError:
             raise DeadlineExceeded("The team could not be read in time.") from None
 
@@ -132,7 +134,7 @@ class TeamSystem:
         actor = self._actors.get(team_id)
         if actor is None or actor.view is None:
             return None
-        actor.used_at = self._world.clock.monotonic()
+        actor.used_at = self._context.clock.monotonic()
         return actor.view
 
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
@@ -141,11 +143,11 @@ class TeamSystem:
         if actor is not None:
             actor.absorb(events)
 
-    def behind(self, team_id: UUID, seq: int) -> None:
+    def catch_up_to(self, team_id: UUID, seq: int) -> None:
         """Tell an active team where the journal is; it fetches what it misses."""
         actor = self._actors.get(team_id)
         if actor is not None:
-            actor.behind(seq)
+            actor.catch_up_to(seq)
 
     def active(self) -> Sequence[tuple[UUID, int]]:
         """(team id, seq) of every team in memory."""
@@ -159,7 +161,7 @@ class TeamSystem:
     async def drain(self) -> None:
         """Refuse new commands, finish waiting ones within `DRAIN_SECONDS`, refuse the rest, store snapshots."""
         self._draining = True
-        clock = self._world.clock
+        clock = self._context.clock
         end = clock.monotonic() + DRAIN_SECONDS
         while clock.monotonic() < end and any(  # noqa: ASYNC110 (many actors, one short wait as a process ends)
             not actor.is_idle() for actor in self._actors.values()
@@ -188,7 +190,7 @@ class TeamSystem:
             raise ShuttingDown("This server is shutting down.")
         actor = self._actors.get(team_id)
         if actor is None:
-            actor = self._actors[team_id] = TeamActor(team_id, self._world, fresh=fresh)
+            actor = self._actors[team_id] = TeamActor(team_id, self._context, fresh=fresh)
             self._activated += 1
         return actor
 
@@ -201,10 +203,10 @@ class TeamSystem:
 
     async def _sweep(self) -> None:
         """Every quarter second: deadlines. Every few seconds: who is idle, and whether memory is over budget."""
-        weighed = self._world.clock.monotonic()
+        weighed = self._context.clock.monotonic()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = self._world.clock.monotonic()
+            now = self._context.clock.monotonic()
             for actor in self._actors.values():
                 actor.expire(now)
             if now - weighed >= WEIGH_SECONDS:
@@ -213,7 +215,7 @@ class TeamSystem:
 
     async def passivate(self, now: float) -> None:
         """Let go of teams that nobody used, and of the least recently used ones while memory is over budget."""
-        settings = self._world.settings
+        settings = self._context.settings
         weights = {team_id: actor.view.weight() for team_id, actor in self._actors.items() if actor.view is not None}
         self._memory = sum(weights.values())
         for team_id, actor in sorted(self._actors.items(), key=lambda item: item[1].used_at):

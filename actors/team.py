@@ -1,4 +1,4 @@
-"""The team actor: what waits becomes one batch, is decided, committed behind the fence, and only then answered.
+"""The team actor: what waits becomes one batch, is prepared, committed behind the fence, and only then answered.
 
 A plain batch costs no task: the committer has the actor decide what waits, on top of what it has in flight, takes that
 when the transaction before has landed, and tells the actor what became of it. Whatever needs to wait (activation,
@@ -17,12 +17,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from actors.active_team import Replica
+from actors.active_team import ActiveTeam
 from actors.board import TeamView
 from actors.envelope import Envelope
 from actors.mailbox import Mailbox, MailboxStatistics
-from actors.prepared_batch import Decided
-from actors.slow_path import BATCH, First, World, Writer
+from actors.prepared_batch import PreparedBatch
+from actors.slow_path import BATCH, ActorContext, FirstAttempt, SlowPath
 from core.codec import Encoded
 from core.errors import AheadOfHistory, NotFound, ShuttingDown, StorageUnavailable, TaskForgeError
 from core.writes import CommitOutcome, Committed, TeamWrites
@@ -34,7 +34,7 @@ SNAPSHOT_SECONDS: Final = 10.0
 
 
 class ActorStatistics(Struct, frozen=True):
-    """`batches` decided, `events` committed, `fences` lost to other processes, `replays` answered from stored keys."""
+    """`batches` prepared, `events` committed, `fences` lost to other processes, `replays` answered from stored keys."""
 
     seq: int
     batches: int
@@ -47,43 +47,43 @@ class ActorStatistics(Struct, frozen=True):
 class TeamActor:
     """One team's single writer in this process; it forgets itself when the team turns out not to exist."""
 
-    def __init__(self, team_id: UUID, world: World, *, fresh: bool = False) -> None:
+    def __init__(self, team_id: UUID, context: ActorContext, *, fresh: bool = False) -> None:
         self.team_id = team_id
-        self._replica = Replica(team_id, world.journal, world.snapshots, fresh=fresh)
-        self.used_at = world.clock.monotonic()
-        self._world = world
-        self._mailbox = Mailbox(world.settings.mailbox_size)
-        self._writer = Writer(team_id, world, self._replica, self._mailbox)
+        self._team = ActiveTeam(team_id, context.journal, context.snapshots, fresh=fresh)
+        self.used_at = context.clock.monotonic()
+        self._context = context
+        self._mailbox = Mailbox(context.settings.mailbox_size)
+        self._slow_path = SlowPath(team_id, context, self._team, self._mailbox)
         self._busy = False
         self._offered = False
-        """Whether the committer is going to call `decide`."""
-        self._open: Decided | None = None
-        self._flights: deque[Decided] = deque()
+        """Whether the committer is going to call `prepare`."""
+        self._prepared: PreparedBatch | None = None
+        self._in_flight: deque[PreparedBatch] = deque()
         self._viewers: list[tuple[int, asyncio.Future[TeamView]]] = []
         self._saved_events = 0
-        self._saved_at = world.clock.monotonic()
+        self._saved_at = context.clock.monotonic()
 
     @property
     def view(self) -> TeamView | None:
         """The committed board, while the team is in memory."""
-        return self._replica.view
+        return self._team.view
 
     @property
     def seq(self) -> int:
         """The seq in memory; 0 before activation."""
-        return self._replica.seq
+        return self._team.seq
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not (self._busy or self._open or self._flights or self._has_work())
+        return not (self._busy or self._prepared or self._in_flight or self._has_work())
 
-    def tell(self, envelope: Envelope) -> None:
+    def enqueue(self, envelope: Envelope) -> None:
         """Queue a command. Raises Overloaded or KeyInFlight."""
         self._mailbox.put(envelope)
         if not self._offered:
-            self._go_on()
+            self._continue()
 
-    def show(self, min_seq: int) -> "asyncio.Future[TeamView]":
+    def view_at(self, min_seq: int) -> "asyncio.Future[TeamView]":
         """The view at `min_seq` or later; fails with NotFound, or with Unavailable when storage cannot be reached."""
         viewer: asyncio.Future[TeamView] = asyncio.get_running_loop().create_future()
         self._viewers.append((min_seq, viewer))
@@ -93,21 +93,21 @@ class TeamActor:
     def absorb(self, events: Sequence[Encoded]) -> None:
         """Other workers' events, in order; what is known is skipped, a gap is fetched from the journal."""
         if self.view is not None or self._busy:
-            self._replica.hear(events)
+            self._team.receive(events)
             self._wake()
 
-    def behind(self, seq: int) -> None:
+    def catch_up_to(self, seq: int) -> None:
         """The journal is at `seq`: catch up if that is news."""
         if self.view is not None and seq > self.seq:
-            self._replica.hear_position(seq)
+            self._team.note_position(seq)
             self._wake()
 
     def expire(self, now: float) -> None:
         """Fail envelopes that wait past their deadline (monotonic seconds), unless they are in flight."""
-        if self._open is not None and any(envelope.deadline < now for envelope in self._open.batch):
+        if self._prepared is not None and any(envelope.deadline < now for envelope in self._prepared.batch):
             self._take_back()
         self._mailbox.expire(now)
-        self._go_on()
+        self._continue()
 
     def stop(self) -> None:
         """Refuse everything that still waits."""
@@ -116,162 +116,162 @@ class TeamActor:
     async def save(self) -> None:
         """Store a snapshot of what is in memory, if anything changed since the last one."""
         if self.view is not None and self._changed() > self._saved_events:
-            self._saved_events, self._saved_at = self._changed(), self._world.clock.monotonic()
-            await self._world.snapshots.put(self.view.state.detach())
+            self._saved_events, self._saved_at = self._changed(), self._context.clock.monotonic()
+            await self._context.snapshots.put(self.view.state.detach())
 
     def statistics(self) -> ActorStatistics:
         """A frozen picture of this actor."""
         return ActorStatistics(
             self.seq,
-            self._writer.batches,
-            self._writer.events,
-            self._writer.fences,
-            self._writer.replays,
+            self._slow_path.batches,
+            self._slow_path.events,
+            self._slow_path.fences,
+            self._slow_path.replays,
             self._mailbox.statistics(),
         )
 
     def _has_work(self) -> bool:
-        return bool(self._mailbox.waiting or self._viewers or self._replica.behind)
+        return bool(self._mailbox.waiting or self._viewers or self._team.is_behind)
 
-    def _is_plain(self) -> bool:
+    def _fits_fast_path(self) -> bool:
         """Whether the next batch can be decided without waiting for anything."""
-        replica = self._replica
-        return replica.view is not None and not (self._viewers or self._writer.locked_turns or replica.behind)
+        team = self._team
+        return team.view is not None and not (self._viewers or self._slow_path.locked_turns or team.is_behind)
 
     def _wake(self) -> None:
-        self.used_at = self._world.clock.monotonic()
-        self._go_on()
+        self.used_at = self._context.clock.monotonic()
+        self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         """Start what waits, unless something is under way that will come back here."""
         if self._busy or not self._has_work():
             return
-        if self._is_plain():
+        if self._fits_fast_path():
             self._offered = True
-            self._world.committer.offer(self)
-        elif self._open is None and not self._flights:
-            self._go_the_long_way([], None)
+            self._context.committer.offer(self)
+        elif self._prepared is None and not self._in_flight:
+            self._take_slow_path([], None)
 
-    # The plain way: called by the committer
+    # The fast path: called by the committer
 
     @property
     def waiting(self) -> int:
         """Changes in the mailbox."""
         return len(self._mailbox.waiting)
 
-    def decide(self, most: int, now: datetime) -> int:
+    def prepare(self, most: int, now: datetime) -> int:
         """Decide what waits, on top of what is decided already. What cannot be decided at once goes the long way."""
         self._offered = False
-        if self._busy or not self._is_plain() or (self._open is not None and not self._open.plain):
-            if self._open is None:
-                self._go_on()
+        if self._busy or not self._fits_fast_path() or (self._prepared is not None and self._prepared.needs_slow_path):
+            if self._prepared is None:
+                self._continue()
             return 0
-        room = BATCH if self._open is None else BATCH - len(self._open.batch)
-        self.used_at = self._world.clock.monotonic()
+        room = BATCH if self._prepared is None else BATCH - len(self._prepared.batch)
+        self.used_at = self._context.clock.monotonic()
         batch = self._mailbox.take(min(most, room), self.used_at)
         if not batch:
             return 0
-        decided = self._open
-        if decided is None:
-            below = self._flights[-1].state if self._flights else self._replica.state()
-            decided = self._open = Decided(self.team_id, below)
+        prepared = self._prepared
+        if prepared is None:
+            below = self._in_flight[-1].state if self._in_flight else self._team.state()
+            prepared = self._prepared = PreparedBatch(self.team_id, below)
         try:
-            decided.add(batch, now, self._world.new_id)
-            decided.plain = not (decided.stale or decided.missing)
+            prepared.add(batch, now, self._context.new_id)
+            prepared.needs_slow_path = bool(prepared.stale) or prepared.task_missing
         except Exception:
             # A bug in one team's data must not stop the transactions of all: the long way meets it again, alone.
             log.exception("a batch could not be decided", extra={"team_id": str(self.team_id)})
-            decided.plain = False
+            prepared.needs_slow_path = True
         return len(batch)
 
     def writes(self) -> TeamWrites | None:
-        """What has been decided, now on its way."""
-        decided = self._open
-        if decided is None:
+        """What has been prepared, now on its way."""
+        prepared = self._prepared
+        if prepared is None:
             return None
         writes = None
-        if decided.plain and not decided.empty:
+        if not (prepared.needs_slow_path or prepared.empty):
             try:
-                writes = decided.writes()
+                writes = prepared.writes()
             except Exception:
                 log.exception("a batch could not be written", extra={"team_id": str(self.team_id)})
         if writes is None:
-            decided.plain = False
-            self._leave_the_plain_way()
+            prepared.needs_slow_path = True
+            self._divert_when_landed()
             return None
-        self._open = None
-        self._flights.append(decided)
-        self._writer.batches += 1
+        self._prepared = None
+        self._in_flight.append(prepared)
+        self._slow_path.batches += 1
         if self._mailbox.waiting and not self._offered:
-            self._go_on()
+            self._continue()
         return writes
 
     def conclude(self, outcome: CommitOutcome | BaseException) -> None:
         """What became of the oldest flight. Committed ends here; everything else goes the long way."""
-        if not self._flights:
+        if not self._in_flight:
             self.stop()
             return
-        decided = self._flights.popleft()
+        prepared = self._in_flight.popleft()
         if isinstance(outcome, Committed):
-            self._writer.finish(decided)
-            self._writer.release(decided.batch)
+            self._slow_path.finish(prepared)
+            self._slow_path.release(prepared.batch)
             self._save_if_due()
-            self._leave_the_plain_way()
+            self._divert_when_landed()
             if not self._offered:
-                self._go_on()
+                self._continue()
             return
         self._take_back()
-        self._go_the_long_way(decided.batch, (decided, outcome))
+        self._take_slow_path(prepared.batch, (prepared, outcome))
 
     def _take_back(self) -> None:
         """What has been decided and not sent waits again, first in the mailbox."""
-        if self._open is not None:
-            self._mailbox.put_back(self._open.batch)
-            self._open = None
+        if self._prepared is not None:
+            self._mailbox.put_back(self._prepared.batch)
+            self._prepared = None
 
-    def _leave_the_plain_way(self) -> None:
+    def _divert_when_landed(self) -> None:
         """Once nothing is in flight any more, for what could not be committed plainly."""
-        if self._open is not None and not self._open.plain and not self._flights:
-            batch, self._open = self._open.batch, None
-            self._go_the_long_way(batch, None)
+        if self._prepared is not None and self._prepared.needs_slow_path and not self._in_flight:
+            batch, self._prepared = self._prepared.batch, None
+            self._take_slow_path(batch, None)
 
-    # The long way: a task of its own
+    # The slow path: a task of its own
 
-    def _go_the_long_way(self, batch: list[Envelope], first: First | None) -> None:
-        self._busy, self.used_at = True, self._world.clock.monotonic()
-        self._world.spawn(self._drain(batch, first))
+    def _take_slow_path(self, batch: list[Envelope], first: FirstAttempt | None) -> None:
+        self._busy, self.used_at = True, self._context.clock.monotonic()
+        self._context.spawn(self._drain(batch, first))
 
-    async def _drain(self, batch: list[Envelope], first: First | None) -> None:
+    async def _drain(self, batch: list[Envelope], first: FirstAttempt | None) -> None:
         """Finish `batch`, then turn after turn until the rest is plain. A crash forgets the state, to be reloaded."""
         try:
             if batch:
-                await self._writer.work(batch, first)
-            while self._has_work() and not self._is_plain():
+                await self._slow_path.work(batch, first)
+            while self._has_work() and not self._fits_fast_path():
                 await self._turn()
         except NotFound as unknown:
-            self._world.forget(self.team_id)
+            self._context.forget(self.team_id)
             what = unknown.what
             self._refuse_waiting(lambda: NotFound(what))
         except TaskForgeError as error:
-            self._replica.forget()
+            self._team.forget()
             detail = error.detail
             self._refuse_waiting(lambda: StorageUnavailable(detail))
         except Exception:
             log.exception("team actor crashed", extra={"team_id": str(self.team_id)})
-            self._replica.forget()
+            self._team.forget()
             self._refuse_waiting(lambda: StorageUnavailable("The team had to be reloaded; try again."))
         finally:
             self._busy = False
-        self._go_on()
+        self._continue()
 
     async def _turn(self) -> None:
-        view = self.view or await self._replica.activate()
-        await self._replica.catch_up(max((seq for seq, _ in self._viewers), default=0))
+        view = self.view or await self._team.activate()
+        await self._team.catch_up(max((seq for seq, _ in self._viewers), default=0))
         self._show_viewers(view)
-        if self._writer.locked_turns and (batch := self._mailbox.take(BATCH, self._world.clock.monotonic())):
-            await self._writer.work(batch)
-        elif self._writer.locked_turns:
-            self._writer.locked_turns = 0
+        if self._slow_path.locked_turns and (batch := self._mailbox.take(BATCH, self._context.clock.monotonic())):
+            await self._slow_path.work(batch)
+        elif self._slow_path.locked_turns:
+            self._slow_path.locked_turns = 0
         self._save_if_due()
 
     def _show_viewers(self, view: TeamView) -> None:
@@ -285,14 +285,14 @@ class TeamActor:
                 viewer.set_exception(AheadOfHistory(min_seq, view.seq))
 
     def _save_if_due(self) -> None:
-        if self._changed() - self._saved_events < self._world.settings.snapshot_every:
+        if self._changed() - self._saved_events < self._context.settings.snapshot_every:
             return
-        if self._world.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
-            self._world.spawn(self.save())
+        if self._context.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
+            self._context.spawn(self.save())
 
     def _changed(self) -> int:
         """Events applied since activation, by this process or another."""
-        return self._writer.events + self._replica.learned
+        return self._slow_path.events + self._team.received_events
 
     def _refuse_waiting(self, error: Callable[[], TaskForgeError]) -> None:
         self._take_back()

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from blacksheep import Response
 
-from actors.envelope import Outcome
+from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer, Header, about_team, replay
 from api.binding import decode_body, raw_body
@@ -75,23 +75,23 @@ class Changes:
         return None
 
     async def ask(
-        self, call: Call, team_id: UUID, command: AnyCommand, body: bytes, render: Callable[[Outcome], Answer]
+        self, call: Call, team_id: UUID, command: AnyCommand, body: bytes, render: Callable[[CommandResult], Answer]
     ) -> Response:
         """Have the command decided and committed, and give the answer: a new one, or the stored one of its key."""
         slot = slot_for(call, body, render)
-        outcome = await self._teams.ask(
+        result = await self._teams.ask(
             team_id, command, actor_id=call.principal().user_id, traceparent=call.traceparent, key=slot
         )
-        if outcome.replayed is not None:
-            return replay(outcome.replayed).response()
-        return render(outcome).response()
+        if result.replayed is not None:
+            return replay(result.replayed).response()
+        return render(result).response()
 
     async def preview(
-        self, call: Call, team_id: UUID, command: AnyCommand, render: Callable[[Outcome], Answer]
+        self, call: Call, team_id: UUID, command: AnyCommand, render: Callable[[CommandResult], Answer]
     ) -> Response:
         """The answer that `ask` would give now; nothing is written or stored."""
-        outcome = await self._teams.preview(team_id, command, actor_id=call.principal().user_id)
-        return render(outcome).response()
+        result = await self._teams.preview(team_id, command, actor_id=call.principal().user_id)
+        return render(result).response()
 
     def headers(self, team_id: UUID, seq: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
         """What every answer to a change carries."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from actors.envelope import KeySlot, Outcome
+from actors.envelope import CommandResult, KeySlot
 from api.answers import Answer
 from api.calls import Call
 from api.problems import problem_answer
@@ -52,13 +52,13 @@ def fingerprint(call: Call, body: bytes) -> bytes:
     return digest.digest()
 
 
-def slot_for(call: Call, body: bytes, render: Callable[[Outcome], Answer]) -> KeySlot | None:
+def slot_for(call: Call, body: bytes, render: Callable[[CommandResult], Answer]) -> KeySlot | None:
     """What the actor stores under the request's key; None when it has none. Raises BadInput."""
     key = key_of(call)
     if key is None:
         return None
 
-    def stored(answer: Outcome | DomainError) -> StoredReply:
+    def stored(answer: CommandResult | DomainError) -> StoredReply:
         if isinstance(answer, DomainError):
             return problem_answer(answer).stored(0)
         return render(answer).stored(answer.seq)

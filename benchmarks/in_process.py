@@ -44,8 +44,8 @@ class InProcess:
             team_id, CreateTeam(team_id, f"Team {number}", f"T{number}", "Benchmark"), actor_id=self.owner
         )
         created = Batch(tuple(CreateTask(TaskFields(title=f"Task {index}")) for index in range(TASKS)))
-        outcome = await self.services.teams.ask(team_id, created, actor_id=self.owner)
-        return [(team_id, item[0]) for item in outcome.items]
+        result = await self.services.teams.ask(team_id, created, actor_id=self.owner)
+        return [(team_id, item[0]) for item in result.items]
 
     async def change(self, target: Target, patch: TaskPatch) -> object:
         """One change by the actor of the team."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from blacksheep import Request, Response, Router
 from msgspec import Struct
 
-from actors.envelope import Outcome
+from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer
 from api.binding import decoder_for, if_match, no_query, path_value, query_of
@@ -75,11 +75,11 @@ class TaskChanges:
         team_id = new.team_id
         await self._access.team(call, team_id)
 
-        def render(outcome: Outcome) -> Answer:
-            task_id, version, task = outcome.items[0]
+        def render(result: CommandResult) -> Answer:
+            task_id, version, task = result.items[0]
             self._locations.remember(task_id, team_id)
             own = ((b"location", b"/v1/tasks/%s" % str(task_id).encode()), (b"etag", b'"%d"' % version))
-            return Answer(201, task, self._changes.headers(team_id, outcome.seq, own))
+            return Answer(201, task, self._changes.headers(team_id, result.seq, own))
 
         return await self._changes.ask(call, team_id, CreateTask(new.fields()), body, render)
 
@@ -125,8 +125,8 @@ class TaskChanges:
         if query.permanent == "false":
             return await self._changes.ask(call, team_id, ArchiveTask(task_id, version), b"", self._shown(team_id))
 
-        def gone(outcome: Outcome) -> Answer:
-            return Answer(204, b"", self._changes.headers(team_id, outcome.seq), b"")
+        def gone(result: CommandResult) -> Answer:
+            return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
 
         return await self._changes.ask(call, team_id, DeleteTask(task_id, version), b"", gone)
 
@@ -150,11 +150,11 @@ class TaskChanges:
         await self._access.team(call, team_id)
         command = Batch(tuple(map(command_of, wanted.operations)))
 
-        def render(outcome: Outcome) -> Answer:
-            items = b",".join(task for _, _, task in outcome.items)
-            first = outcome.seq - len(outcome.events) + 1
-            answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, outcome.seq, items)
-            return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else outcome.seq))
+        def render(result: CommandResult) -> Answer:
+            items = b",".join(task for _, _, task in result.items)
+            first = result.seq - len(result.events) + 1
+            answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, result.seq, items)
+            return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else result.seq))
 
         if dry_run:
             return await self._changes.preview(call, team_id, command, render)
@@ -172,10 +172,10 @@ class Shown:
     def __init__(self, changes: Changes, team_id: UUID) -> None:
         self._changes, self._team_id = changes, team_id
 
-    def __call__(self, outcome: Outcome) -> Answer:
+    def __call__(self, result: CommandResult) -> Answer:
         """200 with the task as it is now."""
-        _, version, task = outcome.items[0]
-        return Answer(200, task, self._changes.headers(self._team_id, outcome.seq, ((b"etag", b'"%d"' % version),)))
+        _, version, task = result.items[0]
+        return Answer(200, task, self._changes.headers(self._team_id, result.seq, ((b"etag", b'"%d"' % version),)))
 
 
 def command_of(operation: BatchOperation) -> TaskCommand:

@@ -8,7 +8,7 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, Struct
 
 from actors.board import TeamView
-from actors.envelope import Outcome
+from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer, about_team, encode
 from api.binding import PageQuery, decoder_for, no_query, path_value, query_of, read_uuid
@@ -75,10 +75,10 @@ class Teams:
         user = await self._services.identity.user(user_id)
         team_id = self._services.new_id()
 
-        def render(outcome: Outcome) -> Answer:
-            team = next(one.event.team for one in outcome.events if isinstance(one.event, TeamUpdated))
+        def render(result: CommandResult) -> Answer:
+            team = next(one.event.team for one in result.events if isinstance(one.event, TeamUpdated))
             own = ((b"location", b"/v1/teams/%s" % str(team.id).encode()), (b"etag", etag_of(team, "owner")))
-            headers = self._changes.headers(team.id, outcome.seq, own)
+            headers = self._changes.headers(team.id, result.seq, own)
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
         return await self._changes.ask(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), body, render)
@@ -115,10 +115,10 @@ class Teams:
         patch, body = await self._changes.read(call, self._team_patch, *MERGE_PATCH)
         command = UpdateTeam(name=patch.name, wip_limits=merged_limits(settled(view), patch))
 
-        def render(outcome: Outcome) -> Answer:
-            changed = [one.event.team for one in outcome.events if isinstance(one.event, TeamUpdated)]
+        def render(result: CommandResult) -> Answer:
+            changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]
             team, role = (changed[-1] if changed else settled(view)), view.role_of(user_id)
-            headers = self._changes.headers(team_id, outcome.seq, ((b"etag", etag_of(team, role)),))
+            headers = self._changes.headers(team_id, result.seq, ((b"etag", etag_of(team, role)),))
             return Answer(200, encode(team_answer(team, role, permissions_of(role))), headers)
 
         return await self._changes.ask(call, team_id, command, body, render)
@@ -140,10 +140,10 @@ class Teams:
         user_id = path_value(request, "user_id")
         patch, body = await self._changes.read(call, self._member_patch, *MERGE_PATCH)
 
-        def render(outcome: Outcome) -> Answer:
-            changed = [one.event.member for one in outcome.events if isinstance(one.event, MemberEvent)]
+        def render(result: CommandResult) -> Answer:
+            changed = [one.event.member for one in result.events if isinstance(one.event, MemberEvent)]
             member: Member = changed[-1] if changed else view.state.members[user_id]
-            return Answer(200, encode(member), self._changes.headers(team_id, outcome.seq))
+            return Answer(200, encode(member), self._changes.headers(team_id, result.seq))
 
         return await self._changes.ask(call, team_id, ChangeRole(user_id, patch.role), body, render)
 
@@ -167,10 +167,10 @@ class Teams:
         call, team_id, _ = await self._changing(request)
         new, body = await self._changes.read(call, self._new_label)
 
-        def render(outcome: Outcome) -> Answer:
-            label = next(one.event.label for one in outcome.events if isinstance(one.event, LabelEvent))
+        def render(result: CommandResult) -> Answer:
+            label = next(one.event.label for one in result.events if isinstance(one.event, LabelEvent))
             place = b"/v1/teams/%s/labels/%s" % (str(team_id).encode(), str(label.id).encode())
-            return Answer(201, encode(label), self._changes.headers(team_id, outcome.seq, ((b"location", place),)))
+            return Answer(201, encode(label), self._changes.headers(team_id, result.seq, ((b"location", place),)))
 
         return await self._changes.ask(call, team_id, CreateLabel(new.name, new.color), body, render)
 
@@ -180,10 +180,10 @@ class Teams:
         label_id = path_value(request, "label_id")
         patch, body = await self._changes.read(call, self._label_patch, *MERGE_PATCH)
 
-        def render(outcome: Outcome) -> Answer:
-            changed = [one.event.label for one in outcome.events if isinstance(one.event, LabelEvent)]
+        def render(result: CommandResult) -> Answer:
+            changed = [one.event.label for one in result.events if isinstance(one.event, LabelEvent)]
             label: Label = changed[-1] if changed else view.state.labels[label_id]
-            return Answer(200, encode(label), self._changes.headers(team_id, outcome.seq))
+            return Answer(200, encode(label), self._changes.headers(team_id, result.seq))
 
         command = UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
         return await self._changes.ask(call, team_id, command, body, render)
@@ -203,8 +203,8 @@ class Teams:
     async def _remove(self, request: Request, command: Callable[[], AnyCommand]) -> Response:
         call, team_id, _ = await self._changing(request)
 
-        def gone(outcome: Outcome) -> Answer:
-            return Answer(204, b"", self._changes.headers(team_id, outcome.seq), b"")
+        def gone(result: CommandResult) -> Answer:
+            return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
 
         return await self._changes.ask(call, team_id, command(), b"", gone)
 

@@ -61,7 +61,7 @@ class Channel:
         return self.buffer.head if self.buffer is not None else None
 
     @property
-    def behind(self) -> bool:
+    def is_behind(self) -> bool:
         """Whether events are known to be committed that have not arrived here."""
         return self.buffer is not None and self.target > self.buffer.head
 

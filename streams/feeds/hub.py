@@ -66,7 +66,7 @@ class Teams(Protocol):
 
     async def view(self, team_id: UUID, *, min_seq: int = 0) -> View: ...
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None: ...
-    def behind(self, team_id: UUID, seq: int) -> None: ...
+    def catch_up_to(self, team_id: UUID, seq: int) -> None: ...
     def active(self) -> Sequence[tuple[UUID, int]]: ...
     def seq_of(self, team_id: UUID) -> int | None: ...
 
@@ -143,7 +143,7 @@ class Hub:
             self._notice(channel)
 
     def _notice(self, channel: Channel) -> None:
-        if channel.behind:
+        if channel.is_behind:
             self._holes.add(channel.team_id)
             self._hole_seen.set()
 
@@ -224,7 +224,7 @@ class Hub:
             self._deliver(arrival.team_id, arrival.events)
             return
         if self._teams is not None:
-            self._teams.behind(arrival.team_id, arrival.seq)
+            self._teams.catch_up_to(arrival.team_id, arrival.seq)
         channel = self._channels.get(arrival.team_id)
         if channel is not None:
             channel.observe(arrival.seq)
@@ -251,18 +251,18 @@ class Hub:
             holes, self._holes = self._holes, set()
             for team_id in holes:
                 channel = self._channels.get(team_id)
-                if channel is not None and channel.behind:
+                if channel is not None and channel.is_behind:
                     await self._fill(channel)
 
     async def _fill(self, channel: Channel) -> None:
         try:
-            while channel.behind and channel.head is not None and channel.readers:
+            while channel.is_behind and channel.head is not None and channel.readers:
                 async with asyncio.timeout(POSITION_SECONDS):
                     rows = await self._history.read(channel.team_id, channel.head, REPAIR_ROWS)
                 if not rows:
                     channel.doubt()
                     return
-                self._tally.gaps += channel.behind
+                self._tally.gaps += channel.is_behind
                 channel.offer(frames_of_rows(rows))
                 await asyncio.sleep(0)
         except (Unavailable, OSError, TimeoutError) as error:
@@ -300,7 +300,7 @@ class Hub:
             positions = await self._history.position(list(watched))
         for team_id in active:
             if self._teams is not None and team_id in positions:
-                self._teams.behind(team_id, positions[team_id])
+                self._teams.catch_up_to(team_id, positions[team_id])
         for team_id, head in before.items():
             self._compare(team_id, head, positions.get(team_id))
 

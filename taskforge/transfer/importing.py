@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct
 
-from actors.envelope import KeySlot, Outcome
+from actors.envelope import CommandResult, KeySlot
 from api.services import Services
 from core.commands import BATCH_LIMIT, AnyCommand, Batch, CreateLabel, CreateTask, UpdateTask
 from core.decide import check_allowed
@@ -150,8 +150,8 @@ class Importer:
                 self._known.labels[folded] = self._services.new_id()
                 continue
             try:
-                outcome = await self._ask(CreateLabel(name, color))
-                self._known.labels[folded] = outcome[0]
+                result = await self._ask(CreateLabel(name, color))
+                self._known.labels[folded] = result[0]
             except Conflict:  # Somebody made it at this moment.
                 state = await self._state()
                 self._known.labels |= {label.name.casefold(): label.id for label in state.labels.values()}
@@ -247,7 +247,7 @@ class Importer:
         slot = KeySlot(self._target.actor_id, secrets.token_urlsafe(24), secrets.token_bytes(32), _stored)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                outcome = await self._services.teams.ask(
+                result = await self._services.teams.ask(
                     self._target.team_id, command, actor_id=self._target.actor_id, deadline=SECONDS, key=slot
                 )
             except Unavailable as error:
@@ -255,15 +255,15 @@ class Importer:
                     raise
                 await asyncio.sleep(error.retry_after)
             else:
-                return _ids(outcome)
+                return _ids(result)
         raise AssertionError("the last attempt returns or raises")
 
     async def _preview(self, command: AnyCommand) -> list[UUID]:
         """What would be refused, without labels that are not made in a dry run."""
-        outcome = await self._services.teams.preview(
+        result = await self._services.teams.preview(
             self._target.team_id, _without_labels(command), actor_id=self._target.actor_id
         )
-        return [task_id for task_id, _, _ in outcome.items]
+        return [task_id for task_id, _, _ in result.items]
 
 
 def _names(wish: Wish) -> list[str]:
@@ -297,16 +297,16 @@ class _Stored(Struct):
     refused: str | None = None
 
 
-def _stored(answer: Outcome | DomainError) -> StoredReply:
+def _stored(answer: CommandResult | DomainError) -> StoredReply:
     if isinstance(answer, DomainError):
         return StoredReply(409, (), msgspec.json.encode(_Stored([], answer.detail)), 0)
     return StoredReply(200, (), msgspec.json.encode(_Stored(_ids(answer))), answer.seq)
 
 
-def _ids(outcome: Outcome) -> list[UUID]:
-    if outcome.replayed is not None:
-        stored = msgspec.json.decode(outcome.replayed.body, type=_Stored)
+def _ids(result: CommandResult) -> list[UUID]:
+    if result.replayed is not None:
+        stored = msgspec.json.decode(result.replayed.body, type=_Stored)
         if stored.refused is not None:
             raise Conflict("constraint", stored.refused)
         return stored.ids
-    return [task_id for task_id, _, _ in outcome.items] or [event.row.subject for event in outcome.events]
+    return [task_id for task_id, _, _ in result.items] or [event.row.subject for event in result.events]

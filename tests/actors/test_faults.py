@@ -26,8 +26,8 @@ async def test_an_unknown_outcome_under_the_lock_has_one_effect(after: bool) -> 
         await retitle(one, team, task, "ahead")
         await retitle(other, team, task, "loses its fence, so the next ones lock")
         failing_once(ports, CommitUnknown, after=after)
-        outcome = await retitle(other, team, task, "once")
-        assert outcome.seq == 7
+        result = await retitle(other, team, task, "once")
+        assert result.seq == 7
         assert [row.seq for row in ports.journal.rows[team]] == list(range(1, 8))
 
 

@@ -39,8 +39,8 @@ async def test_what_waits_is_decided_in_flight_and_leaves_as_the_first_lands() -
         assert view is not None
         assert (view.seq, system.statistics().waiting) == (4, 0)
         ports.journal.gate.set()
-        outcomes = [await asking for asking in (first, *others)]
-    assert [outcome.seq for outcome in outcomes] == [5, 6, 7, 8]
+        results = [await asking for asking in (first, *others)]
+    assert [result.seq for result in results] == [5, 6, 7, 8]
     assert [len(writes.events) for batch in ports.journal.commits[-2:] for writes in batch] == [1, 3]
     assert titles(ports, team)[-4:] == ["first", "later 0", "later 1", "later 2"]
 
@@ -244,11 +244,11 @@ async def test_whatever_fails_and_whoever_else_writes_each_change_is_made_once_o
             for step in range(12):
                 team, title = dice.choice(teams), f"{seed}/{number}/{step}"
                 try:
-                    outcome = await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
+                    result = await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
                 except TaskForgeError:
                     unsure.add(title)
                 else:
-                    made.append((team, title, outcome.seq))
+                    made.append((team, title, result.seq))
                 if dice.random() < 0.3:
                     await asyncio.sleep(0)
 

@@ -92,9 +92,9 @@ async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> Non
         other.absorb(team, [reread(rows[5])])
         await settled(other, team, 6)
         other.absorb(team, [reread(rows[3])])
-        other.behind(team, 3)
+        other.catch_up_to(team, 3)
         await new_task(one, team, "fourth")
-        other.behind(team, 7)
+        other.catch_up_to(team, 7)
         await settled(other, team, 7)
         view, own = other.peek(team), one.peek(team)
         assert view is not None
@@ -122,7 +122,7 @@ async def test_an_event_of_a_newer_version_makes_the_team_reload_its_tables(monk
 
         with monkeypatch.context() as patched:
             patched.setattr("actors.active_team.decode", unknown)
-            other.behind(team, 4)
+            other.catch_up_to(team, 4)
             await settled(other, team, 4)
         assert ports.journal.loads == loads + 1
 
@@ -198,11 +198,11 @@ async def test_cached_answers_follow_every_change() -> None:
         ):
             assert [view.page(query) for query in queries] == [view.page(query) for query in queries]
             view.board()
-            outcome = await system.ask(team, command, actor_id=OWNER)
+            result = await system.ask(team, command, actor_id=OWNER)
             fresh = type(view)(view.state)
             assert [view.page(query) for query in queries] == [fresh.page(query) for query in queries]
             assert view.board() == fresh.board()
-            assert f'"seq":{outcome.seq},'.encode() in view.board()
+            assert f'"seq":{result.seq},'.encode() in view.board()
             assert [view.task(task_id) for task_id in ids] == [fresh.task(task_id) for task_id in ids]
         assert view.task_by_number(4) is None
         assert view.weight() > 20_000

@@ -31,13 +31,13 @@ async def test_waiting_commands_are_committed_as_one_batch_with_contiguous_numbe
     async with ports.system() as system:
         team = await new_team(system)
         before = len(ports.journal.commits)
-        outcomes = await asyncio.gather(*(new_task_outcome(system, team, f"t{n}") for n in range(50)))
-    assert sorted(outcome.seq for outcome in outcomes) == list(range(4, 54))
+        results = await asyncio.gather(*(new_task_result(system, team, f"t{n}") for n in range(50)))
+    assert sorted(result.seq for result in results) == list(range(4, 54))
     assert [row.seq for row in ports.journal.rows[team]] == list(range(1, 54))
     assert len(ports.journal.commits) - before <= 2
 
 
-async def new_task_outcome(system, team, title):
+async def new_task_result(system, team, title):
     return await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
 
 
@@ -102,8 +102,8 @@ async def test_a_refusal_on_stale_knowledge_is_checked_against_the_journal() -> 
         team = await new_team(one)
         await other.view(team)
         task = await new_task(one, team)
-        outcome = await retitle(other, team, task, "found after all")
-        assert outcome.seq == 5
+        result = await retitle(other, team, task, "found after all")
+        assert result.seq == 5
 
 
 async def test_a_removed_member_is_refused_by_a_process_that_has_not_heard_of_it() -> None:
@@ -179,8 +179,8 @@ async def test_a_commit_whose_outcome_is_unknown_but_happened_is_answered_once()
     async with ports.system() as system:
         team = await new_team(system)
         failing_once(ports, CommitUnknown, after=True)
-        outcome = await new_task_outcome(system, team, "once")
-        assert outcome.seq == 4
+        result = await new_task_result(system, team, "once")
+        assert result.seq == 4
         assert len(ports.journal.rows[team]) == 4
         assert [encoded.row.seq for encoded in ports.feed.published] == [1, 2, 3, 4]
 
@@ -190,8 +190,8 @@ async def test_a_commit_whose_outcome_is_unknown_and_did_not_happen_is_made_agai
     async with ports.system() as system:
         team = await new_team(system)
         failing_once(ports, CommitUnknown, after=False)
-        outcome = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
-        assert outcome.seq == 4
+        result = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        assert result.seq == 4
         assert len(ports.journal.rows[team]) == 4
 
 
@@ -201,8 +201,8 @@ async def test_storage_that_is_away_refuses_without_forgetting_the_state() -> No
         team = await new_team(system)
         failing_once(ports, StorageUnavailable("away"), after=False)
         with pytest.raises(StorageUnavailable):
-            await new_task_outcome(system, team, "t")
-        assert (await new_task_outcome(system, team, "t")).seq == 4
+            await new_task_result(system, team, "t")
+        assert (await new_task_result(system, team, "t")).seq == 4
 
 
 async def test_a_journal_that_breaks_in_an_unforeseen_way_makes_the_actor_reload() -> None:
@@ -211,9 +211,9 @@ async def test_a_journal_that_breaks_in_an_unforeseen_way_makes_the_actor_reload
         team = await new_team(system)
         failing_once(ports, ZeroDivisionError, after=False)
         with pytest.raises(StorageUnavailable):
-            await new_task_outcome(system, team, "t")
+            await new_task_result(system, team, "t")
         loads = ports.journal.loads
-        assert (await new_task_outcome(system, team, "t")).seq == 4
+        assert (await new_task_result(system, team, "t")).seq == 4
         assert ports.journal.loads == loads + 1
 
 
@@ -229,7 +229,7 @@ async def test_a_constraint_fails_only_the_guilty_command(monkeypatch: pytest.Mo
     async with ports.system() as system:
         team = await new_team(system)
         answers = await asyncio.gather(
-            *(new_task_outcome(system, team, title) for title in ("a", "evil", "b")), return_exceptions=True
+            *(new_task_result(system, team, title) for title in ("a", "evil", "b")), return_exceptions=True
         )
         assert isinstance(answers[1], Conflict)
         assert [answer.seq for answer in (answers[0], answers[2])] == [4, 5]  # type: ignore[union-attr]
@@ -310,9 +310,9 @@ async def test_a_batch_is_all_or_nothing_and_names_each_task() -> None:
             UpdateTask(task, TaskPatch(title="A task")),
             ArchiveTask(task),
         )
-        outcome = await system.ask(team, Batch(operations), actor_id=OWNER)
-        assert (outcome.seq, len(outcome.events), len(outcome.items)) == (6, 2, 3)
-        assert outcome.items[1][0] == outcome.items[2][0] == task
+        result = await system.ask(team, Batch(operations), actor_id=OWNER)
+        assert (result.seq, len(result.events), len(result.items)) == (6, 2, 3)
+        assert result.items[1][0] == result.items[2][0] == task
         with pytest.raises(Conflict):
             await system.ask(team, Batch((*operations[:1], operations[2])), actor_id=OWNER)
         assert len(ports.journal.rows[team]) == 6
@@ -324,8 +324,8 @@ async def test_a_preview_says_what_would_happen_and_writes_nothing() -> None:
         team = await new_team(system)
         task = await new_task(system, team)
         await system.ask(team, ArchiveTask(task), actor_id=OWNER)
-        outcome = await system.preview(team, RestoreTask(task), actor_id=OWNER)
-        assert outcome.seq == 6
+        result = await system.preview(team, RestoreTask(task), actor_id=OWNER)
+        assert result.seq == 6
         assert len(ports.journal.rows[team]) == 5
         with pytest.raises(NotFound):
             await system.preview(team, RestoreTask(task), actor_id=STRANGER)
@@ -346,10 +346,10 @@ async def test_stopping_answers_everything_that_waits() -> None:
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-        asking = [asyncio.create_task(new_task_outcome(system, team, f"t{n}")) for n in range(20)]
+        asking = [asyncio.create_task(new_task_result(system, team, f"t{n}")) for n in range(20)]
         await asyncio.sleep(0)
     answers = await asyncio.gather(*asking, return_exceptions=True)
     assert all(not isinstance(answer, BaseException) for answer in answers)
     with pytest.raises(ShuttingDown):
-        await new_task_outcome(system, team, "late")
+        await new_task_result(system, team, "late")
     assert ports.snapshots.states[team].seq == 23

@@ -10,7 +10,7 @@ from uuid import UUID
 import uuid_utils.compat as uuids
 from msgspec import structs
 
-from actors.envelope import KeySlot, Outcome
+from actors.envelope import CommandResult, KeySlot
 from actors.settings import ActorSettings
 from actors.system import TeamSystem
 from core.commands import AddMember, CreateTask, CreateTeam, UpdateTask
@@ -57,11 +57,11 @@ async def new_team(system: TeamSystem, *, role: Role = "member") -> UUID:
 
 
 async def new_task(system: TeamSystem, team_id: UUID, title: str = "A task", **fields: Any) -> UUID:
-    outcome = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), actor_id=OWNER)
-    return outcome.items[0][0]
+    result = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), actor_id=OWNER)
+    return result.items[0][0]
 
 
-async def retitle(system: TeamSystem, team_id: UUID, task_id: UUID, title: str, **options: Any) -> Outcome:
+async def retitle(system: TeamSystem, team_id: UUID, task_id: UUID, title: str, **options: Any) -> CommandResult:
     return await system.ask(team_id, UpdateTask(task_id, TaskPatch(title=title)), actor_id=OWNER, **options)
 
 
@@ -84,7 +84,7 @@ async def some_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def stuck(ports: Ports, asking: Coroutine[Any, Any, Outcome]) -> "asyncio.Task[Outcome]":
+async def stuck(ports: Ports, asking: Coroutine[Any, Any, CommandResult]) -> "asyncio.Task[CommandResult]":
     """Asks, and comes back when the commit of it waits at the journal's closed gate."""
     ports.journal.gate.clear()
     task = asyncio.create_task(asking)
@@ -95,7 +95,7 @@ async def stuck(ports: Ports, asking: Coroutine[Any, Any, Outcome]) -> "asyncio.
 def slot(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> KeySlot:
     """An idempotency key whose stored answer says what it answered."""
 
-    def render(answer: Outcome | DomainError) -> StoredReply:
+    def render(answer: CommandResult | DomainError) -> StoredReply:
         if isinstance(answer, DomainError):
             return StoredReply(409, (), answer.code.encode(), 0)
         return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)

@@ -10,7 +10,7 @@ import uuid_utils.compat as uuids
 
 from actors.envelope import Envelope
 from actors.ports import Journal
-from actors.prepared_batch import Decided
+from actors.prepared_batch import PreparedBatch
 from core.codec import reread
 from core.commands import (
     AddMember,
@@ -49,19 +49,19 @@ class Author:
         self.team = uuids.uuid7()
         self.state = TeamState()
 
-    def decide(self, *commands: AnyCommand, key: str | None = None) -> Decided:
-        decided = Decided(self.team, self.state)
+    def prepare(self, *commands: AnyCommand, key: str | None = None) -> PreparedBatch:
+        prepared = PreparedBatch(self.team, self.state)
         for command in commands:
             reply = asyncio.get_running_loop().create_future()
             named = None if key is None else slot(key, principal=self.owner)
-            decided.add([Envelope(command, self.owner, 0.0, "", named, reply)], SystemClock().now(), uuids.uuid7)
-        return decided
+            prepared.add([Envelope(command, self.owner, 0.0, "", named, reply)], SystemClock().now(), uuids.uuid7)
+        return prepared
 
     async def do(self, *commands: AnyCommand, key: str | None = None) -> Any:
-        decided = self.decide(*commands, key=key)
-        outcome = (await self.journal.commit([decided.writes()]))[self.team]
+        prepared = self.prepare(*commands, key=key)
+        outcome = (await self.journal.commit([prepared.writes()]))[self.team]
         if isinstance(outcome, Committed):
-            self.state = decided.state.merge()
+            self.state = prepared.state.merge()
         return outcome
 
 
@@ -117,27 +117,27 @@ class JournalContract:
         assert [task.id for task in await journal.archived_tasks(author.team, [fourth, second])] == [fourth]
 
     async def test_history_comes_back_to_the_byte(self, journal: Journal, author: Author) -> None:
-        decided = author.decide(CreateTask(TaskFields(title="ünï")), CreateTask(TaskFields(title="b")))
-        await journal.commit([decided.writes()])
+        prepared = author.prepare(CreateTask(TaskFields(title="ünï")), CreateTask(TaskFields(title="b")))
+        await journal.commit([prepared.writes()])
         rows = await journal.read(author.team, 2)
-        assert list(rows) == [encoded.row for encoded in decided.events]
-        assert [reread(row) for row in rows] == list(decided.events)
+        assert list(rows) == [encoded.row for encoded in prepared.events]
+        assert [reread(row) for row in rows] == list(prepared.events)
         assert [row.seq for row in await journal.read(author.team, 0, limit=3)] == [1, 2, 3]
         assert await journal.task_history(author.team, rows[0].subject, 2) == [rows[0]]
         assert await journal.task_history(author.team, rows[0].subject, 3) == []
 
     async def test_a_stale_batch_writes_nothing(self, journal: Journal, author: Author) -> None:
-        stale = author.decide(CreateTask(TaskFields(title="stale")), key="k" * 16)
+        stale = author.prepare(CreateTask(TaskFields(title="stale")), key="k" * 16)
         await author.do(CreateTask(TaskFields(title="first")))
         assert await journal.commit([stale.writes()]) == {author.team: FenceBroken(3)}
         assert await journal.position([author.team]) == {author.team: 3}
         assert await journal.find_keys([(author.owner, "k" * 16)]) == []
 
     async def test_a_used_key_writes_nothing_and_gives_its_answer(self, journal: Journal, author: Author) -> None:
-        decided = author.decide(CreateTask(TaskFields(title="t")), key="k" * 16)
-        await journal.commit([decided.writes()])
-        author.state = decided.state.merge()
-        stored = decided.writes().keys[0]
+        prepared = author.prepare(CreateTask(TaskFields(title="t")), key="k" * 16)
+        await journal.commit([prepared.writes()])
+        author.state = prepared.state.merge()
+        stored = prepared.writes().keys[0]
         outcome = await author.do(CreateTask(TaskFields(title="t")), key="k" * 16)
         assert outcome == KeysTaken((stored,))
         assert await journal.position([author.team]) == {author.team: 3}
@@ -154,17 +154,17 @@ class JournalContract:
     ) -> None:
         other = Author(journal, people[1])
         await other.do(CreateTeam(other.team, "Other", "OTH", "Bob"))
-        stale = author.decide(CreateTask(TaskFields(title="stale")))
+        stale = author.prepare(CreateTask(TaskFields(title="stale")))
         await author.do(CreateTask(TaskFields(title="first")))
-        good = other.decide(CreateTask(TaskFields(title="good")))
+        good = other.prepare(CreateTask(TaskFields(title="good")))
         outcomes = await journal.commit([stale.writes(), good.writes()])
         assert outcomes == {author.team: FenceBroken(3), other.team: Committed()}
 
     async def test_a_locked_team_waits_for_nobody_and_keeps_others_out(self, journal: Journal, author: Author) -> None:
-        blocked = author.decide(CreateTask(TaskFields(title="blocked")))
+        blocked = author.prepare(CreateTask(TaskFields(title="blocked")))
         async with journal.lock(author.team) as locked:
             assert len(await locked.read(0)) == 2
-            mine = author.decide(CreateTask(TaskFields(title="mine")))
+            mine = author.prepare(CreateTask(TaskFields(title="mine")))
             assert await locked.commit(mine.writes()) == Committed()
         assert await journal.commit([blocked.writes()]) == {author.team: FenceBroken(3)}
         with pytest.raises(NotFound):

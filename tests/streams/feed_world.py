@@ -86,7 +86,7 @@ class World:
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         self.absorbed.extend(events)
 
-    def behind(self, team_id: UUID, seq: int) -> None:
+    def catch_up_to(self, team_id: UUID, seq: int) -> None:
         self.behind_calls.append((team_id, seq))
 
     def active(self) -> Sequence[tuple[UUID, int]]:

@@ -299,11 +299,11 @@ async def test_an_unknown_outcome_is_asked_for_again_and_never_doubled(
     original, lost = TeamSystem.ask, []
 
     async def lossy(self: TeamSystem, *args: Any, **options: Any) -> Any:
-        outcome = await original(self, *args, **options)
+        result = await original(self, *args, **options)
         if len(lost) < 3 and options.get("key") is not None:
-            lost.append(outcome)
+            lost.append(result)
             raise StorageUnavailable("the answer was lost", retry_after=0)
-        return outcome
+        return result
 
     await office.load(office.file("start.csv", "external_id,title\nstart,Start\n"))
     monkeypatch.setattr(TeamSystem, "ask", lossy)
