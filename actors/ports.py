@@ -12,7 +12,7 @@ from uuid import UUID
 from core.codec import Encoded, JournalRow
 from core.task import Task
 from core.team import TeamState
-from core.writes import CommitOutcome, KeyRow, TeamWrites
+from core.writes import CommitOutcome, TeamWrites
 
 
 class Journal(Protocol):
@@ -51,10 +51,6 @@ class Journal(Protocol):
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first (at most 500)."""
-        ...
-
-    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
-        """Idempotency rows for these (principal, key) pairs, read on a fresh connection after an unknown COMMIT."""
         ...
 
 

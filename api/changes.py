@@ -17,6 +17,7 @@ from api.services import Services
 from core.commands import AnyCommand
 from core.errors import BadInput, KeyReused, NotFound
 from core.writes import StoredReply
+from db.idempotency import find_key
 
 __all__ = ["Changes"]
 
@@ -28,25 +29,25 @@ class Changes:
 
     def __init__(self, services: Services) -> None:
         self._teams = services.teams
-        self._journal = services.journal
+        self._pool = services.pools.api
         self._locations = services.locations
         self._access = Access(services)
 
-    async def read(self, call: Call, decoder: msgspec.json.Decoder[T], *media_types: str) -> tuple[T, bytes]:
-        """The decoded body and its bytes. A used key is told before a wrong shape is: KeyReused, else BadInput."""
+    async def read(
+        self, call: Call, decoder: msgspec.json.Decoder[T], *media_types: str, stored: bool = True
+    ) -> tuple[T, bytes]:
+        """The decoded body and its bytes. A used key is reported before a wrong shape is: KeyReused, else BadInput.
+
+        `stored` is False for a request whose answer is never stored: its key stands for nothing.
+        """
         key = key_of(call)
         body = await raw_body(call, *media_types)
         try:
             return decode_body(body, decoder), body
         except BadInput:
-            if key is not None:
-                await self._refuse_used(call, key, body)
+            if key is not None and stored:
+                await self._stored(call, key, body)
             raise
-
-    async def _refuse_used(self, call: Call, key: str, body: bytes) -> None:
-        for row in await self._journal.find_keys([(call.principal().user_id, key)]):
-            if row.fingerprint != fingerprint(call, body):
-                raise KeyReused
 
     async def locate(self, call: Call, task_id: UUID) -> UUID | Response:
         """The task's team; the stored answer when the task is gone since an earlier request with this key.
@@ -57,22 +58,31 @@ class Changes:
         try:
             team_id, _ = await self._access.task(call, task_id)
         except NotFound:
-            stored = None if key is None else await self._stored(call, key)
+            stored = None if key is None else await self._replayed(call, key)
             if stored is None:
                 raise
             return replay(stored).response()
         return team_id
 
-    async def _stored(self, call: Call, key: str) -> StoredReply | None:
+    async def _replayed(self, call: Call, key: str) -> StoredReply | None:
         """The answer stored under the key, as long as the asker is still a member of the team it is about."""
-        body = await call.body()
-        await self._refuse_used(call, key, body)
-        for row in await self._journal.find_keys([(call.principal().user_id, key)]):
-            team = self._locations.hinted(dict(row.reply.headers).get("taskforge-team", "").encode())
-            if team is not None:
-                await self._access.team(call, team)
-                return row.reply
-        return None
+        reply = await self._stored(call, key, await call.body())
+        if reply is None:
+            return None
+        team = self._locations.hinted(dict(reply.headers).get("taskforge-team", "").encode())
+        if team is None:
+            return None
+        await self._access.team(call, team)
+        return reply
+
+    async def _stored(self, call: Call, key: str, body: bytes) -> StoredReply | None:
+        """What is stored under the key for this very request. Raises KeyReused when it stands for another one."""
+        row = await find_key(self._pool, call.principal().user_id, key)
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint(call, body):
+            raise KeyReused
+        return row.reply
 
     async def ask(
         self, call: Call, team_id: UUID, command: AnyCommand, body: bytes, render: Callable[[CommandResult], Answer]

@@ -1,22 +1,28 @@
 """Idempotency keys of changes that are no team commands: the row commits in the transaction of the effect.
 
 Team commands have theirs committed by the journal. Both share one table, so that a key is used once whatever it is for.
+
+`find_key` asks on an ordinary connection, as the asker: a row that it does not see yet is still in flight, and whoever
+commits an effect under the same key finds out (`KeysTaken`, KeyInFlight). Only after a COMMIT whose outcome is unknown
+must the answer wait for what is durable: a team's actor then reads under the team's row lock, and `replay_or_run` looks
+again in a new transaction.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
 from core.errors import DomainError, KeyInFlight, KeyReused, StorageUnavailable
-from core.writes import StoredReply
+from core.writes import KeyRow, StoredReply
 from db.people.principal import Principal
 from db.pool import Pool
 from db.transaction import Reading, Writing, reading, writing
 
-__all__ = ["Ran", "forget_old_keys", "replay_or_run"]
+__all__ = ["Ran", "find_key", "forget_old_keys", "replay_or_run"]
 
 ROWS_AT_ONCE: Final = 5_000
 
@@ -71,6 +77,12 @@ async def replay_or_run(
     return ran
 
 
+async def find_key(pool: Pool, principal: UUID, key: str) -> KeyRow | None:
+    """The row stored under a principal's key, whatever it is for; None without one. Raises StorageUnavailable."""
+    async with reading(pool, principal) as tx:
+        return await _row(tx, principal, key)
+
+
 async def forget_old_keys(pool: Pool) -> int:
     """Delete keys older than 7 days, a few thousand per transaction; how many. Runs as the worker role."""
     total = 0
@@ -91,12 +103,20 @@ async def _claim(tx: Writing, principal: Principal, key: str, fingerprint: bytes
 
 
 async def _find(tx: Reading, principal: Principal, key: str, fingerprint: bytes) -> StoredReply | None:
-    row = await tx.fetchrow(_FIND, principal.user_id, key)
+    row = await _row(tx, principal.user_id, key)
     if row is None:
         return None
-    if row["fingerprint"] != fingerprint:
+    if row.fingerprint != fingerprint:
         raise KeyReused
-    return StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"])
+    return row.reply
+
+
+async def _row(tx: Reading, principal: UUID, key: str) -> KeyRow | None:
+    row = await tx.fetchrow(_FIND, principal, key)
+    if row is None:
+        return None
+    reply = StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"])
+    return KeyRow(principal, key, row["fingerprint"], reply)
 
 
 async def _guarded(tx: Writing, run: Run, render: Render | None) -> StoredReply:

@@ -145,7 +145,7 @@ class TaskChanges:
         call = call_of(request)
         call.principal()
         dry_run = query_of(request, BatchQuery).dry_run == "true"
-        wanted, body = await self._changes.read(call, self._batch)
+        wanted, body = await self._changes.read(call, self._batch, stored=not dry_run)
         team_id = wanted.team_id
         await self._access.team(call, team_id)
         command = Batch(tuple(map(command_of, wanted.operations)))

@@ -128,14 +128,6 @@ class PostgresJournal:
             found = await self._pool.fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
         return [JournalRow(*row) for row in found]
 
-    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
-        """The stored rows of these (principal, key) pairs, over a connection opened for this."""
-        principals, names = columns(keys, 2)
-        with storage_errors():
-            await self._pool.expire_connections()
-            found = await self._pool.fetch(sql.FIND_KEYS, principals, names)
-        return [key_row(row) for row in found]
-
 
 class LockedTeam:
     """A team nobody else can write while this is held."""

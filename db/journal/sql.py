@@ -7,7 +7,6 @@ __all__ = [
     "BOARD",
     "DELETE_LABELS",
     "DELETE_MEMBERS",
-    "FIND_KEYS",
     "HISTORY",
     "INSERT_CURSOR",
     "INSERT_TEAM",
@@ -86,9 +85,3 @@ from task_events
 """
 READ: Final = f"{_ROW} where team_id = $1 and seq > $2 order by seq limit $3"
 HISTORY: Final = f"{_ROW} where team_id = $1 and subject_id = $2 and seq > $3 order by seq limit $4"
-
-FIND_KEYS: Final = """
-select k.principal, k.key, k.fingerprint, k.status, k.headers, k.body, k.seq
-from unnest($1::uuid[], $2::text[]) as a (principal, key)
-join idempotency_keys k on k.principal = a.principal and k.key = a.key
-"""

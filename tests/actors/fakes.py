@@ -93,9 +93,6 @@ class MemoryJournal:
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
 
-    async def find_keys(self, keys: Sequence[tuple[UUID, str]]) -> Sequence[KeyRow]:
-        return [self.keys[key] for key in keys if key in self.keys]
-
 
 class MemoryLocked:
     def __init__(self, journal: MemoryJournal, team_id: UUID) -> None:
