@@ -14,7 +14,7 @@ from msgspec import structs
 
 from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call, current_call
-from api.problems import MethodNotAllowed, NoSuchPath, problem_answer
+from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Edge:
 
     async def _answer(self, call: Call, scope: dict[str, Any], receive: Any, send: Any, started: float) -> None:
         """The ordinary way."""
-        status, streamed = 500, False
+        status, streamed = INTERNAL.status, False
         scope[SCOPE_KEY] = call
         token = current_call.set(call)
         try:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from api.problems import known_problems
+from api.problems import HEADERS, SCHEMA, known_problems
 
 __all__ = ["IF_MATCH", "IF_NONE_MATCH", "MIN_SEQ", "PAGE", "TEAM_HINT", "Operation", "Parameter", "Reply", "document"]
 
@@ -118,43 +118,8 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Retry-After": ("Seconds to wait.", {"type": "integer"}),
     "WWW-Authenticate": ("How to authenticate.", {"type": "string"}),
 }
-_PROBLEM_HEADERS: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
 _PLACE: Final = re.compile(r"{([a-z_]+)}")
 _COMPONENT: Final = "#/components/schemas/{name}"
-
-PROBLEM: Final[dict[str, Any]] = {
-    "title": "Problem",
-    "description": "RFC 9457 problem details.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "parameter": {"type": "string", "description": "The query parameter or header at fault."},
-        "reason": {"type": "string", "description": "Which rule, for a conflict."},
-        "permission": {"type": "string", "description": "What the role lacks."},
-        "current_version": {"type": "integer", "description": "The version that If-Match missed."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
-        "conflicts": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "base", "theirs", "yours"],
-                "properties": {"field": {"type": "string"}, "base": {}, "theirs": {}, "yours": {}},
-            },
-        },
-    },
-}
 
 
 def document(operations: Sequence[Operation]) -> bytes:
@@ -176,7 +141,7 @@ def document(operations: Sequence[Operation]) -> bytes:
             "tags": [{"name": tag} for tag in tags],
             "paths": paths,
             "components": {
-                "schemas": {**components, "Problem": PROBLEM},
+                "schemas": {**components, "Problem": SCHEMA},
                 "headers": {
                     name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
                 },
@@ -295,7 +260,7 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     return {
         "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
-        "headers": _headers(("X-Request-ID", *_PROBLEM_HEADERS.get(status, ()))),
+        "headers": _headers(("X-Request-ID", *HEADERS.get(status, ()))),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 

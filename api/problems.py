@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. The only file of the project with error status codes.
+"""Errors as RFC 9457 problem documents. The only file of the project with error status codes (a lint proves it).
 
 `type` is `/problems/<code>` and stable; `detail` is for people; nothing here ever shows an exception we did not raise.
 """
@@ -15,13 +15,18 @@ from core import errors
 from core.errors import TaskForgeError
 
 __all__ = [
+    "HEADERS",
+    "INTERNAL",
+    "NOT_READY",
     "PROBLEMS",
+    "SCHEMA",
     "MethodNotAllowed",
     "NoSuchPath",
     "Problem",
     "UnsupportedMedia",
     "known_problems",
     "problem_answer",
+    "status_of",
 ]
 
 log = logging.getLogger(__name__)
@@ -110,6 +115,45 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
 INTERNAL: Final = Problem(
     "internal-error", 500, "Internal error", "A mistake of ours; the X-Request-ID helps us to find it."
 )
+NOT_READY: Final = 503
+"""What `/readyz` answers while the process should get no requests; its body is no problem document."""
+HEADERS: Final[dict[int, tuple[str, ...]]] = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+"""What a problem of a status carries beside the headers of every answer."""
+
+SCHEMA: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "parameter": {"type": "string", "description": "The query parameter or header at fault."},
+        "reason": {"type": "string", "description": "Which rule, for a conflict."},
+        "permission": {"type": "string", "description": "What the role lacks."},
+        "current_version": {"type": "integer", "description": "The version that If-Match missed."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+        "conflicts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "base", "theirs", "yours"],
+                "properties": {"field": {"type": "string"}, "base": {}, "theirs": {}, "yours": {}},
+            },
+        },
+    },
+}
+"""JSON Schema of every problem document."""
 
 
 def known_problems() -> tuple[Problem, ...]:
@@ -121,17 +165,22 @@ Extras = tuple[str, dict[str, Any], tuple[Header, ...]]
 """(detail, members beyond the standard ones, headers)."""
 
 
+def status_of(error: BaseException) -> int:
+    """The status that `problem_answer` gives an error."""
+    return _problem_of(error).status
+
+
 def problem_answer(error: BaseException) -> Answer:
     """The answer to an error. One that nobody raised on purpose is logged and told as a bare 500."""
-    problem = PROBLEMS.get(type(error)) or _nearest(error)
-    if problem is None:
+    problem = _problem_of(error)
+    if problem is INTERNAL:
         log.error("unhandled exception", exc_info=error)
         return _render(INTERNAL, ("Something went wrong on our side.", {}, ()))
     return _render(problem, _extras(error))
 
 
-def _nearest(error: BaseException) -> Problem | None:
-    return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
+def _problem_of(error: BaseException) -> Problem:
+    return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
 
 
 def _render(problem: Problem, extras: Extras) -> Answer:

@@ -18,6 +18,8 @@ __all__ = ["Reads", "fresh", "not_modified", "team_headers"]
 
 KEPT: Final = 4_096
 """Most parsed query strings kept per process."""
+LONGEST: Final = 1_024
+"""Longer query strings, in bytes, are parsed each time."""
 
 LIST_ROUTE: Final = "/v1/tasks"
 TASK_ROUTE: Final = "/v1/tasks/{uuid:task_id}"
@@ -62,7 +64,7 @@ class Reads:
             parsed = read_list_request(raw)
             if len(self._parsed) >= KEPT:
                 self._parsed.clear()
-            if len(raw) <= 500:
+            if len(raw) <= LONGEST:
                 self._parsed[raw] = parsed
         return parsed
 

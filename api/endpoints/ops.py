@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.answers import encode, json
 from api.openapi import Operation, Reply
-from api.problems import NoSuchPath
+from api.problems import NOT_READY, NoSuchPath
 from api.services import Probe, Services
 
 __all__ = ["OPERATIONS", "register"]
@@ -57,7 +57,7 @@ OPERATIONS: Final = (
         description="Without Postgres, or while draining, it should not. Without Valkey or Kafka it is only degraded.",
         replies={
             200: Reply(description="Ready, perhaps degraded.", body=Readiness, example=_READY),
-            503: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),
+            NOT_READY: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),
         },
         secured=False,
     ),
@@ -90,9 +90,9 @@ async def readiness(services: Services) -> tuple[int, Readiness]:
     states = await asyncio.gather(*(check(probe) for probe in services.probes))
     checks = {probe.name: state for probe, state in zip(services.probes, states, strict=True)}
     if services.draining.is_set():
-        return 503, Readiness("draining", checks)
+        return NOT_READY, Readiness("draining", checks)
     if any(probe.required and checks[probe.name] != "ok" for probe in services.probes):
-        return 503, Readiness("unavailable", checks)
+        return NOT_READY, Readiness("unavailable", checks)
     return 200, Readiness("ready" if set(checks.values()) <= {"ok"} else "degraded", checks)
 
 

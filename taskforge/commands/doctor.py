@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from valkey.exceptions import ValkeyError
 
+from api.problems import NOT_READY
 from core.errors import TaskForgeError
 from core.secret import Secret
 from db import migrate
@@ -184,6 +185,6 @@ async def _api(host: str, port: int) -> list[Finding]:
         return [Finding("api", f"ready on {host}:{port}")]
     if status == 0 and is_free(port, host):
         return [Finding("api", f"not running; {host}:{port} is free")]
-    if status == 503:
+    if status == NOT_READY:
         return [Finding("api", "running but not ready", f"see its dependencies: {body.decode(errors='replace')[:300]}")]
     return [Finding("api", f"another program answers on {host}:{port}", "set TASKFORGE_HTTP__PORT to a free port")]

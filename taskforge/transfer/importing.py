@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from actors.envelope import CommandResult, KeySlot
+from api.problems import status_of
 from api.services import Services
 from core.commands import BATCH_LIMIT, AnyCommand, Batch, CreateLabel, CreateTask, UpdateTask
 from core.decide import check_allowed
@@ -299,7 +300,7 @@ class _Stored(Struct):
 
 def _stored(answer: CommandResult | DomainError) -> StoredReply:
     if isinstance(answer, DomainError):
-        return StoredReply(409, (), msgspec.json.encode(_Stored([], answer.detail)), 0)
+        return StoredReply(status_of(answer), (), msgspec.json.encode(_Stored([], answer.detail)), 0)
     return StoredReply(200, (), msgspec.json.encode(_Stored(_ids(answer))), answer.seq)
 
 
