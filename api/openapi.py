@@ -16,6 +16,10 @@ from api.problems import HEADERS, SCHEMA, known_problems
 __all__ = ["IF_MATCH", "IF_NONE_MATCH", "MIN_SEQ", "PAGE", "TEAM_HINT", "Operation", "Parameter", "Reply", "document"]
 
 
+DISTRIBUTION: Final = "taskforge-server"
+"""Our name among installed packages; `taskforge` alone is another project's on the public index."""
+
+
 class Parameter(Struct, frozen=True, kw_only=True):
     """A query parameter or request header. `schema` is JSON Schema, `example` optional."""
 
@@ -134,7 +138,7 @@ def document(operations: Sequence[Operation]) -> bytes:
             "openapi": "3.1.0",
             "info": {
                 "title": "TaskForge",
-                "version": version("taskforge"),
+                "version": version(DISTRIBUTION),
                 "description": "Task management for teams: one team, one writer, one gap-free sequence.",
             },
             "servers": [{"url": "/"}],
