@@ -1,11 +1,10 @@
-"""Piccolo's view of the schema, for its command line and for simple queries outside the hot paths.
+"""Piccolo's view of the schema, for its command line and for the queries that are written with it (see README.md).
 
 The migrations are the source; a test compares every column here with the migrated database. What Piccolo cannot say
 (composite keys, row-level security, partial indexes) is only there.
 """
 
 from piccolo.columns import (
-    JSON,
     UUID,
     Array,
     BigInt,
@@ -18,6 +17,8 @@ from piccolo.columns import (
     Timestamptz,
 )
 from piccolo.table import Table
+
+from db.dialect import POSTGRES
 
 __all__ = [
     "Comments",
@@ -50,7 +51,21 @@ class Inet(Column):
         return "INET"
 
 
-class Users(Table, tablename="users"):
+class Json(Column):
+    """JSON as bytes, in and out: Piccolo's own column would encode what is encoded already."""
+
+    value_type = bytes
+
+    def __init__(self) -> None:
+        self.default = b""
+        super().__init__(default=b"")
+
+    @property
+    def column_type(self) -> str:
+        return "JSON"
+
+
+class Users(Table, tablename="users", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     email = Text()
     name = Text()
@@ -60,7 +75,7 @@ class Users(Table, tablename="users"):
     updated_at = Timestamptz()
 
 
-class Sessions(Table, tablename="sessions"):
+class Sessions(Table, tablename="sessions", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     user_id = UUID()
     created_at = Timestamptz()
@@ -71,7 +86,7 @@ class Sessions(Table, tablename="sessions"):
     ip = Inet()
 
 
-class RefreshTokens(Table, tablename="refresh_tokens"):
+class RefreshTokens(Table, tablename="refresh_tokens", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     token_hash = Bytea()
     session_id = UUID()
@@ -84,13 +99,13 @@ class RefreshTokens(Table, tablename="refresh_tokens"):
     expires_at = Timestamptz()
 
 
-class Teams(Table, tablename="teams"):
+class Teams(Table, tablename="teams", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     seq = BigInt()
     epoch = Integer(default=1)
     name = Text()
     key = Text()
-    wip_limits = JSON()
+    wip_limits = Json()
     top_number = BigInt()
     created_by = UUID()
     created_at = Timestamptz()
@@ -98,7 +113,7 @@ class Teams(Table, tablename="teams"):
     version = BigInt()
 
 
-class Memberships(Table, tablename="memberships"):
+class Memberships(Table, tablename="memberships", db=POSTGRES):
     team_id = UUID()
     user_id = UUID(primary_key=True, default=None)
     role = Text()
@@ -106,14 +121,14 @@ class Memberships(Table, tablename="memberships"):
     joined_at = Timestamptz()
 
 
-class Labels(Table, tablename="labels"):
+class Labels(Table, tablename="labels", db=POSTGRES):
     team_id = UUID()
     id = UUID(primary_key=True, default=None)
     name = Text()
     color = Text()
 
 
-class Tasks(Table, tablename="tasks"):
+class Tasks(Table, tablename="tasks", db=POSTGRES):
     team_id = UUID()
     id = UUID(primary_key=True, default=None)
     number = BigInt()
@@ -140,7 +155,7 @@ class Tasks(Table, tablename="tasks"):
     version = BigInt()
 
 
-class TaskEvents(Table, tablename="task_events"):
+class TaskEvents(Table, tablename="task_events", db=POSTGRES):
     team_id = UUID()
     seq = BigInt(primary_key=True)
     type = Text()
@@ -151,13 +166,13 @@ class TaskEvents(Table, tablename="task_events"):
     at = Timestamptz()
 
 
-class RelayCursors(Table, tablename="relay_cursors"):
+class RelayCursors(Table, tablename="relay_cursors", db=POSTGRES):
     team_id = UUID(primary_key=True, default=None)
     published_seq = BigInt()
     updated_at = Timestamptz()
 
 
-class Comments(Table, tablename="comments"):
+class Comments(Table, tablename="comments", db=POSTGRES):
     team_id = UUID()
     id = UUID(primary_key=True, default=None)
     task_id = UUID()
@@ -169,25 +184,25 @@ class Comments(Table, tablename="comments"):
     version = BigInt()
 
 
-class IdempotencyKeys(Table, tablename="idempotency_keys"):
+class IdempotencyKeys(Table, tablename="idempotency_keys", db=POSTGRES):
     principal = UUID()
     key = Text(primary_key=True)
     team_id = UUID(null=True, default=None)
     fingerprint = Bytea()
     status = SmallInt()
-    headers = JSON()
+    headers = Json()
     body = Bytea()
     seq = BigInt()
     created_at = Timestamptz()
 
 
-class Inbox(Table, tablename="inbox"):
+class Inbox(Table, tablename="inbox", db=POSTGRES):
     consumer = Text()
     event_id = Text(primary_key=True)
     at = Timestamptz()
 
 
-class Notifications(Table, tablename="notifications"):
+class Notifications(Table, tablename="notifications", db=POSTGRES):
     user_id = UUID()
     id = UUID(primary_key=True, default=None)
     team_id = UUID()
@@ -195,6 +210,6 @@ class Notifications(Table, tablename="notifications"):
     task_id = UUID(null=True, default=None)
     actor_id = UUID(null=True, default=None)
     event_id = Text()
-    data = JSON()
+    data = Json()
     created_at = Timestamptz()
     read_at = Timestamptz(null=True, default=None)

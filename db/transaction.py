@@ -1,25 +1,28 @@
 """The one place that opens transactions. One request or message, one transaction."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from db.errors import UNREACHABLE, storage_errors
 from db.pool import Connection, Pool
+from db.statements import Answered, Change, Returned, Rows
 
 __all__ = ["Reading", "Scope", "Writing", "reading", "savepoint", "transaction", "writing"]
 
 ACQUIRE_SECONDS: Final = 5.0
 
-Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash"]
-"""What row-level security asks about: user id, idempotency principal, lower-case email, hex of a token's hash."""
+T = TypeVar("T")
+Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.watch"]
+"""What row-level security asks about: user id, idempotency principal, lower-case email, hex of a token's hash, and
+"revocations" for whoever must hear of everybody's."""
 
 
 class Reading:
-    """A transaction that only reads."""
+    """A transaction that only reads: statements of `db.statements` with `all` and `one`, SQL with the other methods."""
 
     __slots__ = ("_connection",)
 
@@ -39,6 +42,22 @@ class Reading:
         """The first value of the first row, or None."""
         return await self._connection.fetchval(query, *arguments)
 
+    async def all(self, wanted: Rows[T], **given: object) -> list[T]:
+        """Every row of a statement."""
+        return await self._all(wanted, given)
+
+    async def one(self, wanted: Rows[T], **given: object) -> T | None:
+        """The first row of a statement, or None."""
+        return await self._one(wanted, given)
+
+    async def _all(self, wanted: Answered[T], given: Mapping[str, object]) -> list[T]:
+        found = await self._connection.fetch(wanted.sql, *wanted.arguments(given))
+        return [wanted.make(row) for row in found]
+
+    async def _one(self, wanted: Answered[T], given: Mapping[str, object]) -> T | None:
+        found = await self._connection.fetchrow(wanted.sql, *wanted.arguments(given))
+        return None if found is None else wanted.make(found)
+
     async def scope(self, name: Scope, value: str) -> None:
         """Name who is asking from here on, until the transaction ends."""
         await self._connection.execute("select set_config($1, $2, true)", name, value)
@@ -50,13 +69,25 @@ class Writing(Reading):
     __slots__ = ()
 
     async def execute(self, query: str, *arguments: Any) -> int:
-        """Run a statement; the number of rows it touched."""
+        """Run SQL; the number of rows it touched."""
         status: str = await self._connection.execute(query, *arguments)
         last = status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
+    async def all(self, wanted: Rows[T] | Returned[T], **given: object) -> list[T]:
+        """Every row of a statement, which may have changed them."""
+        return await self._all(wanted, given)
+
+    async def one(self, wanted: Rows[T] | Returned[T], **given: object) -> T | None:
+        """The first row of a statement, which may have changed it, or None."""
+        return await self._one(wanted, given)
+
+    async def run(self, change: Change, **given: object) -> int:
+        """Run a statement; the number of rows it touched."""
+        return await self.execute(change.sql, *change.arguments(given))
+
     async def executemany(self, query: str, arguments: Sequence[Sequence[Any]]) -> None:
-        """Run a statement once per tuple of arguments, in one go."""
+        """Run SQL once per tuple of arguments, in one go."""
         await self._connection.executemany(query, arguments)
 
 
