@@ -70,6 +70,7 @@ def _consumer_metrics(consumers: dict[str, ConsumerStatistics]) -> Iterable[Metr
 _CONSUMER_COUNTERS: Final = {
     "applied": "Events whose effect was applied.",
     "passed": "Events that needed no effect.",
+    "expired": "Events too old for an effect that leaves the system.",
     "retried": "Records handed to the retry topic.",
     "dead": "Records handed to the dead-letter topic.",
     "restarts": "Times the consumer began anew.",

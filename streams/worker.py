@@ -17,7 +17,7 @@ from core.errors import StorageUnavailable
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings, ValkeySettings
 from db.valkey import open_valkey
-from streams.consumers.notifications import notifications
+from streams.consumers import notifications
 from streams.consumers.runner import ConsumerRunner, ConsumerStatistics
 from streams.housekeeping import keep_house
 from streams.kafka.broker import Backoff, calm_logs
@@ -53,9 +53,9 @@ class Worker:
             raise ValueError(f"no such part of the worker: {', '.join(sorted(unknown))}")
         self._valkey = valkey
         self._pool = pools.worker
-        self._monitor = BrokerMonitor(kafka)
+        self._monitor = BrokerMonitor(kafka, [notifications.NAME])
         self._relay = Relay(pools.worker, kafka, self._monitor) if "relay" in only else None
-        plans = [notifications(pools.worker)] if "notifications" in only else []
+        plans = [notifications.notifications(pools.worker)] if "notifications" in only else []
         self._consumers = {plan.name: ConsumerRunner(plan, kafka, self._monitor) for plan in plans}
 
     def statistics(self) -> WorkerStatistics:

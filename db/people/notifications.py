@@ -1,4 +1,4 @@
-"""What the system tells one user: written by the notifications consumer, listed and ticked off by the user."""
+"""What one user is notified of: written by the notifications consumer, listed and marked as read by the user."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,16 +9,13 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from core.events import AnyTaskEvent, TaskCreated, TaskUpdated
+from core.events import AnyTaskEvent
 from core.task import Task
 from db.ids import new_id
-from db.inbox import record
-from db.pool import Pool
-from db.transaction import Reading, Writing, writing
+from db.transaction import Reading, Writing
 
-__all__ = ["ASSIGNED", "CONSUMER", "Notification", "assigned", "list_notifications", "mark_read", "newly_assigned"]
+__all__ = ["ASSIGNED", "Notification", "add_assigned", "list_notifications", "mark_read"]
 
-CONSUMER: Final = "notifications"
 ASSIGNED: Final = "task.assigned"
 
 _encode = msgspec.json.Encoder().encode
@@ -38,29 +35,11 @@ class Notification(Struct, frozen=True):
     read_at: datetime | None
 
 
-def newly_assigned(event: AnyTaskEvent) -> UUID | None:
-    """Who got the task by this event, if anybody did other than by their own hand."""
-    task = event.task
-    given = isinstance(event, TaskCreated) or (isinstance(event, TaskUpdated) and "assignee_id" in event.previous)
-    return task.assignee_id if given and task.assignee_id != event.actor_id else None
+async def add_assigned(tx: Writing, user_id: UUID, event: AnyTaskEvent, event_id: str) -> bool:
+    """Notify a user that the event gave them its task; False when they are not in its team (any more).
 
-
-async def assigned(pool: Pool, event: AnyTaskEvent, event_id: str) -> bool:
-    """Tell the new assignee, once: True when this call wrote the notification.
-
-    False when nobody is to be told, when the event was applied before, and when the assignee has left the team. For
-    the worker pool; raises StorageUnavailable.
+    Nothing is written twice for the same event. For a transaction of the worker's role.
     """
-    user_id = newly_assigned(event)
-    if user_id is None:
-        return False
-    async with writing(pool) as tx:
-        if not await record(tx, CONSUMER, event_id):
-            return False
-        return await _insert(tx, user_id, event, event_id)
-
-
-async def _insert(tx: Writing, user_id: UUID, event: AnyTaskEvent, event_id: str) -> bool:
     task = event.task
     rows = await tx.execute(
         _INSERT,
@@ -94,7 +73,7 @@ async def mark_read(tx: Writing, user_id: UUID, ids: Sequence[UUID] | None) -> i
     return await tx.execute(_READ, user_id, None if ids is None else list(ids))
 
 
-# Only a member of the team is told: others could not see the task.
+# Only a member of the team is notified: others could not see the task.
 _INSERT: Final = """
 insert into notifications (user_id, id, team_id, kind, task_id, actor_id, event_id, data, created_at)
 select $1, $2, team_id, $4, $5, $6, $7, $8, $9 from memberships where team_id = $3 and user_id = $1

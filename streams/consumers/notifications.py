@@ -1,40 +1,44 @@
-"""In-app notifications: whoever is assigned a task by somebody else is told, once."""
+"""In-app notifications: whoever is given a task by somebody else is notified, once."""
 
 from typing import Final
 
 import msgspec
 
+from core.assignment import ASSIGNING_TYPES, newly_assigned
 from core.codec import JournalRow, decode
-from core.events import TaskCreated, TaskUpdated
-from db.people.notifications import assigned
+from core.events import AnyTaskEvent, TaskEvent
+from db.people.notifications import add_assigned
 from db.pool import Pool
-from streams.consumers.retries import Permanent
-from streams.consumers.runner import ConsumerPlan, Effect, Outcome
-from streams.kafka.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS
+from db.transaction import Writing
+from streams.consumers.plan import ConsumerPlan, Permanent, event_id
+from streams.consumers.transactional import in_transaction
+from streams.kafka.topics import TASK_EVENTS
 
-__all__ = ["notifications", "notify"]
+__all__ = ["NAME", "notifications"]
 
 NAME: Final = "notifications"
-CONCERNED: Final = frozenset({TaskCreated.type, TaskUpdated.type})
 
 
 def notifications(pool: Pool) -> ConsumerPlan:
     """The consumer group `taskforge.notifications`, writing through `pool` (the worker's)."""
-    return ConsumerPlan(NAME, TASK_EVENTS, NOTIFICATIONS_RETRY, NOTIFICATIONS_DLQ, notify(pool))
+    return ConsumerPlan(NAME, TASK_EVENTS, in_transaction(pool, _notify, concerns=_assigns_somebody))
 
 
-def notify(pool: Pool) -> Effect:
-    """The effect. Events of types that this version does not know are none of its business: it skips them."""
+def _assigns_somebody(row: JournalRow) -> bool:
+    """Events of types that this version does not know are none of its business: it skips them."""
+    return row.type in ASSIGNING_TYPES and newly_assigned(_event(row)) is not None
 
-    async def apply(row: JournalRow) -> Outcome:
-        if row.type not in CONCERNED:
-            return Outcome(applied=False)
-        try:
-            event = decode(row)
-        except msgspec.MsgspecError as error:
-            raise Permanent(f"{row.type} with data of another shape: {error}") from error
-        if not isinstance(event, TaskCreated | TaskUpdated):
-            return Outcome(applied=False)
-        return Outcome(applied=await assigned(pool, event, f"{row.team_id}:{row.seq}"))
 
-    return apply
+async def _notify(tx: Writing, row: JournalRow) -> bool:
+    event = _event(row)
+    user_id = newly_assigned(event)
+    return user_id is not None and await add_assigned(tx, user_id, event, event_id(row))
+
+
+def _event(row: JournalRow) -> AnyTaskEvent:
+    try:
+        event = decode(row)
+    except msgspec.MsgspecError as error:
+        raise Permanent(f"{row.type} with data of another shape: {error}") from error
+    assert isinstance(event, TaskEvent), f"{row.type} is about a task"
+    return event

@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from streams.consumers.plan import Permanent
 from streams.kafka.topics import Headers
 
-__all__ = ["DELAYS", "Failed", "Outgoing", "Permanent", "attempts_of", "due_at", "origin_of", "settle"]
+__all__ = ["DELAYS", "Failed", "Outgoing", "after_failure", "attempts_of", "due_at", "origin_of"]
 
 DELAYS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0)
 LONGEST_TEXT: Final = 500
@@ -27,10 +28,6 @@ FIRST_FAILURE: Final = "taskforge-first-failure"
 LAST_FAILURE: Final = "taskforge-last-failure"
 ERROR: Final = "taskforge-error"
 ERROR_CLASS: Final = "taskforge-error-class"
-
-
-class Permanent(Exception):
-    """No further try can help: the record goes to the dead-letter topic at once."""
 
 
 class Failed(Protocol):
@@ -74,8 +71,8 @@ def origin_of(record: Failed) -> str:
     )
 
 
-def settle(record: Failed, error: BaseException, now: datetime) -> Outgoing:
-    """Where the record goes after this failure."""
+def after_failure(record: Failed, error: BaseException, now: datetime) -> Outgoing:
+    """The record that is sent on after this failure, to be tried again later or to be kept for people to look at."""
     tried = attempts_of(record) + 1
     level = None if isinstance(error, Permanent) or tried > len(DELAYS) else tried - 1
     ours = {
@@ -97,7 +94,7 @@ def settle(record: Failed, error: BaseException, now: datetime) -> Outgoing:
 
 
 def _kept(record: Failed) -> dict[str, str]:
-    """What an earlier failure has said about the origin stays as it is."""
+    """What is known of the first failure stays as it is."""
     names = (TOPIC, PARTITION, OFFSET, TIMESTAMP, FIRST_FAILURE)
     return {name: text for name in names if (text := _header(record, name))}
 

@@ -1,4 +1,4 @@
-"""Runs one consumer group: an effect per event, applied once, retried by topic, never blocked by a poison message.
+"""Runs one consumer group: handles each event, retries by topic, and is never blocked by a poison message.
 
 A record's offset is committed only after its effect committed, or after its copy in the retry or dead-letter topic was
 acknowledged. Records that cannot be tried yet hold their partition: it is paused and sought back, and the poll loop
@@ -7,7 +7,7 @@ goes on. What is down for everybody (the database, the broker) holds all partiti
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,12 +25,13 @@ from msgspec import Struct, structs
 
 from core.codec import JournalRow, parse_cloud_event
 from core.errors import StorageUnavailable
-from streams.consumers.retries import Outgoing, Permanent, due_at, origin_of, settle
+from streams.consumers.plan import Busy, ConsumerPlan, Permanent
+from streams.consumers.retries import Outgoing, after_failure, due_at, origin_of
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.monitor import BrokerMonitor
 from streams.settings import KafkaSettings
 
-__all__ = ["ConsumerPlan", "ConsumerRunner", "ConsumerStatistics", "Effect", "Outcome"]
+__all__ = ["ConsumerRunner", "ConsumerStatistics"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,42 +40,18 @@ STOP_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 1.0
 HOLD_SECONDS: Final = 60.0  # Longer holds are looked at anew, so that a clock that jumps does no lasting harm.
 OUTAGE_SECONDS: Final = 1.0
-BATCH_RECORDS: Final = 200
 BATCH_MS: Final = 100
 
 Records = Sequence["ConsumerRecord[bytes, bytes]"]
 
 
-class Outcome(Struct, frozen=True):
-    """What an effect did: `applied` by this delivery; else it was not concerned, or had been applied before."""
-
-    applied: bool
-
-
-Effect = Callable[[JournalRow], Awaitable[Outcome]]
-"""Applies one event in one transaction with its inbox row. Raises Permanent, StorageUnavailable, or anything else for
-a failure that is worth another try."""
-
-
-class ConsumerPlan(Struct, frozen=True):
-    """One consumer group: `name` is its short name, the group is `taskforge.<name>`."""
-
-    name: str
-    topic: str
-    retry_topic: str
-    dlq_topic: str
-    effect: Effect
-
-    @property
-    def group(self) -> str:
-        return f"taskforge.{self.name}"
-
-
 class ConsumerStatistics(Struct, frozen=True):
-    """Counted since the start. `passed` needed no effect; `lag` is records not read yet, as of the last look."""
+    """Counted since the start: events by what became of them (see `Handled`), and records that were `retried` or are
+    `dead`. `held` partitions wait; `lag` is the records not read yet, as of the last look."""
 
     applied: int = 0
     passed: int = 0
+    expired: int = 0
     retried: int = 0
     dead: int = 0
     restarts: int = 0
@@ -84,7 +61,7 @@ class ConsumerStatistics(Struct, frozen=True):
 
 
 class _Held(Exception):
-    """The rest of the batch waits: something that everybody needs is down."""
+    """The record waits: something that everybody needs is down, or the same event is being handled elsewhere."""
 
 
 class ConsumerRunner:
@@ -138,7 +115,7 @@ class ConsumerRunner:
                 *(Topic(name, declare=False) for name in (self._plan.topic, self._plan.retry_topic)),
                 group_id=self._plan.group,
                 batch=True,
-                max_records=BATCH_RECORDS,
+                max_records=self._plan.batch_records,
                 batch_timeout_ms=BATCH_MS,
                 auto_offset_reset="earliest",
                 ack_policy=AckPolicy.MANUAL,
@@ -237,7 +214,7 @@ class _Life:
                     done[place] = record.offset + 1
                     continue
                 except _Held as held:
-                    down, wait = True, OUTAGE_SECONDS
+                    down, wait = not isinstance(held.__cause__, Busy), OUTAGE_SECONDS
                     logger.warning("consumer %s waits: %s", self._plan.name, held.__cause__)
             waiting.add(place)
             self._hold(consumer, place, record.offset, wait)
@@ -262,16 +239,16 @@ class _Life:
             logger.warning("consumer %s could not commit offsets: %s", self._plan.name, error)
 
     async def _one(self, record: "ConsumerRecord[bytes, bytes]") -> None:
-        """Apply one record or hand it on. Raises _Held when that must wait."""
+        """Handle one record or send it on. Raises _Held when it must wait."""
         try:
-            outcome = await self._plan.effect(_row(record))
-            self._count(applied=1) if outcome.applied else self._count(passed=1)
-        except StorageUnavailable as error:
+            handled = await self._plan.handle(self._plan.name, _row(record))
+            self._count(**{handled: 1})
+        except (StorageUnavailable, Busy) as error:
             raise _Held from error
         except Exception as error:  # noqa: BLE001 (any failure of an effect is the record's, and is kept with it)
-            await self._hand_on(record, settle(record, error, datetime.now(UTC)), error)
+            await self._send_on(record, after_failure(record, error, datetime.now(UTC)), error)
 
-    async def _hand_on(self, record: "ConsumerRecord[bytes, bytes]", outgoing: Outgoing, error: Exception) -> None:
+    async def _send_on(self, record: "ConsumerRecord[bytes, bytes]", outgoing: Outgoing, error: Exception) -> None:
         dead = outgoing.level is None
         topic = self._plan.dlq_topic if dead else self._plan.retry_topic
         logger.log(

@@ -7,6 +7,7 @@ relay and consumers wait for a change of incarnation.
 
 import logging
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 import anyio
@@ -46,11 +47,14 @@ class _Clients(Struct, frozen=True):
 
 
 class BrokerMonitor:
-    """One per process. `publishing` is held by whoever writes to the topics made from the journal."""
+    """One per process. `consumers` names those whose topics for retries and dead letters it makes.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    `publishing` is held by whoever writes to the topics made from the journal.
+    """
+
+    def __init__(self, settings: KafkaSettings, consumers: Iterable[str] = ()) -> None:
         self._settings = settings
-        self._plans = topics.plans(settings.partitions)
+        self._plans = topics.plans(settings.partitions, consumers)
         self._condition = anyio.Condition()
         self._poke = anyio.Event()
         self._incarnation = ""
@@ -142,9 +146,10 @@ class BrokerMonitor:
             state = await relay_state.read(clients.consumer)
         else:
             await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
-        await self._settle(state, doubted_before)
+        await self._conclude(state, doubted_before)
 
-    async def _settle(self, state: RelayState, doubted_before: bool) -> None:
+    async def _conclude(self, state: RelayState, doubted_before: bool) -> None:
+        """Let everybody who waits for a look know what this one has found."""
         incarnation = state[BROKER].decode()
         async with self._condition:
             if self._incarnation and incarnation != self._incarnation:

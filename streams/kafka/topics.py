@@ -4,11 +4,11 @@
 |---|---|---|---|
 | task-events | team id as text | CloudEvent (`core.codec.cloud_event`, to the byte) | `seq` per team |
 | tasks (compacted) | task id as text | the task's JSON, null once it is deleted | `version` per task |
-| notifications.retry, .dlq | as the original | as the original | none: order-free effects |
+| <consumer>.retry, .dlq | as the original | as the original | none; kept for 14 days |
 | relay (ours alone) | see `relay_state.py` | what the relays remember on the broker itself | |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,8 +19,7 @@ from msgspec import Struct
 from core.codec import EVENTS_MEDIA_TYPE, JournalRow
 
 __all__ = [
-    "NOTIFICATIONS_DLQ",
-    "NOTIFICATIONS_RETRY",
+    "FAILED_DAYS",
     "RELAY_STATE",
     "RETRY_LEVELS",
     "TASKS",
@@ -28,21 +27,24 @@ __all__ = [
     "Headers",
     "TopicPlan",
     "create",
+    "dlq_topic",
     "event_headers",
     "partition_counts",
     "plans",
+    "retry_topic",
     "task_headers",
     "team_key",
 ]
 
 TASK_EVENTS: Final = "taskforge.task-events.v1"
 TASKS: Final = "taskforge.tasks.v1"
-NOTIFICATIONS_RETRY: Final = "taskforge.notifications.retry.v1"
-NOTIFICATIONS_DLQ: Final = "taskforge.notifications.dlq.v1"
 RELAY_STATE: Final = "taskforge.relay.v1"
 
 RETRY_LEVELS: Final = 5
+FAILED_DAYS: Final = 14
+"""How long records of the retry and dead-letter topics are kept."""
 REPLICAS: Final = 3  # Or as many as there are brokers.
+DAY_MS: Final = 86_400_000
 # A description of 64 KiB, before and after, can grow sixfold as JSON.
 LARGEST_RECORD: Final = 2 * 1024 * 1024
 
@@ -58,18 +60,32 @@ class TopicPlan(Struct, frozen=True):
     from_journal: bool = False
 
 
-def plans(partitions: int) -> tuple[TopicPlan, ...]:
-    """Every topic of ours; `partitions` is for those that carry events."""
-    forever = {"retention.ms": "-1"}
-    large = {"max.message.bytes": str(LARGEST_RECORD)}
+def retry_topic(consumer: str) -> str:
+    """Where the records wait that a consumer tries again."""
+    return f"taskforge.{consumer}.retry.v1"
+
+
+def dlq_topic(consumer: str) -> str:
+    """Where the records lie that a consumer has given up."""
+    return f"taskforge.{consumer}.dlq.v1"
+
+
+def plans(partitions: int, consumers: Iterable[str] = ()) -> tuple[TopicPlan, ...]:
+    """Every topic of ours, with those of the named consumers; `partitions` is for the topics that carry events."""
+    forever, large = {"retention.ms": "-1"}, {"max.message.bytes": str(LARGEST_RECORD)}
     return (
         TopicPlan(TASK_EVENTS, partitions, forever | large, from_journal=True),
         TopicPlan(TASKS, partitions, {"cleanup.policy": "compact"} | large, from_journal=True),
-        # Partition n carries the n-th delay, so that due times within a partition are in order and one pause is enough.
-        TopicPlan(NOTIFICATIONS_RETRY, RETRY_LEVELS, forever | large),
-        TopicPlan(NOTIFICATIONS_DLQ, 1, forever | large),
         TopicPlan(RELAY_STATE, 1, forever),
+        *(plan for consumer in consumers for plan in _failure_topics(consumer, large)),
     )
+
+
+def _failure_topics(consumer: str, config: Mapping[str, str]) -> Iterable[TopicPlan]:
+    kept = {"retention.ms": str(FAILED_DAYS * DAY_MS), **config}
+    # Partition n carries the n-th delay, so that due times within a partition are in order and one pause is enough.
+    yield TopicPlan(retry_topic(consumer), RETRY_LEVELS, kept)
+    yield TopicPlan(dlq_topic(consumer), 1, kept)
 
 
 def team_key(team_id: UUID) -> bytes:

@@ -30,10 +30,11 @@ from core.events import TaskCreated
 from core.secret import Secret
 from core.task import Task
 from db.people.identity import Identity
-from db.people.notifications import assigned
+from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
 from db.pool import Pools
+from db.transaction import writing
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
 from taskforge.devstack import Services
@@ -409,7 +410,8 @@ async def notified(pools: Pools, superuser: "asyncpg.Connection", user_id: UUID,
             version=seq,
         )
         event = TaskCreated(team_id=team, seq=seq, actor_id=team, at=now, task=task)
-        assert await assigned(pools.worker, event, f"{team}:{seq}")
+        async with writing(pools.worker) as tx:
+            assert await add_assigned(tx, user_id, event, f"{team}:{seq}")
     return team
 
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from core.codec import cloud_event, encode
 from db.pool import Pools
-from streams.kafka.topics import NOTIFICATIONS_DLQ, NOTIFICATIONS_RETRY, TASK_EVENTS, event_headers, team_key
+from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_topic, team_key
 from streams.settings import KafkaSettings
 from streams.worker import Worker
 from taskforge.devstack import Services
@@ -112,7 +112,7 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
         await until(lambda: handled(worker) == len(poison) + 1)
 
     assert await told(journal, ann) == [f"{team_id}:1"]
-    dead = await read_count(kafka.bootstrap_servers, NOTIFICATIONS_DLQ, len(poison))
+    dead = await read_count(kafka.bootstrap_servers, dlq_topic("notifications"), len(poison))
     assert [record.value for record in dead] == poison
     for offset, record in enumerate(dead):
         headers = dict(record.headers)
@@ -155,7 +155,7 @@ async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocki
         await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
 
     assert sorted(await told(journal, ann)) == [f"{team_id}:1", f"{team_id}:2"]
-    (retried,) = await read_count(kafka.bootstrap_servers, NOTIFICATIONS_RETRY, 1)
+    (retried,) = await read_count(kafka.bootstrap_servers, retry_topic("notifications"), 1)
     assert retried.partition == 0
     assert int(dict(retried.headers)["taskforge-not-before"]) >= retried.timestamp + 900
 
