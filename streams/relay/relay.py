@@ -23,14 +23,14 @@ from msgspec import Struct, structs
 from core.errors import StorageUnavailable
 from core.task import Task
 from db.journal import relay_cursors as cursors
-from db.journal.relay_cursors import Lag, Move, Page, range_of
+from db.journal.relay_cursors import RANGES, Lag, Move, Page, range_of
 from db.pool import Pool
 from streams.kafka import relay_state
 from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
-from streams.relay.leases import RangeLeases
+from streams.leases import Leases
 from streams.relay.publisher import LeaseLost, Publisher
 from streams.relay.records import Record, contiguous, neighbours, records_of
 from streams.relay.topic_ends import last_seqs
@@ -40,6 +40,7 @@ __all__ = ["RangeLag", "Relay", "RelayStatistics"]
 
 logger = logging.getLogger(__name__)
 
+LEASES: Final = "tfr"  # Workers of every version agree on these three letters, or two of them relay the same range.
 SWEEP_SECONDS: Final = 1.0
 SWEEP_TEAMS: Final = 2_000
 ROUND_ROWS: Final = 4_000
@@ -78,7 +79,7 @@ class Relay:
         self._pool = pool
         self._kafka = kafka
         self._monitor = monitor
-        self._leases = RangeLeases(pool)
+        self._leases = Leases(pool, LEASES, RANGES)
         self._stopping = False
         self._awake = anyio.Event()
         self._dirty: dict[UUID, None] = {}

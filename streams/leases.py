@@ -1,43 +1,43 @@
-"""Which worker relays which teams: ranges leased by advisory locks that live and die with one database session."""
+"""Which worker does what: numbered leases that live and die with one database session.
+
+The relay leases ranges of teams; whatever else must run once among all workers leases its numbers the same way.
+"""
 
 import logging
 import math
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 
+from db import leases
 from db.errors import storage_errors
-from db.journal.relay_cursors import RANGES
 from db.pool import Connection, Pool
 
-__all__ = ["RangeLeases"]
+__all__ = ["Leases"]
 
 logger = logging.getLogger(__name__)
 
-# Two-part advisory keys: ("tfrl" or "tfrp" as a number, range or zero).
-LEASE: Final = int.from_bytes(b"tfrl")
-PRESENCE: Final = int.from_bytes(b"tfrp")
 
-_WORKERS: Final = """
-select count(*) from pg_locks where locktype = 'advisory' and classid = $1::bigint::oid and objid = 0 and objsubid = 2
-and granted and database = (select oid from pg_database where datname = current_database())
-"""
+class Leases:
+    """Those of the leases 0 to `count` - 1 that this worker holds. Losing the session loses them all, without notice.
 
-
-class RangeLeases:
-    """The ranges this worker holds. Losing the session loses them all, at once and without asking.
-
-    Every worker shows its presence with a shared lock and takes its share of the ranges, rounded up.
+    Every worker shows its presence and takes its share of the leases, rounded up. Workers share those of the same
+    `namespace`, which is three ASCII letters: they become part of the locks' numbers.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, namespace: str, count: int) -> None:
+        letters = namespace.encode("ascii")
+        if len(letters) != 3:
+            raise ValueError(f"a namespace of leases has three letters: {namespace!r}")
         self._pool = pool
+        self._namespace, self._count = namespace, count
+        self._lease, self._presence = int.from_bytes(letters + b"l"), int.from_bytes(letters + b"p")
         self._session: Connection | None = None
         self._held: set[int] = set()
 
     @property
     def held(self) -> frozenset[int]:
-        """The ranges held now; empty as soon as the session is lost."""
+        """The leases held now; none as soon as the session is lost."""
         return frozenset(self._held) if self.alive else frozenset()
 
     @property
@@ -51,9 +51,9 @@ class RangeLeases:
             return False
 
     async def balance(self) -> bool:
-        """Give back what is above this worker's share and try for what is missing. Call between rounds only.
+        """Give back what is above this worker's share and try to take what is missing, between two rounds of work.
 
-        Opens a new session when there is none, and then says True: everything held was lost in between. Raises
+        Opens a new session when there is none, and then returns True: everything held was lost in between. Raises
         StorageUnavailable, after which nothing is held.
         """
         anew = not self.alive
@@ -62,8 +62,8 @@ class RangeLeases:
                 session = self._session if self.alive else None
                 if session is None:
                     session = await self._open()
-                workers: int = await session.fetchval(_WORKERS, PRESENCE)
-                share = math.ceil(RANGES / max(1, workers))
+                workers = await leases.count_present(session, self._presence)
+                share = math.ceil(self._count / max(1, workers))
                 await self._release_down_to(session, share)
                 await self._take_up_to(session, share)
                 return anew
@@ -75,22 +75,20 @@ class RangeLeases:
         await self.close()
         session: Any = await self._pool.acquire()
         self._session = session
-        await session.execute("select pg_advisory_lock_shared($1, 0)", PRESENCE)
+        await leases.show_presence(session, self._presence)
         return self._session
 
     async def _release_down_to(self, session: Connection, share: int) -> None:
         for number in sorted(self._held)[share:]:
             self._held.discard(number)
-            await session.execute("select pg_advisory_unlock($1, $2)", LEASE, number)
-            logger.info("range %d given to another worker", number)
+            await leases.give_back(session, self._lease, number)
+            logger.info("lease %s %d is left to another worker", self._namespace, number)
 
     async def _take_up_to(self, session: Connection, share: int) -> None:
-        for number in range(RANGES):
+        for number in range(self._count):
             if len(self._held) >= share:
                 return
-            if number not in self._held and await session.fetchval(
-                "select pg_try_advisory_lock($1, $2)", LEASE, number
-            ):
+            if number not in self._held and await leases.try_to_take(session, self._lease, number):
                 self._held.add(number)
 
     async def close(self) -> None:
