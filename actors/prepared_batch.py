@@ -16,7 +16,6 @@ from core.commands import (
     MoveTask,
     RestoreTask,
     UpdateTask,
-    archived_tasks_needed,
 )
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
@@ -137,12 +136,6 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
         changed[event.task.id] = task
         if event.ranks:
             changed.update(dict.fromkeys(event.ranks))
-
-
-def archived_ids(batch: Iterable[Envelope], state: TeamState) -> list[UUID]:
-    """Tasks that the batch names and the board does not hold: they may be archived."""
-    named = dict.fromkeys(task_id for envelope in batch for task_id in archived_tasks_needed(envelope.command))
-    return [task_id for task_id in named if task_id not in state.tasks]
 
 
 def _about_the_caller(answer: CommandResult | DomainError) -> bool:

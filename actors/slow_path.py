@@ -12,9 +12,10 @@ from msgspec import Struct
 from actors.active_team import ActiveTeam
 from actors.committer import Committer
 from actors.envelope import CommandResult, Envelope
+from actors.loading import load_needs
 from actors.mailbox import Mailbox
 from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
-from actors.prepared_batch import NewId, PreparedBatch, archived_ids
+from actors.prepared_batch import NewId, PreparedBatch
 from actors.settings import ActorSettings
 from core.errors import (
     Conflict,
@@ -172,10 +173,10 @@ class SlowPath:
 
     async def _prepare(self, batch: Sequence[Envelope]) -> PreparedBatch:
         state = self._team.current().state
+        commands = [envelope.command for envelope in batch]
+        loaded = await load_needs(self._context.journal, self.team_id, commands, state)
         prepared = PreparedBatch(self.team_id, state)
-        if wanted := archived_ids(batch, state):
-            for task in await self._context.journal.archived_tasks(self.team_id, wanted):
-                prepared.state.archived[task.id] = task
+        loaded.put_beside(prepared.state)
         prepared.add(batch, self._context.clock.now(), self._context.new_id)
         for stale in prepared.stale:
             await self._explain(stale)

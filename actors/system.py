@@ -12,13 +12,14 @@ from msgspec import Struct
 from actors.board import TeamView
 from actors.committer import Committer, CommitterStatistics
 from actors.envelope import CommandResult, Envelope, KeySlot
+from actors.loading import load_needs
 from actors.ports import Clock, Feed, Journal, Snapshots
 from actors.prepared_batch import NewId, PreparedBatch
 from actors.settings import ActorSettings
 from actors.slow_path import ActorContext
 from actors.team import TeamActor
 from core.codec import Encoded
-from core.commands import AnyCommand, CreateTeam, archived_tasks_needed
+from core.commands import AnyCommand, CreateTeam
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown
 
 log = logging.getLogger(__name__)
@@ -99,11 +100,9 @@ class TeamSystem:
     async def preview(self, team_id: UUID, command: AnyCommand, *, actor_id: UUID) -> CommandResult:
         """What `ask` would cause now; nothing is written. Raises a DomainError when it would be refused."""
         view = await self.view(team_id)
-        wanted = [task_id for task_id in archived_tasks_needed(command) if task_id not in view.state.tasks]
-        archived = await self._context.journal.archived_tasks(team_id, wanted) if wanted else ()
+        loaded = await load_needs(self._context.journal, team_id, [command], view.state)
         prepared = PreparedBatch(team_id, view.state)
-        for task in archived:
-            prepared.state.archived[task.id] = task
+        loaded.put_beside(prepared.state)
         reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         prepared.add(
             [Envelope(command, actor_id, 0.0, "", None, reply)], self._context.clock.now(), self._context.new_id

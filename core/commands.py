@@ -154,16 +154,3 @@ AnyCommand = (
     | DeleteTask
     | Batch
 )
-
-
-def archived_tasks_needed(command: AnyCommand) -> tuple[UUID, ...]:
-    """Ids a command may need although they are not on the board: the actor loads them before `decide`."""
-    match command:
-        case RestoreTask(task_id=task_id) | DeleteTask(task_id=task_id):
-            return (task_id,)
-        case UpdateTask(task_id=task_id) | MoveTask(task_id=task_id) | ArchiveTask(task_id=task_id):
-            return (task_id,)
-        case Batch(operations=operations):
-            return tuple(needed for operation in operations for needed in archived_tasks_needed(operation))
-        case _:
-            return ()

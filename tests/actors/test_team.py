@@ -1,6 +1,8 @@
 """The actor against in-memory ports: batches, fences, keys, deadlines, crashes."""
 
 import asyncio
+from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -329,6 +331,24 @@ async def test_a_preview_says_what_would_happen_and_writes_nothing() -> None:
         assert len(ports.journal.rows[team]) == 5
         with pytest.raises(NotFound):
             await system.preview(team, RestoreTask(task), actor_id=STRANGER)
+
+
+async def test_a_preview_sees_what_was_committed_while_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task, other = await new_task(system, team), await new_task(system, team)
+        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
+        load = ports.journal.archived_tasks
+
+        async def slow(team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
+            await system.ask(team, DeleteTask(other), actor_id=OWNER)
+            return await load(team_id, task_ids)
+
+        monkeypatch.setattr(ports.journal, "archived_tasks", slow)
+        batch = Batch((RestoreTask(task), UpdateTask(other, TaskPatch(title="gone by now"))))
+        with pytest.raises(NotFound):
+            await system.preview(team, batch, actor_id=OWNER)
 
 
 async def test_a_view_of_the_future_was_never_handed_out() -> None:

@@ -40,11 +40,11 @@ from core.commands import (
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
-    archived_tasks_needed,
 )
 from core.decide import decide
 from core.errors import DomainError
 from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.needs import needs
 from core.permissions import ROLES
 from core.ranking import LONGEST
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
@@ -229,7 +229,7 @@ class Life(RuleBasedStateMachine):
 
     def ask(self, command: AnyCommand, actor: UUID) -> None:
         draft = self.state.fork()
-        for task_id in archived_tasks_needed(command):
+        for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
         self.now += timedelta(seconds=1)

@@ -11,10 +11,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
-    archived_tasks_needed,
 )
 from core.decide import decide
 from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.needs import needs
 from core.permissions import Role
 from core.task import Status, Task, TaskFields
 from core.team import TeamState, evolve
@@ -47,7 +47,7 @@ class World:
     def decide(self, command: AnyCommand, actor: UUID = OWNER) -> tuple[TeamState, list[AnyEvent]]:
         """What an actor does up to the commit: the working copy after the command, and its events."""
         draft = self.state.fork()
-        for task_id in archived_tasks_needed(command):
+        for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
         self.now += timedelta(seconds=1)
