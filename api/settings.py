@@ -4,8 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from core.secret import Secret
-
 __all__ = ["AuthSettings", "HttpSettings"]
 
 DAY = 86_400
@@ -32,7 +30,6 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
 class AuthSettings(Struct, frozen=True, kw_only=True):
     """Access tokens are short JWTs, refresh tokens rotate (RFC 9700)."""
 
-    secret: Annotated[Secret, Meta(description="Signs access tokens (HS256); at least 32 bytes.")]
     issuer: Annotated[str, Meta(min_length=1, description="`iss` of our tokens.")] = "taskforge"
     audience: Annotated[str, Meta(min_length=1, description="`aud` of our tokens.")] = "taskforge-api"
     access_seconds: Annotated[int, Meta(ge=1, le=600, description="Life of an access token, at most 10 minutes.")] = 600

@@ -66,7 +66,7 @@ def _settings_of(args: argparse.Namespace) -> "Settings":
         raise settings.SettingsError(problems)
     chosen = settings.load(given)
     logs.configure(chosen.log_level, chosen.log_format)
-    os.environ.update(given)
+    settings.adopt(os.environ, given)
     return chosen
 
 

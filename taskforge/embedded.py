@@ -7,15 +7,17 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from taskforge.devstack.datadir import DataDir, LocalSecrets
 from taskforge.devstack.ports import LOOPBACK, PortBook
 from taskforge.devstack.postgres import DATABASE, SUPERUSER, postgres_url
 from taskforge.devstack.stack import Kind
 
-__all__ = ["DEFAULT_DATA", "NAMES", "STAND_INS", "complete", "embedded_variables", "missing_kinds"]
+__all__ = ["DEFAULT_DATA", "KEYS", "NAMES", "STAND_INS", "complete", "embedded_variables", "missing_kinds"]
 
 DEFAULT_DATA = Path(".taskforge")
-SECRET = "TASKFORGE_AUTH__SECRET"  # noqa: S105 - the name of a variable
+KEYS = "TASKFORGE_KEYS"
 
 NAMES: Mapping[Kind, tuple[str, ...]] = {
     "postgres": tuple(f"TASKFORGE_DATABASE__{role}_URL" for role in ("OWNER", "API", "WRITER", "WORKER")),
@@ -28,7 +30,7 @@ STAND_INS: Mapping[str, str] = {
     **dict.fromkeys(NAMES["postgres"], f"postgresql://nobody@{LOOPBACK}:1/nothing"),
     "TASKFORGE_VALKEY__URL": f"valkey://{LOOPBACK}:1/0",
     "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:1",
-    SECRET: "stand-in, never used to sign anything",
+    KEYS: '["stand-in, never used to sign anything"]',
 }
 
 
@@ -38,8 +40,8 @@ def missing_kinds(given: Mapping[str, str]) -> list[Kind]:
 
 
 def embedded_variables(secrets: LocalSecrets, ports: Mapping[str, int], kinds: Iterable[Kind]) -> dict[str, str]:
-    """The variables of these embedded services, and the generated signing secret."""
-    found = {SECRET: secrets.jwt_secret}
+    """The variables of these embedded services, and the generated keys."""
+    found = {KEYS: msgspec.json.encode(secrets.keyset).decode()}
     for kind in kinds:
         if kind in ports:
             found |= _variables(kind, secrets, ports[kind])

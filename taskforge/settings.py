@@ -2,16 +2,16 @@
 
 Each package declares the frozen Struct it needs; the variable of a field is `TASKFORGE_` and its path in upper case,
 parts joined by two underscores: `settings.http.port` is `TASKFORGE_HTTP__PORT`. An empty value counts as not given.
+A secret may come as a file: `TASKFORGE_KEYS_FILE` is the path of what would otherwise be in `TASKFORGE_KEYS`.
 """
 
 import difflib
 import math
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
@@ -21,22 +21,31 @@ from api.settings import AuthSettings, HttpSettings
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.settings import FeedSettings, KafkaSettings
+from taskforge.contradictions import contradictions
 from taskforge.dotenv import parse_env
+from taskforge.secret_files import overlaid, read_files, without_files
 
 __all__ = [
     "PREFIX",
     "Settings",
     "SettingsError",
     "Variable",
+    "adopt",
     "default_text",
     "example",
     "load",
     "read_variables",
+    "secret_names",
     "variables",
 ]
 
 PREFIX = "TASKFORGE_"
-MIN_SECRET_BYTES = 32
+Keys = tuple[Secret, ...]
+
+REPLACED: Final = {
+    "TASKFORGE_AUTH__SECRET": 'the one secret became a list of keys: TASKFORGE_KEYS=["the secret"]',
+}
+"""Settings of earlier versions, and what to set instead."""
 
 
 class SettingsError(Exception):
@@ -53,7 +62,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: DatabaseSettings
     valkey: ValkeySettings
     kafka: KafkaSettings
-    auth: AuthSettings
+    keys: Annotated[
+        Keys,
+        Meta(
+            description="The keyset, a JSON list of random texts of at least 32 bytes: the first one signs and seals, "
+            "the others still verify and open what they signed and sealed."
+        ),
+    ]
     mode: Annotated[
         Literal["development", "production"], Meta(description="production refuses generated secrets and plain http.")
     ] = "development"
@@ -63,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, else JSON lines.")
     ] = "auto"
+    auth: AuthSettings = AuthSettings()
     http: HttpSettings = HttpSettings()
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()
@@ -79,7 +95,7 @@ class Variable(Struct, frozen=True):
 
     @property
     def secret(self) -> bool:
-        return self.type is Secret
+        return self.type in (Secret, Keys)
 
 
 def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Variable]:
@@ -94,7 +110,7 @@ def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> It
         kind, doc = _unannotate(hint)
         where = (*path, field.name)
         default = UNSET if field.default is msgspec.NODEFAULT else field.default
-        yield Variable(PREFIX + "__".join(where).upper(), where, kind if kind is Secret else hint, doc, default)
+        yield Variable(PREFIX + "__".join(where).upper(), where, kind if kind in (Secret, Keys) else hint, doc, default)
     for name, inner in nested:
         yield from variables(inner, (*path, name))
 
@@ -107,7 +123,10 @@ def _unannotate(hint: Any) -> tuple[Any, str]:
 
 
 def read_variables(environ: Mapping[str, str], env_file: Path | None) -> tuple[dict[str, str], list[str]]:
-    """Ours among the variables of the file and the environment, the environment winning; and what cannot be read."""
+    """Ours among the variables of the file and the environment, the environment winning; and what cannot be read.
+
+    Secrets that were given as files are read: they come out under their own names.
+    """
     values: dict[str, str] = {}
     problems: list[str] = []
     if env_file is not None and env_file.is_file():
@@ -115,19 +134,36 @@ def read_variables(environ: Mapping[str, str], env_file: Path | None) -> tuple[d
             values, problems = parse_env(env_file.read_text("utf-8"), env_file.name)
         except (OSError, UnicodeDecodeError) as error:
             problems = [f"{env_file.name}: cannot be read: {error}"]
-    merged = values | dict(environ)
-    return {name: value for name, value in merged.items() if name.upper().startswith(PREFIX) and value}, problems
+    names = secret_names()
+    merged = overlaid(values, environ, names)
+    ours = {name: value for name, value in merged.items() if name.upper().startswith(PREFIX) and value}
+    read, unreadable = read_files(ours, names)
+    return read, problems + unreadable
+
+
+def secret_names() -> list[str]:
+    """The variables that hold secrets."""
+    return [variable.name for variable in variables() if variable.secret]
+
+
+def adopt(environ: MutableMapping[str, str], given: Mapping[str, str]) -> None:
+    """Make what `read_variables` found the environment of whatever this process starts or imports."""
+    for name in environ.keys() - without_files(environ, secret_names()).keys():
+        del environ[name]
+    environ.update(given)
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     """Settings from `environ`, and from `env_file` where the environment is silent.
 
-    Raises `SettingsError` with all mistakes at once: unknown names (with the likely meant one), missing ones, values
-    of the wrong type or out of range, values that contradict each other.
+    Raises `SettingsError` for what cannot be read, else with all mistakes at once: unknown names (with the likely meant
+    one), missing ones, values of the wrong type or out of range, values that contradict each other.
     """
-    given, problems = read_variables(environ, env_file)
+    given, unreadable = read_variables(environ, env_file)
+    if unreadable:
+        raise SettingsError(unreadable)
     known = {variable.name: variable for variable in variables()}
-    problems += [_unknown(name, known) for name in sorted(given.keys() - known.keys())]
+    problems = [_unknown(name, known) for name in sorted(given.keys() - known.keys())]
     leaves: dict[tuple[str, ...], Any] = {}
     for variable in known.values():
         try:
@@ -137,12 +173,14 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     if problems:
         raise SettingsError(problems)
     settings: Settings = _build(Settings, (), leaves)
-    if contradictions := list(_contradictions(settings)):
-        raise SettingsError(contradictions)
+    if found := list(contradictions(settings)):
+        raise SettingsError(found)
     return settings
 
 
 def _unknown(name: str, known: Mapping[str, Variable]) -> str:
+    if (instead := REPLACED.get(name)) is not None:
+        return f"{name}: no such setting any more; {instead}"
     # Compared without the prefix they share, which would make everything look alike.
     ends = [candidate.removeprefix(PREFIX) for candidate in known]
     close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
@@ -154,8 +192,10 @@ def _parse(variable: Variable, text: str | None) -> Any:
         if variable.default is UNSET:
             raise ValueError(f"{variable.name}: is missing ({variable.doc})")
         return variable.default
-    if variable.secret:
+    if variable.type is Secret:
         return Secret(text)
+    if variable.type == Keys:
+        return _keys(variable, text)
     value = [part.strip() for part in text.split(",") if part.strip()] if _is_list(variable) else text.strip()
     try:
         parsed = msgspec.convert(value, variable.type, strict=False)
@@ -168,6 +208,13 @@ def _parse(variable: Variable, text: str | None) -> Any:
     if isinstance(parsed, float) and not math.isfinite(parsed):
         raise ValueError(f"{variable.name}: expected a finite number, got {text!r}")
     return parsed
+
+
+def _keys(variable: Variable, text: str) -> Keys:
+    try:
+        return tuple(map(Secret, msgspec.json.decode(text, type=list[str])))
+    except (msgspec.MsgspecError, UnicodeError):
+        raise ValueError(f'{variable.name}: expected a JSON list of texts, as in ["first", "second"]') from None
 
 
 def _is_list(variable: Variable) -> bool:
@@ -183,64 +230,12 @@ def _build(struct: type[Any], path: tuple[str, ...], leaves: Mapping[tuple[str, 
     return struct(**parts)
 
 
-def _contradictions(settings: Settings) -> Iterator[str]:
-    """Rules no single field can check."""
-    yield from _bad_urls(settings)
-    auth, feeds = settings.auth, settings.feeds
-    if len(auth.secret) < MIN_SECRET_BYTES:
-        yield f"TASKFORGE_AUTH__SECRET: must have at least {MIN_SECRET_BYTES} bytes, has {len(auth.secret)}"
-    if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:
-        yield "TASKFORGE_AUTH__REFRESH_IDLE_SECONDS: must not exceed TASKFORGE_AUTH__REFRESH_ABSOLUTE_SECONDS"
-    if auth.access_seconds >= auth.refresh_idle_seconds:
-        yield "TASKFORGE_AUTH__ACCESS_SECONDS: must be less than TASKFORGE_AUTH__REFRESH_IDLE_SECONDS"
-    if feeds.heartbeat_seconds >= feeds.connection_seconds:
-        yield "TASKFORGE_FEEDS__HEARTBEAT_SECONDS: must be less than TASKFORGE_FEEDS__CONNECTION_SECONDS"
-    if settings.mode == "production":
-        yield from _unfit_for_production(settings)
-
-
-def _bad_urls(settings: Settings) -> Iterator[str]:
-    database = settings.database
-    for field in ("owner_url", "api_url", "writer_url", "worker_url"):
-        url = getattr(database, field).reveal()
-        yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
-    yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
-    if settings.http.public_url is not None:
-        yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
-    for origin in settings.http.allowed_origins:
-        yield from _bad_url("HTTP__ALLOWED_ORIGINS", origin, ("http", "https"))
-        if origin.count("/") > 2:
-            yield f"TASKFORGE_HTTP__ALLOWED_ORIGINS: an origin has no path: {origin!r}"
-
-
-def _bad_url(name: str, url: str, schemes: tuple[str, ...]) -> Iterator[str]:
-    """Says what is wrong without the URL itself, which may hold a password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        yield f"{PREFIX}{name}: is not a URL"
-        return
-    if parts.scheme not in schemes:
-        yield f"{PREFIX}{name}: must start with {schemes[0]}://"
-    elif not parts.hostname and parts.scheme != "unix":
-        yield f"{PREFIX}{name}: has no host"
-
-
-def _unfit_for_production(settings: Settings) -> Iterator[str]:
-    if len(set(settings.auth.secret.reveal())) < 10:
-        yield "TASKFORGE_AUTH__SECRET: is too uniform for production; generate one: openssl rand -base64 48"
-    if settings.http.public_url is None:
-        yield "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
-    elif not settings.http.public_url.startswith("https://"):
-        yield "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production"
-
-
 def example() -> str:
     """The text of `.env.example`: every variable with its doc, default and limits, all commented out."""
     lines = [
         "# Every setting of TaskForge; generated by `taskforge settings --example`.",
         "# Copy to .env and uncomment what you change. The environment wins over this file.",
+        "# What is called a secret may be given as a file instead: TASKFORGE_KEYS_FILE=/run/secrets/keys.",
         "# `taskforge up` gives the required ones itself, for the embedded services.",
     ]
     section: tuple[str, ...] | None = None
@@ -249,7 +244,7 @@ def example() -> str:
             section = variable.path[:-1]
             title = section[0] if section else "process"
             lines += ["", f"# --- {title}"]
-        required = " Required." if variable.default is UNSET else ""
+        required = (" Required." if variable.default is UNSET else "") + (" A secret." if variable.secret else "")
         lines += textwrap.wrap(
             f"{variable.doc}{_limits(variable)}{required}", 110, initial_indent="# ", subsequent_indent="# "
         )

@@ -16,6 +16,7 @@ from api.auth.tokens import AccessTokens, Revocations
 from api.services import Probe, Services
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
+from db.keyset import Keyset
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
@@ -90,7 +91,7 @@ def _introduce(settings: Settings, pools: Pools, valkey: Valkey) -> Services:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(auth, revocations),
+        tokens=AccessTokens(auth, Keyset(settings.keys), revocations),
         revocations=revocations,
         passwords=Passwords(),
         tickets=Tickets(valkey),

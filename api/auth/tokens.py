@@ -19,6 +19,7 @@ from valkey.asyncio import Valkey
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
 from db.ids import uuid_of
+from db.keyset import Keyset
 from db.people.principal import Principal
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
@@ -55,6 +56,7 @@ class AccessTokens:
     def __init__(
         self,
         settings: AuthSettings,
+        keyset: Keyset,
         revocations: "Revocations",
         *,
         wall_clock: Callable[[], float] = time.time,
@@ -63,8 +65,9 @@ class AccessTokens:
         self._settings = settings
         self._revocations = revocations
         self._wall_clock = wall_clock
-        self._secret = settings.secret.reveal().encode()
-        self._kid = hashlib.sha256(b"taskforge access token key\0" + self._secret).hexdigest()[:16]
+        keys = keyset.derive("tokens")
+        self._kid, self._key = keys[0].id.hex(), keys[0].signing
+        self._keys = {key.id.hex(): key.signing for key in keys}
         self._jwt = jwt.PyJWT(options={"require": list(CLAIMS)})
         self._young: dict[bytes, _Known] = {}
         self._old: dict[bytes, _Known] = {}
@@ -89,7 +92,7 @@ class AccessTokens:
             "jti": uuid4().hex,
             "typ": TYPE,
         }
-        return self._jwt.encode(claims, self._secret, ALGORITHM, headers={"typ": TYPE, "kid": self._kid})
+        return self._jwt.encode(claims, self._key, ALGORITHM, headers={"typ": TYPE, "kid": self._kid})
 
     def principal_of(self, authorization: bytes) -> Principal:
         """Who sends this `Authorization` value. Raises Unauthenticated; the reason goes to the log only."""
@@ -121,24 +124,26 @@ class AccessTokens:
         return known
 
     def _verify(self, token: bytes) -> _Known:
-        """Check signature, header and every claim of a token."""
+        """Check header, signature and every claim of a token."""
         try:
-            parts = self._jwt.decode_complete(
+            claims = self._jwt.decode(
                 token,
-                self._secret,
+                self._key_for(jwt.get_unverified_header(token)),
                 algorithms=[ALGORITHM],
                 audience=self._settings.audience,
                 issuer=self._settings.issuer,
                 leeway=LEEWAY_SECONDS,
             )
-            self._check_header(parts["header"])
-            return self._known(parts["payload"])
+            return self._known(claims)
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise refused(type(error).__name__) from error
 
-    def _check_header(self, header: dict[str, Any]) -> None:
-        if not HEADERS.issuperset(header) or header.get("typ") != TYPE or header.get("kid") != self._kid:
+    def _key_for(self, header: dict[str, Any]) -> bytes:
+        """The key of our own set that the header names; nothing else of the header is ever followed."""
+        key = self._keys.get(header.get("kid", ""))
+        if key is None or header.get("typ") != TYPE or not HEADERS.issuperset(header):
             raise jwt.InvalidTokenError("typ, kid or an unknown header")
+        return key
 
     def _known(self, claims: dict[str, Any]) -> _Known:
         if claims["typ"] != TYPE or claims["exp"] - claims["iat"] > self._settings.access_seconds:

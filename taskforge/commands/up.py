@@ -21,7 +21,7 @@ from taskforge.devstack.errors import PortTaken
 from taskforge.devstack.ports import PortBook, claim, free_port, is_free
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.processes import Api, Worker, command
-from taskforge.settings import Settings, SettingsError, load, read_variables
+from taskforge.settings import Settings, SettingsError, adopt, load, read_variables
 
 __all__ = ["run"]
 
@@ -70,10 +70,10 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _stand_ins(given: Mapping[str, str], kinds: frozenset[Kind]) -> dict[str, str]:
-    """For checking the settings before the services run; in production the signing secret is never generated."""
+    """For checking the settings before the services run; in production keys are never generated."""
     names = [name for kind in kinds for name in embedded.NAMES[kind]]
     if given.get("TASKFORGE_MODE") != "production":
-        names.append(embedded.SECRET)
+        names.append(embedded.KEYS)
     return {name: embedded.STAND_INS[name] for name in names}
 
 
@@ -111,7 +111,8 @@ async def _session(plan: Plan, console: Console) -> None:
         report = await migrate.apply(load(_variables(plan, services)).database)
         port = stack.enter_context(_own_port(plan))
         PortBook(services.data.ports, {}).remember("http", port)
-        environment = os.environ | _variables(plan, services, port)
+        environment = dict(os.environ)
+        adopt(environment, _variables(plan, services, port))
         api = Api(environment, host, port)
         await stack.enter_async_context(Supervisor([Worker(environment), api]))
         await _until_ready(api)
@@ -141,7 +142,7 @@ def _variables(plan: Plan, services: Services, port: int | None = None) -> dict[
     """What yields the final settings, here and in our children."""
     found = embedded.embedded_variables(services.secrets, services.ports, plan.kinds)
     if plan.settings.mode == "production":
-        found.pop(embedded.SECRET)
+        found.pop(embedded.KEYS)
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 

@@ -19,13 +19,26 @@ def _password() -> str:
     return secrets.token_urlsafe(32)
 
 
-class LocalSecrets(msgspec.Struct, frozen=True, kw_only=True):
-    """Secrets of one embedded stack; URL-safe, so that they fit a connection string unquoted."""
+class LocalSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Secrets of one embedded stack; URL-safe, so that they fit a connection string unquoted.
+
+    A directory that was made before there were keysets has `jwt_secret` instead of `keys`.
+    """
 
     postgres_password: str
     valkey_password: str
-    jwt_secret: str
     role_passwords: dict[str, str]
+    keys: tuple[str, ...] = ()
+    jwt_secret: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.keyset:
+            raise ValueError("there are no keys in it")
+
+    @property
+    def keyset(self) -> tuple[str, ...]:
+        """What TASKFORGE_KEYS stands for: an older directory's one secret stays in the set."""
+        return self.keys if self.jwt_secret is None else (*self.keys, self.jwt_secret)
 
     def __repr__(self) -> str:
         return "LocalSecrets(********)"
@@ -35,7 +48,7 @@ class LocalSecrets(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             postgres_password=_password(),
             valkey_password=_password(),
-            jwt_secret=secrets.token_urlsafe(48),
+            keys=(secrets.token_urlsafe(48),),
             role_passwords={role: _password() for role in ROLES},
         )
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
 from api.services import Services
-from api.settings import AuthSettings, HttpSettings
+from api.settings import HttpSettings
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.feeds.hub import HubTimes
@@ -35,7 +35,7 @@ def settings_for(database: DatabaseSettings, valkey_url: str, **feeds: Any) -> S
         database=database,
         valkey=ValkeySettings(url=Secret(valkey_url)),
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:9"),
-        auth=AuthSettings(secret=Secret("a secret of at least thirty-two bytes")),
+        keys=(Secret("a secret of at least thirty-two bytes"),),
         http=HttpSettings(allowed_origins=("https://app.example.com",)),
         feeds=structs.replace(FeedSettings(), **feeds),
     )

@@ -29,6 +29,7 @@ from core.errors import Unauthenticated
 from core.events import TaskCreated
 from core.secret import Secret
 from core.task import Task
+from db.keyset import Keyset
 from db.people.identity import Identity
 from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
@@ -53,7 +54,7 @@ async def parts(pools: Pools, valkey_url: str) -> AsyncIterator[ApiServices]:
 
 
 def _parts(pools: Pools, valkey: Any) -> ApiServices:
-    settings = AuthSettings(secret=Secret("0123456789abcdef0123456789abcdef"))
+    settings = AuthSettings()
     identity = Identity(pools.api, Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10))
     revocations = Revocations(identity.sessions, valkey, access_seconds=600, poll_seconds=0.05)
     absent, clock = Mock(), SystemClock()
@@ -69,7 +70,7 @@ def _parts(pools: Pools, valkey: Any) -> ApiServices:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(settings, revocations),
+        tokens=AccessTokens(settings, Keyset([Secret("0123456789abcdef0123456789abcdef")]), revocations),
         revocations=revocations,
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         tickets=Tickets(valkey),

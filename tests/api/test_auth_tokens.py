@@ -24,12 +24,15 @@ from api.auth.tokens import CHANNEL, AccessTokens, Revocations
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
 from core.secret import Secret
+from db.keyset import Keyset
 from db.people.principal import Principal
 from db.valkey import open_valkey
 from tests.waiting import until
 
-SECRET = "0123456789abcdef0123456789abcdef-secret"
-SETTINGS = AuthSettings(secret=Secret(SECRET))
+SECRET = Secret("0123456789abcdef0123456789abcdef-secret")
+KEYSET = Keyset([SECRET])
+KEY = KEYSET.derive("tokens")[0].signing
+SETTINGS = AuthSettings()
 ADA = Principal(uuids.uuid7(), uuids.uuid7())
 
 
@@ -56,8 +59,8 @@ def quiet_revocations() -> Revocations:
     return Revocations(Memory(), NoValkey(), access_seconds=600)  # type: ignore[arg-type]
 
 
-def tokens(revocations: Revocations | None = None, **more: Any) -> AccessTokens:
-    return AccessTokens(SETTINGS, revocations or quiet_revocations(), **more)
+def tokens(revocations: Revocations | None = None, keyset: Keyset = KEYSET, **more: Any) -> AccessTokens:
+    return AccessTokens(SETTINGS, keyset, revocations or quiet_revocations(), **more)
 
 
 def bearer(token: str | bytes) -> bytes:
@@ -68,7 +71,7 @@ def parts_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
 
 
-def forged(key: bytes = SECRET.encode(), *, header: dict[str, Any] | None = None, **claims: Any) -> bytes:
+def forged(key: bytes = KEY, *, header: dict[str, Any] | None = None, **claims: Any) -> bytes:
     """A token like ours, signed with `key`, with these changes; None drops a claim or header."""
     real_header, real_claims = parts_of(tokens().issue(ADA))
     changed = {name: value for name, value in {**real_claims, **claims}.items() if value is not None}
@@ -165,6 +168,29 @@ def test_a_token_with_a_header_of_somebody_elses_making_is_refused(header: dict[
 def test_a_token_signed_with_another_key_is_refused() -> None:
     refuse(forged(b"another key that is just as long as ours"))
     refuse(forged(b""))
+    refuse(forged(SECRET.reveal().encode()))
+    refuse(forged(KEYSET.derive("mail")[0].signing))
+
+
+def test_a_token_of_an_older_key_is_accepted_until_the_key_leaves_the_set() -> None:
+    new = Secret("fedcba9876543210fedcba9876543210-secret")
+    before, during, after = KEYSET, Keyset([new, SECRET]), Keyset([new])
+    old = bearer(tokens(keyset=before).issue(ADA))
+    assert tokens(keyset=during).principal_of(old) == ADA
+    renewed = tokens(keyset=during).issue(ADA)
+    assert parts_of(renewed)[0]["kid"] == after.derive("tokens")[0].id.hex()
+    assert tokens(keyset=after).principal_of(bearer(renewed)) == ADA
+    for keyset, token in ((after, old), (before, bearer(renewed))):
+        with pytest.raises(Unauthenticated):
+            tokens(keyset=keyset).principal_of(token)
+
+
+def test_a_token_that_names_one_key_and_is_signed_with_another_is_refused() -> None:
+    new = Secret("fedcba9876543210fedcba9876543210-secret")
+    both = Keyset([SECRET, new])
+    ours, other = both.derive("tokens")
+    with pytest.raises(Unauthenticated):
+        tokens(keyset=both).principal_of(bearer(forged(ours.signing, header={"kid": other.id.hex()})))
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])

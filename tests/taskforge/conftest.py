@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import AuthSettings
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.settings import KafkaSettings
@@ -22,6 +21,6 @@ async def office(
         database=database,
         valkey=ValkeySettings(url=Secret(valkey_url)),
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:9"),
-        auth=AuthSettings(secret=Secret("a secret of at least thirty-two bytes")),
+        keys=(Secret("a secret of at least thirty-two bytes"),),
     )
     return Office(settings, tmp_path)

@@ -54,7 +54,7 @@ def external(services: Services, database: DatabaseSettings) -> dict[str, str]:
         "TASKFORGE_DATABASE__WORKER_URL": database.worker_url.reveal(),
         "TASKFORGE_VALKEY__URL": services.valkey_url,
         "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": services.kafka_bootstrap,
-        "TASKFORGE_AUTH__SECRET": services.secrets.jwt_secret,
+        "TASKFORGE_KEYS": msgspec.json.encode(services.secrets.keyset).decode(),
     }
 
 
@@ -108,10 +108,10 @@ def test_up_checks_the_settings_before_it_starts_anything(tmp_path: Path) -> Non
     assert not (tmp_path / ".taskforge").exists()
 
 
-def test_up_never_generates_a_signing_secret_in_production(tmp_path: Path) -> None:
+def test_up_never_generates_keys_in_production(tmp_path: Path) -> None:
     done = taskforge("up", TASKFORGE_MODE="production", TASKFORGE_HTTP__PUBLIC_URL="https://a.example")
     assert done.returncode == 2
-    assert "TASKFORGE_AUTH__SECRET: is missing" in done.stderr
+    assert "TASKFORGE_KEYS: is missing" in done.stderr
     assert not (tmp_path / ".taskforge").exists()
 
 

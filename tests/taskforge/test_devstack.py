@@ -214,11 +214,32 @@ async def test_secrets_are_private_and_data_survives_a_restart(data_dir: Path) -
     assert secrets.read_bytes() == before
 
 
+def test_the_one_secret_of_an_older_directory_stays_in_the_keyset(data_dir: Path) -> None:
+    older = {"postgres_password": "p", "valkey_password": "v", "role_passwords": {}, "jwt_secret": "the only one"}
+    path = data_dir / "secrets.json"
+    path.write_bytes(msgspec.json.encode(older))
+    assert DataDir(data_dir).secrets().keyset == ("the only one",)
+    path.write_bytes(msgspec.json.encode(older | {"keys": ["a newer one"]}))
+    assert DataDir(data_dir).secrets().keyset == ("a newer one", "the only one")
+    del older["jwt_secret"]
+    path.write_bytes(msgspec.json.encode(older))
+    with pytest.raises(DevstackError, match="damaged"):
+        DataDir(data_dir).secrets()
+
+
+def test_a_new_directory_gets_one_key(data_dir: Path) -> None:
+    made = DataDir(data_dir).secrets()
+    assert DataDir(data_dir).secrets() == made
+    (key,) = made.keyset
+    assert len(key) >= 32
+    assert msgspec.json.decode((data_dir / "secrets.json").read_bytes())["keys"] == [key]
+
+
 async def test_no_password_is_visible_on_a_command_line(services: Services) -> None:
     lines = b""
     for process in (services.postgres, services.valkey, services.kafka):
         lines += await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
-    secrets = [services.secrets.postgres_password, services.secrets.valkey_password, services.secrets.jwt_secret]
+    secrets = [services.secrets.postgres_password, services.secrets.valkey_password, *services.secrets.keyset]
     assert not [secret for secret in secrets if secret.encode() in lines]
 
 

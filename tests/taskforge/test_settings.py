@@ -9,11 +9,11 @@ import pytest
 from core.secret import Secret
 from taskforge.dotenv import parse_env
 from taskforge.embedded import STAND_INS
-from taskforge.settings import PREFIX, Settings, SettingsError, example, load, read_variables, variables
+from taskforge.settings import PREFIX, Settings, SettingsError, adopt, example, load, read_variables, variables
 
 ROOT = Path(__file__).parents[2]
-REQUIRED = {name: value for name, value in STAND_INS.items() if name != "TASKFORGE_AUTH__SECRET"} | {
-    "TASKFORGE_AUTH__SECRET": "f3c1e2a0-correct-horse-battery-staple-9d8b7"
+REQUIRED = {name: value for name, value in STAND_INS.items() if name != "TASKFORGE_KEYS"} | {
+    "TASKFORGE_KEYS": '["f3c1e2a0-correct-horse-battery-staple-9d8b7"]'
 }
 
 
@@ -77,7 +77,20 @@ def test_all_missing_variables_are_named_at_once() -> None:
         ("ACTORS__IDLE_SECONDS", "nan", "TASKFORGE_ACTORS__IDLE_SECONDS: expected float > 0.0, got 'nan'"),
         ("ACTORS__IDLE_SECONDS", "inf", "TASKFORGE_ACTORS__IDLE_SECONDS: expected a finite number, got 'inf'"),
         ("AUTH__ACCESS_SECONDS", "601", "TASKFORGE_AUTH__ACCESS_SECONDS: expected int <= 600, got '601'"),
-        ("AUTH__SECRET", "short", "TASKFORGE_AUTH__SECRET: must have at least 32 bytes, has 5"),
+        ("KEYS", '["short"]', "TASKFORGE_KEYS: key 1 must have at least 32 bytes, has 5"),
+        ("KEYS", f'["{"k" * 32}", "{"k" * 32}"]', "TASKFORGE_KEYS: has the same key twice"),
+        ("KEYS", "[]", "TASKFORGE_KEYS: has no key in it"),
+        ("KEYS", "hunter2", 'TASKFORGE_KEYS: expected a JSON list of texts, as in ["first", "second"]'),
+        ("KEYS", '{"a": 1}', 'TASKFORGE_KEYS: expected a JSON list of texts, as in ["first", "second"]'),
+        ("KEYS", '["\udc80"]', 'TASKFORGE_KEYS: expected a JSON list of texts, as in ["first", "second"]'),
+        (
+            "AUTH__SECRET",
+            "short",
+            (
+                "TASKFORGE_AUTH__SECRET: no such setting any more; "
+                'the one secret became a list of keys: TASKFORGE_KEYS=["the secret"]'
+            ),
+        ),
         ("VALKEY__URL", "http://x", "TASKFORGE_VALKEY__URL: must start with valkey://"),
         ("DATABASE__API_URL", "postgresql:///db", "TASKFORGE_DATABASE__API_URL: has no host"),
         ("DATABASE__API_URL", "postgresql://h:port/db", "TASKFORGE_DATABASE__API_URL: is not a URL"),
@@ -110,8 +123,8 @@ def test_production_demands_https_and_a_real_secret() -> None:
     assert problems_of(MODE="production") == [
         "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
     ]
-    assert problems_of(MODE="production", HTTP__PUBLIC_URL="http://a.example", AUTH__SECRET="a" * 40) == [
-        "TASKFORGE_AUTH__SECRET: is too uniform for production; generate one: openssl rand -base64 48",
+    assert problems_of(MODE="production", HTTP__PUBLIC_URL="http://a.example", KEYS=f'["{"a" * 40}"]') == [
+        "TASKFORGE_KEYS: key 1 is too uniform for production; generate one: openssl rand -base64 48",
         "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production",
     ]
 
@@ -119,7 +132,7 @@ def test_production_demands_https_and_a_real_secret() -> None:
 def test_no_message_and_no_repr_shows_a_secret() -> None:
     hidden = "hunter2hunter2"
     shown = problems_of(
-        VALKEY__URL=f"http://:{hidden}@h", AUTH__SECRET=hidden, DATABASE__API_URL=f"postgresql://u:{hidden}@"
+        VALKEY__URL=f"http://:{hidden}@h", KEYS=f'["{hidden}"]', DATABASE__API_URL=f"postgresql://u:{hidden}@"
     )
     assert hidden not in "".join(shown)
     settings = load(REQUIRED | {"TASKFORGE_VALKEY__URL": f"valkey://:{hidden}@h:1/0"})
@@ -145,6 +158,86 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file.write_text("TASKFORGE_HTTP__PORT=9001\nTASKFORGE_HTTP__WORKERS=2\nOTHER=1\n")
     settings = load(REQUIRED | {"TASKFORGE_HTTP__PORT": "9002"}, file)
     assert (settings.http.port, settings.http.workers) == (9002, 2)
+
+
+def test_the_keys_are_a_list_in_their_order() -> None:
+    first, second = "1" * 40, "2" * 40
+    settings = load(REQUIRED | {"TASKFORGE_KEYS": f'["{first}", "{second}"]'})
+    assert settings.keys == (Secret(first), Secret(second))
+
+
+def test_every_secret_can_be_given_as_a_file(tmp_path: Path) -> None:
+    secrets = {variable.name for variable in variables() if variable.secret}
+    assert {"TASKFORGE_KEYS", "TASKFORGE_VALKEY__URL", "TASKFORGE_DATABASE__OWNER_URL"} <= secrets
+    given = dict(REQUIRED)
+    for name in secrets:
+        (tmp_path / name).write_text(given.pop(name) + "\n")
+        given[name + "_FILE"] = str(tmp_path / name)
+    assert load(given) == load(REQUIRED)
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    assert load({}, tmp_path / ".env") == load(REQUIRED)
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+def test_only_line_ends_at_the_end_of_a_file_are_left_out(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "url").write_bytes(b"valkey://: a @h:1/0 " + ending.encode())
+    given = REQUIRED | {"TASKFORGE_VALKEY__URL": "", "TASKFORGE_VALKEY__URL_FILE": str(tmp_path / "url")}
+    assert load(given).valkey.url == Secret("valkey://: a @h:1/0 ")
+
+
+def test_a_secret_given_twice_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(REQUIRED["TASKFORGE_KEYS"])
+    assert problems_of(KEYS_FILE=str(tmp_path / "keys")) == [
+        "TASKFORGE_KEYS and TASKFORGE_KEYS_FILE: give one of the two"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"", "it is empty"),
+        (b"\n", "it is empty"),
+        (b"\xff", "it is not UTF-8 text"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    without = {name: value for name, value in REQUIRED.items() if name != "TASKFORGE_KEYS"}
+    with pytest.raises(SettingsError) as caught:
+        load(without | {"TASKFORGE_KEYS_FILE": str(path)})
+    assert caught.value.problems == [f"TASKFORGE_KEYS_FILE: cannot read {path}: {reason}"]
+
+
+def test_only_secrets_are_read_from_files() -> None:
+    assert problems_of(HTTP__PORT_FILE="port") == [
+        "TASKFORGE_HTTP__PORT_FILE: no such setting; did you mean TASKFORGE_HTTP__PORT?"
+    ]
+
+
+@pytest.mark.parametrize("form", ["TASKFORGE_VALKEY__URL", "TASKFORGE_VALKEY__URL_FILE"])
+def test_the_environment_wins_over_the_file_whichever_form_it_uses(tmp_path: Path, form: str) -> None:
+    (tmp_path / "ours").write_text("valkey://ours:1/0")
+    (tmp_path / "theirs").write_text("valkey://theirs:1/0")
+    (tmp_path / ".env").write_text(f"TASKFORGE_VALKEY__URL_FILE={tmp_path}/theirs\n")
+    given = {name: value for name, value in REQUIRED.items() if name != "TASKFORGE_VALKEY__URL"}
+    given[form] = f"{tmp_path}/ours" if form.endswith("_FILE") else "valkey://ours:1/0"
+    assert load(given, tmp_path / ".env").valkey.url == Secret("valkey://ours:1/0")
+    (tmp_path / "theirs").unlink()
+    assert load(given, tmp_path / ".env").valkey.url == Secret("valkey://ours:1/0")
+
+
+def test_a_child_is_handed_the_secret_and_not_the_file_as_well(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(REQUIRED["TASKFORGE_KEYS"])
+    environ = {name: value for name, value in REQUIRED.items() if name != "TASKFORGE_KEYS"}
+    environ |= {"TASKFORGE_KEYS_FILE": str(tmp_path / "keys"), "PATH": "/bin"}
+    given, problems = read_variables(environ, None)
+    adopt(environ, given)
+    assert problems == []
+    assert environ == REQUIRED | {"PATH": "/bin"}
+    assert load(environ) == load(REQUIRED)
 
 
 def test_a_missing_file_is_no_mistake_but_an_unreadable_line_is(tmp_path: Path) -> None:

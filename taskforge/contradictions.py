@@ -1,0 +1,77 @@
+"""What no single setting can be checked for: values that are well-formed but do not fit each other, or the mode."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from core.secret import Secret
+
+if TYPE_CHECKING:
+    from taskforge.settings import Settings
+
+__all__ = ["contradictions"]
+
+MIN_KEY_BYTES: Final = 32
+
+
+def contradictions(settings: "Settings") -> Iterator[str]:
+    """One line for each rule that is broken, naming its variables and showing no secret."""
+    yield from _bad_urls(settings)
+    yield from _bad_keys(settings.keys)
+    auth, feeds = settings.auth, settings.feeds
+    if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:
+        yield "TASKFORGE_AUTH__REFRESH_IDLE_SECONDS: must not exceed TASKFORGE_AUTH__REFRESH_ABSOLUTE_SECONDS"
+    if auth.access_seconds >= auth.refresh_idle_seconds:
+        yield "TASKFORGE_AUTH__ACCESS_SECONDS: must be less than TASKFORGE_AUTH__REFRESH_IDLE_SECONDS"
+    if feeds.heartbeat_seconds >= feeds.connection_seconds:
+        yield "TASKFORGE_FEEDS__HEARTBEAT_SECONDS: must be less than TASKFORGE_FEEDS__CONNECTION_SECONDS"
+    if settings.mode == "production":
+        yield from _unfit_for_production(settings)
+
+
+def _bad_keys(keys: Sequence[Secret]) -> Iterator[str]:
+    if not keys:
+        yield "TASKFORGE_KEYS: has no key in it"
+    if len(set(keys)) < len(keys):
+        yield "TASKFORGE_KEYS: has the same key twice"
+    for place, key in enumerate(keys, start=1):
+        if len(key) < MIN_KEY_BYTES:
+            yield f"TASKFORGE_KEYS: key {place} must have at least {MIN_KEY_BYTES} bytes, has {len(key)}"
+
+
+def _bad_urls(settings: "Settings") -> Iterator[str]:
+    database = settings.database
+    for field in ("owner_url", "api_url", "writer_url", "worker_url"):
+        url = getattr(database, field).reveal()
+        yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
+    yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
+    if settings.http.public_url is not None:
+        yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
+    for origin in settings.http.allowed_origins:
+        yield from _bad_url("HTTP__ALLOWED_ORIGINS", origin, ("http", "https"))
+        if origin.count("/") > 2:
+            yield f"TASKFORGE_HTTP__ALLOWED_ORIGINS: an origin has no path: {origin!r}"
+
+
+def _bad_url(name: str, url: str, schemes: tuple[str, ...]) -> Iterator[str]:
+    """Says what is wrong without the URL itself, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        yield f"TASKFORGE_{name}: is not a URL"
+        return
+    if parts.scheme not in schemes:
+        yield f"TASKFORGE_{name}: must start with {schemes[0]}://"
+    elif not parts.hostname and parts.scheme != "unix":
+        yield f"TASKFORGE_{name}: has no host"
+
+
+def _unfit_for_production(settings: "Settings") -> Iterator[str]:
+    for place, key in enumerate(settings.keys, start=1):
+        if len(set(key.reveal())) < 10:
+            yield f"TASKFORGE_KEYS: key {place} is too uniform for production; generate one: openssl rand -base64 48"
+    if settings.http.public_url is None:
+        yield "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
+    elif not settings.http.public_url.startswith("https://"):
+        yield "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production"
