@@ -1,22 +1,49 @@
-"""The inbox: what a consumer has applied already, recorded in the transaction of the effect."""
+"""The inbox: what a consumer has applied already.
 
-from typing import Final
+An effect in the database and its row are one transaction. An effect elsewhere has its row before it: whoever is at it
+claims the event for a while, and marks it as applied afterwards.
+"""
+
+from datetime import datetime
+from typing import Final, Literal
 
 from db.pool import Pool
 from db.transaction import Writing, writing
 
-__all__ = ["forget_applied", "record"]
+__all__ = ["Claim", "claim", "forget_applied", "mark_applied", "record", "release"]
 
 KEPT_DAYS: Final = 30
 ROWS_AT_ONCE: Final = 5_000
 
+Claim = datetime | Literal["applied", "busy"]
+"""Until when the event is claimed for the caller; or that there is nothing to claim: it is applied, or somebody else's
+for now."""
+
 
 async def record(tx: Writing, consumer: str, event_id: str) -> bool:
-    """Say that `consumer` applies the event now; False when it has been applied before, so that nothing is to be done.
+    """Note that `consumer` applies the event now; False when it has been applied before, so that nothing is to be done.
 
     A delivery of the same event that runs right now is waited for.
     """
     return await tx.execute(_RECORD, consumer, event_id) == 1
+
+
+async def claim(tx: Writing, consumer: str, event_id: str, seconds: float) -> Claim:
+    """Claim the event for so many seconds from now, unless it is applied or claimed already."""
+    until: datetime | None = await tx.fetchval(_CLAIM, consumer, event_id, seconds)
+    if until is not None:
+        return until
+    return "applied" if await tx.fetchval(_CLAIMED_UNTIL, consumer, event_id) is None else "busy"
+
+
+async def mark_applied(tx: Writing, consumer: str, event_id: str) -> None:
+    """The effect of a claimed event has happened: nobody need claim it again."""
+    await tx.execute(_MARK_APPLIED, consumer, event_id)
+
+
+async def release(tx: Writing, consumer: str, event_id: str, until: datetime) -> None:
+    """Let the next delivery claim the event at once; nothing happens when the claim is somebody else's by now."""
+    await tx.execute(_RELEASE, consumer, event_id, until)
 
 
 async def forget_applied(pool: Pool, *, days: int = KEPT_DAYS) -> int:
@@ -31,6 +58,19 @@ async def forget_applied(pool: Pool, *, days: int = KEPT_DAYS) -> int:
 
 
 _RECORD: Final = "insert into inbox (consumer, event_id) values ($1, $2) on conflict do nothing"
+# A claim that has run out is taken over; a row without one (null) is applied and matches nothing.
+_CLAIM: Final = """
+insert into inbox as i (consumer, event_id, claimed_until)
+values ($1, $2, clock_timestamp() + make_interval(secs => $3))
+on conflict (consumer, event_id) do update set claimed_until = excluded.claimed_until
+where i.claimed_until <= clock_timestamp()
+returning claimed_until
+"""
+_CLAIMED_UNTIL: Final = "select claimed_until from inbox where consumer = $1 and event_id = $2"
+_MARK_APPLIED: Final = "update inbox set claimed_until = null where consumer = $1 and event_id = $2"
+_RELEASE: Final = """
+update inbox set claimed_until = clock_timestamp() where consumer = $1 and event_id = $2 and claimed_until = $3
+"""
 _FORGET: Final = """
 delete from inbox where (consumer, event_id) in (
     select consumer, event_id from inbox where at < now() - make_interval(days => $1) limit $2

@@ -27,6 +27,7 @@ __all__ = [
     "Labels",
     "Memberships",
     "Notifications",
+    "Projections",
     "RefreshTokens",
     "RelayCursors",
     "Sessions",
@@ -200,6 +201,14 @@ class Inbox(Table, tablename="inbox", db=POSTGRES):
     consumer = Text()
     event_id = Text(primary_key=True)
     at = Timestamptz()
+    claimed_until = Timestamptz(null=True, default=None)
+
+
+class Projections(Table, tablename="projections"):
+    name = Text()
+    team_id = UUID(primary_key=True, default=None)
+    seq = BigInt(default=0)
+    epoch = Integer(default=1)
 
 
 class Notifications(Table, tablename="notifications", db=POSTGRES):

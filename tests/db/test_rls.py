@@ -172,6 +172,7 @@ REFUSED = [
     "insert into relay_cursors (team_id) values (gen_random_uuid())",
     "select * from relay_cursors",
     "select * from inbox",
+    "select * from projections",
     "select * from migration",
     "update users set id = gen_random_uuid()",
     "delete from users",
@@ -302,7 +303,16 @@ async def test_workers_may_delete_only_what_has_expired(pools: Pools, team: Writ
 async def test_not_even_the_owner_of_the_tables_sees_rows(module_database: DatabaseSettings, team: Writer) -> None:
     session = await asyncpg.connect(module_database.owner_url.reveal())
     try:
-        for table in (*TENANT, *PEOPLE, "relay_cursors", "inbox", "notifications", "idempotency_keys", "comments"):
+        for table in (
+            *TENANT,
+            *PEOPLE,
+            "relay_cursors",
+            "inbox",
+            "projections",
+            "notifications",
+            "idempotency_keys",
+            "comments",
+        ):
             assert await session.fetchval(f"select count(*) from {table}") == 0
     finally:
         await session.close()

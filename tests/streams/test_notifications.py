@@ -7,7 +7,6 @@ from uuid import UUID
 import anyio
 import pytest
 import uuid_utils.compat as uuids
-from aiokafka import AIOKafkaProducer
 
 from core.codec import cloud_event, encode
 from db.pool import Pools
@@ -15,6 +14,7 @@ from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_to
 from streams.settings import KafkaSettings
 from streams.worker import Worker
 from taskforge.devstack import Services
+from tests.streams.consuming import producing
 from tests.streams.journal_writer import SOMEBODY, JournalWriter, a_task, created, deleted, updated
 from tests.streams.topic_reader import read_count
 from tests.waiting import until
@@ -35,16 +35,6 @@ async def working(pools: Pools, kafka: KafkaSettings, only: frozenset[str] = BOT
             yield worker
         finally:
             worker.stop()
-
-
-@asynccontextmanager
-async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
 
 
 def handled(worker: Worker) -> int:

@@ -1,0 +1,47 @@
+"""Consumers under test: one runner over the real broker, and a producer that writes its topic by hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from aiokafka import AIOKafkaProducer
+
+from core.codec import JournalRow, cloud_event
+from streams.consumers.plan import ConsumerPlan
+from streams.consumers.runner import ConsumerRunner
+from streams.kafka.monitor import BrokerMonitor
+from streams.kafka.topics import TASK_EVENTS, event_headers, team_key
+from streams.settings import KafkaSettings
+from tests.waiting import until
+
+
+@asynccontextmanager
+async def consuming(plan: ConsumerPlan, kafka: KafkaSettings) -> AsyncIterator[ConsumerRunner]:
+    """The consumer, ready and later stopped in order."""
+    monitor = BrokerMonitor(kafka, [plan.name])
+    runner = ConsumerRunner(plan, kafka, monitor)
+    async with anyio.create_task_group() as background:
+        await background.start(monitor.run)
+        async with anyio.create_task_group() as group:
+            await group.start(runner.run)
+            try:
+                await until(lambda: runner.statistics().ready)
+                yield runner
+            finally:
+                runner.stop()
+        background.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def publish(producer: AIOKafkaProducer, row: JournalRow) -> None:
+    """The event as the relay publishes it."""
+    await producer.send_and_wait(TASK_EVENTS, cloud_event(row), key=team_key(row.team_id), headers=event_headers(row))
