@@ -8,13 +8,17 @@ from piccolo.query.methods.select import Select
 from piccolo.query.mixins import Limit, LimitDelegate
 from piccolo.querystring import QueryString
 
-__all__ = ["CLOCK", "NOW", "Host", "ago", "ahead", "any_of", "both_in", "earliest", "folded", "limited"]
+__all__ = ["CLOCK", "DEFAULT", "NOW", "Host", "ago", "ahead", "any_of", "both_in", "earliest", "folded", "limited"]
 
 NOW: Final = QueryString("now()")
 """When the transaction began."""
 
 CLOCK: Final = QueryString("clock_timestamp()")
 """This moment, also inside a long transaction."""
+
+
+DEFAULT: Final = QueryString("default")
+"""The value that only the database gives a column."""
 
 
 class Host(Function):

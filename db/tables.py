@@ -8,6 +8,7 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
+    Boolean,
     Bytea,
     Column,
     DoublePrecision,
@@ -27,6 +28,7 @@ __all__ = [
     "Labels",
     "Memberships",
     "Notifications",
+    "Outbox",
     "Projections",
     "RefreshTokens",
     "RelayCursors",
@@ -222,3 +224,14 @@ class Notifications(Table, tablename="notifications", db=POSTGRES):
     data = Json()
     created_at = Timestamptz()
     read_at = Timestamptz(null=True, default=None)
+
+
+class Outbox(Table, tablename="outbox", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    position = BigInt()
+    topic = Text()
+    key = Text()
+    payload = Text()
+    discard = Boolean()
+    traceparent = Text()
+    created_at = Timestamptz()

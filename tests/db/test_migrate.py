@@ -130,6 +130,43 @@ async def test_every_row_survives_the_last_step_back_and_forth_to_the_byte(empty
     assert await rows() == before
 
 
+PEOPLE_ROWS = """
+insert into users (id, email, name, created_at, updated_at)
+values ('01920000-0000-7000-8000-000000000003', 'Ada@Größe.example', 'Ada', now(), now());
+insert into sessions (id, user_id, created_at, last_used_at, expires_at, revoked_at, ip)
+select '01920000-0000-7000-8000-000000000004', id, now(), now(), now(), now(), '2001:db8::1' from users;
+insert into refresh_tokens (id, token_hash, session_id, user_id, issued_at, expires_at)
+select '01920000-0000-7000-8000-000000000005', sha256('token'), id, user_id, now(), now() from sessions;
+"""
+OUTBOX_ROWS = """
+insert into outbox (id, topic, key, payload, discard, traceparent, created_at)
+select uuidv7(), 'taskforge.mail.v1', 'key', '{}', false, '', now() from generate_series(1, 3)
+"""
+
+
+async def test_people_survive_the_way_back_from_the_outbox_which_is_empty_when_it_comes_again(empty: str) -> None:
+    async def people() -> list[str]:
+        tables = ("users", "sessions", "refresh_tokens")
+        return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t")]
+
+    await migrate(empty)
+    session = await asyncpg.connect(empty)
+    try:
+        await session.execute(PEOPLE_ROWS + OUTBOX_ROWS)
+    finally:
+        await session.close()
+    before = await people()
+    assert len(before) == 3
+    steps = len(ALL) - ALL.index("taskforge_0006_outbox")
+    assert (await back(empty, steps)).ran[-1] == "taskforge_0006_outbox"
+    assert await people() == before
+    assert (await fetch(empty, "select to_regclass('outbox')"))[0][0] is None
+    await migrate(empty)
+    assert await people() == before
+    await fetch(empty, OUTBOX_ROWS)
+    assert [row[0] for row in await fetch(empty, "select position from outbox order by position")] == [1, 2, 3]
+
+
 async def test_migrating_twice_changes_nothing(empty: str) -> None:
     await migrate(empty)
     assert (await migrate(empty)).ran == ()

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 TENANT = ("teams", "memberships", "labels", "tasks", "task_events")
 PEOPLE = ("users", "sessions", "refresh_tokens")
+BOOKKEEPING = ("projections", "relay_cursors", "inbox", "outbox", "notifications", "idempotency_keys", "comments")
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,7 @@ REFUSED = [
     "select * from relay_cursors",
     "select * from inbox",
     "select * from projections",
+    "select * from outbox",
     "select * from migration",
     "update users set id = gen_random_uuid()",
     "delete from users",
@@ -303,16 +305,7 @@ async def test_workers_may_delete_only_what_has_expired(pools: Pools, team: Writ
 async def test_not_even_the_owner_of_the_tables_sees_rows(module_database: DatabaseSettings, team: Writer) -> None:
     session = await asyncpg.connect(module_database.owner_url.reveal())
     try:
-        for table in (
-            *TENANT,
-            *PEOPLE,
-            "relay_cursors",
-            "inbox",
-            "projections",
-            "notifications",
-            "idempotency_keys",
-            "comments",
-        ):
+        for table in (*TENANT, *PEOPLE, *BOOKKEEPING):
             assert await session.fetchval(f"select count(*) from {table}") == 0
     finally:
         await session.close()
