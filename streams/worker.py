@@ -24,6 +24,7 @@ from streams.kafka.broker import Backoff, calm_logs
 from streams.kafka.monitor import BrokerMonitor, MonitorStatistics
 from streams.ops import WorkerCollector, serving
 from streams.relay import wakeups
+from streams.relay.outbox import OutboxRelay, OutboxStatistics
 from streams.relay.relay import Relay, RelayStatistics
 from streams.settings import KafkaSettings
 
@@ -36,10 +37,11 @@ DRAIN_SECONDS: Final = 8.0
 
 
 class WorkerStatistics(Struct, frozen=True):
-    """Of everything that runs here; `relay` is None when it does not."""
+    """Of everything that runs here; `relay` and `outbox` are None when they do not."""
 
     monitor: MonitorStatistics
     relay: RelayStatistics | None
+    outbox: OutboxStatistics | None
     consumers: Mapping[str, ConsumerStatistics]
 
 
@@ -55,6 +57,7 @@ class Worker:
         self._pool = pools.worker
         self._monitor = BrokerMonitor(kafka, [notifications.NAME])
         self._relay = Relay(pools.worker, kafka, self._monitor) if "relay" in only else None
+        self._outbox = OutboxRelay(pools.worker, kafka, self._monitor) if "relay" in only else None
         plans = [notifications.notifications(pools.worker)] if "notifications" in only else []
         self._consumers = {plan.name: ConsumerRunner(plan, kafka, self._monitor) for plan in plans}
 
@@ -62,6 +65,7 @@ class Worker:
         return WorkerStatistics(
             self._monitor.statistics(),
             None if self._relay is None else self._relay.statistics(),
+            None if self._outbox is None else self._outbox.statistics(),
             {name: consumer.statistics() for name, consumer in self._consumers.items()},
         )
 
@@ -70,12 +74,16 @@ class Worker:
         now = self.statistics()
         parts = {"broker": now.monitor.reachable}
         parts |= {name: consumer.ready for name, consumer in now.consumers.items()}
-        return parts if now.relay is None else {**parts, "relay": now.relay.ready}
+        if now.relay is not None and now.outbox is not None:
+            parts |= {"relay": now.relay.ready, "outbox": now.outbox.ready}
+        return parts
 
     def stop(self) -> None:
         """Drain: the relay finishes its round, consumers their batch; then `run` returns."""
         if self._relay is not None:
             self._relay.stop()
+        if self._outbox is not None:
+            self._outbox.stop()
         for consumer in self._consumers.values():
             consumer.stop()
 
@@ -89,6 +97,8 @@ class Worker:
             async with anyio.create_task_group() as parts:
                 if self._relay is not None:
                     await parts.start(self._relay.run)
+                if self._outbox is not None:
+                    await parts.start(self._outbox.run)
                 for consumer in self._consumers.values():
                     await parts.start(consumer.run)
                 task_status.started()

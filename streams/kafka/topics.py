@@ -5,6 +5,7 @@
 | task-events | team id as text | CloudEvent (`core.codec.cloud_event`, to the byte) | `seq` per team |
 | tasks (compacted) | task id as text | the task's JSON, null once it is deleted | `version` per task |
 | <consumer>.retry, .dlq | as the original | as the original | none; kept for 14 days |
+| mail, jobs, ai-usage | subject as text | `db.outbox`: the row's id, a purpose, a subject | per subject; for 14 days |
 | relay (ours alone) | see `relay_state.py` | what the relays remember on the broker itself | |
 """
 
@@ -17,6 +18,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
 from core.codec import EVENTS_MEDIA_TYPE, JournalRow
+from db import outbox
 
 __all__ = [
     "FAILED_DAYS",
@@ -45,6 +47,8 @@ FAILED_DAYS: Final = 14
 """How long records of the retry and dead-letter topics are kept."""
 REPLICAS: Final = 3  # Or as many as there are brokers.
 DAY_MS: Final = 86_400_000
+# As long as an effect outside may still be due for what is in there: older mails and jobs are not run any more.
+OUTBOX_DAYS: Final = 14
 # A description of 64 KiB, before and after, can grow sixfold as JSON.
 LARGEST_RECORD: Final = 2 * 1024 * 1024
 
@@ -76,6 +80,7 @@ def plans(partitions: int, consumers: Iterable[str] = ()) -> tuple[TopicPlan, ..
     return (
         TopicPlan(TASK_EVENTS, partitions, forever | large, from_journal=True),
         TopicPlan(TASKS, partitions, {"cleanup.policy": "compact"} | large, from_journal=True),
+        *(TopicPlan(name, partitions, {"retention.ms": str(OUTBOX_DAYS * DAY_MS)}) for name in outbox.TOPICS),
         TopicPlan(RELAY_STATE, 1, forever),
         *(plan for consumer in consumers for plan in _failure_topics(consumer, large)),
     )

@@ -57,7 +57,10 @@ async def test_operators_see_health_readiness_and_metrics(
         lambda: part.statistics().monitor, lambda: part.statistics().relay, lambda: dict(part.statistics().consumers)
     )
     with serving("127.0.0.1", 0, collector, part.readiness) as port:
-        assert await get(port, "/readyz") == (503, b'{"broker":false,"notifications":false,"relay":false}')
+        assert await get(port, "/readyz") == (
+            503,
+            b'{"broker":false,"notifications":false,"relay":false,"outbox":false}',
+        )
         async with anyio.create_task_group() as group:
             await group.start(part.run)
             await until(lambda: all(part.readiness().values()))
