@@ -20,6 +20,7 @@ from db.ids import uuid_of
 from db.people.principal import Principal
 
 __all__ = [
+    "MERGE_PATCH",
     "PageQuery",
     "body_of",
     "decode_body",
@@ -36,6 +37,9 @@ __all__ = [
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
+
+MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
+"""The media types of a JSON merge patch (RFC 7396), the proper one first."""
 
 _PLACE: Final = re.compile(r"^(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?$", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blacksheep import Request
 
 from core.errors import BadInput, Unauthenticated
+from core.seq import MAX_SEQ
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of", "current_call"]
 
 SCOPE_KEY: Final = "taskforge.call"
-_LARGEST_SEQ: Final = 2**63 - 1
 
 current_call: ContextVar["Call | None"] = ContextVar("current_call", default=None)
 """The request being answered, for log records."""
@@ -92,7 +92,7 @@ class Call:
         value = self.headers.get(b"taskforge-min-seq")
         if value is None:
             return 0
-        if not (value.isdigit() and len(value) <= 19 and int(value) <= _LARGEST_SEQ):
+        if not (value.isdigit() and len(value) <= 19 and int(value) <= MAX_SEQ):
             raise BadInput("TaskForge-Min-Seq must be a whole number.", parameter="TaskForge-Min-Seq")
         return int(value)
 

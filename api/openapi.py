@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from api.problems import HEADERS, SCHEMA, known_problems
+from core.seq import MAX_SEQ
 
 __all__ = ["IF_MATCH", "IF_NONE_MATCH", "MIN_SEQ", "PAGE", "TEAM_HINT", "Operation", "Parameter", "Reply", "document"]
 
@@ -68,7 +69,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 MIN_SEQ: Final = Parameter(
     name="TaskForge-Min-Seq",
     place="header",
-    schema={"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+    schema={"type": "integer", "minimum": 0, "maximum": MAX_SEQ},
     description="Answer at this `seq` of the team or later: what you wrote, you read.",
 )
 TEAM_HINT: Final = Parameter(

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName
 from core.events import Label, Member, Team
 from core.permissions import Permission, Role
+from core.seq import MAX_SEQ
 from core.task import Status, Task, TaskFields, TaskPatch, check_text
 
 __all__ = [
@@ -52,7 +53,7 @@ class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     after_id: UUID | None = None
 
 
-Version = Annotated[int, Meta(ge=1, le=2**63 - 1, description="As If-Match: the version you saw.")]
+Version = Annotated[int, Meta(ge=1, le=MAX_SEQ, description="As If-Match: the version you saw.")]
 
 
 class CreateOperation(TaskFields, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="create"):

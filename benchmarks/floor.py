@@ -9,7 +9,7 @@ from typing import Final
 
 from blacksheep import Content, Request, Response
 
-from api.binding import body_of, decoder_for, path_value, principal_of
+from api.binding import MERGE_PATCH, body_of, decoder_for, path_value, principal_of
 from api.services import Services
 from benchmarks import load
 from benchmarks.account import Account
@@ -63,7 +63,7 @@ def _patching(services: Services) -> Handler:
 
     async def patch_task(request: Request) -> Response:
         principal_of(request)
-        await body_of(request, decoder, "application/json", "application/merge-patch+json")
+        await body_of(request, decoder, *MERGE_PATCH)
         path_value(request, "task_id")
         await rows.add()
         return Response(200, HEADERS, Content(b"application/json", TASK.encode()))

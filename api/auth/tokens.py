@@ -181,20 +181,11 @@ class Revocations:
         self._monotonic = monotonic
         self._keep = access_seconds + LEEWAY_SECONDS + CLOCK_MARGIN_SECONDS
         self._revoked: dict[UUID, float] = {}
-        self._callbacks: list[Callable[[UUID], None]] = []
         self._log = QuietLog(logger)
 
     def is_revoked(self, session_id: UUID) -> bool:
         """Whether this process has heard that the session ended."""
         return session_id in self._revoked
-
-    def on_revoked(self, callback: Callable[[UUID], None]) -> Callable[[], None]:
-        """Call `callback` once for each session that ends (to close its feeds); it must not raise or block.
-
-        The answer takes the callback off again.
-        """
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
 
     async def announce(self, session_ids: Iterable[UUID]) -> None:
         """Say that these sessions are revoked, after the commit that did it: here at once, elsewhere over Valkey."""
@@ -253,13 +244,7 @@ class Revocations:
                         self._hear(_sessions_in(message["data"]))
 
     def _hear(self, session_ids: Iterable[UUID]) -> None:
-        until = self._monotonic() + self._keep
-        for session_id in session_ids:
-            fresh = session_id not in self._revoked
-            self._revoked[session_id] = until
-            if fresh:
-                for callback in tuple(self._callbacks):
-                    callback(session_id)
+        self._revoked.update(dict.fromkeys(session_ids, self._monotonic() + self._keep))
 
     def _forget(self) -> None:
         now = self._monotonic()

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.answers import Answer, encode, json, replay
 from api.auth.emails import clean_name
-from api.binding import PageQuery, decode_body, decoder_for, no_query, path_value, query_of, raw_body
+from api.binding import MERGE_PATCH, PageQuery, decode_body, decoder_for, no_query, path_value, query_of, raw_body
 from api.calls import Call, call_of
 from api.idempotency import fingerprint, key_of
 from api.openapi import Operation, Parameter, Reply
@@ -25,7 +25,6 @@ from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]
 
-MERGE_PATCH: Final = "application/merge-patch+json"
 LARGEST_PAGE: Final = 100
 
 
@@ -112,7 +111,7 @@ OPERATIONS: Final = (
         description="A JSON merge patch. Teams keep the name with which somebody joined.",
         replies={200: Reply(description="The account after the change.", body=User)},
         body=MePatch,
-        body_media_types=(MERGE_PATCH, "application/json"),
+        body_media_types=MERGE_PATCH,
         body_example={"name": "Ada Lovelace"},
         keyed=True,
     ),
@@ -197,7 +196,7 @@ class _Me:
         """Change the name. Raises BadInput."""
         call = call_of(request)
         user_id = call.principal().user_id
-        body = await raw_body(call, MERGE_PATCH, "application/json")
+        body = await raw_body(call, *MERGE_PATCH)
         patch = decode_body(body, self._patch)
         if isinstance(patch.name, UnsetType):
             return json(200, await self._identity.user(user_id))

@@ -9,7 +9,7 @@ from msgspec import Struct
 from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer
-from api.binding import decoder_for, if_match, no_query, path_value, query_of
+from api.binding import MERGE_PATCH, decoder_for, if_match, no_query, path_value, query_of
 from api.calls import call_of
 from api.changes import Changes
 from api.endpoints.task_docs import CHANGES as OPERATIONS
@@ -38,8 +38,6 @@ from core.commands import (
 from core.task import TaskFields, TaskPatch
 
 __all__ = ["OPERATIONS", "register"]
-
-MERGE_PATCH = ("application/merge-patch+json", "application/json")
 
 
 class DeleteQuery(Struct, frozen=True, kw_only=True):

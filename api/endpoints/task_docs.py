@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from api.binding import MERGE_PATCH
 from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Operation, Parameter, Reply
 from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
 from core.query import SORT_FIELDS
@@ -40,7 +41,6 @@ TASK: Final = {
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
 CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
-MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 def _words(name: str, words: tuple[str, ...], about: str) -> Parameter:
@@ -187,7 +187,7 @@ CHANGES: Final = (
         description="A JSON merge patch (RFC 7396). Without If-Match the last writer wins, field by field.",
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
         body=TaskPatch,
-        body_media_types=(MERGE_PATCH, "application/json"),
+        body_media_types=MERGE_PATCH,
         body_example={"status": "done"},
         replies={200: _CHANGED},
         problems=(*_DECIDED, "invalid-reference", "stale-version"),

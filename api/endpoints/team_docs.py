@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api.binding import MERGE_PATCH
 from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Reply
 from api.schemas import (
     LabelPage,
@@ -19,7 +20,6 @@ from core.events import Label, Member
 __all__ = ["OPERATIONS"]
 
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
-MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 _READ: Final = ("not-found", "ahead-of-history")
 _DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
 

@@ -11,7 +11,7 @@ from actors.board import TeamView
 from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer, about_team, encode
-from api.binding import PageQuery, decoder_for, no_query, path_value, query_of, read_uuid
+from api.binding import MERGE_PATCH, PageQuery, decoder_for, no_query, path_value, query_of, read_uuid
 from api.calls import Call, call_of
 from api.changes import Changes
 from api.endpoints.team_docs import OPERATIONS
@@ -47,7 +47,6 @@ ORDER: Final[tuple[Permission, ...]] = (
     "manage_team",
     "own_team",
 )
-MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 
 
 class Teams:

@@ -10,13 +10,13 @@ from msgspec import Struct
 
 from core.codec import Encoded, JournalRow, cloud_event
 from core.errors import BadInput
+from core.seq import MAX_SEQ
 
 __all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
 
 ResetReason = Literal["expired", "epoch", "ahead", "broken"]
 """Why a reader must reload the snapshot: his place is too old, of another epoch, not reached yet, or before a hole."""
 
-_MAX_SEQ: Final = 2**63 - 1
 _POSITION: Final = re.compile(r"(?:([0-9]{1,19}):)?([0-9]{1,19})")
 
 
@@ -30,8 +30,8 @@ class Position(Struct, frozen=True):
 def read_position(text: str, parameter: str) -> Position:
     """Read `<epoch>:<seq>` or `<seq>`. Raises BadInput naming `parameter` for anything else, 2^63 included."""
     match = _POSITION.fullmatch(text)
-    epoch, seq = (match[1], int(match[2])) if match else (None, _MAX_SEQ + 1)
-    if seq > _MAX_SEQ or (epoch is not None and int(epoch) > _MAX_SEQ):
+    epoch, seq = (match[1], int(match[2])) if match else (None, MAX_SEQ + 1)
+    if seq > MAX_SEQ or (epoch is not None and int(epoch) > MAX_SEQ):
         raise BadInput("A feed position is <seq> or <epoch>:<seq>.", parameter=parameter)
     return Position(seq, int(epoch) if epoch is not None else None)
 
