@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from uuid import UUID
 
 from msgspec import Struct
@@ -46,9 +47,12 @@ class KeySlot(Struct, frozen=True):
 
 
 class Envelope:
-    """A command with its asker, deadline (monotonic seconds), trace context and the future of its reply."""
+    """A command with its asker, deadline (monotonic seconds), trace context and the future of its reply.
 
-    __slots__ = ("actor_id", "command", "deadline", "key", "reply", "traceparent")
+    `context` is the one it was asked in: what is logged about this command alone runs there, and names its request.
+    """
+
+    __slots__ = ("actor_id", "command", "context", "deadline", "key", "reply", "traceparent")
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Envelope:
     ) -> None:
         self.command, self.actor_id, self.deadline = command, actor_id, deadline
         self.traceparent, self.key, self.reply = traceparent, key, reply
+        self.context = copy_context()
 
     def resolve(self, outcome: CommandResult) -> None:
         """Answer, unless the asker has gone."""

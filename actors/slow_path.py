@@ -237,7 +237,8 @@ class SlowPath:
     async def _isolate(self, batch: list[Envelope], constraint: str) -> list[Envelope]:
         """A constraint refused the batch: one by one, so that only the guilty command fails."""
         if len(batch) == 1:
-            log.warning("refused by constraint %s", constraint, extra={"team_id": str(self.team_id)})
+            about = {"team_id": str(self.team_id)}
+            batch[0].context.run(log.warning, "refused by constraint %s", constraint, extra=about)
             batch[0].fail(Conflict("constraint", "The database refused this change."))
             return []
         for envelope in batch:

@@ -5,9 +5,10 @@ from typing import Any
 
 from blacksheep import Application, WebSocket
 from blacksheep.server.routing import RouteMethod
+from structlog.contextvars import bound_contextvars
 
 from api.access import Access
-from api.edge import Edge
+from api.edge import Edge, request_id
 from api.endpoints import register_all
 from api.problems import problem_answer
 from api.reads import Reads
@@ -56,11 +57,13 @@ class TaskForge(Application):
             await socket.close()
             return
         socket.route_values = match.values
-        try:
-            await match.handler(socket)
-        except Exception:
-            log.exception("a WebSocket handler failed")
-            await socket.close(1011)
+        given = socket.get_first_header(b"x-request-id") or b""
+        with bound_contextvars(request_id=request_id(given).decode()):
+            try:
+                await match.handler(socket)
+            except Exception:
+                log.exception("a WebSocket handler failed")
+                await socket.close(1011)
 
 
 def create_app(services: Services) -> TaskForge:

@@ -1,6 +1,5 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from blacksheep import Request
@@ -14,12 +13,9 @@ if TYPE_CHECKING:
     from api.auth.tokens import AccessTokens
     from db.people.principal import Principal
 
-__all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of", "current_call"]
+__all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of"]
 
 SCOPE_KEY: Final = "taskforge.call"
-
-current_call: ContextVar["Call | None"] = ContextVar("current_call", default=None)
-"""The request being answered, for log records."""
 
 
 class BodyTooLarge(Exception):

@@ -15,6 +15,7 @@ from core import errors
 from core.errors import TaskForgeError
 
 __all__ = [
+    "FIRST_ERROR",
     "HEADERS",
     "INTERNAL",
     "NOT_READY",
@@ -115,6 +116,8 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
 INTERNAL: Final = Problem(
     "internal-error", 500, "Internal error", "A mistake of ours; the X-Request-ID helps us to find it."
 )
+FIRST_ERROR: Final = 400
+"""The least status of a problem."""
 NOT_READY: Final = 503
 """What `/readyz` answers while the process should get no requests; its body is no problem document."""
 HEADERS: Final[dict[int, tuple[str, ...]]] = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
@@ -128,7 +131,7 @@ SCHEMA: Final[dict[str, Any]] = {
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "status": {"type": "integer", "minimum": FIRST_ERROR, "maximum": 599},
         "detail": {"type": "string"},
         "code": {"type": "string"},
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},

@@ -1,12 +1,14 @@
 """What `api` needs to know at start. Read from the environment by `taskforge.settings`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["AuthSettings", "HttpSettings"]
+__all__ = ["AccessLog", "AuthSettings", "HttpSettings"]
 
 DAY = 86_400
+
+AccessLog = Literal["off", "problems", "all"]
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True):
@@ -24,6 +26,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Further browser origins, separated by commas: https://app.example.com.")
     ] = ()
+    access_log: Annotated[
+        AccessLog, Meta(description="Requests that get a line in the log; problems: refused, failed or slow.")
+    ] = "problems"
+    slow_seconds: Annotated[float, Meta(gt=0, description="A request that takes this long is slow.")] = 1.0
     metrics_enabled: Annotated[bool, Meta(description="Serve /metrics on this listener.")] = True
 
 

@@ -1,0 +1,88 @@
+"""Which requests get a line in the log, and what it says."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from api.calls import Call
+from api.reads import Reads
+from api.request_log import RequestLog
+from api.settings import AccessLog, HttpSettings
+from tests.api.desk import Desk
+from tests.api.test_app import call
+
+
+def a_call(path: str = "/v1/me") -> Call:
+    scope: dict[str, Any] = {"headers": [], "method": "GET", "raw_path": path.encode(), "query_string": b"q=hunter2"}
+    call = Call(scope, None, None, 1024)  # type: ignore[arg-type]
+    call.route, call.request_id = path, b"r-1"
+    return call
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "seconds", "level"),
+    [
+        ("problems", 200, 0.1, None),
+        ("problems", 304, 0.1, None),
+        ("problems", 404, 0.1, logging.INFO),
+        ("problems", 503, 0.1, logging.WARNING),
+        ("problems", 200, 2.0, logging.WARNING),
+        ("all", 200, 0.1, logging.INFO),
+        ("all", 200, 2.0, logging.WARNING),
+        ("all", 500, 0.1, logging.WARNING),
+        ("off", 200, 2.0, None),
+        ("off", 500, 2.0, None),
+    ],
+)
+def test_the_settings_say_who_gets_a_line_and_how_loud(
+    caplog: pytest.LogCaptureFixture, wanted: AccessLog, status: int, seconds: float, level: int | None
+) -> None:
+    log = RequestLog(HttpSettings(access_log=wanted, slow_seconds=1.0))
+    caplog.set_level(logging.DEBUG)
+    if status >= log.status or seconds >= log.seconds:
+        log.write(a_call(), status, seconds)
+    assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
+    if level is not None:
+        (record,) = caplog.records
+        assert (record.name, record.__dict__["ms"], record.__dict__["status"]) == (
+            "taskforge.access",
+            seconds * 1000,
+            status,
+        )
+        assert record.__dict__.get("slow", False) is (seconds >= 1.0)
+        assert not hasattr(record, "team_id")
+
+
+@pytest.mark.anyio
+async def test_a_mistake_in_the_reads_from_memory_is_logged_and_answered_the_ordinary_way(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(Reads, "answer", broken)
+    answer = await desk.get(f"/v1/teams/{desk.team}/board", **{"X-Request-ID": "mine-3"})
+    assert answer.status_code == 200
+    (record,) = [record for record in caplog.records if record.name == "api.edge"]
+    assert (record.message, record.__dict__["request_id"]) == ("a read from memory failed", "mine-3")
+    assert record.exc_info is not None
+
+
+@pytest.mark.anyio
+async def test_a_listener_can_log_every_request(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.site.services, "http", HttpSettings(access_log="all"))
+    monkeypatch.setattr(desk, "app", create_app(desk.site.services))
+    await desk.app.start()
+    caplog.set_level(logging.INFO)
+    for path in ("/healthz", f"/v1/teams/{desk.team}/board"):
+        assert (await call(desk, path)).status == 200
+    lines = [record.__dict__ for record in caplog.records if record.name == "taskforge.access"]
+    assert [(line["method"], line["route"]) for line in lines] == [
+        ("GET", "/healthz"),
+        ("GET", "/v1/teams/{uuid:team_id}/board"),
+    ]
+    assert lines[1]["team_id"] == desk.team
