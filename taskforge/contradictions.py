@@ -1,20 +1,18 @@
 """What no single setting can be checked for: values that are well-formed but do not fit each other, or the mode."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from core.secret import Secret
-
-if TYPE_CHECKING:
-    from taskforge.settings import Settings
+from taskforge.settings_struct import Settings
 
 __all__ = ["contradictions"]
 
 MIN_KEY_BYTES: Final = 32
 
 
-def contradictions(settings: "Settings") -> Iterator[str]:
+def contradictions(settings: Settings) -> Iterator[str]:
     """One line for each rule that is broken, naming its variables and showing no secret."""
     yield from _bad_urls(settings)
     yield from _bad_keys(settings.keys)
@@ -39,7 +37,7 @@ def _bad_keys(keys: Sequence[Secret]) -> Iterator[str]:
             yield f"TASKFORGE_KEYS: key {place} must have at least {MIN_KEY_BYTES} bytes, has {len(key)}"
 
 
-def _bad_urls(settings: "Settings") -> Iterator[str]:
+def _bad_urls(settings: Settings) -> Iterator[str]:
     database = settings.database
     for field in ("owner_url", "api_url", "writer_url", "worker_url"):
         url = getattr(database, field).reveal()
@@ -67,7 +65,7 @@ def _bad_url(name: str, url: str, schemes: tuple[str, ...]) -> Iterator[str]:
         yield f"TASKFORGE_{name}: has no host"
 
 
-def _unfit_for_production(settings: "Settings") -> Iterator[str]:
+def _unfit_for_production(settings: Settings) -> Iterator[str]:
     for place, key in enumerate(settings.keys, start=1):
         if len(set(key.reveal())) < 10:
             yield f"TASKFORGE_KEYS: key {place} is too uniform for production; generate one: openssl rand -base64 48"

@@ -16,14 +16,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from actors.settings import ActorSettings
-from api.settings import AuthSettings, HttpSettings
 from core.secret import Secret
-from db.settings import DatabaseSettings, ValkeySettings
-from streams.settings import FeedSettings, KafkaSettings
 from taskforge.contradictions import contradictions
 from taskforge.dotenv import parse_env
 from taskforge.secret_files import overlaid, read_files, without_files
+from taskforge.settings_struct import Keys, Settings
 
 __all__ = [
     "PREFIX",
@@ -40,7 +37,6 @@ __all__ = [
 ]
 
 PREFIX = "TASKFORGE_"
-Keys = tuple[Secret, ...]
 
 REPLACED: Final = {
     "TASKFORGE_AUTH__SECRET": 'the one secret became a list of keys: TASKFORGE_KEYS=["the secret"]',
@@ -54,34 +50,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """What a process knows when it starts."""
-
-    database: DatabaseSettings
-    valkey: ValkeySettings
-    kafka: KafkaSettings
-    keys: Annotated[
-        Keys,
-        Meta(
-            description="The keyset, a JSON list of random texts of at least 32 bytes: the first one signs and seals, "
-            "the others still verify and open what they signed and sealed."
-        ),
-    ]
-    mode: Annotated[
-        Literal["development", "production"], Meta(description="production refuses generated secrets and plain http.")
-    ] = "development"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")
-    ] = "info"
-    log_format: Annotated[
-        Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, else JSON lines.")
-    ] = "auto"
-    auth: AuthSettings = AuthSettings()
-    http: HttpSettings = HttpSettings()
-    actors: ActorSettings = ActorSettings()
-    feeds: FeedSettings = FeedSettings()
 
 
 class Variable(Struct, frozen=True):
