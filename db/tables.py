@@ -206,7 +206,7 @@ class Inbox(Table, tablename="inbox", db=POSTGRES):
     claimed_until = Timestamptz(null=True, default=None)
 
 
-class Projections(Table, tablename="projections"):
+class Projections(Table, tablename="projections", db=POSTGRES):
     name = Text()
     team_id = UUID(primary_key=True, default=None)
     seq = BigInt(default=0)
