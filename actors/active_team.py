@@ -14,6 +14,7 @@ from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
 from core.events import AnyEvent
 from core.team import TeamState, evolve
+from core.writes import JournalPosition
 
 log = logging.getLogger(__name__)
 
@@ -68,37 +69,51 @@ class ActiveTeam:
         """Leave memory: what is in the view can no longer be trusted, or nobody needs it."""
         self.view, self._received, self._known_seq = None, [], 0
 
+    async def reload(self) -> None:
+        """Start over from the tables: the team's history was rewritten, and what is in memory is of the old one."""
+        log.warning("another epoch, reloading the team", extra={"team_id": str(self.team_id)})
+        self.forget()
+        self.view = TeamView(await self._load())
+
     async def activate(self) -> TeamView:
         """From the snapshot and a short tail of the journal, else from the tables. Raises NotFound("team")."""
-        seq = (await self._journal.position([self.team_id])).get(self.team_id)
-        if seq is None:
+        now = (await self._journal.position([self.team_id])).get(self.team_id)
+        if now is None:
             raise NotFound("team")
         state = await self._snapshots.get(self.team_id)
-        if state is None or not 0 < state.seq <= seq or seq - state.seq > MAX_SNAPSHOT_LAG:
+        if state is None or not _is_usable(state, now):
             state = await self._load()
         self.view = TeamView(state)
-        self.note_position(seq)
+        self.note_position(now.seq)
         return self.view
 
     def apply_received(self) -> int:
         """Apply what was heard as far as it follows; gives the last seq heard of (0: nothing)."""
         view, received, self._received = self.current(), self._received, []
-        self._advance(view, [(event.event, event.task) for event in received if event.row.seq > view.seq])
+        epoch, seq = view.epoch, view.seq
+        news = [event for event in received if event.row.epoch == epoch and event.row.seq > seq]
+        self._advance(view, [(event.event, event.task) for event in news])
         return received[-1].row.seq if received else 0
 
     async def catch_up(self, wanted: int = 0) -> None:
         """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
-        view, wanted = self.current(), max(wanted, self._known_seq, self.apply_received())
-        while view.seq < wanted:
-            rows = await self._journal.read(self.team_id, view.seq)
+        wanted = max(wanted, self._known_seq, self.apply_received())
+        while self.seq < wanted:
+            rows = await self._journal.read(self.team_id, self.seq)
             if not rows:
                 break
             await self.advance_rows(rows)
         self._known_seq = 0
 
     async def advance_rows(self, rows: Sequence[JournalRow]) -> None:
-        """Apply journal rows; an event of a newer version that cannot be read here makes it reload the tables."""
+        """Apply journal rows.
+
+        An event of a newer version that cannot be read here, or one of another epoch, makes it reload the tables.
+        """
         view = self.current()
+        if any(row.epoch != view.epoch for row in rows):
+            await self.reload()
+            return
         try:
             events = [(decode(row), None) for row in rows]
         except (KeyError, msgspec.MsgspecError):
@@ -125,3 +140,8 @@ class ActiveTeam:
         if state is None:
             raise NotFound("team")
         return state
+
+
+def _is_usable(snapshot: TeamState, now: JournalPosition) -> bool:
+    """Whether a snapshot is of the history that stands, and near enough to its end."""
+    return snapshot.epoch == now.epoch and 0 < snapshot.seq <= now.seq <= snapshot.seq + MAX_SNAPSHOT_LAG

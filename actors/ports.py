@@ -12,7 +12,7 @@ from uuid import UUID
 from core.codec import Encoded, JournalRow
 from core.task import Task
 from core.team import TeamState
-from core.writes import CommitOutcome, TeamWrites
+from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
 
 class Journal(Protocol):
@@ -37,8 +37,8 @@ class Journal(Protocol):
         """The whole team from its tables at one consistent `seq`; None when there is no such team."""
         ...
 
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """The committed `seq` of each team that exists."""
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
+        """The committed `seq` and epoch of each team that exists."""
         ...
 
     async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:

@@ -1,7 +1,9 @@
 """One batch decided against a working copy: pure bookkeeping between a mailbox and the committer."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from actors.envelope import CommandResult, Envelope, Item, KeySlot
@@ -25,6 +27,10 @@ from core.team import TeamState, evolve
 from core.writes import KeyRow, TeamWrites
 
 NewId = Callable[[], UUID]
+
+SALT_BYTES: Final = 16
+MORE_SALTS: Final = 64
+"""A batch of so many commands has as many events, unless some command causes more."""
 
 
 class PreparedBatch:
@@ -69,16 +75,17 @@ class PreparedBatch:
         """Whether there is nothing to make durable."""
         return not self.events and not self._keyed
 
-    def add(self, batch: Iterable[Envelope], now: datetime, new_id: NewId) -> None:
+    def add(self, batch: Sequence[Envelope], now: datetime, new_id: NewId) -> None:
         """Decide envelopes on the working copy, in order; a refusal leaves the copy as it was.
 
         Only what the team's rules decided is kept for replays: strangers and roles too low are asked anew every time.
         """
         self.batch += batch
+        salts = fresh_salts(len(batch))
         for envelope in batch:
             answer: CommandResult | DomainError
             try:
-                answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id))
+                answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id), salts)
             except DomainError as refusal:
                 answer = refusal
                 self._note_refusal(refusal)
@@ -92,11 +99,11 @@ class PreparedBatch:
         elif isinstance(refusal, NotFound) and refusal.what == "task":
             self.task_missing = True
 
-    def _apply(self, envelope: Envelope, asking: Asking) -> CommandResult:
+    def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
         state, encoded = self.state, list[Encoded]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
-            one = encode(event, envelope.traceparent)
+            one = encode(event, envelope.traceparent, salt=next(salts), epoch=state.epoch)
             encoded.append(one)
             note_changed(self.changed, event, one.task)
         self.events += encoded
@@ -127,7 +134,23 @@ class PreparedBatch:
             else:
                 tasks.append(task)
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
-        return TeamWrites(self.team_id, self.base.seq, tuple(self.events), tuple(tasks), tuple(deleted), tuple(keys))
+        return TeamWrites(
+            self.team_id,
+            self.base.epoch,
+            self.base.seq,
+            tuple(self.events),
+            tuple(tasks),
+            tuple(deleted),
+            tuple(keys),
+        )
+
+
+def fresh_salts(expected: int) -> Iterator[bytes]:
+    """Salts without end, drawn many at once: asking the system costs as much as encoding a small event."""
+    while True:
+        block = os.urandom(SALT_BYTES * expected)
+        yield from [block[start : start + SALT_BYTES] for start in range(0, len(block), SALT_BYTES)]
+        expected = MORE_SALTS
 
 
 def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes | None) -> None:

@@ -32,6 +32,7 @@ from core.writes import (
     Committed,
     CommitUnknown,
     FenceBroken,
+    JournalPosition,
     KeyRow,
     KeysTaken,
     Rejected,
@@ -154,8 +155,7 @@ class SlowPath:
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
             prepared = await self._prepare(batch)
             if prepared.empty:
-                _answer(prepared)
-                return []
+                return await self._confirm(prepared, batch)
             try:
                 outcome = await locked.commit(prepared.writes())
             except CommitUnknown:
@@ -198,11 +198,14 @@ class SlowPath:
 
     async def _confirm(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
         """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
-        seq = (await self._context.journal.position([self.team_id])).get(self.team_id, 0)
-        if seq == prepared.base.seq:
+        now = (await self._context.journal.position([self.team_id])).get(self.team_id, JournalPosition(0))
+        if now == JournalPosition(prepared.base.seq, prepared.base.epoch):
             _answer(prepared)
             return []
-        await self._team.catch_up(seq)
+        if now.epoch == prepared.base.epoch:
+            await self._team.catch_up(now.seq)
+        else:
+            await self._team.reload()
         return batch
 
     async def _conclude(self, prepared: PreparedBatch, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
@@ -210,8 +213,10 @@ class SlowPath:
             case Committed():
                 self.finish(prepared)
                 return []
-            case FenceBroken():
+            case FenceBroken(rewritten=rewritten):
                 self.fences += 1
+                if rewritten:
+                    await self._team.reload()
                 self.locked_turns = LOCKED_TURNS
                 return batch
             case KeysTaken(hits=hits):

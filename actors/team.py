@@ -265,9 +265,10 @@ class TeamActor:
         self._continue()
 
     async def _turn(self) -> None:
-        view = self.view or await self._team.activate()
+        if self.view is None:
+            await self._team.activate()
         await self._team.catch_up(max((seq for seq, _ in self._viewers), default=0))
-        self._show_viewers(view)
+        self._show_viewers(self._team.current())
         if self._slow_path.locked_turns and (batch := self._mailbox.take(BATCH, self._context.clock.monotonic())):
             await self._slow_path.work(batch)
         elif self._slow_path.locked_turns:

@@ -5,6 +5,7 @@ the task, write it, write the event, commit. `app` serves it on the same BlackSh
 """
 
 import datetime
+import os
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,8 +31,9 @@ UPDATE: Final = """update tasks set title = $3, description = $4, status = $5, p
 label_ids = $8, due_at = $9, estimate = $10, parent_id = $11, blocked_by = $12, updated_at = $13, version = $14
 where team_id = $1 and id = $2"""
 ADVANCE: Final = "update teams set seq = $2 where id = $1"
-EVENT: Final = """insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
-values ($1, $2, $3, $4, $5, convert_from($6, 'UTF8'), $7, $8)"""
+EVENT: Final = """insert into task_events
+(team_id, seq, type, subject_id, actor_id, payload, traceparent, at, salt, digest)
+values ($1, $2, $3, $4, $5, convert_from($6, 'UTF8'), $7, $8, $9, $10)"""
 FIELDS: Final = TaskPatch.__struct_fields__
 
 
@@ -58,14 +60,14 @@ class OneTransactionEach:
             event = encode(
                 TaskUpdated(
                     team_id=team_id, seq=seq, actor_id=actor_id, at=now, task=after, previous=differences(before, after)
-                )
+                ),
+                salt=os.urandom(16),
             ).row
-            written = [list(value) if isinstance(value := getattr(after, name), tuple) else value for name in FIELDS]
-            await connection.execute(UPDATE, team_id, task_id, *written, now, seq)
+            columns = [list(value) if isinstance(value := getattr(after, name), tuple) else value for name in FIELDS]
+            await connection.execute(UPDATE, team_id, task_id, *columns, now, seq)
             await connection.execute(ADVANCE, team_id, seq)
-            await connection.execute(
-                EVENT, team_id, seq, event.type, event.subject, actor_id, event.payload, event.traceparent, now
-            )
+            fields = (event.type, event.subject, actor_id, event.payload, event.traceparent, now)
+            await connection.execute(EVENT, team_id, seq, *fields, event.salt, event.digest)
         return after
 
 

@@ -25,8 +25,8 @@ from db.transaction import ACQUIRE_SECONDS
 __all__ = ["app", "run"]
 
 INSERT: Final = """
-insert into task_events (team_id, seq, type, subject_id, actor_id, payload, at)
-select uuidv7(), 1, 'floor', uuidv7(), uuidv7(), payload, now() from unnest($1::text[]) as e (payload)
+insert into task_events (team_id, seq, type, subject_id, actor_id, payload, at, salt, digest)
+select uuidv7(), 1, 'floor', uuidv7(), uuidv7(), payload, now(), $2, $3 from unnest($1::text[]) as e (payload)
 """
 TASK: Final = '{"id":"%s"}' % ("x" * 600)
 HEADERS: Final = [(b"etag", b'"12"'), (b"taskforge-team", b"0" * 36), (b"taskforge-seq", b"12")]
@@ -52,7 +52,7 @@ class _ConstantRows:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             async with self._sticky as connection:
-                await connection.fetch(INSERT, [TASK] * len(batch))
+                await connection.fetch(INSERT, [TASK] * len(batch), bytes(16), bytes(32))
             for row in batch:
                 row.set_result(None)
         self._busy = None

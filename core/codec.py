@@ -4,6 +4,8 @@ CloudEvents 1.0 JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevent
 a pure function of the journal row, so that an event read back tomorrow is the same to the byte.
 """
 
+import hashlib
+import re
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,16 +13,32 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.events import EVENT_TYPES, AnyEvent, Label, LabelEvent, Member, MemberEvent, TaskEvent, Team, TeamUpdated
+from core.events import (
+    EVENT_TYPES,
+    ActorKind,
+    AnyEvent,
+    Event,
+    Label,
+    LabelEvent,
+    Member,
+    MemberEvent,
+    TaskEvent,
+    Team,
+    TeamUpdated,
+)
 from core.task import Task, encode_task
 
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
 class JournalRow(Struct, frozen=True, array_like=True, gc=False):
-    """One row of `task_events`. `payload` is the JSON of `data`; `traceparent` (W3C) may be empty.
+    """One row of `task_events`, and the epoch it was written in.
 
-    Encoded it is an array: so it travels between processes.
+    `payload` is the JSON of `data`; `traceparent` (W3C) may be empty. `digest` is the SHA-256 of salt and payload as
+    they were written; `salt` (16 random bytes) is empty once the row is redacted. `via` is the key used, if any.
+
+    Encoded it is an array: so it travels between processes, also of two releases. New fields go to its end and have a
+    default: an older program ignores them, and a newer one does without them.
     """
 
     team_id: UUID
@@ -31,6 +49,11 @@ class JournalRow(Struct, frozen=True, array_like=True, gc=False):
     at: datetime
     traceparent: str
     payload: bytes
+    salt: bytes = b""
+    digest: bytes = b""
+    actor_kind: ActorKind = "user"
+    via: UUID | None = None
+    epoch: int = 1
 
 
 class Encoded(Struct, frozen=True, gc=False):
@@ -80,11 +103,29 @@ _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 }
 
 
-_SCHEMAS: Final = {name: f"/schemas/{name}.v1.json" for name in EVENT_TYPES}
+def schema_urn(event: type[Event]) -> str:
+    """The name of the JSON Schema of an event's data, the same on every host."""
+    return f"urn:taskforge:schema:{event.type}:{event.schema_version}"
 
 
-def encode(event: AnyEvent, traceparent: str = "") -> Encoded:
-    """Encode an event once, for everybody."""
+_SCHEMAS: Final = {name: schema_urn(event) for name, event in EVENT_TYPES.items()}
+
+
+def digest_of(salt: bytes, payload: bytes) -> bytes:
+    """What a journal row remembers of its payload even after a redaction: SHA-256, 32 bytes."""
+    return hashlib.sha256(salt + payload).digest()
+
+
+def encode(
+    event: AnyEvent,
+    traceparent: str = "",
+    *,
+    salt: bytes,
+    epoch: int = 1,
+    actor_kind: ActorKind = "user",
+    via: UUID | None = None,
+) -> Encoded:
+    """Encode an event once, for everybody. `salt` is 16 bytes of randomness that no other event has."""
     task: bytes | None = None
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)
@@ -93,7 +134,21 @@ def encode(event: AnyEvent, traceparent: str = "") -> Encoded:
         payload = b'{"task":%b,"previous":%b%b}' % (task, _encode(event.previous), ranks)
     else:
         subject, payload = event.subject, _payload(event)
-    row = JournalRow(event.team_id, event.seq, event.type, subject, event.actor_id, event.at, traceparent, payload)
+    row = JournalRow(
+        event.team_id,
+        event.seq,
+        event.type,
+        subject,
+        event.actor_id,
+        event.at,
+        traceparent,
+        payload,
+        salt,
+        digest_of(salt, payload),
+        actor_kind,
+        via,
+        epoch,
+    )
     return Encoded(event, row, task)
 
 
@@ -105,8 +160,27 @@ def _payload(event: MemberEvent | LabelEvent | TeamUpdated) -> bytes:
     return _encode(_TeamData(event.team, event.previous))
 
 
+_EVENT_ID: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?:([0-9]{1,10}):)?([0-9]{1,19})")
+
+
+def event_id(row: JournalRow) -> str:
+    """`<team id>:<epoch>:<seq>`: no two contents ever have the same, not even after a restore."""
+    return f"{row.team_id}:{row.epoch}:{row.seq}"
+
+
+def parse_event_id(text: str) -> tuple[UUID, int, int]:
+    """(team id, epoch, seq) of an event id. Raises ValueError for anything else.
+
+    Ids were `<team id>:<seq>` before there were epochs: those events are of the first one.
+    """
+    match = _EVENT_ID.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not an event id: {text!r}")
+    return UUID(match[1]), int(match[2] or 1), int(match[3])
+
+
 class _CloudEvent(Struct, gc=False):
-    """The envelope in the order of its bytes; an absent trace context is left out."""
+    """The envelope in the order of its bytes; what is unset is left out."""
 
     specversion: str
     id: str
@@ -118,28 +192,36 @@ class _CloudEvent(Struct, gc=False):
     dataschema: str
     teamid: UUID
     seq: int
+    epoch: int
     actor: UUID
+    actorkind: ActorKind
+    via: UUID | msgspec.UnsetType
     traceparent: str | msgspec.UnsetType
+    salt: bytes | msgspec.UnsetType
     data: msgspec.Raw
 
 
 def cloud_event(row: JournalRow) -> bytes:
-    """The CloudEvent of a journal row, always the same bytes for the same row."""
+    """The CloudEvent of a journal row, always the same bytes for the same row. The salt in it is Base64."""
     team = str(row.team_id)
     return _encode(
         _CloudEvent(
             "1.0",
-            f"{team}:{row.seq}",
+            f"{team}:{row.epoch}:{row.seq}",
             f"/v1/teams/{team}",
             row.type,
             row.subject,
             row.at,
             "application/json",
-            _SCHEMAS.get(row.type) or f"/schemas/{row.type}.v1.json",
+            _SCHEMAS.get(row.type) or f"urn:taskforge:schema:{row.type}:1",
             row.team_id,
             row.seq,
+            row.epoch,
             row.actor_id,
+            row.actor_kind,
+            row.via or msgspec.UNSET,
             row.traceparent or msgspec.UNSET,
+            row.salt or msgspec.UNSET,
             msgspec.Raw(row.payload),
         )
     )
@@ -161,7 +243,7 @@ def reread(row: JournalRow) -> Encoded:
 
 
 class _Envelope(Struct, gc=False):
-    """What a CloudEvent of ours holds beyond its constants."""
+    """What a CloudEvent of ours holds beyond its constants. Those of before the epochs end with the trace context."""
 
     teamid: UUID
     seq: int
@@ -171,14 +253,22 @@ class _Envelope(Struct, gc=False):
     time: datetime
     data: msgspec.Raw
     traceparent: str = ""
+    epoch: int = 1
+    actorkind: ActorKind = "user"
+    via: UUID | None = None
+    salt: bytes = b""
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def parse_cloud_event(body: bytes) -> JournalRow:
-    """The journal row that a CloudEvent of ours was made from. Raises msgspec.MsgspecError for anything else."""
+    """The journal row that a CloudEvent of ours was made from. Raises msgspec.MsgspecError for anything else.
+
+    Without a salt there is no digest either: that of a redacted row is in the journal only.
+    """
     event = _decode_envelope(body)
+    payload = bytes(event.data)
     return JournalRow(
         event.teamid,
         event.seq,
@@ -187,5 +277,10 @@ def parse_cloud_event(body: bytes) -> JournalRow:
         event.actor,
         event.time,
         event.traceparent,
-        bytes(event.data),
+        payload,
+        event.salt,
+        digest_of(event.salt, payload) if event.salt else b"",
+        event.actorkind,
+        event.via,
+        event.epoch,
     )

@@ -5,13 +5,16 @@ An event carries the thing after the change and, in `previous`, the old values o
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
 
 from core.permissions import Role
 from core.task import Status, Task
+
+ActorKind = Literal["user", "key", "agent", "system"]
+"""By what a change was asked: somebody's own hand, an API key of theirs, an agent for them, or this system."""
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):
@@ -45,9 +48,14 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """Whose team, which number, by whom, when (UTC). `type` is the CloudEvents type, `subject` what it is about."""
+    """Whose team, which number, by whom, when (UTC). `type` is the CloudEvents type, `subject` what it is about.
+
+    `schema_version` is raised when readers of the data must tell the new shape from the old one; an attribute more
+    is none of their business.
+    """
 
     type: ClassVar[str]
+    schema_version: ClassVar[int] = 1
     team_id: UUID
     seq: int
     actor_id: UUID

@@ -27,13 +27,14 @@ class KeyRow(Struct, frozen=True, gc=False):
 
 
 class TeamWrites(Struct, frozen=True, gc=False):
-    """One team's decided batch. Nothing of it is written unless the team is still at `expected_seq`.
+    """One team's decided batch. Nothing of it is written unless the team is still at `expected_seq` of `epoch`.
 
     `events` are contiguous from `expected_seq + 1` (none when only keys are stored). `tasks` are the changed tasks as
     they are after the batch (each once), `deleted` the ids of those deleted for good.
     """
 
     team_id: UUID
+    epoch: int
     expected_seq: int
     events: tuple[Encoded, ...]
     tasks: tuple[Task, ...]
@@ -45,10 +46,21 @@ class Committed(Struct, frozen=True, gc=False):
     """All of the team's writes are durable."""
 
 
-class FenceBroken(Struct, frozen=True, gc=False):
-    """Another process wrote first: nothing was written; `seq` is where the team is now (0: the team is gone)."""
+class JournalPosition(Struct, frozen=True, gc=False):
+    """How far a team's journal is, and in which epoch: seqs of two epochs do not compare."""
 
     seq: int
+    epoch: int = 1
+
+
+class FenceBroken(Struct, frozen=True, gc=False):
+    """Another process wrote first: nothing was written; `seq` is where the team is now (0: the team is gone).
+
+    `rewritten`: the team is in another epoch by now, so that nothing in memory of it holds any more.
+    """
+
+    seq: int
+    rewritten: bool = False
 
 
 class KeysTaken(Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
+from db.journal.rows import journal_row
 from db.journal.sql import READ
 from db.transaction import Reading, Writing
 
@@ -34,7 +35,7 @@ async def move(tx: Writing, name: str, team_id: UUID, position: Position) -> Non
 
 async def events_after(tx: Reading, team_id: UUID, seq: int, limit: int) -> Sequence[JournalRow]:
     """The team's next journal rows in order, at most `limit`."""
-    return [JournalRow(*row) for row in await tx.fetch(READ, team_id, seq, limit)]
+    return list(map(journal_row, await tx.fetch(READ, team_id, seq, limit)))
 
 
 # The update changes nothing: it locks the row, which a plain "do nothing" would not.

@@ -11,8 +11,8 @@ from core.events import Team
 from core.permissions import Role
 from core.query import TaskQuery, cursor_after, sort_key
 from core.task import Task
-from db.journal.rows import task_of, team_of
-from db.journal.sql import TASK_SELECT
+from db.journal.rows import journal_row, task_of, team_of
+from db.journal.sql import EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
 from db.task_query import select_tasks
 from db.transaction import reading
@@ -34,11 +34,9 @@ _MEMBER: Final = "join memberships m on m.team_id = t.team_id and m.user_id = $1
 _TASK: Final = " ".join(
     ("select", TASK_SELECT, ", g.key as team_key from tasks t", _MEMBER, "join teams g on g.id = t.team_id")
 )
-_EVENT: Final = " ".join(
-    (
-        "select t.team_id, t.seq, t.type, t.subject_id, t.actor_id, t.at, t.traceparent, t.payload from task_events t",
-        _MEMBER,
-    )
+_EVENT: Final = (
+    f"select {EVENT_SELECT} from task_events e"  # noqa: S608 (column names of our own)
+    " join memberships m on m.team_id = e.team_id and m.user_id = $1"
 )
 
 
@@ -125,24 +123,24 @@ async def task_activity(
     """The task's own events, newest first; those with a `seq` below `before`."""
     async with reading(pool, user_id) as rows:
         found = await rows.fetch(
-            f"{_EVENT} where t.team_id = $2 and t.subject_id = $3 and ($4::bigint is null or t.seq < $4)"
-            " order by t.seq desc limit $5",
+            f"{_EVENT} where e.team_id = $2 and e.subject_id = $3 and ($4::bigint is null or e.seq < $4)"
+            " order by e.seq desc limit $5",
             user_id,
             team_id,
             task_id,
             before,
             limit,
         )
-    return [JournalRow(*row) for row in found]
+    return list(map(journal_row, found))
 
 
 async def events_after(pool: Pool, user_id: UUID, team_id: UUID, after: int, limit: int) -> list[JournalRow]:
     """The team's events with `seq > after`, in order."""
     async with reading(pool, user_id) as rows:
         found = await rows.fetch(
-            f"{_EVENT} where t.team_id = $2 and t.seq > $3 order by t.seq limit $4", user_id, team_id, after, limit
+            f"{_EVENT} where e.team_id = $2 and e.seq > $3 order by e.seq limit $4", user_id, team_id, after, limit
         )
-    return [JournalRow(*row) for row in found]
+    return list(map(journal_row, found))
 
 
 def _task(row: asyncpg.Record) -> Task:

@@ -25,6 +25,7 @@ __all__ = [
     "Comments",
     "IdempotencyKeys",
     "Inbox",
+    "Installation",
     "Labels",
     "Memberships",
     "Notifications",
@@ -35,6 +36,7 @@ __all__ = [
     "Sessions",
     "TaskEvents",
     "Tasks",
+    "TeamEpochs",
     "Teams",
     "Users",
 ]
@@ -167,6 +169,16 @@ class TaskEvents(Table, tablename="task_events", db=POSTGRES):
     payload = Text()
     traceparent = Text()
     at = Timestamptz()
+    salt = Bytea(null=True, default=None)
+    digest = Bytea()
+    actor_kind = Text(default="user")
+    via = UUID(null=True, default=None)
+
+
+class TeamEpochs(Table, tablename="team_epochs", db=POSTGRES):
+    team_id = UUID()
+    epoch = Integer(primary_key=True)
+    from_seq = BigInt()
 
 
 class RelayCursors(Table, tablename="relay_cursors", db=POSTGRES):
@@ -204,6 +216,15 @@ class Inbox(Table, tablename="inbox", db=POSTGRES):
     event_id = Text(primary_key=True)
     at = Timestamptz()
     claimed_until = Timestamptz(null=True, default=None)
+
+
+class Installation(Table, tablename="installation", db=POSTGRES):
+    id = SmallInt(primary_key=True, default=1)
+    format = Integer()
+    system_identifier = BigInt(null=True, default=None)
+    timeline = Integer(null=True, default=None)
+    database_oid = BigInt()
+    journal_oid = BigInt()
 
 
 class Projections(Table, tablename="projections", db=POSTGRES):

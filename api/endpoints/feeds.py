@@ -122,12 +122,17 @@ async def _page(services: Services, call: Call, view: TeamView, query: FeedQuery
     rows = await readmodel.events_after(
         services.pools.api, call.principal().user_id, team_id, place.seq, query.limit + 1
     )
-    if not rows and place.seq > (await services.journal.position([team_id])).get(team_id, 0):
+    if not rows and place.seq > await _head(services, team_id):
         raise BadInput("The team has not reached this position.", parameter="after")
     items, more = rows[: query.limit], len(rows) > query.limit
     cursor = b'"%d"' % items[-1].seq if more else b"null"
     body = b'{"items":[' + b",".join(map(cloud_event, items)) + b'],"next_cursor":' + cursor + b"}"
     return json(200, body, _team_headers(call, max(call.seq, items[-1].seq if items else 0)))
+
+
+async def _head(services: Services, team_id: UUID) -> int:
+    found = (await services.journal.position([team_id])).get(team_id)
+    return 0 if found is None else found.seq
 
 
 def _team_headers(call: Call, seq: int) -> tuple[Header, ...]:

@@ -15,15 +15,31 @@ __all__ = [
     "ROW_COLUMNS",
     "SHAPES",
     "TASK_ROW",
+    "TEAM_COLUMNS",
     "TEXT",
     "Shape",
     "shape_for",
     "statement_of",
 ]
 
-# The rows that travel to the statement are of composite types of the database (`commit_event` and so on), column by
-# column in this order.
-ROW_COLUMNS: Final = ("team_id", "seq", "type", "subject_id", "actor_id", "at", "traceparent", "payload")
+# The rows that travel to the statement are of composite types of the database (`commit_event_2` and so on), column by
+# column in this order. A type is never altered, because programs of two releases commit side by side: what needs one
+# more column gets a new type, under the next number, in a migration.
+TEAM_COLUMNS: Final = ("id", "expected", "added", "top", "epoch")
+ROW_COLUMNS: Final = (
+    "team_id",
+    "seq",
+    "type",
+    "subject_id",
+    "actor_id",
+    "at",
+    "traceparent",
+    "payload",
+    "salt",
+    "digest",
+    "actor_kind",
+    "via",
+)
 KEY_COLUMNS: Final = ("principal", "key", "team_id", "fingerprint", "status", "headers", "body", "seq")
 # A description may be long: it comes last, and is null where no event of the commit changed one.
 TASK_ROW: Final = (*(name for name in TASK_COLUMNS if name != "description"), "description")
@@ -67,12 +83,12 @@ def shape_for(touched: Iterable[str], *, keys: bool, creates: bool) -> Shape:
 def statement_of(shape: Shape) -> str:
     """The commit statement of a shape. It answers with (id, held) of each team, and with keys that were taken.
 
-    Parameters, in this order, each an array of rows: `commit_team` (a team's id, its expected seq, how many events it
-    adds, its highest new task number), `commit_event`, the changed tasks; where there are keys, `commit_key`; where
-    tasks come and go, new ones as `commit_task`, and teams and ids of deleted ones as two arrays.
+    Parameters, in this order, each an array of rows: `commit_team_2` (a team's id, its expected seq, how many events it
+    adds, its highest new task number, its epoch), `commit_event_2`, the changed tasks; where there are keys,
+    `commit_key`; where tasks come and go, new ones as `commit_task`, and teams and ids of deleted ones as two arrays.
 
-    Everything is written only for teams in `fence`, those whose seq was as expected: where another committer was
-    faster, the update waits for its end and then checks the seq of the newest row. It takes its rows in id order, so
+    Everything is written only for teams in `fence`, those whose seq and epoch were as expected: where another committer
+    was faster, the update waits for its end and then checks those of the newest row. It takes its rows in id order, so
     that two committers cannot deadlock. "(… in …) is true" is looked up in a hash table; a plain "in" would be a nested
     loop. `gone` is counted before tasks are inserted, so that a new task may take over the external id of one that the
     same batch deletes.
@@ -96,7 +112,7 @@ def statement_of(shape: Shape) -> str:
 
 _WANTED: Final = """
 wanted as (
-    select * from unnest($1::commit_team[]) limit cardinality($1::commit_team[])
+    select * from unnest($1::commit_team_2[]) limit cardinality($1::commit_team_2[])
 )
 """
 _KEY_NAMES: Final = ", ".join(KEY_COLUMNS)
@@ -116,17 +132,18 @@ def _fence(*, keys: bool) -> str:
 fence as (
     update teams t set seq = t.seq + w.added, top_number = greatest(t.top_number, w.top)
     from (select * from wanted order by id) w
-    where t.id = w.id and t.seq = w.expected{untaken}
+    where t.id = w.id and t.seq = w.expected and t.epoch = w.epoch{untaken}
     returning t.id
 )
 """  # noqa: S608 (made of the two texts above)
 
 
+_PAYLOAD: Final = "convert_from(e.payload, 'UTF8')"
 _JOURNAL: Final = f"""
 journal as (
     insert into task_events ({", ".join(ROW_COLUMNS)})
-    select e.team_id, e.seq, e.type, e.subject_id, e.actor_id, e.at, e.traceparent, convert_from(e.payload, 'UTF8')
-    from unnest($2::commit_event[]) e
+    select {", ".join(_PAYLOAD if name == "payload" else f"e.{name}" for name in ROW_COLUMNS)}
+    from unnest($2::commit_event_2[]) e
     where (e.team_id in (select id from fence)) is true
 )
 """  # noqa: S608 (made of column names, nothing else)

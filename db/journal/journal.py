@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -19,6 +19,7 @@ from core.writes import (
     Committed,
     CommitUnknown,
     FenceBroken,
+    JournalPosition,
     KeyRow,
     KeysTaken,
     Rejected,
@@ -31,6 +32,7 @@ from db.journal.rows import (
     columns,
     commit_statement,
     encode_limits,
+    journal_row,
     key_row,
     projection,
     task_of,
@@ -105,16 +107,15 @@ class PostgresJournal:
         async with reading(self._pool, None, snapshot=True) as rows:
             return await _load(rows, team_id)
 
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """The committed `seq` of each team that exists."""
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
+        """The committed `seq` and epoch of each team that exists."""
         with storage_errors():
-            found = await self._pool.fetch(sql.POSITIONS, list(team_ids))
-        return {row["id"]: row["seq"] for row in found}
+            return await _positions(self._pool, team_ids)
 
     async def read(self, team_id: UUID, after: int, limit: int = PAGE) -> Sequence[JournalRow]:
         """Rows with `seq > after` in order, at most `limit`."""
         with storage_errors():
-            return [JournalRow(*row) for row in await self._pool.fetch(sql.READ, team_id, after, limit)]
+            return list(map(journal_row, await self._pool.fetch(sql.READ, team_id, after, limit)))
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
@@ -126,7 +127,7 @@ class PostgresJournal:
         """The task's own rows with `seq > after`, oldest first, at most 500."""
         with storage_errors():
             found = await self._pool.fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
-        return [JournalRow(*row) for row in found]
+        return list(map(journal_row, found))
 
 
 class LockedTeam:
@@ -141,7 +142,7 @@ class LockedTeam:
         """All rows with `seq > after`."""
         with storage_errors():
             found = await self._connection.fetch(sql.READ, self._team_id, after, None)
-        return [JournalRow(*row) for row in found]
+        return list(map(journal_row, found))
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:
         """Write and commit, at most once per lock; anything but Committed has rolled the writes back."""
@@ -159,7 +160,7 @@ class LockedTeam:
     async def _commit_plain(self, writes: TeamWrites) -> CommitOutcome:
         """One statement needs no savepoint: what it refuses has written nothing, and the transaction has no more."""
         try:
-            return (await _located(self._connection, await _write(self._connection, [writes])))[self._team_id]
+            return (await _write_and_locate(self._connection, [writes]))[self._team_id]
         except GUILTY as error:
             return Rejected(_reason(error))
 
@@ -169,7 +170,7 @@ async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]
     with _unknown_unless_refused():
         outcomes = await _write(connection, batches)
     try:
-        return await _located(connection, outcomes)
+        return await _located(connection, batches, outcomes)
     except UNREACHABLE as error:  # Whoever held the fence is committed: "nothing was written" would be a lie.
         raise CommitUnknown from error
 
@@ -179,13 +180,24 @@ async def _write(connection: Connection, batches: Sequence[TeamWrites]) -> Outco
     return _outcomes(await connection.fetch(statement, *arguments))
 
 
-async def _located(connection: Connection, outcomes: Outcomes) -> Outcomes:
+async def _write_and_locate(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    return await _located(connection, batches, await _write(connection, batches))
+
+
+async def _located(connection: Connection, batches: Sequence[TeamWrites], outcomes: Outcomes) -> Outcomes:
     """Say where the teams with broken fences are now. Rare, and it needs a newer snapshot than the statement's own."""
-    broken = [team_id for team_id, outcome in outcomes.items() if isinstance(outcome, FenceBroken)]
+    broken = {writes.team_id: writes.epoch for writes in batches if isinstance(outcomes[writes.team_id], FenceBroken)}
     if broken:
-        found = {row["id"]: row["seq"] for row in await connection.fetch(sql.POSITIONS, broken)}
-        outcomes |= {team_id: FenceBroken(found.get(team_id, 0)) for team_id in broken}
+        found = await _positions(connection, broken)
+        for team_id, epoch in broken.items():
+            now = found.get(team_id, JournalPosition(0, epoch))
+            outcomes[team_id] = FenceBroken(now.seq, rewritten=now.epoch != epoch)
     return outcomes
+
+
+async def _positions(connection: "Connection | Pool", team_ids: Collection[UUID]) -> dict[UUID, JournalPosition]:
+    rows = await connection.fetch(sql.POSITIONS, list(team_ids))
+    return {row["id"]: JournalPosition(row["seq"], row["epoch"]) for row in rows}
 
 
 async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
@@ -198,7 +210,7 @@ async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -
         if len(plain) > 1 and len(plain) < len(batches):
             try:
                 async with savepoint(connection):
-                    outcomes |= await _located(connection, await _write(connection, plain))
+                    outcomes |= await _write_and_locate(connection, plain)
             except GUILTY as error:
                 logger.info("commit of %d teams refused (%s): one by one", len(plain), _reason(error))
         for writes in batches:
@@ -214,7 +226,7 @@ async def _commit_one(connection: Connection, writes: TeamWrites) -> CommitOutco
             after = projection(writes)
             if writes.expected_seq == 0 and after.team is not None:
                 await _insert_team(connection, after.team)
-            outcome = (await _located(connection, await _write(connection, [writes])))[writes.team_id]
+            outcome = (await _write_and_locate(connection, [writes]))[writes.team_id]
             if not isinstance(outcome, Committed):
                 raise _NotWritten(outcome)
             await _project(connection, writes.team_id, after)

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
 from core.codec import JournalRow
 from core.task import Task
 from db.errors import storage_errors
-from db.journal.rows import task_of
-from db.journal.sql import TASK_SELECT
+from db.journal.rows import journal_row, task_of
+from db.journal.sql import EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
 
 __all__ = [
@@ -85,17 +84,17 @@ async def lagging(pool: Pool, ranges: Collection[int], *, without: Collection[UU
     return [Lag(row["id"], row["events"], row["at"]) for row in rows]
 
 
-_READ: Final = """
-select w.team_id as team, t.seq as head, coalesce(c.published_seq, 0) as published, e.*
+_READ: Final = f"""
+select e.*, w.team_id as team, t.seq as head, coalesce(c.published_seq, 0) as published
 from unnest($1::uuid[]) with ordinality w (team_id, place)
 join teams t on t.id = w.team_id
 left join relay_cursors c on c.team_id = w.team_id
 left join lateral (
-    select seq, type, subject_id, actor_id, convert_to(payload, 'UTF8') as payload, traceparent, at from task_events
-    where team_id = w.team_id and seq > coalesce(c.published_seq, 0) order by seq limit $2
+    select {EVENT_SELECT} from task_events e
+    where e.team_id = w.team_id and e.seq > coalesce(c.published_seq, 0) order by e.seq limit $2
 ) e on true
 order by w.place, e.seq
-"""
+"""  # noqa: S608 (column names of our own)
 
 
 async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[Page]:
@@ -109,21 +108,8 @@ async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[P
         heads[team_id] = (record["published"], record["head"])
         found = rows.setdefault(team_id, [])
         if record["seq"] is not None:
-            found.append(_journal_row(team_id, record))
+            found.append(journal_row(record))
     return [Page(team_id, *heads[team_id], tuple(found)) for team_id, found in rows.items()]
-
-
-def _journal_row(team_id: UUID, record: asyncpg.Record) -> JournalRow:
-    return JournalRow(
-        team_id,
-        record["seq"],
-        record["type"],
-        record["subject_id"],
-        record["actor_id"],
-        record["at"],
-        record["traceparent"],
-        record["payload"],
-    )
 
 
 _ADVANCE: Final = """

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from msgspec import Struct, structs
 
-from core.codec import Encoded
+from core.codec import Encoded, JournalRow
 from core.events import (
     Label,
     LabelDeleted,
@@ -26,7 +26,17 @@ from core.task import Status, Task
 from core.writes import KeyRow, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
 
-__all__ = ["Projection", "columns", "commit_statement", "encode_limits", "key_row", "projection", "task_of", "team_of"]
+__all__ = [
+    "Projection",
+    "columns",
+    "commit_statement",
+    "encode_limits",
+    "journal_row",
+    "key_row",
+    "projection",
+    "task_of",
+    "team_of",
+]
 
 encode_limits = msgspec.json.Encoder().encode
 _decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
@@ -43,7 +53,7 @@ def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
     shape = shape_for(touched, keys=any(writes.keys for writes in batches), creates=bool(new or deleted))
     arguments: list[Any] = [
         [_team_row(writes, creates=shape.creates) for writes in batches],
-        [structs.astuple(event.row) for event in events],
+        [structs.astuple(event.row)[:-1] for event in events],  # All but the epoch, which is the team's.
         _task_rows(old, shape.row, described="description" in touched),
     ]
     if shape.keys:
@@ -59,7 +69,8 @@ def _top_number(writes: TeamWrites) -> int:
 
 
 def _team_row(writes: TeamWrites, *, creates: bool) -> tuple[Any, ...]:
-    return (writes.team_id, writes.expected_seq, len(writes.events), _top_number(writes) if creates else 0)
+    top = _top_number(writes) if creates else 0
+    return (writes.team_id, writes.expected_seq, len(writes.events), top, writes.epoch)
 
 
 def _key_row(row: KeyRow, team_id: UUID) -> tuple[Any, ...]:
@@ -132,8 +143,16 @@ def key_row(record: asyncpg.Record) -> KeyRow:
     return KeyRow(record["principal"], record["key"], record["fingerprint"], reply)
 
 
+_EVENT_FIELDS: Final = len(JournalRow.__struct_fields__)
+
+
+def journal_row(record: asyncpg.Record) -> JournalRow:
+    """An event from a row that starts with the columns of `sql.EVENT_SELECT`."""
+    return JournalRow(*record[:_EVENT_FIELDS])
+
+
 def task_of(record: asyncpg.Record, team_key: str) -> Task:
-    """A task from a row that starts with the columns of `journal_sql.TASK_SELECT`."""
+    """A task from a row that starts with the columns of `sql.TASK_SELECT`."""
     return Task(
         team_id=record[0],
         id=record[1],

@@ -7,6 +7,7 @@ __all__ = [
     "BOARD",
     "DELETE_LABELS",
     "DELETE_MEMBERS",
+    "EVENT_SELECT",
     "HISTORY",
     "INSERT_CURSOR",
     "INSERT_TEAM",
@@ -55,7 +56,7 @@ select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.te
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null
 """  # noqa: S608
 
-POSITIONS: Final = "select id, seq from teams where id = any($1::uuid[])"
+POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
 LOCK_TEAM: Final = "select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
 
@@ -79,9 +80,13 @@ on conflict (team_id, id) do update set name = excluded.name, color = excluded.c
 """
 DELETE_LABELS: Final = "delete from labels where team_id = $1 and id = any($2::uuid[])"
 
-_ROW: Final = """
-select team_id, seq, type, subject_id, actor_id, at, traceparent, convert_to(payload, 'UTF8') as payload
-from task_events
+# The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
+EVENT_SELECT: Final = """
+e.team_id, e.seq, e.type, e.subject_id, e.actor_id, e.at, e.traceparent, convert_to(e.payload, 'UTF8') as payload,
+coalesce(e.salt, '') as salt, e.digest, e.actor_kind, e.via, coalesce((
+    select p.epoch from team_epochs p where p.team_id = e.team_id and p.from_seq <= e.seq order by p.epoch desc limit 1
+), 1) as epoch
 """
-READ: Final = f"{_ROW} where team_id = $1 and seq > $2 order by seq limit $3"
-HISTORY: Final = f"{_ROW} where team_id = $1 and subject_id = $2 and seq > $3 order by seq limit $4"
+_EVENTS: Final = f"select {EVENT_SELECT} from task_events e"  # noqa: S608
+READ: Final = f"{_EVENTS} where e.team_id = $1 and e.seq > $2 order by e.seq limit $3"
+HISTORY: Final = f"{_EVENTS} where e.team_id = $1 and e.subject_id = $2 and e.seq > $3 order by e.seq limit $4"

@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Notification(Struct, frozen=True):
-    """`event_id` is "<team_id>:<seq>" of the event it tells of; `data` holds the task's `key` and `title` then."""
+    """`event_id` names the event it tells of; `data` holds the task's `key` and `title` then."""
 
     id: UUID
     kind: str

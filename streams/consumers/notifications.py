@@ -5,12 +5,12 @@ from typing import Final
 import msgspec
 
 from core.assignment import ASSIGNING_TYPES, newly_assigned
-from core.codec import JournalRow, decode
+from core.codec import JournalRow, decode, event_id
 from core.events import AnyTaskEvent, TaskEvent
 from db.people.notifications import add_assigned
 from db.pool import Pool
 from db.transaction import Writing
-from streams.consumers.plan import ConsumerPlan, Permanent, event_id
+from streams.consumers.plan import ConsumerPlan, Permanent
 from streams.consumers.transactional import in_transaction
 from streams.kafka.topics import TASK_EVENTS
 

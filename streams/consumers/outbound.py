@@ -13,12 +13,12 @@ from typing import Final, Literal
 import anyio
 from msgspec import Struct
 
-from core.codec import JournalRow
+from core.codec import JournalRow, event_id
 from core.errors import StorageUnavailable
 from db import inbox
 from db.pool import Pool
 from db.transaction import Reading, writing
-from streams.consumers.plan import Busy, Handled, Handling, event_id
+from streams.consumers.plan import Busy, Handled, Handling
 from streams.consumers.transactional import every_event
 from streams.kafka.topics import FAILED_DAYS
 

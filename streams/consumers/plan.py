@@ -8,7 +8,7 @@ from msgspec import Struct
 from core.codec import JournalRow
 from streams.kafka import topics
 
-__all__ = ["Busy", "ConsumerPlan", "Handled", "Handling", "Permanent", "event_id"]
+__all__ = ["Busy", "ConsumerPlan", "Handled", "Handling", "Permanent"]
 
 Handled = Literal["applied", "passed", "expired"]
 """What became of an event. `applied`: this delivery caused its effect. `passed`: the consumer was not concerned, or had
@@ -51,8 +51,3 @@ class ConsumerPlan(Struct, frozen=True):
     @property
     def dlq_topic(self) -> str:
         return topics.dlq_topic(self.name)
-
-
-def event_id(row: JournalRow) -> str:
-    """The id by which deliveries of the same event are recognised."""
-    return f"{row.team_id}:{row.seq}"

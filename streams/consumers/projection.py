@@ -38,7 +38,7 @@ def projected(pool: Pool, effect: Effect, forget: Forget) -> Handling:
         while True:
             async with writing(pool) as tx:
                 position = await _current(tx, consumer, row, forget)
-                if _epoch(row) < position.epoch or row.seq <= position.seq:
+                if row.epoch < position.epoch or row.seq <= position.seq:
                     return handled
                 handled = "applied"
                 for next_row in await _next_rows(tx, row, position):
@@ -54,14 +54,10 @@ def projected(pool: Pool, effect: Effect, forget: Forget) -> Handling:
 async def _current(tx: Writing, consumer: str, row: JournalRow, forget: Forget) -> Position:
     """The position in the history that the event belongs to: none of it is applied when the history is a new one."""
     position = await projections.hold(tx, consumer, row.team_id)
-    if _epoch(row) <= position.epoch:
+    if row.epoch <= position.epoch:
         return position
     await forget(tx, row.team_id)
-    return Position(0, _epoch(row))
-
-
-def _epoch(_: JournalRow) -> int:
-    return 1
+    return Position(0, row.epoch)
 
 
 async def _next_rows(tx: Writing, row: JournalRow, position: Position) -> Sequence[JournalRow]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from core.codec import JournalRow
+from core.codec import JournalRow, event_id
 from db import inbox
 from db.pool import Pool
 from db.transaction import Writing, writing
-from streams.consumers.plan import Handled, Handling, event_id
+from streams.consumers.plan import Handled, Handling
 
 __all__ = ["Effect", "in_transaction"]
 

@@ -21,6 +21,7 @@ from valkey.asyncio import Valkey
 from core.codec import Encoded, JournalRow
 from core.errors import NotFound, ShuttingDown, Unavailable
 from core.permissions import Role
+from core.writes import JournalPosition
 from streams.feeds.channel import Channel, Tally
 from streams.feeds.frames import Position, Reset, ResetReason, frames_of, frames_of_rows
 from streams.feeds.remote import Arrival, RemoteFeed
@@ -42,8 +43,8 @@ FLUSH_SECONDS: Final = 1.0
 class History(Protocol):
     """What the hub reads of the journal."""
 
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """The committed `seq` of each team that exists."""
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
+        """The committed `seq` and epoch of each team that exists."""
         ...
 
     async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
@@ -173,9 +174,10 @@ class Hub:
         """Everything committed after `head` was read reaches the channel, for the reader has joined it already."""
         team_id = channel.team_id
         self._listen_also_to(team_id)
-        head = (await self._history.position([team_id])).get(team_id)
-        if head is None or self._teams is None:
+        found = (await self._history.position([team_id])).get(team_id)
+        if found is None or self._teams is None:
             raise NotFound("team")
+        head = found.seq
         # A view older than the head would miss that the user was removed in between.
         view = await self._teams.view(team_id, min_seq=head)
         view.role_of(reader.user_id)
@@ -297,7 +299,8 @@ class Hub:
             return
         before = {team_id: channel.head for team_id, channel in self._channels.items()}
         async with asyncio.timeout(POSITION_SECONDS):
-            positions = await self._history.position(list(watched))
+            found = await self._history.position(list(watched))
+        positions = {team_id: position.seq for team_id, position in found.items()}
         for team_id in active:
             if self._teams is not None and team_id in positions:
                 self._teams.catch_up_to(team_id, positions[team_id])

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
-from core.codec import EVENTS_MEDIA_TYPE, JournalRow
+from core.codec import EVENTS_MEDIA_TYPE, JournalRow, event_id
 from db import outbox
 
 __all__ = [
@@ -99,12 +99,12 @@ def team_key(team_id: UUID) -> bytes:
 
 
 def event_headers(row: JournalRow) -> Headers:
-    """`event_id` (`<team id>:<seq>`, what consumers deduplicate by), CloudEvents attributes, and W3C `traceparent`.
+    """`event_id` (what consumers deduplicate by), CloudEvents attributes, and W3C `traceparent`.
 
     Kafka protocol binding of CloudEvents, structured mode: the content type says that the value is the whole event.
     """
     headers = [
-        ("event_id", f"{row.team_id}:{row.seq}".encode()),
+        ("event_id", event_id(row).encode()),
         ("content-type", EVENTS_MEDIA_TYPE.encode()),
         ("ce_specversion", b"1.0"),
         ("ce_type", row.type.encode()),
@@ -117,7 +117,7 @@ def event_headers(row: JournalRow) -> Headers:
 
 def task_headers(row: JournalRow) -> Headers:
     """Which event brought a task into the state that the record shows."""
-    return [("event_id", f"{row.team_id}:{row.seq}".encode()), ("content-type", b"application/json")]
+    return [("event_id", event_id(row).encode()), ("content-type", b"application/json")]
 
 
 async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:

@@ -33,7 +33,7 @@ from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import Leases
 from streams.relay.publisher import LeaseLost, Publisher
 from streams.relay.records import Record, contiguous, neighbours, records_of
-from streams.relay.topic_ends import last_seqs
+from streams.relay.topic_ends import Numbered, last_seqs
 from streams.settings import KafkaSettings
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
@@ -84,7 +84,7 @@ class Relay:
         self._awake = anyio.Event()
         self._dirty: dict[UUID, None] = {}
         self._uncertain: set[UUID] = set()
-        self._present: dict[UUID, int] = {}
+        self._present: dict[UUID, Numbered] = {}
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
         self._swept = float("-inf")
@@ -242,10 +242,10 @@ class Relay:
         """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
         records: list[Record] = []
         for page in pages:
-            present = self._present.get(page.team_id, 0)
+            present = self._present.get(page.team_id, (0, 0))
             for row in page.rows:
-                records += records_of(row, others, known=row.seq <= present)
-            if present <= page.rows[-1].seq:
+                records += records_of(row, others, known=(row.epoch, row.seq) <= present)
+            if present <= (page.rows[-1].epoch, page.rows[-1].seq):
                 self._present.pop(page.team_id, None)
         return records
 
@@ -274,7 +274,7 @@ class Relay:
             return floors_of(state, incarnation, team_id).get(partition, 0)
 
         found = await last_seqs(self._kafka, teams, floor)
-        self._present = {team_id: seq for team_id, seq in self._present.items() if team_id not in teams} | found
+        self._present = {team_id: last for team_id, last in self._present.items() if team_id not in teams} | found
         self._uncertain.clear()
 
     def _count(self, pages: Sequence[Page], records: Sequence[Record]) -> None:

@@ -10,11 +10,12 @@ from uuid import UUID
 import anyio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from core.codec import parse_event_id
 from streams.kafka.broker import broker_errors, reading
 from streams.kafka.topics import TASK_EVENTS
 from streams.settings import KafkaSettings
 
-__all__ = ["DEPTH", "last_seqs", "true_ends"]
+__all__ = ["DEPTH", "Numbered", "last_seqs", "true_ends"]
 
 DEPTH: Final = 10_000
 READ_SECONDS: Final = 20.0
@@ -25,15 +26,19 @@ SILENT_MS: Final = 200
 Floor = Callable[[UUID, int], int]
 
 
-async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: Floor) -> dict[UUID, int]:
-    """The seq of each team's last record among the last `DEPTH` records of its partition, where there is one.
+Numbered = tuple[int, int]
+"""An event's epoch and seq. They compare: a later epoch comes after all events that it left standing."""
+
+
+async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: Floor) -> dict[UUID, Numbered]:
+    """Epoch and seq of each team's last record among the last `DEPTH` records of its partition, where there is one.
 
     `teams` gives each team's partition; records of a team below `floor(team, partition)` do not count.
     Raises `BrokerUnavailable`.
     """
     if not teams:
         return {}
-    seqs: dict[UUID, int] = {}
+    last: dict[UUID, Numbered] = {}
     async with reading(settings) as consumer:
         with broker_errors(), anyio.fail_after(READ_SECONDS):
             ends = await _seek_to_tails(consumer, {TopicPartition(TASK_EVENTS, number) for number in teams.values()})
@@ -43,8 +48,8 @@ async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
                 silent = 0 if found else silent + 1
                 for place, records in found.items():
                     for record in records:
-                        _note(seqs, record, teams, floor, place.partition)
-    return seqs
+                        _note(last, record, teams, floor, place.partition)
+    return last
 
 
 async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
@@ -78,16 +83,15 @@ async def _is_before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, i
 
 
 def _note(
-    seqs: dict[UUID, int],
+    last: dict[UUID, Numbered],
     record: "ConsumerRecord[bytes, bytes]",
     teams: Mapping[UUID, int],
     floor: Floor,
     partition: int,
 ) -> None:
-    event_id = dict(record.headers).get("event_id", b"").decode()
-    team, _, seq = event_id.partition(":")
-    if not seq.isdigit():
+    try:
+        team_id, epoch, seq = parse_event_id(dict(record.headers).get("event_id", b"").decode())
+    except ValueError:
         return
-    team_id = UUID(team)
     if teams.get(team_id) == partition and record.offset >= floor(team_id, partition):
-        seqs[team_id] = int(seq)
+        last[team_id] = (epoch, seq)

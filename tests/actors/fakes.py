@@ -15,6 +15,7 @@ from core.writes import (
     CommitOutcome,
     Committed,
     FenceBroken,
+    JournalPosition,
     KeyRow,
     KeysTaken,
     TeamWrites,
@@ -27,6 +28,8 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.rows: dict[UUID, list[JournalRow]] = {}
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
+        self.epochs: dict[UUID, int] = {}
+        """Of the teams whose history was rewritten."""
         self.keys: dict[tuple[UUID, str], KeyRow] = {}
         self.commits: list[list[TeamWrites]] = []
         self.locks: dict[UUID, asyncio.Lock] = {}
@@ -52,8 +55,9 @@ class MemoryJournal:
         hits = tuple(hit for key in writes.keys if (hit := self.keys.get((key.principal, key.key))) is not None)
         if hits:
             return KeysTaken(hits)
-        if len(rows) != writes.expected_seq:
-            return FenceBroken(len(rows))
+        rewritten = self.epochs.get(writes.team_id, 1) != writes.epoch
+        if len(rows) != writes.expected_seq or rewritten:
+            return FenceBroken(len(rows), rewritten=rewritten)
         if writes.events:
             self.rows.setdefault(writes.team_id, []).extend(encoded.row for encoded in writes.events)
         tasks = self.tasks.setdefault(writes.team_id, {})
@@ -77,10 +81,15 @@ class MemoryJournal:
         state = TeamState()
         for row in self.rows[team_id]:
             evolve(state, decode(row))
+        state.epoch = self.epochs.get(team_id, 1)
         return state.merge()
 
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        return {team_id: len(self.rows[team_id]) for team_id in team_ids if team_id in self.rows}
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
+        return {
+            team_id: JournalPosition(len(self.rows[team_id]), self.epochs.get(team_id, 1))
+            for team_id in team_ids
+            if team_id in self.rows
+        }
 
     async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
         self.reads += 1

@@ -412,7 +412,7 @@ async def notified(pools: Pools, superuser: "asyncpg.Connection", user_id: UUID,
         )
         event = TaskCreated(team_id=team, seq=seq, actor_id=team, at=now, task=task)
         async with writing(pools.worker) as tx:
-            assert await add_assigned(tx, user_id, event, f"{team}:{seq}")
+            assert await add_assigned(tx, user_id, event, f"{team}:1:{seq}")
     return team
 
 
@@ -427,7 +427,7 @@ async def test_notifications_are_listed_and_ticked_off(
     page = (await http.get("/v1/me/notifications?limit=3", headers=by(tokens))).json()
     rest = (await http.get(f"/v1/me/notifications?limit=3&cursor={page['next_cursor']}", headers=by(tokens))).json()
     items = page["items"] + rest["items"]
-    assert [item["event_id"] for item in items] == [f"{team}:{seq}" for seq in (5, 4, 3, 2, 1)]
+    assert [item["event_id"] for item in items] == [f"{team}:1:{seq}" for seq in (5, 4, 3, 2, 1)]
     assert rest["next_cursor"] is None
     assert items[0]["data"] == {"key": "ENG-5", "title": "Feed the cat"}
 

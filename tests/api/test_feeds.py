@@ -32,7 +32,7 @@ async def test_a_page_holds_the_cloud_events_in_order_and_names_the_next(site):
     second = (await site.client.get(path, params={"after": "4"}, headers=ada.headers)).json()
     assert [event["type"] for event in second["items"]] == ["task.created", "task.created"]
     assert second["next_cursor"] is None
-    assert second["items"][0]["id"] == f"{team}:5"
+    assert second["items"][0]["id"] == f"{team}:1:5"
     at_head = (await site.client.get(path, params={"after": "1:6"}, headers=ada.headers)).json()
     assert at_head == {"items": [], "next_cursor": None}
 

@@ -30,7 +30,7 @@ from core.commands import (
 from core.errors import NotFound
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
-from core.writes import Committed, FenceBroken, KeysTaken
+from core.writes import Committed, FenceBroken, JournalPosition, KeysTaken
 from db.journal.journal import PostgresJournal
 from db.pool import open_pools
 from db.settings import DatabaseSettings
@@ -75,7 +75,7 @@ class JournalContract:
         return author
 
     async def test_a_new_team_is_there_at_once(self, journal: Journal, author: Author) -> None:
-        assert await journal.position([author.team, uuids.uuid7()]) == {author.team: 2}
+        assert await journal.position([author.team, uuids.uuid7()]) == {author.team: JournalPosition(2)}
         loaded = await journal.load(author.team)
         assert loaded is not None
         assert_same(loaded, author.state)
@@ -130,7 +130,7 @@ class JournalContract:
         stale = author.prepare(CreateTask(TaskFields(title="stale")), key="k" * 16)
         await author.do(CreateTask(TaskFields(title="first")))
         assert await journal.commit([stale.writes()]) == {author.team: FenceBroken(3)}
-        assert await journal.position([author.team]) == {author.team: 3}
+        assert await journal.position([author.team]) == {author.team: JournalPosition(3)}
         assert await author.do(CreateTask(TaskFields(title="again")), key="k" * 16) == Committed()
 
     async def test_a_used_key_writes_nothing_and_gives_its_answer(self, journal: Journal, author: Author) -> None:
@@ -140,13 +140,13 @@ class JournalContract:
         stored = prepared.writes().keys[0]
         outcome = await author.do(CreateTask(TaskFields(title="t")), key="k" * 16)
         assert outcome == KeysTaken((stored,))
-        assert await journal.position([author.team]) == {author.team: 3}
+        assert await journal.position([author.team]) == {author.team: JournalPosition(3)}
         assert await author.do(CreateTask(TaskFields(title="t")), key="x" * 16) == Committed()
 
     async def test_a_refusal_can_be_stored_without_an_event(self, journal: Journal, author: Author) -> None:
         outcome = await author.do(UpdateTask(uuids.uuid7(), TaskPatch(title="t")), key="r" * 16)
         assert outcome == Committed()
-        assert await journal.position([author.team]) == {author.team: 2}
+        assert await journal.position([author.team]) == {author.team: JournalPosition(2)}
         again = await author.do(UpdateTask(uuids.uuid7(), TaskPatch(title="t")), key="r" * 16)
         assert isinstance(again, KeysTaken)
 

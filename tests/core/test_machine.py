@@ -49,7 +49,7 @@ from core.permissions import ROLES
 from core.ranking import LONGEST
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.team import TeamState, evolve
-from tests.core.world import MISSING, START, TEAM
+from tests.core.world import MISSING, SALT, START, TEAM
 
 USERS = [UUID(int=number) for number in range(11, 17)]
 RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))
@@ -254,7 +254,7 @@ class Life(RuleBasedStateMachine):
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
         self.seen[event.type] += 1
-        encoded = encode(event)
+        encoded = encode(event, salt=SALT)
         row = parse_cloud_event(cloud_event(encoded.row))
         assert row == encoded.row
         assert row.seq == len(self.journal) + 1

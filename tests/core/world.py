@@ -21,6 +21,7 @@ from core.team import TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 TEAM = UUID(int=1)
+SALT = bytes(range(16))
 OWNER, ADMIN, MEMBER, VIEWER, STRANGER = (UUID(int=number) for number in range(11, 16))
 MISSING = UUID(int=99)
 ROLE_OF: dict[UUID, Role] = {ADMIN: "admin", MEMBER: "member", VIEWER: "viewer"}
@@ -59,7 +60,7 @@ class World:
     def ask(self, command: AnyCommand, actor: UUID = OWNER) -> list[AnyEvent]:
         """Decide, commit and merge; returns the events, or raises what the team's rules raised."""
         draft, events = self.decide(command, actor)
-        self.journal.extend(map(encode, events))
+        self.journal.extend(encode(event, salt=SALT) for event in events)
         for event in events:
             if isinstance(event, TaskEvent):
                 self.archive.pop(event.task.id, None)

@@ -1,6 +1,7 @@
 """Small writers for the tests of the journal: decide, encode and commit without actors."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -48,8 +49,9 @@ class Writer:
         tasks = tuple(task for i in touched if (task := draft.tasks.get(i) or draft.archived.get(i)) is not None)
         return TeamWrites(
             self.team_id,
+            self.state.epoch,
             self.state.seq,
-            tuple(encode(event, traceparent) for event in events),
+            tuple(encode(event, traceparent, salt=os.urandom(16), epoch=self.state.epoch) for event in events),
             tasks,
             deleted,
             tuple(keys),

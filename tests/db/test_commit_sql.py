@@ -11,6 +11,7 @@ from db.journal.commit_sql import (
     ROW_COLUMNS,
     SHAPES,
     TASK_ROW,
+    TEAM_COLUMNS,
     TEXT,
     Shape,
     shape_for,
@@ -55,7 +56,8 @@ def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("commit_event", ROW_COLUMNS),
+        ("commit_team_2", TEAM_COLUMNS),
+        ("commit_event_2", ROW_COLUMNS),
         ("commit_key", KEY_COLUMNS),
         ("commit_text", TEXT),
         ("commit_place", PLACE),

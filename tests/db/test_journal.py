@@ -28,7 +28,7 @@ from core.commands import (
 from core.errors import DomainError, NotFound, StorageUnavailable
 from core.ranking import between
 from core.task import STATUSES, TaskFields, TaskPatch
-from core.writes import Committed, CommitUnknown, FenceBroken, KeysTaken, Rejected, TeamWrites
+from core.writes import Committed, CommitUnknown, FenceBroken, JournalPosition, KeysTaken, Rejected, TeamWrites
 from db.idempotency import find_key
 from db.journal.commit_sql import SHAPES, statement_of
 from db.journal.journal import PostgresJournal
@@ -103,7 +103,7 @@ async def test_a_key_taken_in_one_team_does_not_hold_up_the_others(
     again = structs.replace(retitle(one, "again"), keys=(row,))
     outcomes = await journal.commit([again, retitle(two, "other")])
     assert outcomes == {one.team_id: KeysTaken((row,)), two.team_id: Committed()}
-    assert (await journal.position([one.team_id]))[one.team_id] == one.state.seq
+    assert (await journal.position([one.team_id]))[one.team_id].seq == one.state.seq
     assert await find_key(pools.api, owner, row.key) == row
     assert await find_key(pools.api, owner, "unknown-key-00000") is None
     assert await find_key(pools.api, uu.uuid7(), row.key) is None
@@ -187,7 +187,7 @@ async def test_a_constraint_fails_only_the_guilty_team(journal: PostgresJournal,
     assert isinstance(outcomes[ugly.team_id], Rejected)
     good.apply(good_writes)
     for writer in (good, bad, ugly):
-        assert await journal.position([writer.team_id]) == {writer.team_id: writer.state.seq}
+        assert await journal.position([writer.team_id]) == {writer.team_id: JournalPosition(writer.state.seq)}
     assert await bad.commit(journal, UpdateTask(first_task(bad), TaskPatch(title="later"))) == Committed()
 
 
@@ -196,7 +196,7 @@ async def test_an_unknown_user_as_member_is_refused_by_the_foreign_key(journal: 
     stranger = writer.decided(AddMember(uu.uuid7(), "Nobody", "member"))
     outcomes = await journal.commit([stranger, retitle(other, "fine")])
     assert outcomes == {writer.team_id: Rejected("memberships_user_id_fkey"), other.team_id: Committed()}
-    assert await journal.position([writer.team_id]) == {writer.team_id: writer.state.seq}
+    assert await journal.position([writer.team_id]) == {writer.team_id: JournalPosition(writer.state.seq)}
 
 
 async def test_batches_with_and_without_projections_commit_together(
@@ -220,7 +220,7 @@ async def test_batches_with_and_without_projections_commit_together(
     assert loaded is not None
     assert set(loaded.members) == {owner, friend}
     assert len(loaded.labels) == 1
-    assert (await journal.position([fresh.team_id]))[fresh.team_id] == 3
+    assert (await journal.position([fresh.team_id]))[fresh.team_id].seq == 3
 
 
 async def test_a_new_task_takes_over_the_external_id_of_one_deleted_in_the_same_batch(
@@ -289,7 +289,7 @@ async def test_a_lock_that_is_not_used_or_refused_writes_nothing(journal: Postgr
         bad = retitle(writer, "x")
         bad = structs.replace(bad, tasks=(structs.replace(bad.tasks[0], title=""),))
         assert await locked.commit(bad) == Rejected("task_title_check")
-    assert (await journal.position([writer.team_id]))[writer.team_id] == writer.state.seq
+    assert (await journal.position([writer.team_id]))[writer.team_id].seq == writer.state.seq
 
 
 async def test_random_commands_leave_the_tables_as_memory_says(journal: PostgresJournal, owner: UUID) -> None:
@@ -378,7 +378,7 @@ async def test_a_backend_killed_while_committing_leaves_the_outcome_unknown(
         await terminate_waiting(superuser)
         with pytest.raises(CommitUnknown):
             await commit
-    assert (await journal.position([writer.team_id]))[writer.team_id] == writer.state.seq
+    assert (await journal.position([writer.team_id]))[writer.team_id].seq == writer.state.seq
     assert await writer.commit(journal, UpdateTask(first_task(writer), TaskPatch(title="again"))) == Committed()
 
 

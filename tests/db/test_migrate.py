@@ -1,12 +1,14 @@
 """Migrations forwards, back and side by side, and the tables' agreement with Piccolo's classes."""
 
 import asyncio
+import hashlib
 import os
 import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -47,6 +49,14 @@ async def fetch(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
         await session.close()
 
 
+async def run(url: str, script: str) -> None:
+    session = await asyncpg.connect(url)
+    try:
+        await session.execute(script)
+    finally:
+        await session.close()
+
+
 async def shape(url: str) -> dict[str, list[tuple[Any, ...]]]:
     """Everything the migrations made, in a form that can be compared."""
     queries = {
@@ -58,6 +68,7 @@ async def shape(url: str) -> dict[str, list[tuple[Any, ...]]]:
         "policies": "select tablename, policyname, roles, cmd, qual, with_check from pg_policies order by 1, 2",
         "security": "select relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text, relacl::text"
         " from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1",
+        "triggers": "select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal order by 1",
         "functions": "select proname, proacl::text from pg_proc where pronamespace = 'public'::regnamespace order by 1",
         "domains": "select t.typname, format_type(t.typbasetype, t.typtypmod), t.typcollation::regcollation::text,"
         " pg_get_constraintdef(c.oid) from pg_type t left join pg_constraint c on c.contypid = t.oid"
@@ -95,7 +106,11 @@ async def test_each_step_back_alone_can_be_taken_forwards_again(empty: str) -> N
         assert await shape(empty) == before
 
 
+TEAM = UUID("01920000-0000-7000-8000-000000000001")
+HISTORIES = "taskforge_0005_histories"
 SOME_ROWS = r"""
+insert into users (id, email, name, created_at, updated_at)
+values ('01920000-0000-7000-8000-00000000000a', 'ada@example.org', 'Ada', now(), now());
 insert into teams (id, seq, name, key, wip_limits, created_by, created_at, updated_at, version)
 select t, 2, 'Größe', 'ENG', '{"open": 3}', t, now(), now(), 1
 from (select '01920000-0000-7000-8000-000000000001'::uuid) as one (t);
@@ -106,28 +121,82 @@ select id, '01920000-0000-7000-8000-000000000002', 1, 'Ünïcode', '', 'in_revie
        '17', 'jira', 0, 0, id, now(), now(), 2
 from teams;
 insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
-select id, 2, 'dev.taskforge.task.created', id, id, '{"task":  {"title":"\u00dcn\u0000"},"a":1,"a":2}', '', now()
-from teams;
+select id, n, 'dev.taskforge.task.created', id, id, '{"task":  {"title":"\u00dcn\u0000"},"a":1,"a":2}', '', now()
+from teams, generate_series(1, 2) as n;
+insert into memberships (team_id, user_id, role, name, joined_at)
+select t.id, u.id, 'owner', 'Ada', now() from teams t, users u;
+insert into inbox (consumer, event_id)
+select 'notifications', id from (
+    select id || ':2' from teams union select id || ':2:2' from teams union select 'of somebody else:2'
+) as ids (id);
+insert into notifications (user_id, id, team_id, kind, event_id, created_at)
+select u.id, t.id, t.id, 'task.assigned', t.id || ':2', now() from teams t, users u;
 """
 
 
-async def test_every_row_survives_the_last_step_back_and_forth_to_the_byte(empty: str) -> None:
+async def test_every_row_survives_the_last_step_forth_and_back_to_the_byte(empty: str) -> None:
     async def rows() -> list[str]:
-        tables = ("teams", "tasks", "task_events")
-        return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t")]
+        tables = ("users", "teams", "memberships", "tasks", "task_events", "inbox", "notifications")
+        return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t order by 1")]
 
     await migrate(empty)
-    session = await asyncpg.connect(empty)
-    try:
-        await session.execute(SOME_ROWS)
-    finally:
-        await session.close()
+    await back(empty, 1)
+    await run(empty, SOME_ROWS)
     before = await rows()
-    assert len(before) == 3
+    assert len(before) == 10
+    await migrate(empty)
+    assert len(await rows()) == 10
     await back(empty, 1)
     assert await rows() == before
+
+
+async def test_rows_of_the_release_before_get_salts_digests_and_ids_with_an_epoch(empty: str) -> None:
     await migrate(empty)
-    assert await rows() == before
+    await back(empty, len(ALL) - ALL.index(HISTORIES))
+    await run(empty, SOME_ROWS)
+    await migrate(empty)
+    events = await fetch(empty, "select payload, salt, digest, actor_kind, via from task_events")
+    assert len({row["salt"] for row in events}) == len(events) == 2
+    for row in events:
+        assert len(row["salt"]) == 16
+        assert row["digest"] == hashlib.sha256(row["salt"] + row["payload"].encode()).digest()
+        assert (row["actor_kind"], row["via"]) == ("user", None)
+    seen = await fetch(empty, "select event_id from inbox order by 1")
+    assert [row[0] for row in seen] == [f"{TEAM}:1:2", f"{TEAM}:2:2", "of somebody else:2"]
+    assert (await fetch(empty, "select event_id from notifications"))[0][0] == f"{TEAM}:1:2"
+    assert await fetch(empty, "select * from team_epochs") == []
+
+
+async def test_a_team_whose_history_was_rewritten_before_keeps_its_events_in_the_first_epoch(empty: str) -> None:
+    await migrate(empty)
+    await back(empty, len(ALL) - ALL.index(HISTORIES))
+    await run(empty, SOME_ROWS + "update teams set epoch = 3;")
+    await migrate(empty)
+    assert [tuple(row) for row in await fetch(empty, "select epoch, from_seq from team_epochs")] == [(3, 3)]
+
+
+async def test_the_installation_says_which_history_the_database_is_on(empty: str) -> None:
+    await migrate(empty)
+    (row,) = await fetch(empty, "select * from installation")
+    (real,) = await fetch(
+        empty,
+        "select system_identifier, timeline_id, d.oid::bigint, 'task_events'::regclass::oid::bigint"
+        " from pg_control_system(), pg_control_checkpoint(), pg_database d where datname = current_database()",
+    )
+    assert row["format"] == 1
+    assert tuple(row)[2:] == tuple(real)
+
+
+async def test_an_owner_who_may_not_read_the_control_file_migrates_all_the_same(services: Any, empty: str) -> None:
+    await migrate(empty)
+    owner = services.role_url("taskforge_owner", "migrating")
+    await back(owner, len(ALL) - ALL.index(HISTORIES))
+    await run(empty, "revoke execute on function pg_control_system(), pg_control_checkpoint() from public")
+    await migrate(owner)
+    (row,) = await fetch(empty, "select * from installation")
+    assert (row["system_identifier"], row["timeline"]) == (None, None)
+    assert row["database_oid"] > 0
+    assert row["journal_oid"] > 0
 
 
 PEOPLE_ROWS = """

@@ -67,7 +67,7 @@ def created(assignee: UUID | None, *, seq: int = 7, by: UUID = SOMEBODY) -> Task
 
 async def assigned(pools: Pools, user_id: UUID, event: AnyTaskEvent, seq: int = 7) -> bool:
     async with writing(pools.worker) as tx:
-        return await add_assigned(tx, user_id, event, f"{TEAM}:{seq}")
+        return await add_assigned(tx, user_id, event, f"{TEAM}:1:{seq}")
 
 
 async def test_an_assignment_is_one_notification_however_often_it_is_written(pools: Pools, ada: UUID) -> None:
@@ -77,7 +77,7 @@ async def test_an_assignment_is_one_notification_however_often_it_is_written(poo
     async with reading(pools.api, ada) as tx:
         (told,) = await list_notifications(tx, ada, unread=False, before=None, limit=50)
     assert (told.kind, told.team_id, told.task_id, told.actor_id) == ("task.assigned", TEAM, event.task.id, SOMEBODY)
-    assert (told.event_id, told.data) == (f"{TEAM}:7", {"key": "ENG-42", "title": "Feed the cat"})
+    assert (told.event_id, told.data) == (f"{TEAM}:1:7", {"key": "ENG-42", "title": "Feed the cat"})
     assert (told.created_at, told.read_at) == (NOW, None)
 
 
@@ -98,7 +98,7 @@ async def test_notifications_are_listed_newest_first_in_pages_and_ticked_off(poo
     async with reading(pools.api, ada) as tx:
         first = await list_notifications(tx, ada, unread=False, before=None, limit=3)
         rest = await list_notifications(tx, ada, unread=False, before=first[-1].id, limit=3)
-    assert [told.event_id for told in (*first, *rest)] == [f"{TEAM}:{seq}" for seq in (5, 4, 3, 2, 1)]
+    assert [told.event_id for told in (*first, *rest)] == [f"{TEAM}:1:{seq}" for seq in (5, 4, 3, 2, 1)]
     async with writing(pools.api, ada) as tx:
         assert await mark_read(tx, ada, [first[0].id, uuids.uuid7()]) == 1
         assert await mark_read(tx, ada, [first[0].id]) == 0

@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import anyio
+from msgspec import structs
 
 from core.codec import Encoded, JournalRow, encode
 from core.errors import NotFound, StorageUnavailable
 from core.events import Member, MemberAdded, MemberRemoved
 from core.permissions import Role
+from core.writes import JournalPosition
 from streams.feeds.frames import Frame, Reset
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.subscription import FeedEnded, Subscription
 from streams.settings import FeedSettings
-from tests.streams.journal_writer import SOMEBODY, a_task, created
+from tests.streams.journal_writer import SALT, SOMEBODY, a_task, created
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK = HubTimes(check=0.02, tick=0.01, hole=0.001, send=30.0)
@@ -47,8 +49,8 @@ class World:
         first = len(rows) + 1
         events = []
         for seq in range(first, first + count):
-            event = created(a_task(team_id, seq, description="x" * size), seq)
-            events.append(encode(type(event)(team_id=team_id, seq=seq, actor_id=SOMEBODY, at=at, task=event.task)))
+            event = structs.replace(created(a_task(team_id, seq, description="x" * size), seq), at=at)
+            events.append(encode(event, salt=SALT))
         rows.extend(events)
         return events
 
@@ -56,14 +58,19 @@ class World:
         rows = self.committed[team_id]
         kind = MemberRemoved if removed else MemberAdded
         member = Member(user_id=user, role="member", name="Ada", joined_at=NOW)
-        rows.append(encode(kind(team_id=team_id, seq=len(rows) + 1, actor_id=SOMEBODY, at=NOW, member=member)))
+        event = kind(team_id=team_id, seq=len(rows) + 1, actor_id=SOMEBODY, at=NOW, member=member)
+        rows.append(encode(event, salt=SALT))
         (self.members[team_id].discard if removed else self.members[team_id].add)(user)
         return rows[-1:]
 
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
         self.positions += 1
         await self._journal()
-        return {team_id: len(self.committed[team_id]) for team_id in team_ids if team_id in self.committed}
+        return {
+            team_id: JournalPosition(len(self.committed[team_id]), self.epoch)
+            for team_id in team_ids
+            if team_id in self.committed
+        }
 
     async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
         self.reads += 1

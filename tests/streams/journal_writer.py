@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -14,11 +15,13 @@ from core.task import Task
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SOMEBODY = UUID(int=7)
+SALT = bytes(range(16))
 
+_FIELDS = ("team_id", "seq", "type", "subject", "actor_id", "traceparent", "at", "salt", "digest")
 _INSERT = """
-insert into task_events (team_id, seq, type, subject_id, actor_id, payload, traceparent, at)
-select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[],
-                     $8::timestamptz[])
+insert into task_events (team_id, seq, type, subject_id, actor_id, traceparent, at, salt, digest, payload)
+select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[],
+                     $8::bytea[], $9::bytea[], $10::text[])
 """
 
 
@@ -93,7 +96,7 @@ class JournalWriter:
 
     async def commit(self, events: Sequence[AnyEvent], traceparent: str = "") -> list[Encoded]:
         """Contiguous events of one team, at the seq they carry."""
-        encoded = [encode(event, traceparent) for event in events]
+        encoded = [encode(event, traceparent, salt=SALT) for event in events]
         async with self.pool.acquire() as connection, connection.transaction():
             await connection.execute("update teams set seq = $2 where id = $1", events[0].team_id, events[-1].seq)
             await self.insert(connection, encoded)
@@ -106,16 +109,14 @@ class JournalWriter:
                 "update teams set seq = seq + $2 where id = $1 returning seq", team_id, count
             )
             first = head - count + 1
-            encoded = [encode(created(a_task(team_id, seq), seq)) for seq in range(first, head + 1)]
+            encoded = [encode(created(a_task(team_id, seq), seq), salt=SALT) for seq in range(first, head + 1)]
             await self.insert(connection, encoded)
         return encoded
 
     async def insert(self, connection: "asyncpg.Connection", encoded: Sequence[Encoded]) -> None:
-        rows = [event.row for event in encoded]
-        columns = zip(
-            *((r.team_id, r.seq, r.type, r.subject, r.actor_id, r.payload.decode(), r.traceparent, r.at) for r in rows),
-            strict=True,
-        )
+        fields = attrgetter(*_FIELDS)
+        rows = [(*fields(event.row), event.row.payload.decode()) for event in encoded]
+        columns = zip(*rows, strict=True)
         await connection.execute(_INSERT, *map(list, columns))
 
     async def cursor(self, team_id: UUID) -> int:

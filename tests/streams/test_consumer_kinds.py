@@ -5,11 +5,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from core.codec import JournalRow
+from core.codec import JournalRow, event_id
 from db.pool import Pools
 from db.transaction import Writing
 from streams.consumers.outbound import Outbound, outbound
-from streams.consumers.plan import ConsumerPlan, event_id
+from streams.consumers.plan import ConsumerPlan
 from streams.consumers.projection import projected
 from streams.kafka.topics import TASK_EVENTS, dlq_topic
 from streams.settings import KafkaSettings

@@ -15,7 +15,7 @@ from streams.settings import KafkaSettings
 from streams.worker import Worker
 from taskforge.devstack import Services
 from tests.streams.consuming import producing
-from tests.streams.journal_writer import SOMEBODY, JournalWriter, a_task, created, deleted, updated
+from tests.streams.journal_writer import SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
 from tests.streams.topic_reader import read_count
 from tests.waiting import until
 
@@ -66,7 +66,7 @@ async def test_whoever_gets_a_task_from_somebody_else_is_told_once_and_nobody_fo
         )
         await until(lambda: handled(worker) == 5)
 
-    assert await told(journal, ann) == [f"{team_id}:1", f"{team_id}:3"]
+    assert await told(journal, ann) == [f"{team_id}:1:1", f"{team_id}:1:3"]
     assert await told(journal, ben) == []
 
 
@@ -75,7 +75,7 @@ async def test_an_event_delivered_twice_is_one_notification(
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
-    event = encode(created(a_task(team_id, assignee_id=ann), 1))
+    event = encode(created(a_task(team_id, assignee_id=ann), 1), salt=SALT)
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         for _ in range(2):
             await producer.send_and_wait(
@@ -84,7 +84,7 @@ async def test_an_event_delivered_twice_is_one_notification(
         await until(lambda: handled(worker) == 2)
         assert worker.statistics().consumers["notifications"].applied == 1
 
-    assert await told(journal, ann) == [f"{team_id}:1"]
+    assert await told(journal, ann) == [f"{team_id}:1:1"]
 
 
 async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_other_events_go_on(
@@ -92,8 +92,9 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
-    after = encode(created(a_task(team_id, assignee_id=ann), 1))
-    misshapen = cloud_event(encode(created(a_task(team_id), 2)).row).replace(b'"number":1', b'"number":"one"')
+    after = encode(created(a_task(team_id, assignee_id=ann), 1), salt=SALT)
+    other = encode(created(a_task(team_id), 2), salt=SALT)
+    misshapen = cloud_event(other.row).replace(b'"number":1', b'"number":"one"')
     poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen]
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         for value in poison:
@@ -101,7 +102,7 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
         await producer.send_and_wait(TASK_EVENTS, cloud_event(after.row), key=team_key(team_id))
         await until(lambda: handled(worker) == len(poison) + 1)
 
-    assert await told(journal, ann) == [f"{team_id}:1"]
+    assert await told(journal, ann) == [f"{team_id}:1:1"]
     dead = await read_count(kafka.bootstrap_servers, dlq_topic("notifications"), len(poison))
     assert [record.value for record in dead] == poison
     for offset, record in enumerate(dead):
@@ -118,7 +119,7 @@ async def test_events_of_a_newer_version_are_skipped_and_not_dead_letters(
     pools: Pools, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
-    newer = cloud_event(encode(created(a_task(team_id), 1)).row).replace(
+    newer = cloud_event(encode(created(a_task(team_id), 1), salt=SALT).row).replace(
         b'"type":"task.created"', b'"type":"task.cloned"'
     )
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
@@ -134,7 +135,7 @@ async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocki
     ann = await journal.member(team_id, uuids.uuid7())
     await journal.pool.execute(
         "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;"
-        f" create trigger refuse before insert on notifications for each row when (new.event_id = '{team_id}:1')"
+        f" create trigger refuse before insert on notifications for each row when (new.event_id = '{team_id}:1:1')"
         " execute function refuse()"
     )
     async with working(pools, kafka) as worker:
@@ -144,7 +145,7 @@ async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocki
         await journal.pool.execute("drop trigger refuse on notifications")
         await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
 
-    assert sorted(await told(journal, ann)) == [f"{team_id}:1", f"{team_id}:2"]
+    assert sorted(await told(journal, ann)) == [f"{team_id}:1:1", f"{team_id}:1:2"]
     (retried,) = await read_count(kafka.bootstrap_servers, retry_topic("notifications"), 1)
     assert retried.partition == 0
     assert int(dict(retried.headers)["taskforge-not-before"]) >= retried.timestamp + 900
@@ -164,7 +165,7 @@ async def test_a_broker_that_forgets_everything_loses_no_notification_and_repeat
         await until(lambda: worker.statistics().consumers["notifications"].applied == 40)
         assert worker.statistics().monitor.losses == 1
 
-    assert sorted(await told(journal, ann)) == sorted(f"{team_id}:{n}" for n in range(1, 41))
+    assert sorted(await told(journal, ann)) == sorted(f"{team_id}:1:{n}" for n in range(1, 41))
 
 
 async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail(
@@ -172,7 +173,7 @@ async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
-    events = [encode(created(a_task(team_id, n, assignee_id=ann), n, actor_id=SOMEBODY)) for n in (1, 2)]
+    events = [encode(created(a_task(team_id, n, assignee_id=ann), n, actor_id=SOMEBODY), salt=SALT) for n in (1, 2)]
     async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
         await services.postgres.kill()
         try:
@@ -185,4 +186,4 @@ async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail
         statistics = worker.statistics().consumers["notifications"]
         assert (statistics.retried, statistics.dead) == (0, 0)
 
-    assert await told(journal, ann) == [f"{team_id}:1", f"{team_id}:2"]
+    assert await told(journal, ann) == [f"{team_id}:1:1", f"{team_id}:1:2"]

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import uuid_utils.compat as uuids
 
-from core.codec import JournalRow, encode
+from core.codec import JournalRow, encode, event_id
 from db.pool import Pools
 from db.transaction import Reading
 from streams.consumers.outbound import Outbound, outbound
-from streams.consumers.plan import Busy, Permanent, event_id
-from tests.streams.journal_writer import NOW, a_task, created
+from streams.consumers.plan import Busy, Permanent
+from tests.streams.journal_writer import NOW, SALT, a_task, created
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ TEAM = uuids.uuid7()
 
 
 def event(seq: int = 1) -> JournalRow:
-    return encode(created(a_task(TEAM, seq), seq)).row
+    return encode(created(a_task(TEAM, seq), seq), salt=SALT).row
 
 
 class Recorder:

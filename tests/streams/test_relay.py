@@ -8,7 +8,7 @@ import anyio
 import pytest
 from msgspec import structs
 
-from core.codec import cloud_event
+from core.codec import cloud_event, event_id
 from db.journal import relay_cursors
 from db.journal.relay_cursors import RANGES
 from db.pool import Pools
@@ -34,7 +34,7 @@ async def test_sixteen_writers_at_once_are_read_in_order_without_hole_or_repeat_
     async def write(number: int) -> None:
         for step in range(12):
             for event in await journal.append(teams[(number + step) % len(teams)], 1 + step % 4):
-                wanted[f"{event.row.team_id}:{event.row.seq}"] = cloud_event(event.row)
+                wanted[event_id(event.row)] = cloud_event(event.row)
 
     async with relaying(pools, kafka) as (relay, _):
         async with asyncio.TaskGroup() as writers:

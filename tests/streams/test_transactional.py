@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from core.codec import JournalRow, encode
+from core.codec import JournalRow, encode, event_id
 from db.pool import Pools
 from db.transaction import Writing, writing
-from streams.consumers.plan import Handling, event_id
+from streams.consumers.plan import Handling
 from streams.consumers.transactional import in_transaction
-from tests.streams.journal_writer import a_task, created
+from tests.streams.journal_writer import SALT, a_task, created
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ CONSUMER = "reports"
 
 
 def event(seq: int, team_id: UUID = TEAM) -> JournalRow:
-    return encode(created(a_task(team_id, seq), seq)).row
+    return encode(created(a_task(team_id, seq), seq), salt=SALT).row
 
 
 async def marks(pools: Pools) -> list[str]:
