@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand
 from core.errors import DomainError
@@ -29,16 +30,17 @@ class CommandResult(Struct, frozen=True, gc=False):
     replayed: StoredReply | None = None
 
 
-class KeySlot(Struct, frozen=True):
-    """An idempotency key with what is needed to store its answer beside the effect.
+Render = Callable[[CommandResult | DomainError], StoredReply]
+"""Pure: from a result or a refusal to exactly the reply that the client gets."""
 
-    `render` is pure: it turns the outcome or the refusal into exactly the answer that the client gets.
-    """
+
+class KeySlot(Struct, frozen=True):
+    """An idempotency key with what is needed to store its reply beside the effect."""
 
     principal: UUID
     key: str
     fingerprint: bytes
-    render: Callable[[CommandResult | DomainError], StoredReply]
+    render: Render
 
     @property
     def id(self) -> tuple[UUID, str]:
@@ -46,25 +48,33 @@ class KeySlot(Struct, frozen=True):
         return (self.principal, self.key)
 
 
+def slot_for(ask: Ask, render: Render | None) -> KeySlot | None:
+    """The slot of the ask's key, if it has one. Raises TypeError for a key without a way to render its reply."""
+    if ask.key is None:
+        return None
+    if render is None:
+        raise TypeError("an ask with a key needs a way to render the reply")
+    return KeySlot(ask.principal.id, ask.key, ask.fingerprint, render)
+
+
 class Envelope:
-    """A command with its asker, deadline (monotonic seconds), trace context and the future of its reply.
+    """A command with the ask that it came by, its deadline (monotonic seconds) and the future of its reply.
 
     `context` is the one it was asked in: what is logged about this command alone runs there, and names its request.
     """
 
-    __slots__ = ("actor_id", "command", "context", "deadline", "key", "reply", "traceparent")
+    __slots__ = ("ask", "command", "context", "deadline", "key", "reply")
 
     def __init__(
         self,
         command: AnyCommand,
-        actor_id: UUID,
+        ask: Ask,
         deadline: float,
-        traceparent: str,
         key: KeySlot | None,
         reply: "asyncio.Future[CommandResult]",
     ) -> None:
-        self.command, self.actor_id, self.deadline = command, actor_id, deadline
-        self.traceparent, self.key, self.reply = traceparent, key, reply
+        self.command, self.ask, self.deadline = command, ask, deadline
+        self.key, self.reply = key, reply
         self.context = copy_context()
 
     def resolve(self, outcome: CommandResult) -> None:

@@ -85,7 +85,7 @@ class PreparedBatch:
         for envelope in batch:
             answer: CommandResult | DomainError
             try:
-                answer = self._apply(envelope, Asking(envelope.actor_id, now, new_id), salts)
+                answer = self._apply(envelope, Asking(envelope.ask.principal, now, new_id), salts)
             except DomainError as refusal:
                 answer = refusal
                 self._note_refusal(refusal)
@@ -100,10 +100,17 @@ class PreparedBatch:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
-        state, encoded = self.state, list[Encoded]()
+        state, ask, encoded = self.state, envelope.ask, list[Encoded]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
-            one = encode(event, envelope.traceparent, salt=next(salts), epoch=state.epoch)
+            one = encode(
+                event,
+                ask.traceparent,
+                salt=next(salts),
+                epoch=state.epoch,
+                actor_kind=ask.principal.kind,
+                via=ask.principal.key_id,
+            )
             encoded.append(one)
             note_changed(self.changed, event, one.task)
         self.events += encoded

@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from actors.committer import Committer, CommitterStatistics
-from actors.envelope import CommandResult, Envelope, KeySlot
+from actors.envelope import CommandResult, Envelope, Render, slot_for
 from actors.loading import load_needs
 from actors.ports import Clock, Feed, Journal, Snapshots
 from actors.prepared_batch import NewId, PreparedBatch
 from actors.settings import ActorSettings
 from actors.slow_path import ActorContext
 from actors.team import TeamActor
+from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown
@@ -80,33 +81,29 @@ class TeamSystem:
         self,
         team_id: UUID,
         command: AnyCommand,
-        *,
-        actor_id: UUID,
-        deadline: float | None = None,
-        traceparent: str = "",
-        key: KeySlot | None = None,
+        ask: Ask,
+        render: Render | None = None,
     ) -> CommandResult:
-        """Have a command decided and committed; `deadline` is in seconds from now.
+        """Have a command decided and committed; `render` makes the reply that is stored under the ask's key.
 
         Raises a DomainError when the team refuses it; KeyReused or KeyInFlight for its idempotency key; Overloaded,
         DeadlineExceeded, StorageUnavailable or ShuttingDown when it was not made (or its outcome is unknown).
         """
         actor = self._actor(team_id, fresh=isinstance(command, CreateTeam))
-        seconds = self._context.settings.deadline_seconds if deadline is None else deadline
+        seconds = self._context.settings.deadline_seconds if ask.deadline is None else ask.deadline
         reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        actor.enqueue(Envelope(command, actor_id, self._context.clock.monotonic() + seconds, traceparent, key, reply))
+        ends = self._context.clock.monotonic() + seconds
+        actor.enqueue(Envelope(command, ask, ends, slot_for(ask, render), reply))
         return await reply
 
-    async def preview(self, team_id: UUID, command: AnyCommand, *, actor_id: UUID) -> CommandResult:
+    async def preview(self, team_id: UUID, command: AnyCommand, ask: Ask) -> CommandResult:
         """What `ask` would cause now; nothing is written. Raises a DomainError when it would be refused."""
         view = await self.view(team_id)
         loaded = await load_needs(self._context.journal, team_id, [command], view.state)
         prepared = PreparedBatch(team_id, view.state)
         loaded.put_beside(prepared.state)
         reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        prepared.add(
-            [Envelope(command, actor_id, 0.0, "", None, reply)], self._context.clock.now(), self._context.new_id
-        )
+        prepared.add([Envelope(command, ask, 0.0, None, reply)], self._context.clock.now(), self._context.new_id)
         answer = prepared.answers[0]
         if isinstance(answer, DomainError):
             raise answer

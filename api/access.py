@@ -1,7 +1,7 @@
-"""Which team a request is about, and whether the asker is a member: the one guarded door of the team endpoints.
+"""Which team a request is about, and whether whoever asks is a member: the one guarded door of the team endpoints.
 
 A foreign id must look exactly like a random one, in time too: whenever memory does not prove membership, Postgres is
-asked as the asker, and a team that is not theirs is never activated for them.
+asked in the name of that user, and a team that is not theirs is never activated for them.
 """
 
 from typing import Final
@@ -10,10 +10,11 @@ from uuid import UUID
 from actors.board import TeamView
 from api.calls import Call
 from api.services import Services
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
+from core.principal import Principal
 from db import readmodel
 
-__all__ = ["Access"]
+__all__ = ["Access", "across_teams"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
@@ -28,12 +29,12 @@ class Access:
         self._locations = services.locations
 
     def ready(self, call: Call, team_id: UUID) -> TeamView | None:
-        """The board, if it is in memory, new enough, and the asker is a member; no await, no network.
+        """The board, if it is in memory, new enough, and whoever asks is a member; no await, no network.
 
         Raises Unauthenticated, BadInput.
         """
-        view = self._teams.peek(team_id)
-        if view is None or call.principal().user_id not in view.state.members:
+        view, principal = self._teams.peek(team_id), call.principal()
+        if view is None or principal.user_id not in view.state.members or not principal.reaches(team_id):
             return None
         if b"taskforge-min-seq" in call.headers and view.seq < call.min_seq():
             return None
@@ -48,9 +49,10 @@ class Access:
         view = self.ready(call, team_id)
         if view is not None:
             return view
-        user_id, wanted = call.principal().user_id, call.min_seq()
+        principal, wanted = call.principal(), call.min_seq()
+        user_id = principal.user_id
         seq = await readmodel.team_seq(self._pool, user_id, team_id)
-        if seq is None:
+        if seq is None or not principal.reaches(team_id):
             raise NotFound("team")
         view = await self._teams.view(team_id, min_seq=max(seq, wanted), deadline=WAIT_SECONDS)
         view.role_of(user_id)
@@ -87,6 +89,13 @@ class Access:
             return await self.team(call, team_id)
         except NotFound:
             raise NotFound("task") from None
+
+
+def across_teams(principal: Principal) -> UUID:
+    """The user all of whose teams may be looked at. Raises Forbidden for an API key of one team."""
+    if principal.team_id is not None:
+        raise Forbidden("read", "This API key is for one team only: name it.")
+    return principal.user_id
 
 
 def team_of(view: TeamView) -> UUID:

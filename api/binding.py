@@ -17,7 +17,6 @@ from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
 from db.ids import uuid_of
-from db.people.principal import Principal
 
 __all__ = [
     "MERGE_PATCH",
@@ -28,9 +27,7 @@ __all__ = [
     "if_match",
     "no_query",
     "path_value",
-    "principal_of",
     "query_of",
-    "raw_body",
     "read_query",
     "read_uuid",
 ]
@@ -51,11 +48,6 @@ def decoder_for(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind)
 
 
-def principal_of(request: Request) -> Principal:
-    """Who asks. Raises Unauthenticated."""
-    return call_of(request).principal()
-
-
 def path_value(request: Request, name: str) -> Any:
     """A value from the path, parsed by the router: a UUID, an int or a str."""
     return call_of(request).values[name]
@@ -67,10 +59,10 @@ async def body_of(request: Request, decoder: msgspec.json.Decoder[T], *media_typ
     `media_types` are what is accepted; application/json when none is named.
     """
     call = call_of(request)
-    return decode_body(await raw_body(call, *media_types), decoder)
+    return decode_body(await _raw_body(call, *media_types), decoder)
 
 
-async def raw_body(call: Call, *media_types: str) -> bytes:
+async def _raw_body(call: Call, *media_types: str) -> bytes:
     """The body's bytes, once its media type is accepted. Raises UnsupportedMedia, BodyTooLarge, BadInput."""
     declared = call.headers.get(b"content-type", b"")
     accepted = media_types or ("application/json",)

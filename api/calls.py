@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blacksheep import Request
 
+from core.ask import Ask
 from core.errors import BadInput, Unauthenticated
+from core.principal import Principal
 from core.seq import MAX_SEQ
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from api.auth.tokens import AccessTokens
-    from db.people.principal import Principal
 
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of"]
 
@@ -30,14 +31,16 @@ class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
-    `traceparent` a valid W3C value or "". `team` and `seq` are set once the asker is known to be a member of a team,
-    for the headers of every answer.
+    `traceparent` a valid W3C value or "". `team` and `seq` are set once whoever asks is known to be a member of a team,
+    for the headers of every answer; `ask` is set once the request goes on to its team.
     """
 
     __slots__ = (
+        "_body",
         "_principal",
         "_receive",
         "_tokens",
+        "ask",
         "body_limit",
         "cut",
         "headers",
@@ -63,6 +66,8 @@ class Call:
         self._receive = receive
         self._tokens = tokens
         self._principal: Principal | None = None
+        self._body: bytes | None = None
+        self.ask: Ask | None = None
         self.body_limit = body_limit
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
@@ -74,7 +79,7 @@ class Call:
         self.seq = 0
         self.values: dict[str, Any] = {}
 
-    def principal(self) -> "Principal":
+    def principal(self) -> Principal:
         """Who asks. Raises Unauthenticated."""
         if self._principal is None:
             header = self.headers.get(b"authorization")
@@ -84,7 +89,7 @@ class Call:
         return self._principal
 
     def min_seq(self) -> int:
-        """`TaskForge-Min-Seq`: the asker wants an answer at this seq or later; 0 when absent. Raises BadInput."""
+        """`TaskForge-Min-Seq`: the answer must be true at this seq or later; 0 when absent. Raises BadInput."""
         value = self.headers.get(b"taskforge-min-seq")
         if value is None:
             return 0
@@ -94,6 +99,11 @@ class Call:
 
     async def body(self) -> bytes:
         """The whole body. Raises BodyTooLarge past `body_limit` bytes, BadInput when the client leaves midway."""
+        if self._body is None:
+            self._body = await self._receive_body()
+        return self._body
+
+    async def _receive_body(self) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:

@@ -67,7 +67,7 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
         "not-found", 404, "Not found", "The thing does not exist, or you are not a member of its team: both look alike."
     ),
     errors.Forbidden: Problem(
-        "forbidden", 403, "Forbidden", "You are a member, but your role does not carry the named permission."
+        "forbidden", 403, "Forbidden", "You are a member, but your role or API key does not allow what is named."
     ),
     errors.InvalidReference: Problem(
         "invalid-reference", 422, "Invalid reference", "A field names something that is not there; errors[] says which."

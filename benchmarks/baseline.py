@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 from blacksheep import Content, Request, Response
 
-from api.binding import MERGE_PATCH, body_of, decoder_for, path_value, principal_of
+from api.binding import MERGE_PATCH, body_of, decoder_for, path_value
+from api.calls import call_of
 from api.services import Services
 from benchmarks.edge import Handler, OnOurEdge
 from core.codec import encode
@@ -81,7 +82,7 @@ def _patching(services: Services) -> Handler:
     door, decoder = OneTransactionEach(services.pools.writer), decoder_for(TaskPatch)
 
     async def patch_task(request: Request) -> Response:
-        principal = principal_of(request)
+        principal = call_of(request).principal()
         patch = await body_of(request, decoder, *MERGE_PATCH)
         # Our own clients name the team in this header; a task's team could only cost the baseline another query.
         team_id = UUID((request.get_first_header(b"taskforge-team") or b"").decode())

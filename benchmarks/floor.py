@@ -9,7 +9,8 @@ from typing import Final
 
 from blacksheep import Content, Request, Response
 
-from api.binding import MERGE_PATCH, body_of, decoder_for, path_value, principal_of
+from api.binding import MERGE_PATCH, body_of, decoder_for, path_value
+from api.calls import call_of
 from api.services import Services
 from benchmarks import load
 from benchmarks.account import Account
@@ -62,7 +63,7 @@ def _patching(services: Services) -> Handler:
     rows, decoder = _ConstantRows(services.pools.writer), decoder_for(TaskPatch)
 
     async def patch_task(request: Request) -> Response:
-        principal_of(request)
+        call_of(request).principal()
         await body_of(request, decoder, *MERGE_PATCH)
         path_value(request, "task_id")
         await rows.add()

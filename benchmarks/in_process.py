@@ -13,7 +13,9 @@ import asyncpg
 from api.services import Services
 from benchmarks.measure import Sample, sample_of
 from benchmarks.stack import Stack
+from core.ask import Ask
 from core.commands import Batch, CreateTask, CreateTeam, UpdateTask
+from core.principal import Principal
 from core.task import TaskFields, TaskPatch
 from db.ids import new_id
 from taskforge.tuning import settle_collector
@@ -36,20 +38,23 @@ class InProcess:
     def __init__(self, services: Services, owner: UUID) -> None:
         self.services = services
         self.owner = owner
+        self._by_owner = Ask(Principal.of_user(owner))
 
     async def team(self, number: int) -> list[Target]:
         """A new team of 64 tasks; gives (team id, task id) of each."""
         team_id = new_id()
         await self.services.teams.ask(
-            team_id, CreateTeam(team_id, f"Team {number}", f"T{number}", "Benchmark"), actor_id=self.owner
+            team_id,
+            CreateTeam(team_id, f"Team {number}", f"T{number}", "Benchmark"),
+            self._by_owner,
         )
         created = Batch(tuple(CreateTask(TaskFields(title=f"Task {index}")) for index in range(TASKS)))
-        result = await self.services.teams.ask(team_id, created, actor_id=self.owner)
+        result = await self.services.teams.ask(team_id, created, self._by_owner)
         return [(team_id, item[0]) for item in result.items]
 
     async def change(self, target: Target, patch: TaskPatch) -> object:
         """One change by the actor of the team."""
-        return await self.services.teams.ask(target[0], UpdateTask(target[1], patch), actor_id=self.owner)
+        return await self.services.teams.ask(target[0], UpdateTask(target[1], patch), self._by_owner)
 
 
 @asynccontextmanager

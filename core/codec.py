@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from core.events import (
     EVENT_TYPES,
-    ActorKind,
     AnyEvent,
     Event,
     Label,
@@ -26,6 +25,7 @@ from core.events import (
     Team,
     TeamUpdated,
 )
+from core.principal import ActorKind
 from core.task import Task, encode_task
 
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.permissions import Role
+from core.principal import Principal
 from core.task import Status, TaskFields, TaskPatch, check_text
 
 BATCH_LIMIT: Final = 100
@@ -24,9 +25,14 @@ Limit = Annotated[int, Meta(ge=1, le=10_000)]
 class Asking(Struct, frozen=True):
     """Who asks, at what time (UTC), and where new ids come from: everything `decide` needs from outside."""
 
-    actor_id: UUID
+    principal: Principal
     now: datetime
     new_id: Callable[[], UUID]
+
+    @property
+    def actor_id(self) -> UUID:
+        """The user by whom, or in whose name, it is asked."""
+        return self.principal.user_id
 
 
 class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):

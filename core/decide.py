@@ -41,7 +41,8 @@ from core.events import (
     Team,
     TeamUpdated,
 )
-from core.permissions import Permission, allows, may_grant
+from core.permissions import may_grant
+from core.rights import check_allowed
 from core.task import differences
 from core.team import TeamState, evolve
 
@@ -53,9 +54,7 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
 
     Raises a `DomainError` when the team's rules refuse it. `state` is left as it was.
     """
-    if isinstance(command, CreateTeam):
-        return _create_team(state, command, asking)
-    check_allowed(state, command, asking.actor_id)
+    check_allowed(state, command, asking.principal)
     match command:
         case UpdateTask():
             return _one(update_task(state, command, asking))
@@ -73,37 +72,14 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _batch(state, operations, asking)
         case UpdateTeam():
             return _update_team(state, command, asking)
+        case CreateTeam():
+            return _create_team(state, command, asking)
         case AddMember() | ChangeRole() | RemoveMember():
             return _change_members(state, command, asking)
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return _change_labels(state, command, asking)
         case _:
             assert_never(command)
-
-
-_NEEDS: dict[type[AnyCommand], Permission] = {
-    CreateTask: "write_tasks",
-    UpdateTask: "write_tasks",
-    MoveTask: "write_tasks",
-    ArchiveTask: "write_tasks",
-    RestoreTask: "write_tasks",
-    Batch: "write_tasks",
-    DeleteTask: "delete_tasks",
-    UpdateTeam: "manage_team",
-    AddMember: "manage_members",
-    ChangeRole: "manage_members",
-    RemoveMember: "manage_members",
-    CreateLabel: "manage_labels",
-    UpdateLabel: "manage_labels",
-    DeleteLabel: "manage_labels",
-}
-
-
-def check_allowed(state: TeamState, command: AnyCommand, actor_id: UUID) -> None:
-    """Raise NotFound for strangers and Forbidden for members whose role is too low. Not for CreateTeam: open to all."""
-    role, permission = state.role_of(actor_id), _NEEDS[type(command)]
-    if not allows(role, permission) and not (isinstance(command, RemoveMember) and command.user_id == actor_id):
-        raise Forbidden(permission)
 
 
 def _one(event: AnyEvent | None) -> Events:

@@ -3,7 +3,7 @@
 TaskForgeError
 ├── DomainError                what a team's actor decided against a command (stored with an idempotency key)
 │   ├── NotFound               the thing does not exist, or not for this principal
-│   ├── Forbidden              a member, but the role does not allow it
+│   ├── Forbidden              a member, but the role or the API key does not allow it
 │   ├── InvalidReference       a field names something that is not there (assignee, label, parent, neighbour)
 │   ├── Conflict               the state forbids it (`reason` says which rule)
 │   └── StaleVersion           If-Match named a version that is not the current one
@@ -66,12 +66,12 @@ class NotFound(DomainError):
 
 
 class Forbidden(DomainError):
-    """The role in the team does not carry `permission`."""
+    """The role in the team does not carry `permission`, or the API key that asks does not reach that far."""
 
     code = "forbidden"
 
-    def __init__(self, permission: str) -> None:
-        super().__init__(f"Your role in this team does not allow {permission}.")
+    def __init__(self, permission: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"Your role in this team does not allow {permission}.")
         self.permission = permission
 
 

@@ -5,16 +5,13 @@ An event carries the thing after the change and, in `previous`, the old values o
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from core.permissions import Role
 from core.task import Status, Task
-
-ActorKind = Literal["user", "key", "agent", "system"]
-"""By what a change was asked: somebody's own hand, an API key of theirs, an agent for them, or this system."""
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):

@@ -1,6 +1,11 @@
-"""Who may do what in a team. Roles live in the team aggregate, never in a token."""
+"""Who may do what in a team. Roles live in the team aggregate, never in a token; scopes only take away from them."""
 
 from typing import Final, Literal, get_args
+
+from msgspec import Struct
+
+from core.errors import Forbidden
+from core.principal import Principal, Scope
 
 Role = Literal["owner", "admin", "member", "viewer"]
 Permission = Literal[
@@ -26,6 +31,26 @@ def allows(role: Role, permission: Permission) -> bool:
     return permission in PERMISSIONS[role]
 
 
+class Right(Struct, frozen=True):
+    """What something takes: a permission, which comes with the role, and a scope, which every session has."""
+
+    permission: Permission
+    scope: Scope
+
+
+def check_right(role: Role, principal: Principal, right: Right) -> None:
+    """Raise Forbidden unless the role carries the permission and the principal has the scope."""
+    if not allows(role, right.permission):
+        raise Forbidden(right.permission)
+    check_scope(principal, right.scope, right.permission)
+
+
+def check_scope(principal: Principal, scope: Scope, permission: str) -> None:
+    """Raise Forbidden, naming what it would take the permission for, unless the principal has the scope."""
+    if scope not in principal.scopes:
+        raise Forbidden(permission, f"This API key does not have the scope {scope}.")
+
+
 def may_grant(granter: Role, role: Role) -> bool:
-    """Whether somebody of `granter` may give, change or take away `role`: owners any, admins all but owner."""
+    """Whether a `granter` may grant, change or take away `role`: owners any, admins all but owner."""
     return granter == "owner" or (granter == "admin" and role != "owner")

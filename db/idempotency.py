@@ -2,10 +2,10 @@
 
 Team commands have theirs committed by the journal. Both share one table, so that a key is used once whatever it is for.
 
-`find_key` asks on an ordinary connection, as the asker: a row that it does not see yet is still in flight, and whoever
-commits an effect under the same key finds out (`KeysTaken`, KeyInFlight). Only after a COMMIT whose outcome is unknown
-must the answer wait for what is durable: a team's actor then reads under the team's row lock, and `replay_or_run` looks
-again in a new transaction.
+`find_reply` asks on an ordinary connection, as the principal: a row that it does not see yet is still in flight, and
+whoever commits an effect under the same key finds out (`KeysTaken`, KeyInFlight). Only after a COMMIT whose outcome is
+unknown must the answer wait for what is durable: a team's actor then reads under the team's row lock, and
+`replay_or_run` looks again in a new transaction.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,13 +16,14 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from core.ask import Ask
 from core.errors import DomainError, KeyInFlight, KeyReused, StorageUnavailable
-from core.writes import KeyRow, StoredReply
-from db.people.principal import Principal
+from core.principal import Principal
+from core.writes import StoredReply
 from db.pool import Pool
 from db.transaction import Reading, Writing, reading, writing
 
-__all__ = ["Ran", "find_key", "forget_old_keys", "replay_or_run"]
+__all__ = ["Found", "Ran", "find_reply", "forget_old_keys", "replay_or_run"]
 
 ROWS_AT_ONCE: Final = 5_000
 
@@ -40,47 +41,48 @@ class Ran(Struct, frozen=True):
     replayed: bool
 
 
-async def replay_or_run(
-    pool: Pool,
-    principal: Principal,
-    key: str | None,
-    fingerprint: bytes,
-    run: Run,
-    *,
-    render: Render | None = None,
-) -> Ran:
-    """Run a change once per key, in one transaction of the user's with the key's row.
+class Found(Struct, frozen=True):
+    """A stored reply, and the team that it is about, if any."""
+
+    reply: StoredReply
+    team_id: UUID | None
+
+
+async def replay_or_run(pool: Pool, ask: Ask, run: Run, *, render: Render | None = None) -> Ran:
+    """Run a change of people's data once per key, in one transaction of the user's with the key's row.
 
     `render` turns a domain refusal into the reply that is stored for it; without it refusals are raised and not stored.
     Raises KeyReused (other fingerprint), KeyInFlight (still running, in whichever process), StorageUnavailable.
     """
-    if key is None:
+    principal = ask.principal
+    if ask.key is None:
         async with writing(pool, principal.user_id) as tx:
             return Ran(await run(tx), replayed=False)
     finished = False
     try:
         async with writing(pool, principal.user_id) as tx:
-            ran = await _claim(tx, principal, key, fingerprint)
+            await _name_owner(tx, principal)
+            ran = await _claim(tx, ask)
             if ran is None:
                 ran = Ran(await _guarded(tx, run, render), replayed=False)
-                await _insert(tx, principal, key, fingerprint, ran.reply)
+                await _insert(tx, ask, ran.reply)
             finished = True
     except StorageUnavailable:
         if not finished:
             raise
         # COMMIT was sent and its outcome is not known: only what is stored may be answered.
-        async with reading(pool, principal.user_id) as fresh:
-            stored = await _find(fresh, principal, key, fingerprint)
-        if stored is None:
+        found = await find_reply(pool, ask)
+        if found is None:
             raise
-        return Ran(stored, replayed=False)
+        return Ran(found.reply, replayed=False)
     return ran
 
 
-async def find_key(pool: Pool, principal: UUID, key: str) -> KeyRow | None:
-    """The row stored under a principal's key, whatever it is for; None without one. Raises StorageUnavailable."""
-    async with reading(pool, principal) as tx:
-        return await _row(tx, principal, key)
+async def find_reply(pool: Pool, ask: Ask) -> Found | None:
+    """What is stored under the ask's key, for a team's command or another change. Raises KeyReused."""
+    async with reading(pool, ask.principal.user_id) as tx:
+        await _name_owner(tx, ask.principal)
+        return await _find(tx, ask)
 
 
 async def forget_old_keys(pool: Pool) -> int:
@@ -94,29 +96,27 @@ async def forget_old_keys(pool: Pool) -> int:
             return total
 
 
-async def _claim(tx: Writing, principal: Principal, key: str, fingerprint: bytes) -> Ran | None:
+async def _name_owner(tx: Reading, principal: Principal) -> None:
+    """Tell row-level security whose keys these are; without a word they are the user's own."""
+    if principal.id != principal.user_id:
+        await tx.scope("app.principal", str(principal.id))
+
+
+async def _claim(tx: Writing, ask: Ask) -> Ran | None:
     """The stored reply, or None with the key locked until the transaction ends."""
-    if not await tx.fetchval(_LOCK, f"{principal.user_id}:{key}"):
+    if not await tx.fetchval(_LOCK, f"{ask.principal.id}:{ask.key}"):
         raise KeyInFlight
-    stored = await _find(tx, principal, key, fingerprint)
-    return None if stored is None else Ran(stored, replayed=True)
+    found = await _find(tx, ask)
+    return None if found is None else Ran(found.reply, replayed=True)
 
 
-async def _find(tx: Reading, principal: Principal, key: str, fingerprint: bytes) -> StoredReply | None:
-    row = await _row(tx, principal.user_id, key)
+async def _find(tx: Reading, ask: Ask) -> Found | None:
+    row = await tx.fetchrow(_FIND, ask.principal.id, ask.key)
     if row is None:
         return None
-    if row.fingerprint != fingerprint:
+    if row["fingerprint"] != ask.fingerprint:
         raise KeyReused
-    return row.reply
-
-
-async def _row(tx: Reading, principal: UUID, key: str) -> KeyRow | None:
-    row = await tx.fetchrow(_FIND, principal, key)
-    if row is None:
-        return None
-    reply = StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"])
-    return KeyRow(principal, key, row["fingerprint"], reply)
+    return Found(StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"]), row["team_id"])
 
 
 async def _guarded(tx: Writing, run: Run, render: Render | None) -> StoredReply:
@@ -131,25 +131,19 @@ async def _guarded(tx: Writing, run: Run, render: Render | None) -> StoredReply:
         return render(error)
 
 
-async def _insert(tx: Writing, principal: Principal, key: str, fingerprint: bytes, reply: StoredReply) -> None:
+async def _insert(tx: Writing, ask: Ask, reply: StoredReply) -> None:
+    stored = (reply.status, _encode(reply.headers), reply.body, reply.seq)
     try:
-        await tx.execute(
-            _INSERT,
-            principal.user_id,
-            key,
-            fingerprint,
-            reply.status,
-            _encode(reply.headers),
-            reply.body,
-            reply.seq,
-        )
+        await tx.execute(_INSERT, ask.principal.id, ask.key, ask.fingerprint, *stored)
     except asyncpg.UniqueViolationError as error:
         # A team command of another process took the key between our look and our row.
         raise KeyInFlight from error
 
 
 _LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
-_FIND: Final = "select fingerprint, status, headers, body, seq from idempotency_keys where principal = $1 and key = $2"
+_FIND: Final = """
+select fingerprint, status, headers, body, seq, team_id from idempotency_keys where principal = $1 and key = $2
+"""
 _INSERT: Final = """
 insert into idempotency_keys (principal, key, fingerprint, status, headers, body, seq)
 values ($1, $2, $3, $4, $5, $6, $7)

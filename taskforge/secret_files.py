@@ -9,7 +9,7 @@ SUFFIX = "_FILE"
 
 
 def overlaid(below: Mapping[str, str], above: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Two sources merged: one that gives a secret in either form hides both forms of the source below it."""
+    """Two sources merged: a secret that is set above, in either form, hides both forms of it below."""
     hidden = {alias for name in names for alias in _forms(name) if not above.keys().isdisjoint(_forms(name))}
     return {name: value for name, value in below.items() if name not in hidden} | dict(above)
 

@@ -1,13 +1,15 @@
 """Who sends this request: one header, one hash, one look-up."""
 
 from typing import Protocol
+from uuid import UUID
 
 from blacksheep import Request
 
 from api.auth.tokens import AccessTokens, refused
-from db.people.principal import Principal
+from core.errors import Forbidden
+from core.principal import Principal
 
-__all__ = ["HasTokens", "authenticate"]
+__all__ = ["HasTokens", "authenticate", "session_of"]
 
 
 class HasTokens(Protocol):
@@ -23,3 +25,10 @@ def authenticate(request: Request, services: HasTokens) -> Principal:
     if len(values) != 1:
         raise refused("no Authorization header" if not values else "several Authorization headers")
     return services.tokens.principal_of(values[0])
+
+
+def session_of(principal: Principal) -> UUID:
+    """The session that asks. Raises Forbidden for an API key: it manages neither the account nor its sessions."""
+    if principal.session_id is None:
+        raise Forbidden("manage_account", "An API key cannot manage the account it belongs to.")
+    return principal.session_id

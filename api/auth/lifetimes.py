@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from db.people.principal import Principal
+from core.principal import Principal
 from streams.feeds.channel import EndReason
 
 __all__ = ["Lifetime", "jittered", "origin_allowed", "token_ends_at"]
@@ -48,7 +48,7 @@ class Lifetime:
     """
 
     def __init__(
-        self, principal: Principal, token_seconds: float, cap_seconds: float, is_revoked: Callable[[UUID], bool]
+        self, principal: Principal, token_seconds: float, cap_seconds: float, is_revoked: Callable[[UUID | None], bool]
     ) -> None:
         now = time.monotonic()
         self.principal = principal

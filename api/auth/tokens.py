@@ -18,12 +18,12 @@ from valkey.asyncio import Valkey
 
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
+from core.principal import Principal
 from db.ids import uuid_of
 from db.keyset import Keyset
-from db.people.principal import Principal
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
-__all__ = ["AccessTokens", "Principal", "Revocations", "RevokedSessions"]
+__all__ = ["AccessTokens", "Revocations", "RevokedSessions"]
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +147,8 @@ class AccessTokens:
 
     def _known(self, claims: dict[str, Any]) -> _Known:
         if claims["typ"] != TYPE or claims["exp"] - claims["iat"] > self._settings.access_seconds:
-            raise jwt.InvalidTokenError("typ, or a longer life than we give")
-        return _Known(Principal(uuid_of(claims["sub"]), uuid_of(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
+            raise jwt.InvalidTokenError("typ, or a longer life than ours have")
+        return _Known(Principal.of_user(uuid_of(claims["sub"]), uuid_of(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
 
 
 class RevokedSessions(Protocol):
@@ -183,8 +183,8 @@ class Revocations:
         self._revoked: dict[UUID, float] = {}
         self._log = QuietLog(logger)
 
-    def is_revoked(self, session_id: UUID) -> bool:
-        """Whether this process has heard that the session ended."""
+    def is_revoked(self, session_id: UUID | None) -> bool:
+        """Whether this process has heard that the session ended; no session cannot end."""
         return session_id in self._revoked
 
     async def announce(self, session_ids: Iterable[UUID]) -> None:

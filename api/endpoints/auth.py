@@ -7,6 +7,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from api.answers import Header, empty, json
+from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name
 from api.auth.passwords import check_password
 from api.binding import body_of, decode_body, decoder_for, no_query
@@ -185,9 +186,8 @@ class _Auth:
             given = decode_body(body, self._refresh)
             ended = await self._identity.sessions.revoke_by_token(given.refresh_token)
         else:
-            principal = call.principal()
-            await self._identity.sessions.revoke(principal.user_id, principal.session_id)
-            ended = principal.session_id
+            ended = session_of(call.principal())
+            await self._identity.sessions.revoke(call.principal().user_id, ended)
         await self._revocations.announce([] if ended is None else [ended])
         return empty(204, NO_STORE)
 

@@ -20,13 +20,14 @@ from msgspec import Struct
 
 from api.access import Access
 from api.answers import json
-from api.auth.bearer import authenticate
+from api.auth.bearer import authenticate, session_of
 from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
 from api.openapi import Operation, Reply
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
+from core.principal import Principal
 from db import readmodel
 from db.people.tickets import TICKET_SECONDS
 from streams.feeds.channel import EndReason
@@ -118,6 +119,7 @@ def register(router: Router, services: Services) -> None:
         call = call_of(request)
         wanted = await body_of(request, _read_ticket_input)
         await access.team(call, wanted.team_id)
+        session_of(call.principal())
         ticket = await services.tickets.issue(call.principal(), wanted.team_id)
         return json(201, Ticket(ticket, TICKET_SECONDS), [(b"cache-control", b"no-store")])
 
@@ -168,7 +170,7 @@ class LiveSocket:
             query = read_query(self._socket.scope["query_string"], LiveQuery)
             after = None if query.after is None else read_position(query.after, "after")
             lifetime = await self._admit(query.ticket)
-            await self._check_member(lifetime.principal.user_id)
+            await self._check_member(lifetime.principal)
             subscription = await self._services.hub.subscribe(self._team_id, lifetime.principal.user_id, after)
         except BadInput as error:
             await self._socket.send_text(_error(error))
@@ -197,9 +199,11 @@ class LiveSocket:
             seconds = self._token_seconds(self._socket.get_single_header(b"authorization"))
         return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.revocations.is_revoked)
 
-    async def _check_member(self, user_id: UUID) -> None:
+    async def _check_member(self, principal: Principal) -> None:
         """Before a team is activated for anybody. Raises NotFound("team")."""
-        services = self._services
+        services, user_id = self._services, principal.user_id
+        if not principal.reaches(self._team_id):
+            raise NotFound("team")
         view = services.teams.peek(self._team_id)
         if view is not None and user_id in view.state.members:
             return

@@ -10,14 +10,18 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.answers import Answer, encode, json, replay
+from api.asks import ask_of
+from api.auth.bearer import session_of
 from api.auth.emails import clean_name
-from api.binding import MERGE_PATCH, PageQuery, decode_body, decoder_for, no_query, path_value, query_of, raw_body
+from api.binding import MERGE_PATCH, PageQuery, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
-from api.idempotency import fingerprint, key_of
 from api.openapi import Operation, Parameter, Reply
 from api.problems import problem_answer
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.errors import BadInput, NotFound
+from core.permissions import check_scope
+from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.identity import User
 from db.people.notifications import Notification, list_notifications, mark_read
@@ -169,14 +173,14 @@ OPERATIONS: Final = (
 
 def register(router: Router, services: Services) -> None:
     """Add the endpoints to the router."""
-    me = _Me(services)
+    me, keyed = _Me(services), UsedKeys(services).around
     router.add_get("/v1/me", me.show)
-    router.add_patch("/v1/me", me.change)
+    router.add_patch("/v1/me", keyed(me.change))
     router.add_get("/v1/me/sessions", me.sessions)
-    router.add_delete("/v1/me/sessions", me.end_sessions)
-    router.add_delete("/v1/me/sessions/{uuid:session_id}", me.end_session)
+    router.add_delete("/v1/me/sessions", keyed(me.end_sessions))
+    router.add_delete("/v1/me/sessions/{uuid:session_id}", keyed(me.end_session))
     router.add_get("/v1/me/notifications", me.notifications)
-    router.add_post("/v1/me/notifications/read", me.read)
+    router.add_post("/v1/me/notifications/read", keyed(me.read))
 
 
 class _Me:
@@ -195,9 +199,8 @@ class _Me:
     async def change(self, request: Request) -> Response:
         """Change the name. Raises BadInput."""
         call = call_of(request)
-        user_id = call.principal().user_id
-        body = await raw_body(call, *MERGE_PATCH)
-        patch = decode_body(body, self._patch)
+        user_id = own_account(call)
+        patch = await body_of(request, self._patch, *MERGE_PATCH)
         if isinstance(patch.name, UnsetType):
             return json(200, await self._identity.user(user_id))
         name = clean_name(patch.name)
@@ -205,7 +208,7 @@ class _Me:
         async def run(tx: Writing) -> Answer:
             return Answer(200, encode(await self._identity.rename_in(tx, user_id, name)))
 
-        return await self._once(call, body, run)
+        return await self._once(call, run)
 
     async def sessions(self, request: Request) -> Response:
         """Usable sessions."""
@@ -228,22 +231,22 @@ class _Me:
     async def end_sessions(self, request: Request) -> Response:
         """End all sessions, or all others."""
         call = call_of(request)
-        principal, wanted = call.principal(), query_of(request, _Everywhere)
-        keep = principal.session_id if wanted.others == "true" else None
+        user_id, wanted = own_account(call), query_of(request, _Everywhere)
+        keep = call.principal().session_id if wanted.others == "true" else None
         ended: list[UUID] = []
 
         async def run(tx: Writing) -> Answer:
-            ended.extend(await self._identity.sessions.revoke_all_in(tx, principal.user_id, keep=keep))
+            ended.extend(await self._identity.sessions.revoke_all_in(tx, user_id, keep=keep))
             return Answer(204)
 
-        response = await self._once(call, b"", run)
+        response = await self._once(call, run)
         await self._revocations.announce(ended)
         return response
 
     async def end_session(self, request: Request) -> Response:
-        """End one session. Raises NotFound for any that is not a live one of the asker's."""
+        """End one session. Raises NotFound for any that is not a live one of the user's."""
         call = call_of(request)
-        user_id = call.principal().user_id
+        user_id = own_account(call)
         session_id: UUID = path_value(request, "session_id")
 
         async def run(tx: Writing) -> Answer:
@@ -251,13 +254,13 @@ class _Me:
                 raise NotFound("session")
             return Answer(204)
 
-        response = await self._once(call, b"", run)
+        response = await self._once(call, run)
         if response.status == 204:
             await self._revocations.announce([session_id])
         return response
 
     async def notifications(self, request: Request) -> Response:
-        """What happened that concerns the asker."""
+        """What happened that concerns the user."""
         user_id, page = call_of(request).principal().user_id, query_of(request, _NotificationPage)
         async with reading(self._pool, user_id) as tx:
             found = await list_notifications(
@@ -266,34 +269,34 @@ class _Me:
         return json(200, Notifications(found[: page.limit], _next(found, page.limit)))
 
     async def read(self, request: Request) -> Response:
-        """Mark notifications as read; ids that are not the asker's change nothing."""
+        """Mark notifications as read; ids that are not the user's change nothing."""
         call = call_of(request)
         user_id = call.principal().user_id
-        body = await raw_body(call)
-        wanted = decode_body(body, self._read)
+        check_scope(call.principal(), "write", "read_notifications")
+        wanted = await body_of(request, self._read)
         ids = None if isinstance(wanted.ids, UnsetType) else wanted.ids
 
         async def run(tx: Writing) -> Answer:
             return Answer(200, encode(Marked(await mark_read(tx, user_id, ids))))
 
-        return await self._once(call, body, run)
+        return await self._once(call, run)
 
-    async def _once(self, call: Call, body: bytes, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
+    async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
         """Run a change under the request's idempotency key, if it has one."""
 
-        async def stored(tx: Writing) -> Any:
+        async def stored(tx: Writing) -> StoredReply:
             return (await run(tx)).stored(0)
 
-        key = key_of(call)
         ran = await replay_or_run(
-            self._pool,
-            call.principal(),
-            key,
-            b"" if key is None else fingerprint(call, body),
-            stored,
-            render=lambda error: problem_answer(error).stored(0),
+            self._pool, await ask_of(call), stored, render=lambda error: problem_answer(error).stored(0)
         )
         return replay(ran.reply, replayed=ran.replayed).response()
+
+
+def own_account(call: Call) -> UUID:
+    """The user whose account it is, asking in a session. Raises Forbidden for an API key."""
+    session_of(call.principal())
+    return call.principal().user_id
 
 
 def _next(found: Sequence[Any], limit: int) -> str | None:

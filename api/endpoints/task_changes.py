@@ -9,9 +9,10 @@ from msgspec import Struct
 from actors.envelope import CommandResult
 from api.access import Access
 from api.answers import Answer
-from api.binding import MERGE_PATCH, decoder_for, if_match, no_query, path_value, query_of
-from api.calls import call_of
-from api.changes import Changes
+from api.asks import ask_of, unkeyed_ask
+from api.binding import MERGE_PATCH, body_of, decoder_for, if_match, no_query, path_value, query_of
+from api.calls import Call, call_of
+from api.changes import Changes, Render
 from api.endpoints.task_docs import CHANGES as OPERATIONS
 from api.schemas import (
     ArchiveOperation,
@@ -25,7 +26,9 @@ from api.schemas import (
     UpdateOperation,
 )
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.commands import (
+    AnyCommand,
     ArchiveTask,
     Batch,
     CreateTask,
@@ -67,9 +70,8 @@ class TaskChanges:
     async def create(self, request: Request) -> Response:
         """POST /v1/tasks."""
         call = call_of(request)
-        call.principal()
         no_query(call)
-        new, body = await self._changes.read(call, self._new_task)
+        new = await body_of(request, self._new_task)
         team_id = new.team_id
         await self._access.team(call, team_id)
 
@@ -79,29 +81,23 @@ class TaskChanges:
             own = ((b"location", b"/v1/tasks/%s" % str(task_id).encode()), (b"etag", b'"%d"' % version))
             return Answer(201, task, self._changes.headers(team_id, result.seq, own))
 
-        return await self._changes.ask(call, team_id, CreateTask(new.fields()), body, render)
+        return await self._make(call, team_id, CreateTask(new.fields()), render)
 
     async def update(self, request: Request) -> Response:
         """PATCH /v1/tasks/{task_id}."""
         call, task_id = call_of(request), path_value(request, "task_id")
-        call.principal()
         no_query(call)
-        team_id = await self._changes.locate(call, task_id)
-        if isinstance(team_id, Response):
-            return team_id
-        patch, body = await self._changes.read(call, self._patch, *MERGE_PATCH)
+        team_id, _ = await self._access.task(call, task_id)
+        patch = await body_of(request, self._patch, *MERGE_PATCH)
         command = UpdateTask(task_id, patch, if_match(call))
-        return await self._changes.ask(call, team_id, command, body, self._shown(team_id))
+        return await self._make(call, team_id, command, self._shown(team_id))
 
     async def move(self, request: Request) -> Response:
         """POST /v1/tasks/{task_id}/move."""
         call, task_id = call_of(request), path_value(request, "task_id")
-        call.principal()
         no_query(call)
-        team_id = await self._changes.locate(call, task_id)
-        if isinstance(team_id, Response):
-            return team_id
-        wanted, body = await self._changes.read(call, self._move)
+        team_id, _ = await self._access.task(call, task_id)
+        wanted = await body_of(request, self._move)
         command = MoveTask(
             task_id=task_id,
             status=wanted.status,
@@ -109,41 +105,35 @@ class TaskChanges:
             after_id=wanted.after_id,
             if_match=if_match(call),
         )
-        return await self._changes.ask(call, team_id, command, body, self._shown(team_id))
+        return await self._make(call, team_id, command, self._shown(team_id))
 
     async def delete(self, request: Request) -> Response:
         """DELETE /v1/tasks/{task_id}: archive, or delete for good."""
         call, task_id = call_of(request), path_value(request, "task_id")
-        call.principal()
         query = query_of(request, DeleteQuery)
-        team_id = await self._changes.locate(call, task_id)
-        if isinstance(team_id, Response):
-            return team_id
+        team_id, _ = await self._access.task(call, task_id)
         version = if_match(call)
         if query.permanent == "false":
-            return await self._changes.ask(call, team_id, ArchiveTask(task_id, version), b"", self._shown(team_id))
+            return await self._make(call, team_id, ArchiveTask(task_id, version), self._shown(team_id))
 
         def gone(result: CommandResult) -> Answer:
             return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
 
-        return await self._changes.ask(call, team_id, DeleteTask(task_id, version), b"", gone)
+        return await self._make(call, team_id, DeleteTask(task_id, version), gone)
 
     async def restore(self, request: Request) -> Response:
         """POST /v1/tasks/{task_id}/restore."""
         call, task_id = call_of(request), path_value(request, "task_id")
-        call.principal()
         no_query(call)
-        team_id = await self._changes.locate(call, task_id)
-        if isinstance(team_id, Response):
-            return team_id
-        return await self._changes.ask(call, team_id, RestoreTask(task_id, if_match(call)), b"", self._shown(team_id))
+        team_id, _ = await self._access.task(call, task_id)
+        return await self._make(call, team_id, RestoreTask(task_id, if_match(call)), self._shown(team_id))
 
     async def batch(self, request: Request) -> Response:
         """POST /v1/tasks/batch."""
         call = call_of(request)
-        call.principal()
         dry_run = query_of(request, BatchQuery).dry_run == "true"
-        wanted, body = await self._changes.read(call, self._batch, stored=not dry_run)
+        ask = unkeyed_ask(call) if dry_run else None
+        wanted = await body_of(request, self._batch)
         team_id = wanted.team_id
         await self._access.team(call, team_id)
         command = Batch(tuple(map(command_of, wanted.operations)))
@@ -154,9 +144,12 @@ class TaskChanges:
             answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, result.seq, items)
             return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else result.seq))
 
-        if dry_run:
-            return await self._changes.preview(call, team_id, command, render)
-        return await self._changes.ask(call, team_id, command, body, render)
+        if ask is not None:
+            return (await self._changes.preview(ask, team_id, command, render)).response()
+        return await self._make(call, team_id, command, render)
+
+    async def _make(self, call: Call, team_id: UUID, command: AnyCommand, render: Render) -> Response:
+        return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
     def _shown(self, team_id: UUID) -> "Shown":
         return Shown(self._changes, team_id)
@@ -202,10 +195,10 @@ def command_of(operation: BatchOperation) -> TaskCommand:
 
 def register(router: Router, services: Services) -> None:
     """The changing endpoints of tasks."""
-    changes = TaskChanges(services)
-    router.add_post("/v1/tasks", changes.create)
-    router.add_post("/v1/tasks/batch", changes.batch)
-    router.add_patch("/v1/tasks/{uuid:task_id}", changes.update)
-    router.add_delete("/v1/tasks/{uuid:task_id}", changes.delete)
-    router.add_post("/v1/tasks/{uuid:task_id}/move", changes.move)
-    router.add_post("/v1/tasks/{uuid:task_id}/restore", changes.restore)
+    changes, keyed = TaskChanges(services), UsedKeys(services).around
+    router.add_post("/v1/tasks", keyed(changes.create))
+    router.add_post("/v1/tasks/batch", keyed(changes.batch))
+    router.add_patch("/v1/tasks/{uuid:task_id}", keyed(changes.update))
+    router.add_delete("/v1/tasks/{uuid:task_id}", keyed(changes.delete))
+    router.add_post("/v1/tasks/{uuid:task_id}/move", keyed(changes.move))
+    router.add_post("/v1/tasks/{uuid:task_id}/restore", keyed(changes.restore))

@@ -8,7 +8,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from actors.board import TeamView
-from api.access import Access
+from api.access import Access, across_teams
 from api.answers import Answer, about_team
 from api.binding import no_query, path_value, query_of
 from api.calls import Call, call_of
@@ -54,7 +54,8 @@ class TaskReads:
 
     async def _stored_page(self, call: Call, asked: ListRequest) -> Response:
         """A page by SQL: archived tasks, or those of all my teams."""
-        user_id = call.principal().user_id
+        principal = call.principal()
+        user_id = across_teams(principal) if asked.team_id is None else principal.user_id
         page = await readmodel.list_tasks(self._pool, user_id, asked.for_user(user_id), team_id=asked.team_id)
         cursor = b"null" if page.next_cursor is None else b'"%s"' % page.next_cursor.encode()
         body = b'{"items":[%s],"next_cursor":%s}' % (b",".join(map(encode_task, page.tasks)), cursor)

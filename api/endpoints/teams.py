@@ -9,15 +9,17 @@ from msgspec import UNSET, Struct
 
 from actors.board import TeamView
 from actors.envelope import CommandResult
-from api.access import Access
+from api.access import Access, across_teams
 from api.answers import Answer, about_team, encode
-from api.binding import MERGE_PATCH, PageQuery, decoder_for, no_query, path_value, query_of, read_uuid
+from api.asks import ask_of
+from api.binding import MERGE_PATCH, PageQuery, body_of, decoder_for, no_query, path_value, query_of, read_uuid
 from api.calls import Call, call_of
-from api.changes import Changes
+from api.changes import Changes, Render
 from api.endpoints.team_docs import OPERATIONS
 from api.reads import fresh, not_modified, team_headers
 from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPatch, team_answer
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.commands import (
     AnyCommand,
     ChangeRole,
@@ -70,7 +72,7 @@ class Teams:
         user_id = call.principal().user_id
         no_query(call)
         refuse_if_match(call)
-        new, body = await self._changes.read(call, self._new_team)
+        new = await body_of(request, self._new_team)
         user = await self._services.identity.user(user_id)
         team_id = self._services.new_id()
 
@@ -80,12 +82,11 @@ class Teams:
             headers = self._changes.headers(team.id, result.seq, own)
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
-        return await self._changes.ask(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), body, render)
+        return await self._make(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), render)
 
     async def list_teams(self, request: Request) -> Response:
         """GET /v1/teams: those I am a member of."""
-        call = call_of(request)
-        user_id = call.principal().user_id
+        user_id = across_teams(call_of(request).principal())
         query = query_of(request, PageQuery)
         after = None if query.cursor is None else read_uuid(query.cursor, "cursor")
         found = await readmodel.my_teams(self._services.pools.api, user_id, after=after, limit=query.limit + 1)
@@ -111,7 +112,7 @@ class Teams:
         """PATCH /v1/teams/{team_id}."""
         call, team_id, view = await self._changing(request)
         user_id = call.principal().user_id
-        patch, body = await self._changes.read(call, self._team_patch, *MERGE_PATCH)
+        patch = await body_of(request, self._team_patch, *MERGE_PATCH)
         command = UpdateTeam(name=patch.name, wip_limits=merged_limits(settled(view), patch))
 
         def render(result: CommandResult) -> Answer:
@@ -120,7 +121,7 @@ class Teams:
             headers = self._changes.headers(team_id, result.seq, ((b"etag", etag_of(team, role)),))
             return Answer(200, encode(team_answer(team, role, permissions_of(role))), headers)
 
-        return await self._changes.ask(call, team_id, command, body, render)
+        return await self._make(call, team_id, command, render)
 
     # Members
 
@@ -137,14 +138,14 @@ class Teams:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
         call, team_id, view = await self._changing(request)
         user_id = path_value(request, "user_id")
-        patch, body = await self._changes.read(call, self._member_patch, *MERGE_PATCH)
+        patch = await body_of(request, self._member_patch, *MERGE_PATCH)
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.member for one in result.events if isinstance(one.event, MemberEvent)]
             member: Member = changed[-1] if changed else view.state.members[user_id]
             return Answer(200, encode(member), self._changes.headers(team_id, result.seq))
 
-        return await self._changes.ask(call, team_id, ChangeRole(user_id, patch.role), body, render)
+        return await self._make(call, team_id, ChangeRole(user_id, patch.role), render)
 
     async def remove_member(self, request: Request) -> Response:
         """DELETE /v1/teams/{team_id}/members/{user_id}; of oneself: leave."""
@@ -164,20 +165,20 @@ class Teams:
     async def create_label(self, request: Request) -> Response:
         """POST /v1/teams/{team_id}/labels."""
         call, team_id, _ = await self._changing(request)
-        new, body = await self._changes.read(call, self._new_label)
+        new = await body_of(request, self._new_label)
 
         def render(result: CommandResult) -> Answer:
             label = next(one.event.label for one in result.events if isinstance(one.event, LabelEvent))
             place = b"/v1/teams/%s/labels/%s" % (str(team_id).encode(), str(label.id).encode())
             return Answer(201, encode(label), self._changes.headers(team_id, result.seq, ((b"location", place),)))
 
-        return await self._changes.ask(call, team_id, CreateLabel(new.name, new.color), body, render)
+        return await self._make(call, team_id, CreateLabel(new.name, new.color), render)
 
     async def update_label(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/labels/{label_id}."""
         call, team_id, view = await self._changing(request)
         label_id = path_value(request, "label_id")
-        patch, body = await self._changes.read(call, self._label_patch, *MERGE_PATCH)
+        patch = await body_of(request, self._label_patch, *MERGE_PATCH)
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.label for one in result.events if isinstance(one.event, LabelEvent)]
@@ -185,7 +186,7 @@ class Teams:
             return Answer(200, encode(label), self._changes.headers(team_id, result.seq))
 
         command = UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
-        return await self._changes.ask(call, team_id, command, body, render)
+        return await self._make(call, team_id, command, render)
 
     async def delete_label(self, request: Request) -> Response:
         """DELETE /v1/teams/{team_id}/labels/{label_id}."""
@@ -194,7 +195,6 @@ class Teams:
     async def _changing(self, request: Request) -> tuple[Call, UUID, TeamView]:
         """The call, its team and the team as it stands. Raises what signing in, conditions and membership demand."""
         call, team_id = call_of(request), path_value(request, "team_id")
-        call.principal()
         no_query(call)
         refuse_if_match(call)
         return call, team_id, await self._access.team(call, team_id)
@@ -205,7 +205,10 @@ class Teams:
         def gone(result: CommandResult) -> Answer:
             return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
 
-        return await self._changes.ask(call, team_id, command(), b"", gone)
+        return await self._make(call, team_id, command(), gone)
+
+    async def _make(self, call: Call, team_id: UUID, command: AnyCommand, render: Render) -> Response:
+        return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
     @staticmethod
     def _page(call: Call, query: PageQuery, things: Sequence[T], id_of: Callable[[T], UUID]) -> Response:
@@ -257,15 +260,15 @@ def refuse_if_match(call: Call) -> None:
 
 def register(router: Router, services: Services) -> None:
     """The endpoints of teams, members and labels."""
-    teams = Teams(services)
-    router.add_post("/v1/teams", teams.create_team)
+    teams, keyed = Teams(services), UsedKeys(services).around
+    router.add_post("/v1/teams", keyed(teams.create_team))
     router.add_get("/v1/teams", teams.list_teams)
     router.add_get("/v1/teams/{uuid:team_id}", teams.get_team)
-    router.add_patch("/v1/teams/{uuid:team_id}", teams.update_team)
+    router.add_patch("/v1/teams/{uuid:team_id}", keyed(teams.update_team))
     router.add_get("/v1/teams/{uuid:team_id}/members", teams.list_members)
-    router.add_patch("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", teams.update_member)
-    router.add_delete("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", teams.remove_member)
+    router.add_patch("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", keyed(teams.update_member))
+    router.add_delete("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", keyed(teams.remove_member))
     router.add_get("/v1/teams/{uuid:team_id}/labels", teams.list_labels)
-    router.add_post("/v1/teams/{uuid:team_id}/labels", teams.create_label)
-    router.add_patch("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", teams.update_label)
-    router.add_delete("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", teams.delete_label)
+    router.add_post("/v1/teams/{uuid:team_id}/labels", keyed(teams.create_label))
+    router.add_patch("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", keyed(teams.update_label))
+    router.add_delete("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", keyed(teams.delete_label))

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 from core.errors import Unauthenticated
+from core.principal import Principal
 from db.ids import new_id
-from db.people.principal import Principal
 from db.pool import Pool
 from db.transaction import Writing, reading, writing
 
@@ -106,7 +106,7 @@ class Sessions:
             _hash(token),
             float(self._lifetimes.idle),
         )
-        return Grant(Principal(user_id, session_id), token)
+        return Grant(Principal.of_user(user_id, session_id), token)
 
     async def refresh(self, value: str) -> Grant | Reused:
         """Use a refresh token up and hand out its successor.
@@ -134,7 +134,7 @@ class Sessions:
             return None
         if not row["issued"]:  # The session ended; raising takes the use of the token back.
             raise _refused()
-        return Grant(Principal(token.user_id, row["session_id"]), successor)
+        return Grant(Principal.of_user(token.user_id, row["session_id"]), successor)
 
     async def _judge(self, tx: Writing, token: _Token) -> Grant | Reused:
         """What a token that could not be used up deserves."""
@@ -142,7 +142,7 @@ class Sessions:
         if row is None or row["over"] or not row["used"]:
             raise _refused()
         if row["in_grace"]:
-            return Grant(Principal(token.user_id, row["session_id"]), _unseal(token, row["successor_sealed"]))
+            return Grant(Principal.of_user(token.user_id, row["session_id"]), _unseal(token, row["successor_sealed"]))
         await tx.execute(_REVOKE, token.user_id, row["session_id"])
         return Reused(row["session_id"])
 

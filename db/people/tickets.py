@@ -13,7 +13,7 @@ from msgspec import Struct
 from valkey.asyncio import Valkey
 
 from core.errors import Unavailable
-from db.people.principal import Principal
+from core.principal import Principal
 from db.valkey import ValkeyUnavailable, valkey_errors
 
 __all__ = ["TICKET_SECONDS", "Tickets"]
@@ -39,6 +39,7 @@ class Tickets:
 
     async def issue(self, principal: Principal, team_id: UUID | None = None) -> str:
         """A ticket good for one connection within 30 s: to this team's feed, or to any when `team_id` is None."""
+        assert principal.session_id is not None, "only sessions need tickets: a key is sent as a header"
         ticket = secrets.token_urlsafe(TICKET_BYTES)
         grant = self._encode(_Grant(principal.user_id, principal.session_id, team_id))
         try:
@@ -69,7 +70,7 @@ class Tickets:
             return None
         if grant.team_id is not None and grant.team_id != team_id:
             return None
-        return Principal(grant.user_id, grant.session_id)
+        return Principal.of_user(grant.user_id, grant.session_id)
 
 
 def _key(ticket: str) -> bytes:

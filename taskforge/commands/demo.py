@@ -12,8 +12,10 @@ from msgspec import Struct
 from rich.console import Console
 
 from api.services import Services
+from core.ask import Ask
 from core.commands import AddMember, CreateTeam
 from core.errors import Conflict
+from core.principal import Principal
 from db.people import directory
 from db.people.sessions import Client
 from db.readmodel import my_teams
@@ -76,10 +78,10 @@ async def seed(services: Services, login_file: Path, real_data: Path) -> Seeded:
     owner_id, password = await _owner(services, login_file)
     people = {email: await _colleague(services, email, name) for email, name in COLLEAGUES.items()}
     team_id = await _team(services, owner_id)
-    view = await services.teams.view(team_id, deadline=SECONDS)
+    view, by_owner = await services.teams.view(team_id, deadline=SECONDS), Ask(Principal.of_user(owner_id))
     for email, user_id in people.items():
         if user_id not in view.state.members:
-            await services.teams.ask(team_id, AddMember(user_id, COLLEAGUES[email], "member"), actor_id=owner_id)
+            await services.teams.ask(team_id, AddMember(user_id, COLLEAGUES[email], "member"), by_owner)
     wishes = sample_wishes(real_data, [EMAIL, *COLLEAGUES], services.clock.now())
     if view.state.top_number >= len(wishes):
         return Seeded(EMAIL, password, team_id, 0)
@@ -117,7 +119,7 @@ async def _team(services: Services, owner_id: UUID) -> UUID:
         if mine.team.key == KEY:
             return mine.team.id
     team_id = services.new_id()
-    await services.teams.ask(team_id, CreateTeam(team_id, TEAM, KEY, NAME), actor_id=owner_id)
+    await services.teams.ask(team_id, CreateTeam(team_id, TEAM, KEY, NAME), Ask(Principal.of_user(owner_id)))
     return team_id
 
 

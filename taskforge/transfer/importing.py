@@ -11,12 +11,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct
 
-from actors.envelope import CommandResult, KeySlot
+from actors.envelope import CommandResult
 from api.problems import status_of
 from api.services import Services
+from core.ask import Ask
 from core.commands import BATCH_LIMIT, AnyCommand, Batch, CreateLabel, CreateTask, UpdateTask
-from core.decide import check_allowed
 from core.errors import Conflict, DomainError, Unavailable
+from core.principal import Principal
+from core.rights import check_allowed
 from core.task import Task
 from core.team import TeamState
 from core.writes import StoredReply
@@ -66,6 +68,7 @@ class Importer:
         keep: bool = False,
     ) -> None:
         self._services, self._target, self._advance = services, target, advance
+        self._principal = Principal.of_user(target.actor_id)
         self._dry_run, self._keep = dry_run, keep
         self._known = Known({}, {}, {}, {}, {}, frozenset())
         self._became: dict[int, Became] = {}
@@ -75,7 +78,7 @@ class Importer:
     async def run(self, wishes: Sequence[Wish]) -> Tally:
         """Import the wishes in their order. Raises Forbidden when nothing may be written, Unavailable in the end."""
         state = await self._state()
-        check_allowed(state, Batch(()), self._target.actor_id)
+        check_allowed(state, Batch(()), self._principal)
         fresh = self._once(wishes)
         await self._look_up(fresh, state)
         linking = [one for batch in self._batches(fresh) for one in await self._import(batch)]
@@ -245,12 +248,10 @@ class Importer:
             return []
         if self._dry_run:
             return await self._preview(command)
-        slot = KeySlot(self._target.actor_id, secrets.token_urlsafe(24), secrets.token_bytes(32), _stored)
+        ask = Ask(self._principal, secrets.token_urlsafe(24), secrets.token_bytes(32), deadline=SECONDS)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                result = await self._services.teams.ask(
-                    self._target.team_id, command, actor_id=self._target.actor_id, deadline=SECONDS, key=slot
-                )
+                result = await self._services.teams.ask(self._target.team_id, command, ask, _stored)
             except Unavailable as error:
                 if attempt == ATTEMPTS:
                     raise
@@ -262,7 +263,7 @@ class Importer:
     async def _preview(self, command: AnyCommand) -> list[UUID]:
         """What would be refused, without labels that are not made in a dry run."""
         result = await self._services.teams.preview(
-            self._target.team_id, _without_labels(command), actor_id=self._target.actor_id
+            self._target.team_id, _without_labels(command), Ask(self._principal)
         )
         return [task_id for task_id, _, _ in result.items]
 

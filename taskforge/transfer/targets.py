@@ -5,8 +5,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.services import Services
+from core.ask import Ask
 from core.commands import CreateTeam
 from core.permissions import ROLES
+from core.principal import Principal
 from core.team import TeamState
 from db.people import directory
 from db.people.directory import KnownUser
@@ -78,7 +80,7 @@ async def _new_team(services: Services, name: str, owner: KnownUser) -> Target:
         raise TransferError(f"{name!r} cannot be the name of a team: {error}") from error
     if len(name) > 100:
         raise TransferError("the name of a team has at most 100 characters")
-    await services.teams.ask(team_id, command, actor_id=owner.id, deadline=SECONDS)
+    await services.teams.ask(team_id, command, Ask(Principal.of_user(owner.id), deadline=SECONDS))
     return Target(team_id, owner.id, created=True)
 
 

@@ -9,6 +9,7 @@ from core.commands import UpdateTask
 from core.errors import NotFound
 from core.task import TaskPatch
 from tests.actors.world import OWNER, Ports, new_task, new_team, retitle
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +47,7 @@ async def test_a_refusal_is_not_answered_from_a_history_that_does_not_stand() ->
         rewrite(ports, team, 3)
         ports.journal.rows[team].append(structs.replace(ports.journal.rows[team][2], seq=4, epoch=2))
         with pytest.raises(NotFound):
-            await system.ask(team, UpdateTask(task, TaskPatch(title="A task")), actor_id=OWNER)
+            await system.ask(team, UpdateTask(task, TaskPatch(title="A task")), by(OWNER))
 
 
 async def test_events_of_another_epoch_are_not_applied_but_looked_up() -> None:

@@ -11,7 +11,8 @@ from core.errors import Conflict, DeadlineExceeded, NotFound, ShuttingDown, Stor
 from core.task import TaskFields, TaskPatch
 from core.writes import CommitUnknown, TeamWrites
 from tests.actors.fakes import ManualClock, MemoryJournal
-from tests.actors.world import MEMBER, OWNER, Ports, failing_once, new_task, new_team, retitle, slot, stuck
+from tests.actors.world import MEMBER, OWNER, Ports, failing_once, keyed, new_task, new_team, retitle, stored, stuck
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +38,7 @@ async def test_an_unknown_outcome_of_a_stored_refusal_replays_it() -> None:
         team = await new_team(system)
         failing_once(ports, CommitUnknown, after=True)
         command = UpdateTask(MEMBER, TaskPatch(title="no such task"))
-        answer = await system.ask(team, command, actor_id=OWNER, key=slot("k" * 16))
+        answer = await system.ask(team, command, keyed("k" * 16), stored)
         assert answer.replayed is not None
         assert len(ports.journal.rows[team]) == 3
 
@@ -49,7 +50,7 @@ async def test_an_unknown_outcome_of_a_new_team_that_did_not_happen_is_made_agai
         team = await new_team(system)
         assert len(ports.journal.rows[team]) == 3
         with pytest.raises(Conflict):
-            await system.ask(team, CreateTeam(team, "Again", "ENG", "Ada"), actor_id=OWNER)
+            await system.ask(team, CreateTeam(team, "Again", "ENG", "Ada"), by(OWNER))
 
 
 async def test_when_the_outcome_cannot_be_learnt_the_state_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +66,7 @@ async def test_when_the_outcome_cannot_be_learnt_the_state_is_forgotten(monkeypa
 
         monkeypatch.setattr(ports.journal, "lock", away)
         with pytest.raises(StorageUnavailable, match="not known"):
-            await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER)
+            await system.ask(team, CreateTask(TaskFields(title="t")), by(OWNER))
         monkeypatch.setattr(ports.journal, "lock", lock)
         assert (await system.view(team)).seq == 4
 

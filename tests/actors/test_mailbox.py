@@ -4,18 +4,19 @@ import asyncio
 
 import pytest
 
-from actors.envelope import Envelope
+from actors.envelope import Envelope, slot_for
 from actors.mailbox import Mailbox
 from core.commands import ArchiveTask
 from core.errors import DeadlineExceeded, KeyInFlight, Overloaded, ShuttingDown
-from tests.actors.world import MEMBER, OWNER, slot
+from tests.actors.world import MEMBER, OWNER, keyed, stored
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
 
 def envelope(deadline: float = 10.0, key: str | None = None) -> Envelope:
-    reply = asyncio.get_running_loop().create_future()
-    return Envelope(ArchiveTask(MEMBER), OWNER, deadline, "", None if key is None else slot(key), reply)
+    ask, reply = by(OWNER) if key is None else keyed(key), asyncio.get_running_loop().create_future()
+    return Envelope(ArchiveTask(MEMBER), ask, deadline, slot_for(ask, stored), reply)
 
 
 async def test_what_waits_past_its_deadline_is_failed_wherever_it_stands() -> None:

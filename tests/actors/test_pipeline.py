@@ -7,18 +7,19 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from msgspec import structs
 
+from actors.envelope import CommandResult, Render
 from actors.system import TeamSystem
 from core.commands import AnyCommand, Asking, CreateTask, UpdateTask
 from core.decide import decide
-from core.errors import DeadlineExceeded, StaleVersion, StorageUnavailable, TaskForgeError
+from core.errors import DeadlineExceeded, DomainError, StaleVersion, StorageUnavailable, TaskForgeError
 from core.events import AnyEvent
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
-from core.writes import CommitOutcome, CommitUnknown, FenceBroken, Rejected, TeamWrites
+from core.writes import CommitOutcome, CommitUnknown, FenceBroken, Rejected, StoredReply, TeamWrites
 from tests.actors.fakes import task_events
-from tests.actors.world import OWNER, Ports, new_task, new_team, retitle, slot, some_turns, stuck
+from tests.actors.world import OWNER, Ports, keyed, new_task, new_team, retitle, some_turns, stored, stuck
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +115,7 @@ async def test_when_the_first_does_not_commit_nothing_that_rests_on_it_is_sent(
 
         monkeypatch.setattr(ports.journal, "_write", failing_first)
         first = await stuck(ports, retitle(system, team, task, "first"))
-        second = asyncio.create_task(retitle(system, team, task, "second", key=slot("a")))
+        second = asyncio.create_task(retitle(system, team, task, "second", keyed("a")))
         third = asyncio.create_task(retitle(system, team, task, "third"))
         await some_turns()
         ports.journal.gate.set()
@@ -130,9 +131,7 @@ async def test_a_refusal_that_rests_on_what_is_in_flight_waits_until_it_is_true(
         team = await new_team(system)
         task = await new_task(system, team)
         first = await stuck(ports, retitle(system, team, task, "first"))
-        stale = asyncio.create_task(
-            system.ask(team, UpdateTask(task, TaskPatch(title="stale"), if_match=4), actor_id=OWNER)
-        )
+        stale = asyncio.create_task(system.ask(team, UpdateTask(task, TaskPatch(title="stale"), if_match=4), by(OWNER)))
         same = asyncio.create_task(retitle(system, team, task, "first"))
         await some_turns()
         assert not stale.done()
@@ -169,8 +168,8 @@ async def test_what_was_decided_ahead_still_has_its_deadline() -> None:
         team = await new_team(system)
         task = await new_task(system, team)
         first = await stuck(ports, retitle(system, team, task, "first"))
-        late = asyncio.create_task(retitle(system, team, task, "late", deadline=1.0))
-        patient = asyncio.create_task(retitle(system, team, task, "patient", deadline=60.0))
+        late = asyncio.create_task(retitle(system, team, task, "late", by(OWNER, deadline=1.0)))
+        patient = asyncio.create_task(retitle(system, team, task, "patient", by(OWNER, deadline=60.0)))
         await some_turns()
         ports.clock.seconds += 2
         for actor in system._actors.values():
@@ -188,7 +187,7 @@ async def test_a_bug_in_one_batch_fails_that_batch_and_nobody_else(where: str, m
     async with ports.system() as system:
         broken, healthy = await new_team(system), await new_team(system)
         task, other = await new_task(system, broken), await new_task(system, healthy)
-        key = slot("bug")
+        render: Render = stored
         if where == "decide":
 
             def bug(state: TeamState, command: AnyCommand, asking: Asking) -> list[AnyEvent]:
@@ -198,16 +197,20 @@ async def test_a_bug_in_one_batch_fails_that_batch_and_nobody_else(where: str, m
 
             monkeypatch.setattr("actors.prepared_batch.decide", bug)
         else:
-            key = structs.replace(key, render=lambda _: 1 // 0)
+
+            def unrenderable(_: CommandResult | DomainError) -> StoredReply:
+                raise ZeroDivisionError
+
+            render = unrenderable
         first = await stuck(ports, retitle(system, healthy, other, "in flight"))
-        boom = asyncio.create_task(retitle(system, broken, task, "boom", key=key))
+        boom = asyncio.create_task(retitle(system, broken, task, "boom", keyed("bug"), render))
         fine = asyncio.create_task(retitle(system, healthy, other, "fine"))
         await some_turns()
         ports.journal.gate.set()
         answers = await asyncio.gather(first, boom, fine, return_exceptions=True)
         assert [isinstance(answer, StorageUnavailable) for answer in answers] == [False, True, False]
         monkeypatch.undo()
-        await retitle(system, broken, task, "again", key=slot("bug"))
+        await retitle(system, broken, task, "again", keyed("bug"))
     assert titles(ports, healthy)[1:] == ["in flight", "fine"]
     assert titles(ports, broken)[1:] == ["again"]
 
@@ -244,7 +247,7 @@ async def test_whatever_fails_and_whoever_else_writes_each_change_is_made_once_o
             for step in range(12):
                 team, title = dice.choice(teams), f"{seed}/{number}/{step}"
                 try:
-                    result = await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
+                    result = await system.ask(team, CreateTask(TaskFields(title=title)), by(OWNER))
                 except TaskForgeError:
                     unsure.add(title)
                 else:

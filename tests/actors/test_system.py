@@ -13,6 +13,7 @@ from core.events import TaskEvent
 from core.query import SORT_FIELDS, TaskQuery, read_cursor, sort_key
 from core.task import STATUSES, Task, TaskFields, TaskPatch
 from tests.actors.world import OWNER, Ports, new_task, new_team, retitle
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +199,7 @@ async def test_cached_answers_follow_every_change() -> None:
         ):
             assert [view.page(query) for query in queries] == [view.page(query) for query in queries]
             view.board()
-            result = await system.ask(team, command, actor_id=OWNER)
+            result = await system.ask(team, command, by(OWNER))
             fresh = type(view)(view.state)
             assert [view.page(query) for query in queries] == [fresh.page(query) for query in queries]
             assert view.board() == fresh.board()
@@ -231,7 +232,7 @@ async def test_published_events_are_the_journals_to_the_byte() -> None:
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team, 'ünïcode \u2028 \\ " ')
-        await retitle(system, team, task, "again", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+        await retitle(system, team, task, "again", by(OWNER, traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01"))
         for published, row in zip(ports.feed.published, ports.journal.rows[team], strict=True):
             assert published == reread(row)
             if isinstance(published.event, TaskEvent):

@@ -23,7 +23,20 @@ from core.errors import (
 )
 from core.task import Task, TaskFields, TaskPatch
 from core.writes import CommitUnknown, Rejected, TeamWrites
-from tests.actors.world import MEMBER, OWNER, STRANGER, Ports, failing_once, new_task, new_team, retitle, slot, stuck
+from tests.actors.world import (
+    MEMBER,
+    OWNER,
+    STRANGER,
+    Ports,
+    failing_once,
+    keyed,
+    new_task,
+    new_team,
+    retitle,
+    stored,
+    stuck,
+)
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +53,7 @@ async def test_waiting_commands_are_committed_as_one_batch_with_contiguous_numbe
 
 
 async def new_task_result(system, team, title):
-    return await system.ask(team, CreateTask(TaskFields(title=title)), actor_id=OWNER)
+    return await system.ask(team, CreateTask(TaskFields(title=title)), by(OWNER))
 
 
 async def test_one_refused_command_leaves_its_neighbours_alone() -> None:
@@ -50,8 +63,8 @@ async def test_one_refused_command_leaves_its_neighbours_alone() -> None:
         task = await new_task(system, team)
         good, bad, stranger, last = await asyncio.gather(
             retitle(system, team, task, "good"),
-            system.ask(team, RemoveMember(OWNER), actor_id=OWNER),
-            system.ask(team, UpdateTask(task, TaskPatch(title="mine")), actor_id=STRANGER),
+            system.ask(team, RemoveMember(OWNER), by(OWNER)),
+            system.ask(team, UpdateTask(task, TaskPatch(title="mine")), by(STRANGER)),
             retitle(system, team, task, "last"),
             return_exceptions=True,
         )
@@ -114,25 +127,23 @@ async def test_a_removed_member_is_refused_by_a_process_that_has_not_heard_of_it
         team = await new_team(one)
         task = await new_task(one, team)
         await other.view(team)
-        await one.ask(team, RemoveMember(MEMBER), actor_id=OWNER)
+        await one.ask(team, RemoveMember(MEMBER), by(OWNER))
         with pytest.raises(NotFound):
-            await other.ask(team, UpdateTask(task, TaskPatch(title="x")), actor_id=MEMBER)
+            await other.ask(team, UpdateTask(task, TaskPatch(title="x")), by(MEMBER))
 
 
 async def test_the_same_key_replays_the_same_answer_once_only_executed() -> None:
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-        first = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
-        again = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        first = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored)
+        again = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored)
         assert again.replayed is not None
         assert again.replayed.body == first.items[0][2]
         assert again.seq == first.seq == 4
         with pytest.raises(KeyReused):
-            await system.ask(team, CreateTask(TaskFields(title="u")), actor_id=OWNER, key=slot("k" * 16, b"two"))
-        other = await system.ask(
-            team, CreateTask(TaskFields(title="t")), actor_id=MEMBER, key=slot("k" * 16, principal=MEMBER)
-        )
+            await system.ask(team, CreateTask(TaskFields(title="u")), keyed("k" * 16, b"two"), stored)
+        other = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16, principal=MEMBER), stored)
         assert other.replayed is None
 
 
@@ -141,10 +152,7 @@ async def test_sixty_four_at_once_with_one_key_have_one_effect() -> None:
     async with ports.system() as system:
         team = await new_team(system)
         answers = await asyncio.gather(
-            *(
-                system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
-                for _ in range(64)
-            ),
+            *(system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored) for _ in range(64)),
             return_exceptions=True,
         )
         assert sum(isinstance(answer, KeyInFlight) for answer in answers) == 63
@@ -156,16 +164,16 @@ async def test_a_decided_refusal_is_replayed_but_who_you_are_is_asked_anew() -> 
     async with ports.system() as system:
         team = await new_team(system)
         missing = await new_task(system, team)
-        await system.ask(team, DeleteTask(missing), actor_id=OWNER)
+        await system.ask(team, DeleteTask(missing), by(OWNER))
         command = UpdateTask(missing, TaskPatch(title="x"))
         with pytest.raises(NotFound):
-            await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
-        replay = await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
+            await system.ask(team, command, keyed("n" * 16, principal=MEMBER), stored)
+        replay = await system.ask(team, command, keyed("n" * 16, principal=MEMBER), stored)
         assert replay.replayed is not None
         assert replay.replayed.status == 409
-        await system.ask(team, RemoveMember(MEMBER), actor_id=OWNER)
+        await system.ask(team, RemoveMember(MEMBER), by(OWNER))
         with pytest.raises(NotFound):
-            await system.ask(team, command, actor_id=MEMBER, key=slot("n" * 16, principal=MEMBER))
+            await system.ask(team, command, keyed("n" * 16, principal=MEMBER), stored)
 
 
 async def test_roles_too_low_are_refused() -> None:
@@ -173,7 +181,7 @@ async def test_roles_too_low_are_refused() -> None:
     async with ports.system() as system:
         team = await new_team(system, role="viewer")
         with pytest.raises(Forbidden):
-            await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=MEMBER)
+            await system.ask(team, CreateTask(TaskFields(title="t")), by(MEMBER))
 
 
 async def test_a_commit_whose_outcome_is_unknown_but_happened_is_answered_once() -> None:
@@ -192,7 +200,7 @@ async def test_a_commit_whose_outcome_is_unknown_and_did_not_happen_is_made_agai
     async with ports.system() as system:
         team = await new_team(system)
         failing_once(ports, CommitUnknown, after=False)
-        result = await system.ask(team, CreateTask(TaskFields(title="t")), actor_id=OWNER, key=slot("k" * 16))
+        result = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored)
         assert result.seq == 4
         assert len(ports.journal.rows[team]) == 4
 
@@ -263,12 +271,12 @@ async def test_an_asker_that_gave_up_is_not_served() -> None:
         team = await new_team(system)
         task = await new_task(system, team)
         running = await stuck(ports, retitle(system, team, task, "running"))
-        gone = asyncio.create_task(retitle(system, team, task, "gone", key=slot("g" * 16)))
+        gone = asyncio.create_task(retitle(system, team, task, "gone", keyed("g" * 16)))
         await asyncio.sleep(0)
         gone.cancel()
         ports.journal.gate.set()
         await running
-        assert (await retitle(system, team, task, "next", key=slot("g" * 16))).seq == 6
+        assert (await retitle(system, team, task, "next", keyed("g" * 16))).seq == 6
 
 
 async def test_a_stale_write_is_explained_field_by_field() -> None:
@@ -280,7 +288,7 @@ async def test_a_stale_write_is_explained_field_by_field() -> None:
         await retitle(system, team, task, "theirs")
         patch = TaskPatch(title="yours", priority="high")
         with pytest.raises(StaleVersion) as refused:
-            await system.ask(team, UpdateTask(task, patch, if_match=4), actor_id=OWNER)
+            await system.ask(team, UpdateTask(task, patch, if_match=4), by(OWNER))
         conflict = refused.value.conflicts[0]
         assert len(refused.value.conflicts) == 1
         assert (conflict.field, conflict.base, conflict.theirs, conflict.yours) == ("title", "base", "theirs", "yours")
@@ -291,14 +299,14 @@ async def test_archived_tasks_are_fetched_for_the_commands_that_need_them() -> N
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
+        await system.ask(team, ArchiveTask(task), by(OWNER))
         view = await system.view(team)
         assert view.task(task) is None
         with pytest.raises(Conflict):
             await retitle(system, team, task, "x")
-        restored = await system.ask(team, RestoreTask(task), actor_id=OWNER)
+        restored = await system.ask(team, RestoreTask(task), by(OWNER))
         assert restored.items[0][0] == task
-        await system.ask(team, DeleteTask(task), actor_id=OWNER)
+        await system.ask(team, DeleteTask(task), by(OWNER))
         assert ports.journal.tasks[team] == {}
 
 
@@ -312,11 +320,11 @@ async def test_a_batch_is_all_or_nothing_and_names_each_task() -> None:
             UpdateTask(task, TaskPatch(title="A task")),
             ArchiveTask(task),
         )
-        result = await system.ask(team, Batch(operations), actor_id=OWNER)
+        result = await system.ask(team, Batch(operations), by(OWNER))
         assert (result.seq, len(result.events), len(result.items)) == (6, 2, 3)
         assert result.items[1][0] == result.items[2][0] == task
         with pytest.raises(Conflict):
-            await system.ask(team, Batch((*operations[:1], operations[2])), actor_id=OWNER)
+            await system.ask(team, Batch((*operations[:1], operations[2])), by(OWNER))
         assert len(ports.journal.rows[team]) == 6
 
 
@@ -325,12 +333,12 @@ async def test_a_preview_says_what_would_happen_and_writes_nothing() -> None:
     async with ports.system() as system:
         team = await new_team(system)
         task = await new_task(system, team)
-        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
-        result = await system.preview(team, RestoreTask(task), actor_id=OWNER)
+        await system.ask(team, ArchiveTask(task), by(OWNER))
+        result = await system.preview(team, RestoreTask(task), by(OWNER))
         assert result.seq == 6
         assert len(ports.journal.rows[team]) == 5
         with pytest.raises(NotFound):
-            await system.preview(team, RestoreTask(task), actor_id=STRANGER)
+            await system.preview(team, RestoreTask(task), by(STRANGER))
 
 
 async def test_a_preview_sees_what_was_committed_while_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,17 +346,17 @@ async def test_a_preview_sees_what_was_committed_while_it_loaded(monkeypatch: py
     async with ports.system() as system:
         team = await new_team(system)
         task, other = await new_task(system, team), await new_task(system, team)
-        await system.ask(team, ArchiveTask(task), actor_id=OWNER)
+        await system.ask(team, ArchiveTask(task), by(OWNER))
         load = ports.journal.archived_tasks
 
         async def slow(team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
-            await system.ask(team, DeleteTask(other), actor_id=OWNER)
+            await system.ask(team, DeleteTask(other), by(OWNER))
             return await load(team_id, task_ids)
 
         monkeypatch.setattr(ports.journal, "archived_tasks", slow)
         batch = Batch((RestoreTask(task), UpdateTask(other, TaskPatch(title="gone by now"))))
         with pytest.raises(NotFound):
-            await system.preview(team, batch, actor_id=OWNER)
+            await system.preview(team, batch, by(OWNER))
 
 
 async def test_a_view_of_the_future_was_never_handed_out() -> None:

@@ -10,15 +10,17 @@ from uuid import UUID
 import uuid_utils.compat as uuids
 from msgspec import structs
 
-from actors.envelope import CommandResult, KeySlot
+from actors.envelope import CommandResult, Render
 from actors.settings import ActorSettings
 from actors.system import TeamSystem
+from core.ask import Ask
 from core.commands import AddMember, CreateTask, CreateTeam, UpdateTask
 from core.errors import DomainError
 from core.permissions import Role
 from core.task import TaskFields, TaskPatch
 from core.writes import StoredReply, TeamWrites
 from tests.actors.fakes import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
+from tests.asking import by
 
 OWNER = UUID("019a0000-0000-7000-8000-000000000001")
 MEMBER = UUID("019a0000-0000-7000-8000-000000000002")
@@ -51,18 +53,27 @@ class Ports:
 async def new_team(system: TeamSystem, *, role: Role = "member") -> UUID:
     """A team with an owner and one more member."""
     team_id = uuids.uuid7()
-    await system.ask(team_id, CreateTeam(team_id, "Engineering", "ENG", "Ada"), actor_id=OWNER)
-    await system.ask(team_id, AddMember(MEMBER, "Bob", role), actor_id=OWNER)
+    await system.ask(team_id, CreateTeam(team_id, "Engineering", "ENG", "Ada"), by(OWNER))
+    await system.ask(team_id, AddMember(MEMBER, "Bob", role), by(OWNER))
     return team_id
 
 
 async def new_task(system: TeamSystem, team_id: UUID, title: str = "A task", **fields: Any) -> UUID:
-    result = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), actor_id=OWNER)
+    result = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), by(OWNER))
     return result.items[0][0]
 
 
-async def retitle(system: TeamSystem, team_id: UUID, task_id: UUID, title: str, **options: Any) -> CommandResult:
-    return await system.ask(team_id, UpdateTask(task_id, TaskPatch(title=title)), actor_id=OWNER, **options)
+def stored(answer: CommandResult | DomainError) -> StoredReply:
+    """Says what was answered."""
+    if isinstance(answer, DomainError):
+        return StoredReply(409, (), answer.code.encode(), 0)
+    return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)
+
+
+async def retitle(
+    system: TeamSystem, team_id: UUID, task_id: UUID, title: str, ask: Ask | None = None, render: Render = stored
+) -> CommandResult:
+    return await system.ask(team_id, UpdateTask(task_id, TaskPatch(title=title)), ask or by(OWNER), render)
 
 
 def failing_once(ports: Ports, error: type[Exception] | Exception, *, after: bool) -> None:
@@ -92,12 +103,6 @@ async def stuck(ports: Ports, asking: Coroutine[Any, Any, CommandResult]) -> "as
     return task
 
 
-def slot(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> KeySlot:
-    """An idempotency key whose stored answer says what it answered."""
-
-    def render(answer: CommandResult | DomainError) -> StoredReply:
-        if isinstance(answer, DomainError):
-            return StoredReply(409, (), answer.code.encode(), 0)
-        return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)
-
-    return KeySlot(principal, key, hashlib.sha256(fingerprint).digest(), render)
+def keyed(key: str, fingerprint: bytes = b"one", principal: UUID = OWNER) -> Ask:
+    """An ask under an idempotency key."""
+    return by(principal, key=key, fingerprint=hashlib.sha256(fingerprint).digest())

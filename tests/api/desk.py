@@ -9,6 +9,7 @@ import uuid_utils.compat as uuids
 from api.app import create_app
 from core.commands import AddMember
 from tests.api.live_site import Person, Site
+from tests.asking import by
 
 RANDOM = "019a0000-0000-7000-8000-00000000dead"
 
@@ -41,10 +42,10 @@ class Desk:
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
 
-    async def join(self, team_id: str, by: str, name: str, role: Any) -> None:
+    async def join(self, team_id: str, inviter: str, name: str, role: Any) -> None:
         """Make somebody a member; invitations come in the API issue."""
         command = AddMember(UUID(self[name].user_id), name.title(), role)
-        await self.site.services.teams.ask(UUID(team_id), command, actor_id=UUID(self[by].user_id))
+        await self.site.services.teams.ask(UUID(team_id), command, by(self[inviter].user_id))
 
     async def ask(self, method: str, path: str, who: str = "owner", **options: Any) -> httpx.Response:
         headers = {**self[who].headers, **options.pop("headers", {})}

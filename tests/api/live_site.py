@@ -26,6 +26,7 @@ from streams.feeds.hub import HubTimes
 from streams.settings import FeedSettings, KafkaSettings
 from taskforge.settings import Settings
 from taskforge.wiring import running
+from tests.asking import by
 
 QUICK = HubTimes(check=0.2, tick=0.02, hole=0.01)
 
@@ -190,4 +191,4 @@ async def joined(site: Site, team_id: str, owner: Person, member: Person) -> Non
     from core.commands import AddMember
 
     command = AddMember(UUID(member.user_id), "Bob", "member")
-    await site.services.teams.ask(UUID(team_id), command, actor_id=UUID(owner.user_id))
+    await site.services.teams.ask(UUID(team_id), command, by(owner.user_id))

@@ -23,9 +23,9 @@ from valkey.asyncio import Valkey
 from api.auth.tokens import CHANNEL, AccessTokens, Revocations
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
+from core.principal import Principal
 from core.secret import Secret
 from db.keyset import Keyset
-from db.people.principal import Principal
 from db.valkey import open_valkey
 from tests.waiting import until
 
@@ -33,7 +33,7 @@ SECRET = Secret("0123456789abcdef0123456789abcdef-secret")
 KEYSET = Keyset([SECRET])
 KEY = KEYSET.derive("tokens")[0].signing
 SETTINGS = AuthSettings()
-ADA = Principal(uuids.uuid7(), uuids.uuid7())
+ADA = Principal.of_user(uuids.uuid7(), uuids.uuid7())
 
 
 class Memory:

@@ -195,6 +195,31 @@ async def test_every_change_can_be_retried(desk: Desk, method: str, path: str, b
     assert second.headers["idempotent-replayed"] == "true"
 
 
+async def test_a_stored_refusal_is_replayed_when_the_task_is_gone_since(desk: Desk) -> None:
+    key, task = new_key(), await desk.task()
+    path = f"/v1/tasks/{task['id']}/restore"
+    first = await keyed(desk, key, "POST", path)
+    assert problem(first, 409, "conflict")["reason"] == "not-archived"
+    assert (await desk.delete(f"/v1/tasks/{task['id']}?permanent=true")).status_code == 204
+    second = await keyed(desk, key, "POST", path)
+    assert (second.status_code, second.content) == (409, first.content)
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_used_key_decides_before_a_wrong_query_or_precondition(desk: Desk) -> None:
+    key, task = new_key(), await desk.task()
+    path, headers = f"/v1/tasks/{task['id']}", {"Idempotency-Key": key}
+    assert (await keyed(desk, key, "PATCH", path, {"title": "a"})).status_code == 200
+    problem(await desk.patch(f"{path}?colour=red", {"title": "a"}, **headers), 422, "idempotency-key-reused")
+    problem(await desk.patch(path, {"title": "a"}, **headers, **{"If-Match": "x"}), 422, "idempotency-key-reused")
+    problem(await desk.patch(f"{path}?colour=red", {"title": "a"}), 400, "bad-input")
+
+
+async def test_the_form_of_a_key_is_judged_before_the_body_of_an_account_change(desk: Desk) -> None:
+    answer = await desk.patch("/v1/me", {"colour": "red"}, **{"Idempotency-Key": "short"})
+    assert problem(answer, 400, "bad-input")["parameter"] == "Idempotency-Key"
+
+
 async def test_a_random_id_with_a_key_is_not_stored(desk: Desk) -> None:
     answer = await keyed(desk, new_key(), "PATCH", f"/v1/tasks/{RANDOM}", {"title": "x"})
     problem(answer, 404, "not-found")

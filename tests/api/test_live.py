@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from api.auth.lifetimes import origin_allowed, token_ends_at
-from db.people.principal import Principal
+from core.principal import Principal
 from tests.api.live_site import frame, frames_until_closed, joined, removed, serving, settings_for
 from tests.waiting import until
 

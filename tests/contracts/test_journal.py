@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from actors.envelope import Envelope
+from actors.envelope import Envelope, slot_for
 from actors.ports import Journal
 from actors.prepared_batch import PreparedBatch
 from core.codec import reread
@@ -36,7 +36,8 @@ from db.pool import open_pools
 from db.settings import DatabaseSettings
 from taskforge.clock import SystemClock
 from tests.actors.fakes import MemoryJournal
-from tests.actors.world import slot
+from tests.actors.world import keyed, stored
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +54,9 @@ class Author:
         prepared = PreparedBatch(self.team, self.state)
         for command in commands:
             reply = asyncio.get_running_loop().create_future()
-            named = None if key is None else slot(key, principal=self.owner)
-            prepared.add([Envelope(command, self.owner, 0.0, "", named, reply)], SystemClock().now(), uuids.uuid7)
+            ask = by(self.owner) if key is None else keyed(key, principal=self.owner)
+            envelope = Envelope(command, ask, 0.0, slot_for(ask, stored), reply)
+            prepared.add([envelope], SystemClock().now(), uuids.uuid7)
         return prepared
 
     async def do(self, *commands: AnyCommand, key: str | None = None) -> Any:

@@ -22,6 +22,7 @@ from core.decide import decide
 from core.errors import Conflict, Forbidden, NotFound
 from core.events import LabelDeleted, MemberAdded, MemberRemoved, MemberRoleChanged, TaskUpdated, TeamUpdated
 from core.permissions import PERMISSIONS, ROLES, allows, may_grant
+from core.principal import Principal
 from core.task import TaskFields
 from core.team import TeamState, evolve
 from tests.core.world import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, World
@@ -51,7 +52,7 @@ def test_a_team_is_created_once(world: World) -> None:
 @pytest.mark.parametrize("command", [CreateTask(TaskFields(title="T")), UpdateTeam(name="X"), DeleteLabel(MISSING)])
 def test_a_team_that_was_never_created_is_not_found(command: AnyCommand) -> None:
     with pytest.raises(NotFound) as refused:
-        decide(TeamState(), command, Asking(OWNER, World().now, UUID))
+        decide(TeamState(), command, Asking(Principal.of_user(OWNER), World().now, UUID))
     assert refused.value.what == "team"
 
 

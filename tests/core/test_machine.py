@@ -46,6 +46,7 @@ from core.errors import DomainError
 from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.needs import needs
 from core.permissions import ROLES
+from core.principal import Principal
 from core.ranking import LONGEST
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.team import TeamState, evolve
@@ -234,7 +235,7 @@ class Life(RuleBasedStateMachine):
                 draft.archived[task_id] = task
         self.now += timedelta(seconds=1)
         try:
-            events = decide(draft, command, Asking(actor, self.now, self.new_id))
+            events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
         except DomainError as refusal:
             self.seen[f"{type(command).__name__}: {getattr(refusal, 'reason', type(refusal).__name__)}"] += 1
             assert_same(draft, self.replica)

@@ -16,6 +16,7 @@ from core.decide import decide
 from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.needs import needs
 from core.permissions import Role
+from core.principal import Principal
 from core.task import Status, Task, TaskFields
 from core.team import TeamState, evolve
 
@@ -52,7 +53,7 @@ class World:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
         self.now += timedelta(seconds=1)
-        events = decide(draft, command, Asking(actor, self.now, self.new_id))
+        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
         for event in events:
             evolve(draft, event)
         return draft, events

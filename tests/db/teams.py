@@ -13,6 +13,7 @@ from core.codec import encode
 from core.commands import AnyCommand, Asking, CreateTask, CreateTeam
 from core.decide import decide
 from core.events import TaskDeleted, TaskEvent
+from core.principal import Principal
 from core.task import TaskFields
 from core.team import TeamState, evolve
 from core.writes import CommitOutcome, Committed, KeyRow, StoredReply, TeamWrites
@@ -33,7 +34,7 @@ class Writer:
 
     def asking(self) -> Asking:
         self.ticks += 1
-        return Asking(self.owner, START + timedelta(seconds=self.ticks), uu.uuid7)
+        return Asking(Principal.of_user(self.owner), START + timedelta(seconds=self.ticks), uu.uuid7)
 
     def decided(self, *commands: AnyCommand, keys: Sequence[KeyRow] = (), traceparent: str = "") -> TeamWrites:
         """The writes of a batch; the state is not touched until `apply`."""

@@ -29,12 +29,13 @@ from core.errors import DomainError, NotFound, StorageUnavailable
 from core.ranking import between
 from core.task import STATUSES, TaskFields, TaskPatch
 from core.writes import Committed, CommitUnknown, FenceBroken, JournalPosition, KeysTaken, Rejected, TeamWrites
-from db.idempotency import find_key
+from db.idempotency import Found, find_reply
 from db.journal.commit_sql import SHAPES, statement_of
 from db.journal.journal import PostgresJournal
 from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
+from tests.asking import by
 from tests.db.teams import Writer, add_user, key_row, new_team, opened
 
 pytestmark = pytest.mark.anyio
@@ -104,9 +105,10 @@ async def test_a_key_taken_in_one_team_does_not_hold_up_the_others(
     outcomes = await journal.commit([again, retitle(two, "other")])
     assert outcomes == {one.team_id: KeysTaken((row,)), two.team_id: Committed()}
     assert (await journal.position([one.team_id]))[one.team_id].seq == one.state.seq
-    assert await find_key(pools.api, owner, row.key) == row
-    assert await find_key(pools.api, owner, "unknown-key-00000") is None
-    assert await find_key(pools.api, uu.uuid7(), row.key) is None
+    stored = Found(row.reply, one.team_id)
+    assert await find_reply(pools.api, by(owner, key=row.key, fingerprint=row.fingerprint)) == stored
+    assert await find_reply(pools.api, by(owner, key="unknown-key-00000")) is None
+    assert await find_reply(pools.api, by(uu.uuid7(), key=row.key, fingerprint=row.fingerprint)) is None
 
 
 async def test_a_stale_writer_learns_where_the_team_is_and_others_commit(journal: PostgresJournal, owner: UUID) -> None:

@@ -7,13 +7,13 @@ import uuid_utils.compat as uuids
 from valkey.asyncio import Valkey
 
 from core.errors import Unavailable
-from db.people.principal import Principal
+from core.principal import Principal
 from db.people.tickets import TICKET_SECONDS, Tickets
 from db.valkey import open_valkey
 
 pytestmark = pytest.mark.anyio
 
-ADA = Principal(uuids.uuid7(), uuids.uuid7())
+ADA = Principal.of_user(uuids.uuid7(), uuids.uuid7())
 
 
 async def test_a_ticket_is_good_once(valkey_client: Valkey) -> None:

@@ -16,6 +16,7 @@ from core.task import TaskFields
 from core.writes import Rejected
 from taskforge.logs import configure
 from tests.api.desk import RANDOM, Desk, new_key, problem
+from tests.asking import by
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +110,6 @@ async def test_what_the_actor_logs_about_one_command_carries_the_id_of_its_reque
 
 async def test_a_command_that_nobody_asked_over_http_has_no_request_id(desk: Desk, output: io.StringIO) -> None:
     await desk.site.services.teams.ask(
-        UUID(desk.team), CreateTask(TaskFields(title="From inside")), actor_id=UUID(desk["owner"].user_id)
+        UUID(desk.team), CreateTask(TaskFields(title="From inside")), by(desk["owner"].user_id)
     )
     assert not [record for record in records(output) if "request_id" in record]

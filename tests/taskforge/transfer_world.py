@@ -19,6 +19,7 @@ from taskforge.settings import Settings
 from taskforge.transfer.importing import Tally
 from taskforge.transfer.targets import the_team
 from taskforge.wiring import running
+from tests.asking import by
 
 OLGA, MAX = "olga@example.com", "max@example.com"
 
@@ -62,7 +63,7 @@ class Office:
         async with self.open() as services:
             team_id = await the_team(services, name)
             assert team_id is not None
-            await services.teams.ask(team_id, command, actor_id=actor_id)
+            await services.teams.ask(team_id, command, by(actor_id))
 
     async def join(self, user_id: UUID, owner_id: UUID, name: str = "Work") -> None:
         await self.ask(AddMember(user_id, "Max", "member"), owner_id, name)

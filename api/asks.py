@@ -1,25 +1,35 @@
-"""Idempotency-Key: what it may look like, what it stands for, and how an answer is stored beside its effect.
+"""How an HTTP request becomes an ask: who asks, under which Idempotency-Key, and what that key stands for.
 
-After draft-ietf-httpapi-idempotency-key-header; the scope is the principal, never the bearer string.
+After draft-ietf-httpapi-idempotency-key-header; the key belongs to the principal, never to the bearer string.
 """
 
 import hashlib
-from collections.abc import Callable
 from typing import Final
-from uuid import UUID
 
-from actors.envelope import CommandResult, KeySlot
-from api.answers import Answer
 from api.calls import Call
-from api.problems import problem_answer
-from core.errors import BadInput, DomainError
-from core.writes import StoredReply
+from core.ask import Ask
+from core.errors import BadInput
 
-__all__ = ["fingerprint", "key_of", "slot_for"]
+__all__ = ["ask_of", "key_of", "unkeyed_ask"]
 
 SHORTEST: Final = 16
 LONGEST: Final = 255
 _KEY_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+async def ask_of(call: Call) -> Ask:
+    """The ask that the request makes; from now on its team answers. Raises Unauthenticated, BadInput, BodyTooLarge."""
+    key = key_of(call)
+    ask = call.ask = Ask(
+        call.principal(), key, b"" if key is None else _fingerprint(call, await call.body()), call.traceparent
+    )
+    return ask
+
+
+def unkeyed_ask(call: Call) -> Ask:
+    """The ask of a request whose answer is never stored: a key of its stands for nothing. Raises Unauthenticated."""
+    ask = call.ask = Ask(call.principal(), traceparent=call.traceparent)
+    return ask
 
 
 def key_of(call: Call) -> str | None:
@@ -35,7 +45,7 @@ def key_of(call: Call) -> str | None:
     return key.decode("ascii")
 
 
-def fingerprint(call: Call, body: bytes) -> bytes:
+def _fingerprint(call: Call, body: bytes) -> bytes:
     """SHA-256 of method, route template, path ids, query, If-Match and body."""
     parts = (
         call.method.encode(),
@@ -50,18 +60,3 @@ def fingerprint(call: Call, body: bytes) -> bytes:
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.digest()
-
-
-def slot_for(call: Call, body: bytes, render: Callable[[CommandResult], Answer]) -> KeySlot | None:
-    """What the actor stores under the request's key; None when it has none. Raises BadInput."""
-    key = key_of(call)
-    if key is None:
-        return None
-
-    def stored(answer: CommandResult | DomainError) -> StoredReply:
-        if isinstance(answer, DomainError):
-            return problem_answer(answer).stored(0)
-        return render(answer).stored(answer.seq)
-
-    principal: UUID = call.principal().user_id
-    return KeySlot(principal, key, fingerprint(call, body), stored)

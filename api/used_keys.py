@@ -1,0 +1,60 @@
+"""What a used key answers when a request fails before it asks its team.
+
+A team (or `db.idempotency`) looks a key up where it commits. But a request may not get that far any more: the task it
+is about is gone, or its body is another one and has the wrong shape. The key still decides: the same request gets its
+stored answer, another one is refused as a reuse of the key.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from blacksheep import Request, Response
+
+from api.access import Access
+from api.answers import replay
+from api.asks import ask_of, key_of
+from api.calls import Call, call_of
+from api.services import Services
+from core.errors import BadInput, NotFound
+from core.writes import StoredReply
+from db.idempotency import find_reply
+
+__all__ = ["UsedKeys"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class UsedKeys:
+    """Goes around every handler that honours Idempotency-Key."""
+
+    def __init__(self, services: Services) -> None:
+        self._pool = services.pools.api
+        self._access = Access(services)
+
+    def around(self, handler: Handler) -> Handler:
+        """The handler, after who asks and the key's form are known, and with a last look at the key when it fails."""
+
+        async def handle(request: Request) -> Response:
+            call = call_of(request)
+            call.principal()
+            key = key_of(call)
+            try:
+                return await handler(request)
+            except (NotFound, BadInput):
+                stored = None if key is None or call.ask is not None else await self._stored(call)
+                if stored is None:
+                    raise
+            return replay(stored).response()
+
+        return handle
+
+    async def _stored(self, call: Call) -> StoredReply | None:
+        """The reply stored under the call's key, as long as whoever asks is still a member of the team it is about.
+
+        Raises KeyReused, and NotFound("team") for a former member.
+        """
+        found = await find_reply(self._pool, await ask_of(call))
+        if found is None:
+            return None
+        if found.team_id is not None:
+            await self._access.team(call, found.team_id)
+        return found.reply
