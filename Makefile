@@ -5,6 +5,8 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
+# Where bytecode is forbidden (container images do that) each of the many Pythons that tests start would compile all it imports.
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help up test cover bench check fmt lock setup setup-dev
 
@@ -36,8 +38,8 @@ setup-dev: $(VENV)/.synced-dev ## Create .venv and sync what developing needs.
 up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, worker. ARGS="--demo --workers 2"
 	@cd $(ROOT) && exec $(BIN)/taskforge up $(ARGS)
 
-test: setup-dev ## Pass every test. ARGS="-k words" narrows.
-	@cd $(ROOT) && $(BIN)/python -m pytest $(ARGS)
+test: setup-dev ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0".
+	@cd $(ROOT) && $(BIN)/python -m pytest -n auto $(ARGS)
 
 # Few random lives are enough to reach the lines; `make test` lives them all.
 cover: setup-dev ## Fail when the tests of core/ and actors/ cover less than 95 % (lines and branches) of either.

@@ -21,6 +21,8 @@ from db.settings import DatabaseSettings
 from db.valkey import open_valkey
 from taskforge.devstack import Services, running_services
 
+pytest_plugins = ["tests.support.parallel"]
+
 TEMPLATE = "taskforge_template"
 numbers = itertools.count(1)
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.feeds.hub import HubTimes
 from streams.settings import FeedSettings, KafkaSettings
+from taskforge.devstack.ports import free_port
 from taskforge.settings import Settings
 from taskforge.wiring import running
 from tests.asking import by
@@ -151,8 +151,7 @@ async def frames_until_closed(live: ClientConnection) -> tuple[list[dict[str, An
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Site]:
     """An API worker on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     async with running(settings) as services:
         services.hub.times = QUICK
         app = create_app(services)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -288,18 +289,11 @@ async def test_only_verifiers_reach_the_server() -> None:
             scram_verifier(bad)
 
 
-async def test_an_unreachable_server_is_storage_unavailable(unused_tcp_port: int) -> None:
-    with pytest.raises(StorageUnavailable):
-        await migrate(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")
-
-
-@pytest.fixture
-def unused_tcp_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+async def test_an_unreachable_server_is_storage_unavailable() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # Held, but nobody listens.
+        with pytest.raises(StorageUnavailable):
+            await migrate(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
 
 
 async def test_every_migration_begins_with_a_lock_timeout() -> None:

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from taskforge.devstack.ports import free_port
 
 PASSWORD = "correct horse battery staple"
 UP_SECONDS = 60.0
@@ -34,9 +35,7 @@ class System:
 
     def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
         self.directory, self.arguments, self.environment = directory, arguments, environment
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "up.log"
 
