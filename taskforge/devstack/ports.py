@@ -1,8 +1,9 @@
 """Choosing TCP ports on loopback and remembering them between starts."""
 
 import contextlib
+import itertools
 import os
-import random
+import secrets
 import socket
 import sys
 from pathlib import Path
@@ -82,8 +83,8 @@ def _links(folder: Path) -> set[str]:
 def free_port(near: int | None = None, *, avoid: frozenset[int] = frozenset()) -> int:
     """`near` itself when free, else the next free one above it, else any free one of the pool."""
     close = range(near, min(near + NEIGHBOURS, 65_536)) if near else range(0)
-    candidates: list[int] = [*close, *random.sample(POOL, k=len(POOL))]
-    for port in candidates:
+    start = secrets.randbelow(len(POOL))  # Copies that start at once begin far from each other.
+    for port in itertools.chain(close, POOL[start:], POOL[:start]):
         if port not in avoid and is_free(port):
             return port
     raise DevstackError(f"no free port on {LOOPBACK}")
