@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.valkey import open_valkey
 from taskforge.devstack import Services, running_services
+from tests.support import directories
 
 pytest_plugins = ["tests.support.parallel"]
 
@@ -33,26 +32,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def reachable_directory(ordinary: Path) -> Iterator[Path]:
-    """`ordinary`, or for root, whose PostgreSQL may have to run as another user, a folder that others can reach."""
-    if os.geteuid() != 0:
-        yield ordinary
-        return
-    directory = Path(tempfile.mkdtemp(prefix="taskforge-test-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+@pytest.fixture(scope="session")
+def services_root() -> Iterator[Path]:
+    with directories.services_root() as root:
+        yield root
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
+def data_dir(services_root: Path) -> Iterator[Path]:
     """An empty folder for embedded services of one test."""
-    yield from reachable_directory(tmp_path)
+    with directories.open_directory(services_root) as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")
-def session_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from reachable_directory(tmp_path_factory.mktemp("devstack"))
+def session_data_dir(services_root: Path) -> Iterator[Path]:
+    with directories.open_directory(services_root) as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")
@@ -199,7 +195,9 @@ def _settings(services: Services, name: str) -> DatabaseSettings:
 async def _copy(services: Services, template: str) -> str:
     await services.postgres.start()
     name = f"taskforge_test_{next(numbers)}"
-    await _statement(services, f"create database {name} template {template}")
+    # Through the log a copy needs no checkpoints; in memory these cost nothing, and the log would fill it.
+    strategy = "file_copy" if directories.in_memory(services.data.path) else "wal_log"
+    await _statement(services, f"create database {name} template {template} strategy {strategy}")
     return name
 
 

@@ -2,22 +2,25 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.directories import open_directory
 from tests.system.running import Person, System
 
 
 @pytest.fixture(scope="module")
-def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, services_root: Path) -> Iterator[System]:
     """`taskforge up`, with the arguments that the module names as `UP`; it must end well."""
-    system = System(tmp_path_factory.mktemp("up"), *getattr(request.module, "UP", ()))
-    try:
-        system.start()
-        yield system
-    finally:
-        code = system.stop()
-    assert code == 0, system.log.read_text()[-4000:]
+    with open_directory(services_root) as directory:
+        system = System(directory, *getattr(request.module, "UP", ()))
+        try:
+            system.start()
+            yield system
+        finally:
+            code = system.stop()
+        assert code == 0, system.log.read_text()[-4000:]
 
 
 @pytest.fixture
