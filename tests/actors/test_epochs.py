@@ -8,8 +8,8 @@ from msgspec import structs
 from core.commands import UpdateTask
 from core.errors import NotFound
 from core.task import TaskPatch
-from tests.actors.world import OWNER, Ports, new_task, new_team, retitle
-from tests.asking import by
+from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
+from tests.support.asking import by
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,20 @@ from core.commands import CreateTask, CreateTeam, UpdateTask
 from core.errors import Conflict, DeadlineExceeded, NotFound, ShuttingDown, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from core.writes import CommitUnknown, TeamWrites
-from tests.actors.fakes import ManualClock, MemoryJournal
-from tests.actors.world import MEMBER, OWNER, Ports, failing_once, keyed, new_task, new_team, retitle, stored, stuck
-from tests.asking import by
+from tests.support.actor_harness import (
+    MEMBER,
+    OWNER,
+    Ports,
+    failing_once,
+    keyed,
+    new_task,
+    new_team,
+    retitle,
+    stored,
+    stuck,
+)
+from tests.support.asking import by
+from tests.support.memory_ports import ManualClock, MemoryJournal
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from actors.envelope import Envelope, slot_for
 from actors.mailbox import Mailbox
 from core.commands import ArchiveTask
 from core.errors import DeadlineExceeded, KeyInFlight, Overloaded, ShuttingDown
-from tests.actors.world import MEMBER, OWNER, keyed, stored
-from tests.asking import by
+from tests.support.actor_harness import MEMBER, OWNER, keyed, stored
+from tests.support.asking import by
 
 pytestmark = pytest.mark.anyio
 

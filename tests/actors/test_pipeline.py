@@ -17,9 +17,9 @@ from core.events import AnyEvent
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
 from core.writes import CommitOutcome, CommitUnknown, FenceBroken, Rejected, StoredReply, TeamWrites
-from tests.actors.fakes import task_events
-from tests.actors.world import OWNER, Ports, keyed, new_task, new_team, retitle, some_turns, stored, stuck
-from tests.asking import by
+from tests.support.actor_harness import OWNER, Ports, keyed, new_task, new_team, retitle, some_turns, stored, stuck
+from tests.support.asking import by
+from tests.support.memory_ports import task_events
 
 pytestmark = pytest.mark.anyio
 

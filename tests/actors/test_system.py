@@ -12,8 +12,8 @@ from core.commands import ArchiveTask, CreateTask, MoveTask, UpdateTask
 from core.events import TaskEvent
 from core.query import SORT_FIELDS, TaskQuery, read_cursor, sort_key
 from core.task import STATUSES, Task, TaskFields, TaskPatch
-from tests.actors.world import OWNER, Ports, new_task, new_team, retitle
-from tests.asking import by
+from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
+from tests.support.asking import by
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from core.errors import (
 )
 from core.task import Task, TaskFields, TaskPatch
 from core.writes import CommitUnknown, Rejected, TeamWrites
-from tests.actors.world import (
+from tests.support.actor_harness import (
     MEMBER,
     OWNER,
     STRANGER,
@@ -36,7 +36,7 @@ from tests.actors.world import (
     stored,
     stuck,
 )
-from tests.asking import by
+from tests.support.asking import by
 
 pytestmark = pytest.mark.anyio
 

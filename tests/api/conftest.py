@@ -6,8 +6,8 @@ import pytest
 
 from db.settings import DatabaseSettings
 from taskforge.devstack import Services
-from tests.api.desk import Desk
-from tests.api.live_site import serving, settings_for
+from tests.support.desk import Desk
+from tests.support.site import serving, settings_for
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.edge import request_id, trace_parent
-from tests.api.desk import RANDOM, Desk, problem
+from tests.support.desk import RANDOM, Desk, problem
 
 pytestmark = pytest.mark.anyio
 

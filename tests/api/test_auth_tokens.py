@@ -27,7 +27,7 @@ from core.principal import Principal
 from core.secret import Secret
 from db.keyset import Keyset
 from db.valkey import open_valkey
-from tests.waiting import until
+from tests.support.waiting import until
 
 SECRET = Secret("0123456789abcdef0123456789abcdef-secret")
 KEYSET = Keyset([SECRET])

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import uuid_utils.compat as uuids
 
-from tests.api.desk import RANDOM, Desk
+from tests.support.desk import RANDOM, Desk
 
 pytestmark = pytest.mark.anyio
 

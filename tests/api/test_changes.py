@@ -24,8 +24,8 @@ from db.idempotency import find_reply
 from db.people.sessions import Client
 from db.settings import DatabaseSettings
 from taskforge.wiring import running
-from tests.api.live_site import settings_for
-from tests.codebase.source import ROOT
+from tests.support.site import settings_for
+from tests.support.source import ROOT
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.live_site import joined, removed, serving, settings_for
-from tests.waiting import until
+from tests.support.site import joined, removed, serving, settings_for
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ import pytest
 
 from db.valkey import open_valkey
 from taskforge.devstack import Services
-from tests.api.live_site import Person, Site, serving, settings_for
 from tests.fixtures.foundation.reading import PASSWORD, json_of
 from tests.fixtures.foundation.restoring import opened
+from tests.support.site import Person, Site, serving, settings_for
 
 pytestmark = pytest.mark.anyio
 

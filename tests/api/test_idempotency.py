@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.desk import RANDOM, Desk, new_key, problem
+from tests.support.desk import RANDOM, Desk, new_key, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import uuid_utils.compat as uuids
 
 from api.auth.tokens import AccessTokens
 from core.principal import Principal, Scope
-from tests.api.desk import RANDOM, Desk, new_key, problem
+from tests.support.desk import RANDOM, Desk, new_key, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.api.desk import Desk, problem
+from tests.support.desk import Desk, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from websockets.exceptions import InvalidStatus
 
 from api.auth.lifetimes import origin_allowed, token_ends_at
 from core.principal import Principal
-from tests.api.live_site import frame, frames_until_closed, joined, removed, serving, settings_for
-from tests.waiting import until
+from tests.support.site import frame, frames_until_closed, joined, removed, serving, settings_for
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

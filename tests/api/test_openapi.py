@@ -14,7 +14,7 @@ from api.app import create_app
 from api.endpoints import all_operations
 from api.openapi import document
 from api.problems import known_problems
-from tests.api.desk import Desk
+from tests.support.desk import Desk
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from msgspec import structs
 from api.app import create_app
 from api.endpoints.ops import readiness
 from api.services import Probe
-from tests.api.desk import RANDOM, Desk
+from tests.support.desk import RANDOM, Desk
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from api.binding import pointer_of
 from api.problems import PROBLEMS, known_problems, problem_answer
 from core import errors
 from core.errors import TaskForgeError
-from tests.api.desk import Desk
+from tests.support.desk import Desk
 
 ID = UUID("019a0000-0000-7000-8000-000000000001")
 

@@ -10,8 +10,8 @@ from api.calls import Call
 from api.reads import Reads
 from api.request_log import RequestLog
 from api.settings import AccessLog, HttpSettings
-from tests.api.desk import Desk
 from tests.api.test_app import call
+from tests.support.desk import Desk
 
 
 def a_call(path: str = "/v1/me") -> Call:

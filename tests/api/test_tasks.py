@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.desk import RANDOM, Desk, problem
+from tests.support.desk import RANDOM, Desk, problem
 
 pytestmark = pytest.mark.anyio
 

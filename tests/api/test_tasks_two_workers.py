@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from db.settings import DatabaseSettings
-from tests.api.live_site import serving, settings_for
+from tests.support.site import serving, settings_for
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.desk import RANDOM, Desk, problem
+from tests.support.desk import RANDOM, Desk, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.codebase.source import LAYERS, ROOT, modules, tree
+from tests.support.source import LAYERS, ROOT, modules, tree
 
 LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
 

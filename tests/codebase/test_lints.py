@@ -7,7 +7,7 @@ from pathlib import Path
 from api.problems import PROBLEMS
 from core import errors
 from core.errors import TaskForgeError
-from tests.codebase.source import LAYERS, ROOT, modules, tracked, tree
+from tests.support.source import LAYERS, ROOT, modules, tracked, tree
 
 # Who may start a task: each keeps it, awaits it and cancels it.
 OWNERS = {

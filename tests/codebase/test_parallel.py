@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.codebase.source import ROOT
 from tests.support.parallel import LONGEST, MOST
+from tests.support.source import ROOT
 
 
 def test_the_files_to_start_first_are_there() -> None:

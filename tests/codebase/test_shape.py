@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.codebase.source import LAYERS, ROOT, functions, modules, tracked, tree
+from tests.support.source import LAYERS, ROOT, functions, modules, tracked, tree
 
 MODULE_LINES, FUNCTION_LINES, CHARTER_LINES = 400, 40, 30
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.codebase.source import ROOT
+from tests.support.source import ROOT
 
 
 @pytest.mark.timeout(300)

@@ -35,9 +35,9 @@ from db.journal.journal import PostgresJournal
 from db.pool import open_pools
 from db.settings import DatabaseSettings
 from taskforge.clock import SystemClock
-from tests.actors.fakes import MemoryJournal
-from tests.actors.world import keyed, stored
-from tests.asking import by
+from tests.support.actor_harness import keyed, stored
+from tests.support.asking import by
+from tests.support.memory_ports import MemoryJournal
 
 pytestmark = pytest.mark.anyio
 

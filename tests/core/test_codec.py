@@ -34,7 +34,7 @@ from core.commands import (
 )
 from core.events import EVENT_TYPES, LabelEvent, MemberEvent, TaskEvent, TeamUpdated
 from core.task import Task, TaskPatch
-from tests.core.world import ADMIN, MEMBER, SALT, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, SALT, TEAM, VIEWER, World
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -21,7 +21,7 @@ from core.commands import (
 from core.errors import Conflict, Forbidden, InvalidReference, NotFound, StaleVersion
 from core.events import TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
 from core.task import TaskFields, TaskPatch
-from tests.core.world import ADMIN, MEMBER, MISSING, OWNER, STRANGER, VIEWER, World, gone
+from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, VIEWER, World, gone
 
 
 @pytest.fixture

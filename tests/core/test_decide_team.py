@@ -25,7 +25,7 @@ from core.permissions import PERMISSIONS, ROLES, allows, may_grant
 from core.principal import Principal
 from core.task import TaskFields
 from core.team import TeamState, evolve
-from tests.core.world import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, World
 
 
 @pytest.fixture

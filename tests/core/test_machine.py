@@ -49,7 +49,7 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.team import TeamState, evolve
-from tests.core.world import MISSING, SALT, START, TEAM
+from tests.support.core_team import MISSING, SALT, START, TEAM
 
 USERS = [UUID(int=number) for number in range(11, 17)]
 RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))

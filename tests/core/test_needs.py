@@ -25,7 +25,7 @@ from core.commands import (
 )
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
-from tests.core.world import MEMBER, TEAM, World
+from tests.support.core_team import MEMBER, TEAM, World
 
 ONE, TWO = UUID(int=101), UUID(int=102)
 OF_ONE = Needs(tasks=(ONE,))

@@ -14,7 +14,7 @@ from msgspec import structs
 from core.errors import BadInput
 from core.query import SORT_FIELDS, SortField, TaskQuery, cursor_after, read_cursor, sort_key
 from core.task import Task
-from tests.core.world import MEMBER, MISSING, World
+from tests.support.core_team import MEMBER, MISSING, World
 
 SOME = UUID(int=7)
 

@@ -30,7 +30,7 @@ from core.principal import EVERY_SCOPE, Principal, Scope
 from core.rights import check_allowed, right_of
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
-from tests.core.world import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, World
 
 ONE, KEY, OTHER_TEAM = UUID(int=101), UUID(int=102), UUID(int=103)
 PEOPLE: dict[Role, UUID] = {"owner": OWNER, "admin": ADMIN, "member": MEMBER, "viewer": VIEWER}

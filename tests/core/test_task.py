@@ -10,7 +10,7 @@ from msgspec import structs
 
 from core.commands import CreateLabel, CreateTeam, UpdateTeam
 from core.task import DESCRIPTION_BYTES, REFERENCES, Task, TaskFields, TaskPatch, differences, in_utc, unique
-from tests.core.world import World
+from tests.support.core_team import World
 
 ID = str(UUID(int=1))
 SERVER_OWNED = sorted(set(Task.__struct_fields__) - set(TaskFields.__struct_fields__))

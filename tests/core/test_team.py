@@ -9,7 +9,7 @@ from core.errors import DomainError, NotFound, StaleVersion, Unavailable
 from core.secret import Secret
 from core.task import STATUSES, TaskFields
 from core.team import TeamState, column_without, evolve
-from tests.core.world import OWNER, World
+from tests.support.core_team import OWNER, World
 
 
 def loaded(world: World) -> TeamState:

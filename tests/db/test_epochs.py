@@ -12,7 +12,7 @@ from db import readmodel
 from db.journal import relay_cursors
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
-from tests.db.teams import Writer, add_user, new_team
+from tests.support.team_writer import Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
 

@@ -35,8 +35,8 @@ from db.journal.journal import PostgresJournal
 from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
-from tests.asking import by
-from tests.db.teams import Writer, add_user, key_row, new_team, opened
+from tests.support.asking import by
+from tests.support.team_writer import Writer, add_user, key_row, new_team, opened
 
 pytestmark = pytest.mark.anyio
 

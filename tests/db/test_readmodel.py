@@ -19,7 +19,7 @@ from db import readmodel
 from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
 from db.settings import DatabaseSettings
-from tests.db.teams import START, Writer, add_user, new_team
+from tests.support.team_writer import START, Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import reading, writing
-from tests.db.teams import START, Writer, add_user, new_team
+from tests.support.team_writer import START, Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from db.pool import Pool, Pools
 from db.statements import Statement, change, columns, given, insert, returned, rows, values
 from db.tables import Inbox, Notifications, Sessions, Users
 from db.transaction import reading, writing
-from tests.codebase.source import ROOT
+from tests.support.source import ROOT
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from db.journal import sticky as module
 from db.journal.journal import PostgresJournal
 from db.journal.sticky import StickyConnection
 from db.pool import Pools
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

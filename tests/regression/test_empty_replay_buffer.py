@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.streams.feed_world import World, a_hub, take
-from tests.streams.journal_writer import SOMEBODY
+from tests.support.feed_harness import World, a_hub, take
+from tests.support.journal_writer import SOMEBODY
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from db.journal import relay_cursors
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
 from streams.relay.records import neighbours
-from tests.db.teams import add_user, new_team
+from tests.support.team_writer import add_user, new_team
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ time the commits of everybody waited for new connections.
 import asyncpg
 import pytest
 
-from tests.api.desk import RANDOM, Desk, new_key, problem
+from tests.support.desk import RANDOM, Desk, new_key, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from core.commands import CreateTask
 from core.task import TaskFields
 from core.writes import Rejected
 from taskforge.logs import configure
-from tests.api.desk import RANDOM, Desk, new_key, problem
-from tests.asking import by
+from tests.support.asking import by
+from tests.support.desk import RANDOM, Desk, new_key, problem
 
 pytestmark = pytest.mark.anyio
 

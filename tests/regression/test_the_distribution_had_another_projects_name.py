@@ -4,7 +4,7 @@ import re
 import tomllib
 from importlib.metadata import entry_points, version
 
-from tests.codebase.source import ROOT, tracked
+from tests.support.source import ROOT, tracked
 
 INSTALLS = re.compile(r"pip install [^`\n]*\btaskforge\b(?!-server)")
 

@@ -14,7 +14,7 @@ from streams.relay.relay import Relay
 from streams.settings import KafkaSettings
 from taskforge.devstack import Services
 from tests.conftest import name_of
-from tests.streams.journal_writer import JournalWriter
+from tests.support.journal_writer import JournalWriter
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from streams.consumers.plan import ConsumerPlan
 from streams.consumers.projection import projected
 from streams.kafka.topics import TASK_EVENTS, dlq_topic
 from streams.settings import KafkaSettings
-from tests.streams.consuming import consuming, producing, publish
-from tests.streams.journal_writer import NOW, JournalWriter
 from tests.streams.test_outbound import CONSUMER, event, recording
-from tests.streams.topic_reader import read_count
-from tests.waiting import until
+from tests.support.consuming import consuming, producing, publish
+from tests.support.journal_writer import NOW, JournalWriter
+from tests.support.topic_reader import read_count
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

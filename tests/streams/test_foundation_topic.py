@@ -19,8 +19,8 @@ from taskforge.devstack import Services
 from tests.conftest import name_of
 from tests.fixtures.foundation.reading import json_of, lines_of
 from tests.fixtures.foundation.restoring import opened
-from tests.streams.topic_reader import EVENTS, TASKS, read_all, seqs_by_team
-from tests.waiting import until
+from tests.support.topic_reader import EVENTS, TASKS, read_all, seqs_by_team
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from core.codec import cloud_event
 from core.errors import BadInput, NotFound, ShuttingDown
 from streams.feeds.frames import Frame, Position, read_position
 from streams.feeds.subscription import FeedEnded
-from tests.streams.feed_world import NOW, World, a_hub, running, seqs, take, take_until_end
-from tests.streams.journal_writer import SOMEBODY
-from tests.waiting import until
+from tests.support.feed_harness import NOW, World, a_hub, running, seqs, take, take_until_end
+from tests.support.journal_writer import SOMEBODY
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
-from tests.streams.feed_world import NOW, World, running, seqs, take
-from tests.streams.journal_writer import SOMEBODY
-from tests.waiting import until
+from tests.support.feed_harness import NOW, World, running, seqs, take
+from tests.support.journal_writer import SOMEBODY
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_to
 from streams.settings import KafkaSettings
 from streams.worker import Worker
 from taskforge.devstack import Services
-from tests.streams.consuming import producing
-from tests.streams.journal_writer import SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
-from tests.streams.topic_reader import read_count
-from tests.waiting import until
+from tests.support.consuming import producing
+from tests.support.journal_writer import SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
+from tests.support.topic_reader import read_count
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

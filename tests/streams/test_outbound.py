@@ -16,7 +16,7 @@ from db.pool import Pools
 from db.transaction import Reading
 from streams.consumers.outbound import Outbound, outbound
 from streams.consumers.plan import Busy, Permanent
-from tests.streams.journal_writer import NOW, SALT, a_task, created
+from tests.support.journal_writer import NOW, SALT, a_task, created
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,8 @@ from streams.relay.outbox import OutboxRelay
 from streams.relay.publisher import Publisher
 from streams.settings import KafkaSettings
 from taskforge.devstack import Services
-from tests.streams.topic_reader import read_count, read_until, reading
-from tests.waiting import until
+from tests.support.topic_reader import read_count, read_until, reading
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

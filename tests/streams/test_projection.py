@@ -14,7 +14,7 @@ from db.transaction import Writing, writing
 from streams.consumers import projection
 from streams.consumers.plan import Handling
 from streams.consumers.projection import MissingEvent, projected
-from tests.streams.journal_writer import JournalWriter
+from tests.support.journal_writer import JournalWriter
 
 pytestmark = pytest.mark.anyio
 

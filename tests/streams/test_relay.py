@@ -18,9 +18,9 @@ from streams.relay.wakeups import listen
 from streams.settings import KafkaSettings
 from taskforge.devstack import Services
 from tests.streams.conftest import relaying
-from tests.streams.journal_writer import JournalWriter, a_task, created, deleted, updated
-from tests.streams.topic_reader import EVENTS, TASKS, read_count, read_until, reading, seqs_by_team
-from tests.waiting import until
+from tests.support.journal_writer import JournalWriter, a_task, created, deleted, updated
+from tests.support.topic_reader import EVENTS, TASKS, read_count, read_until, reading, seqs_by_team
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from db.pool import Pools
 from db.transaction import Writing, writing
 from streams.consumers.plan import Handling
 from streams.consumers.transactional import in_transaction
-from tests.streams.journal_writer import SALT, a_task, created
+from tests.support.journal_writer import SALT, a_task, created
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ from streams.settings import KafkaSettings
 from streams.worker import Worker, run_worker
 from taskforge.commands import replay, worker
 from taskforge.devstack import Services
-from tests.streams.journal_writer import JournalWriter, a_task, created
-from tests.streams.topic_reader import EVENTS, read_count, seqs_by_team
-from tests.waiting import PATIENCE, until
+from tests.support.journal_writer import JournalWriter, a_task, created
+from tests.support.topic_reader import EVENTS, read_count, seqs_by_team
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 

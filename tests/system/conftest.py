@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.directories import open_directory
-from tests.system.running import Person, System
+from tests.support.system import Person, System
 
 
 @pytest.fixture(scope="module")

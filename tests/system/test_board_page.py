@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system.running import PASSWORD, UP_SECONDS, Person, System, eventually
+from tests.support.system import PASSWORD, UP_SECONDS, Person, System, eventually
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")

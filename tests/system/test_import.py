@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.folding import columns_of, fold, read_topic
-from tests.system.running import Person, System
+from tests.support.folding import columns_of, fold, read_topic
+from tests.support.system import Person, System
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILES = {"mesos": 1294, "springxd": 2793, "duracloud": 579}

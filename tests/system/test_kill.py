@@ -13,8 +13,8 @@ import pytest
 import websockets
 from websockets.asyncio.client import connect
 
-from tests.system.folding import columns_of, fold, read_topic
-from tests.system.running import Person, System, eventually
+from tests.support.folding import columns_of, fold, read_topic
+from tests.support.system import Person, System, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(300)]
 

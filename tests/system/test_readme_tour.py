@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.codebase.source import ROOT
-from tests.system.running import System
+from tests.support.source import ROOT
+from tests.support.system import System
 
 pytestmark = pytest.mark.system
 README = (ROOT / "README.md").read_text()

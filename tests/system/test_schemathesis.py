@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.running import Person, System
+from tests.support.system import Person, System
 
 pytestmark = pytest.mark.system
 

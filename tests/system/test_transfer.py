@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.running import Person, System, eventually
+from tests.support.system import Person, System, eventually
 
 pytestmark = pytest.mark.system
 

@@ -8,7 +8,7 @@ from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.settings import KafkaSettings
 from taskforge.settings import Settings
-from tests.taskforge.transfer_world import Office
+from tests.support.office import Office
 
 
 @pytest.fixture

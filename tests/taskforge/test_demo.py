@@ -11,7 +11,7 @@ from core.commands import DeleteTask, MoveTask
 from core.task import STATUSES
 from taskforge.commands.demo import EMAIL, REAL_DATA, Seeded, seed
 from taskforge.transfer.samples import BUILT_IN, sample_wishes
-from tests.taskforge.transfer_world import Office, columns
+from tests.support.office import Office, columns
 
 pytestmark = pytest.mark.anyio
 

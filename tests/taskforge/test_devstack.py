@@ -28,7 +28,7 @@ from taskforge.devstack.postgres import Postgres
 from taskforge.devstack.service import ProcessService, RestartPolicy
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

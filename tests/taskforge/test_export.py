@@ -14,7 +14,7 @@ from core.commands import MoveTask
 from taskforge.commands import export_data
 from taskforge.transfer.cells import EXPORTED
 from taskforge.transfer.files import Format, TransferError
-from tests.taskforge.transfer_world import MAX, OLGA, Office, by_title, columns, told
+from tests.support.office import MAX, OLGA, Office, by_title, columns, told
 
 pytestmark = pytest.mark.anyio
 

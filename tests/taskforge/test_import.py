@@ -16,8 +16,8 @@ from core.errors import DomainError, Forbidden, NotFound, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from taskforge.transfer.files import TransferError
 from taskforge.transfer.targets import key_of
-from tests.asking import by
-from tests.taskforge.transfer_world import MAX, OLGA, Office, by_title, columns
+from tests.support.asking import by
+from tests.support.office import MAX, OLGA, Office, by_title, columns
 
 pytestmark = pytest.mark.anyio
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"

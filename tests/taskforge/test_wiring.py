@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.taskforge.transfer_world import Office
+from tests.support.office import Office
 
 pytestmark = pytest.mark.anyio
 

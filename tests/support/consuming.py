@@ -12,7 +12,7 @@ from streams.consumers.runner import ConsumerRunner
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.topics import TASK_EVENTS, event_headers, team_key
 from streams.settings import KafkaSettings
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 @asynccontextmanager

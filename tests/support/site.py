@@ -26,7 +26,7 @@ from streams.settings import FeedSettings, KafkaSettings
 from taskforge.devstack.ports import free_port
 from taskforge.settings import Settings
 from taskforge.wiring import running
-from tests.asking import by
+from tests.support.asking import by
 
 QUICK = HubTimes(check=0.2, tick=0.02, hole=0.01)
 

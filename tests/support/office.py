@@ -19,7 +19,7 @@ from taskforge.settings import Settings
 from taskforge.transfer.importing import Tally
 from taskforge.transfer.targets import the_team
 from taskforge.wiring import running
-from tests.asking import by
+from tests.support.asking import by
 
 OLGA, MAX = "olga@example.com", "max@example.com"
 

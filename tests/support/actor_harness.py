@@ -19,8 +19,8 @@ from core.errors import DomainError
 from core.permissions import Role
 from core.task import TaskFields, TaskPatch
 from core.writes import StoredReply, TeamWrites
-from tests.actors.fakes import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
-from tests.asking import by
+from tests.support.asking import by
+from tests.support.memory_ports import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
 
 OWNER = UUID("019a0000-0000-7000-8000-000000000001")
 MEMBER = UUID("019a0000-0000-7000-8000-000000000002")

@@ -8,8 +8,8 @@ import uuid_utils.compat as uuids
 
 from api.app import create_app
 from core.commands import AddMember
-from tests.api.live_site import Person, Site
-from tests.asking import by
+from tests.support.asking import by
+from tests.support.site import Person, Site
 
 RANDOM = "019a0000-0000-7000-8000-00000000dead"
 

@@ -18,7 +18,7 @@ from streams.feeds.frames import Frame, Reset
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.subscription import FeedEnded, Subscription
 from streams.settings import FeedSettings
-from tests.streams.journal_writer import SALT, SOMEBODY, a_task, created
+from tests.support.journal_writer import SALT, SOMEBODY, a_task, created
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK = HubTimes(check=0.02, tick=0.01, hole=0.001, send=30.0)
