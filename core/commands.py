@@ -68,6 +68,12 @@ class ChangeRole(Struct, frozen=True, tag="change_role", gc=False):
     role: Role
 
 
+class RenameMember(Struct, frozen=True, tag="rename_member", gc=False):
+    """The name under which the team shows whoever asks; nobody renames anybody else."""
+
+    name: str
+
+
 class RemoveMember(Struct, frozen=True, tag="remove_member", gc=False):
     """Removing oneself (leaving) needs no permission; the last owner cannot."""
 
@@ -152,6 +158,7 @@ AnyCommand = (
     | UpdateTeam
     | AddMember
     | ChangeRole
+    | RenameMember
     | RemoveMember
     | CreateLabel
     | UpdateLabel

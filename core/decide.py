@@ -20,6 +20,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     RestoreTask,
     UpdateLabel,
     UpdateTask,
@@ -37,6 +38,7 @@ from core.events import (
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
+    MemberUpdated,
     TaskUpdated,
     Team,
     TeamUpdated,
@@ -76,6 +78,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _create_team(state, command, asking)
         case AddMember() | ChangeRole() | RemoveMember():
             return _change_members(state, command, asking)
+        case RenameMember():
+            return _rename_member(state, command, asking)
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return _change_labels(state, command, asking)
         case _:
@@ -147,6 +151,14 @@ def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMe
     _check_owner_remains(state, member)
     after = structs.replace(member, role=command.role)
     return [MemberRoleChanged(member=after, previous={"role": member.role}, **common)]
+
+
+def _rename_member(state: TeamState, command: RenameMember, asking: Asking) -> Events:
+    member = state.members[asking.actor_id]
+    if member.name == command.name:
+        return []
+    after = structs.replace(member, name=command.name)
+    return [MemberUpdated(member=after, previous={"name": member.name}, **_stamp(state, asking))]
 
 
 def _check_grant(state: TeamState, actor_id: UUID, role: Any) -> None:

@@ -28,7 +28,7 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
-    """Somebody's membership. `name` is shown on the board; it is copied from the user when they join."""
+    """Somebody's membership. `name` is the user's, as the team has heard it last."""
 
     user_id: UUID
     role: Role
@@ -115,6 +115,12 @@ class MemberAdded(MemberEvent, frozen=True, kw_only=True, gc=False):
     type = "member.added"
 
 
+class MemberUpdated(MemberEvent, frozen=True, kw_only=True, gc=False):
+    """The member under a new name."""
+
+    type = "member.updated"
+
+
 class MemberRoleChanged(MemberEvent, frozen=True, kw_only=True, gc=False):
     type = "member.role_changed"
 
@@ -158,6 +164,7 @@ AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestor
 AnyEvent = (
     AnyTaskEvent
     | MemberAdded
+    | MemberUpdated
     | MemberRoleChanged
     | MemberRemoved
     | LabelCreated
@@ -176,6 +183,7 @@ EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {
         TaskRestored,
         TaskDeleted,
         MemberAdded,
+        MemberUpdated,
         MemberRoleChanged,
         MemberRemoved,
         LabelCreated,

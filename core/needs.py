@@ -19,6 +19,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     RestoreTask,
     UpdateLabel,
     UpdateTask,
@@ -54,7 +55,7 @@ def needs(command: AnyCommand) -> Needs:
             return needs_of(operations)
         case CreateTask():
             return NOTHING
-        case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RemoveMember():
+        case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return NOTHING

@@ -19,6 +19,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     RestoreTask,
     UpdateLabel,
     UpdateTask,
@@ -37,8 +38,8 @@ MANAGE_LABELS: Final = Right("manage_labels", "write")
 MANAGE_MEMBERS: Final = Right("manage_members", "admin")
 MANAGE_TEAM: Final = Right("manage_team", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
-LEAVE: Final = Right("read", "admin")
-"""Every member may leave. A key needs the same scope for it as for removing others."""
+OWN_MEMBERSHIP: Final = Right("read", "admin")
+"""Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
 
 
 def right_of(command: AnyCommand, user_id: UUID) -> Right:
@@ -53,7 +54,9 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
         case AddMember() | ChangeRole():
             return MANAGE_MEMBERS
         case RemoveMember():
-            return LEAVE if command.user_id == user_id else MANAGE_MEMBERS
+            return OWN_MEMBERSHIP if command.user_id == user_id else MANAGE_MEMBERS
+        case RenameMember():
+            return OWN_MEMBERSHIP
         case UpdateTeam():
             return MANAGE_TEAM
         case CreateTeam():

@@ -18,6 +18,7 @@ from core.events import (
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
+    MemberUpdated,
     TaskArchived,
     TaskCreated,
     TaskDeleted,
@@ -207,7 +208,7 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     match event:
         case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored() | TaskDeleted():
             _evolve_task(state, event)
-        case MemberAdded(member=member) | MemberRoleChanged(member=member):
+        case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):
             state.members = _without(state.members, member.user_id)

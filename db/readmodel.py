@@ -19,6 +19,7 @@ from db.transaction import reading
 
 __all__ = [
     "MyTeam",
+    "StaleName",
     "TaskPage",
     "events_after",
     "list_tasks",
@@ -28,6 +29,7 @@ __all__ = [
     "task_by_number",
     "task_location",
     "team_seq",
+    "teams_with_another_name",
 ]
 
 _MEMBER: Final = "join memberships m on m.team_id = t.team_id and m.user_id = $1"
@@ -45,6 +47,13 @@ class MyTeam(Struct, frozen=True):
 
     team: Team
     role: Role
+
+
+class StaleName(Struct, frozen=True):
+    """The name of a user's account, and the teams that show another one."""
+
+    name: str
+    team_ids: list[UUID]
 
 
 class TaskPage(Struct, frozen=True):
@@ -66,6 +75,17 @@ async def my_teams(pool: Pool, user_id: UUID, *, after: UUID | None = None, limi
             limit,
         )
     return [MyTeam(team_of(row), row["role"]) for row in found]
+
+
+async def teams_with_another_name(pool: Pool, user_id: UUID) -> StaleName:
+    """The user's teams whose member list does not show the name of the account, at most 100."""
+    async with reading(pool, user_id) as rows:
+        found = await rows.fetch(
+            "select u.name, m.team_id from users u join memberships m on m.user_id = u.id and m.name <> u.name"
+            " where u.id = $1 order by m.team_id limit 100",
+            user_id,
+        )
+    return StaleName(found[0]["name"] if found else "", [row["team_id"] for row in found])
 
 
 async def team_seq(pool: Pool, user_id: UUID, team_id: UUID) -> int | None:

@@ -15,6 +15,7 @@ from api.auth.bearer import session_of
 from api.auth.emails import clean_name
 from api.binding import MERGE_PATCH, PageQuery, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
+from api.names import Names
 from api.openapi import Operation, Parameter, Reply
 from api.problems import problem_answer
 from api.services import Services
@@ -112,7 +113,10 @@ OPERATIONS: Final = (
         id="patchMe",
         summary="Change the name",
         tag="Me",
-        description="A JSON merge patch. Teams keep the name with which somebody joined.",
+        description=(
+            "A JSON merge patch. Teams learn of a new name as `member.updated`; sent again, the patch reaches those "
+            "that could not be asked the first time."
+        ),
         replies={200: Reply(description="The account after the change.", body=User)},
         body=MePatch,
         body_media_types=MERGE_PATCH,
@@ -188,6 +192,7 @@ class _Me:
         self._pool = services.pools.api
         self._identity = services.identity
         self._revocations = services.revocations
+        self._names = Names(services)
         self._patch = decoder_for(MePatch)
         self._read = decoder_for(ReadNotifications)
 
@@ -197,7 +202,7 @@ class _Me:
         return json(200, await self._identity.user(call_of(request).principal().user_id))
 
     async def change(self, request: Request) -> Response:
-        """Change the name. Raises BadInput."""
+        """Change the name, here and in every team. Raises BadInput."""
         call = call_of(request)
         user_id = own_account(call)
         patch = await body_of(request, self._patch, *MERGE_PATCH)
@@ -208,7 +213,10 @@ class _Me:
         async def run(tx: Writing) -> Answer:
             return Answer(200, encode(await self._identity.rename_in(tx, user_id, name)))
 
-        return await self._once(call, run)
+        response = await self._once(call, run)
+        if response.status == 200:
+            await self._names.carry(call.principal(), call.traceparent)
+        return response
 
     async def sessions(self, request: Request) -> Response:
         """Usable sessions."""

@@ -23,6 +23,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -110,6 +111,7 @@ class JournalContract:
             UpdateLabel(label_id=label, name="defect"),
             UpdateTeam(name="Platform", wip_limits={"done": 7}),
             ChangeRole(people[1], "admin"),
+            RenameMember("Renamed"),
         )
         await author.do(DeleteTask(first), AddMember(people[2], "Cy", "viewer"))
         await author.do(RemoveMember(people[2]))

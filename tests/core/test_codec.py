@@ -27,6 +27,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     RestoreTask,
     UpdateLabel,
     UpdateTask,
@@ -49,6 +50,7 @@ def history() -> World:
     other = world.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
     world.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
     world.ask(UpdateLabel(label_id=label, name="renamed"))
+    world.ask(RenameMember("Vera \u2028"), VIEWER)
     world.ask(ChangeRole(VIEWER, "admin"))
     world.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
     for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.

@@ -4,6 +4,7 @@ import itertools
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from core.commands import (
     AddMember,
@@ -15,12 +16,21 @@ from core.commands import (
     CreateTeam,
     DeleteLabel,
     RemoveMember,
+    RenameMember,
     UpdateLabel,
     UpdateTeam,
 )
 from core.decide import decide
 from core.errors import Conflict, Forbidden, NotFound
-from core.events import LabelDeleted, MemberAdded, MemberRemoved, MemberRoleChanged, TaskUpdated, TeamUpdated
+from core.events import (
+    LabelDeleted,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    MemberUpdated,
+    TaskUpdated,
+    TeamUpdated,
+)
 from core.permissions import PERMISSIONS, ROLES, allows, may_grant
 from core.principal import Principal
 from core.task import TaskFields
@@ -107,6 +117,17 @@ def test_changing_or_removing_nobody_is_not_found(world: World) -> None:
 
 def test_the_same_role_again_is_no_change(world: World) -> None:
     assert world.ask(ChangeRole(MEMBER, "member")) == []
+
+
+def test_a_member_changes_their_own_name_and_nothing_else(world: World) -> None:
+    before = world.state.members[VIEWER]
+    (event,) = world.ask(RenameMember("Vera"), VIEWER)
+    assert isinstance(event, MemberUpdated)
+    assert (event.member.name, event.member.role, event.previous) == ("Vera", "viewer", {"name": before.name})
+    assert world.state.members[VIEWER] == structs.replace(before, name="Vera")
+    assert world.ask(RenameMember("Vera"), VIEWER) == []
+    with pytest.raises(NotFound):
+        world.ask(RenameMember("Nobody"), STRANGER)
 
 
 def test_the_last_owner_can_neither_leave_nor_be_demoted(world: World) -> None:

@@ -35,6 +35,7 @@ from core.commands import (
     DeleteTask,
     MoveTask,
     RemoveMember,
+    RenameMember,
     RestoreTask,
     UpdateLabel,
     UpdateTask,
@@ -132,7 +133,9 @@ class Life(RuleBasedStateMachine):
 
     def members(self, choices: Choices) -> AnyCommand:
         user, role = choices.of(USERS), choices.of(ROLES)
-        return choices.of([AddMember(user, "N", role), ChangeRole(user, role), RemoveMember(user)])  # type: ignore[no-any-return]
+        renaming = RenameMember(choices.of(["N", "M"]))
+        changes = [AddMember(user, "N", role), ChangeRole(user, role), renaming, RemoveMember(user)]
+        return choices.of(changes)  # type: ignore[no-any-return]
 
     def labels(self, choices: Choices) -> AnyCommand:
         label, name = self.any_label(choices), choices.of(["bug", "Bug", "docs", "ops"])
@@ -335,6 +338,7 @@ EXPECTED = {
     *(f"{name}: cycle" for name in ("UpdateTask", "Batch")),
     *(f"{name}: last-owner" for name in ("ChangeRole", "RemoveMember")),
     *(f"{name}: nothing" for name in ("UpdateTask", "MoveTask", "ChangeRole", "UpdateLabel", "UpdateTeam")),
+    "RenameMember: nothing",
     "CreateTask: external-id-taken",
     "UpdateTask: archived",
     "RestoreTask: not-archived",
