@@ -92,6 +92,24 @@ def test_wrong_settings_end_with_code_2_and_one_line_each() -> None:
     ]
 
 
+def test_a_secret_file_that_is_not_there_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
+    given = {name: value for name, value in REQUIRED.items() if name != "TASKFORGE_KEYS"}
+    for command in ("up", "migrate", "settings"):
+        done = taskforge(command, **given, TASKFORGE_KEYS_FILE=str(tmp_path / "keys"))
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            f"TASKFORGE_KEYS_FILE: cannot read {tmp_path / 'keys'}: No such file or directory"
+        ]
+
+
+def test_a_command_runs_with_secrets_from_files(tmp_path: Path) -> None:
+    given = dict(REQUIRED)
+    (tmp_path / "keys").write_text(given.pop("TASKFORGE_KEYS") + "\n")
+    done = taskforge("settings", **given, TASKFORGE_KEYS_FILE=str(tmp_path / "keys"))
+    assert done.returncode == 0, done.stderr
+    assert "stand-in" not in done.stdout
+
+
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])
 def test_missing_settings_end_with_code_2(command: str) -> None:
     done = taskforge(command)
