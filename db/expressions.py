@@ -3,19 +3,31 @@
 from typing import Any, Final
 
 from piccolo.columns import Column
+from piccolo.columns.combination import WhereRaw
 from piccolo.query.functions.base import Function
 from piccolo.query.methods.select import Select
 from piccolo.query.mixins import Limit, LimitDelegate
 from piccolo.querystring import QueryString
 
-__all__ = ["CLOCK", "DEFAULT", "NOW", "Host", "ago", "ahead", "any_of", "both_in", "earliest", "folded", "limited"]
+__all__ = [
+    "CLOCK",
+    "DEFAULT",
+    "NOW",
+    "Host",
+    "ago",
+    "ahead",
+    "alike",
+    "any_of",
+    "both_in",
+    "folded",
+    "limited",
+]
 
 NOW: Final = QueryString("now()")
 """When the transaction began."""
 
 CLOCK: Final = QueryString("clock_timestamp()")
 """This moment, also inside a long transaction."""
-
 
 DEFAULT: Final = QueryString("default")
 """The value that only the database gives a column."""
@@ -37,24 +49,24 @@ def ago(seconds: Any) -> QueryString:
     return QueryString("now() - make_interval(secs => {})", seconds)
 
 
-def earliest(*times: Column) -> QueryString:
-    """The first of these times; nulls do not count."""
-    return QueryString(f"least({', '.join('{}' for _ in times)})", *times)
-
-
 def folded(text: Any) -> QueryString:
     """Text in lower case as the column `users.email` folds it: two ideas of lower case would be two accounts."""
     return QueryString("lower({}::text collate pg_unicode_fast)", text)
 
 
-def any_of(column: Column, values: Any) -> QueryString:
+def alike(column: Column, text: Any) -> WhereRaw:
+    """Whether the column is this text but for upper and lower case, as the column's collation sees it."""
+    return WhereRaw("lower({}) = lower({})", column, text)
+
+
+def any_of(column: Column, values: Any) -> WhereRaw:
     """Whether the column is one of the values, which are one argument: `in` would be a statement per number of them."""
-    return QueryString("{} = any({})", column, values)
+    return WhereRaw("{} = any({})", column, values)
 
 
-def both_in(one: Column, other: Column, pairs: Select[Any]) -> QueryString:
+def both_in(one: Column, other: Column, pairs: Select[Any]) -> WhereRaw:
     """Whether the two columns are one of the pairs that a query finds."""
-    return QueryString("({}, {}) in ({})", one, other, pairs.querystrings[0])
+    return WhereRaw("({}, {}) in ({})", one, other, pairs.querystrings[0])
 
 
 class _Limit(Limit):

@@ -4,7 +4,7 @@ They are `uuid.UUID`s (`asyncpg.pgproto` subclasses it) and equal to those. Rows
 parsed here are of the same kind, so that looking a task up does not compare two kinds of UUID.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
 import uuid_utils
@@ -13,7 +13,7 @@ from asyncpg.pgproto import pgproto
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["new_id", "uuid_of"]
+__all__ = ["LAST_ID", "NO_ID", "new_id", "uuid_of"]
 
 uuid_of = cast("Callable[[str | bytes], UUID]", pgproto.UUID)
 """A UUID from its text, or from 16 bytes. Raises ValueError."""
@@ -22,3 +22,10 @@ uuid_of = cast("Callable[[str | bytes], UUID]", pgproto.UUID)
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid_of(uuid_utils.uuid7().bytes)
+
+
+NO_ID: Final = uuid_of(bytes(16))
+"""An id that nothing has."""
+
+LAST_ID: Final = uuid_of(b"\xff" * 16)
+"""Comes after every other id: where a list that is read backwards begins."""

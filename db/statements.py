@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Changing: TypeAlias = "Insert[Any] | Update[Any] | Delete"
 
 
@@ -72,23 +73,23 @@ class Statement:
         return [named[wanted.name] if isinstance(wanted, _Given) else wanted for wanted in self._arguments]
 
 
-class Answered(Statement, Generic[T]):
-    """A statement that answers rows, each made into a `T`."""
+class Answered(Statement, Generic[T_co]):
+    """A statement that answers rows, each made into a `T_co`."""
 
     __slots__ = ("make",)
 
-    def __init__(self, query: Query[Any, Any], make: Callable[[Mapping[str, Any]], T]) -> None:
+    def __init__(self, query: Query[Any, Any], make: Callable[[Mapping[str, Any]], T_co]) -> None:
         super().__init__(query)
         self.make = make
 
 
-class Rows(Answered[T]):
+class Rows(Answered[T_co]):
     """Reads rows and changes nothing: for transactions that only read, too."""
 
     __slots__ = ()
 
 
-class Returned(Answered[T]):
+class Returned(Answered[T_co]):
     """Changes rows and answers them as they are now."""
 
     __slots__ = ()

@@ -17,8 +17,8 @@ ACQUIRE_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.watch"]
-"""What row-level security asks about: user id, idempotency principal, lower-case email, hex of a token's hash, and
-"revocations" for whoever must hear of everybody's."""
+"""What row-level security asks about: user id, idempotency principal, lower-case email (see `scope_email`), hex of a
+token's hash, and "revocations" for whoever must hear of everybody's."""
 
 
 class Reading:
@@ -61,6 +61,12 @@ class Reading:
     async def scope(self, name: Scope, value: str) -> None:
         """Name who is asking from here on, until the transaction ends."""
         await self._connection.execute("select set_config($1, $2, true)", name, value)
+
+    async def scope_email(self, email: str) -> None:
+        """The same for an address in any case, folded as the column of addresses is."""
+        await self._connection.execute(
+            "select set_config('app.email', lower($1::text collate pg_unicode_fast), true)", email
+        )
 
 
 class Writing(Reading):

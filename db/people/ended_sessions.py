@@ -5,7 +5,9 @@ be there as long as its session may still be used. They go first, because a sess
 transaction shall delete more than a slice.
 """
 
-from typing import Any, Final
+from typing import Final
+
+from piccolo.custom_types import Combinable
 
 from db.expressions import ago, both_in, limited
 from db.pool import Pool
@@ -38,7 +40,7 @@ async def _in_slices(pool: Pool, statement: Change, days: float) -> int:
     return total
 
 
-def _ended() -> Any:
+def _ended() -> Combinable:
     """Not as the earlier of the two times: each of them has an index."""
     return (Sessions.expires_at < ago(given("seconds"))) | (Sessions.revoked_at < ago(given("seconds")))
 

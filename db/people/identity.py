@@ -6,11 +6,15 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct
+from piccolo.query.functions import Lower
 
 from core.errors import Conflict, Unauthenticated
+from db.expressions import NOW, folded
 from db.ids import new_id
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
+from db.statements import change, columns, given, insert, rows
+from db.tables import Users
 from db.transaction import Writing, reading, writing
 
 __all__ = ["Credentials", "Identity", "User"]
@@ -46,7 +50,7 @@ class Identity:
         user_id = new_id()
         try:
             async with writing(self._pool, user_id) as tx:
-                await tx.execute(_INSERT, user_id, email, name, password_hash)
+                await tx.run(_ADD, user_id=user_id, email=email, name=name, password_hash=password_hash)
                 return await self.sessions.start_in(tx, user_id, client)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "users_email_key":
@@ -56,42 +60,55 @@ class Identity:
     async def credentials(self, email: str) -> Credentials | None:
         """What to check a login with this address against, if there is such a user."""
         async with reading(self._pool, None) as tx:
-            await tx.fetchval(_BY_EMAIL_SCOPE, email)
-            row = await tx.fetchrow(_CREDENTIALS, email)
-        return None if row is None else Credentials(row["id"], row["password_hash"])
+            await tx.scope_email(email)
+            return await tx.one(_CREDENTIALS, email=email)
 
     async def upgrade_hash(self, user_id: UUID, before: str, after: str) -> None:
         """Store the same password's hash under newer parameters, unless the password changed meanwhile."""
         async with writing(self._pool, user_id) as tx:
-            await tx.execute(_UPGRADE, user_id, before, after)
+            await tx.run(_UPGRADE, user_id=user_id, before=before, after=after)
 
     async def user(self, user_id: UUID) -> User:
         """The account. Raises Unauthenticated when it is gone."""
         async with reading(self._pool, user_id) as tx:
-            return _user(await tx.fetchrow(_SELECT, user_id))
+            return _there(await tx.one(_USER, user_id=user_id))
 
     async def rename_in(self, tx: Writing, user_id: UUID, name: str) -> User:
         """Change the name inside a transaction of the user's. Raises Unauthenticated when the account is gone."""
-        return _user(await tx.fetchrow(_RENAME, user_id, name))
+        await tx.run(_RENAME, user_id=user_id, name=name)
+        return _there(await tx.one(_USER, user_id=user_id))
 
 
-_FIELDS: Final = "id, email, name, email_verified_at, created_at, updated_at"
-_INSERT: Final = (
-    "insert into users (id, email, name, password_hash, created_at, updated_at) values ($1, $2, $3, $4, now(), now())"
+_ADD: Final = change(
+    insert(
+        Users,
+        id=given("user_id"),
+        email=given("email"),
+        name=given("name"),
+        password_hash=given("password_hash"),
+        email_verified_at=None,
+        created_at=NOW,
+        updated_at=NOW,
+    )
 )
-# Folded by the database, in the column's own collation: two ideas of lower case would be two accounts.
-_FOLDED: Final = "lower($1::text collate pg_unicode_fast)"
-_BY_EMAIL_SCOPE: Final = f"select set_config('app.email', {_FOLDED}, true)"
-_CREDENTIALS: Final = f"select id, password_hash from users where lower(email) = {_FOLDED}"  # noqa: S608 (constants)
-_UPGRADE: Final = "update users set password_hash = $3, updated_at = now() where id = $1 and password_hash = $2"
-_SELECT: Final = f"select {_FIELDS} from users where id = $1"  # noqa: S608 (constants)
-_RENAME: Final = (
-    "update users set updated_at = case when name = $2 then updated_at else now() end, name = $2"  # noqa: S608
-    f" where id = $1 returning {_FIELDS}"
+_CREDENTIALS: Final = rows(
+    Credentials,
+    Users.select(Users.id.as_alias("user_id"), Users.password_hash).where(Lower(Users.email) == folded(given("email"))),
+)
+_UPGRADE: Final = change(
+    Users.update({Users.password_hash: given("after"), Users.updated_at: NOW}).where(
+        Users.id == given("user_id"), Users.password_hash == given("before")
+    )
+)
+_USER: Final = rows(User, Users.select(*columns(Users, User)).where(Users.id == given("user_id")))
+_RENAME: Final = change(
+    Users.update({Users.name: given("name"), Users.updated_at: NOW}).where(
+        Users.id == given("user_id"), Users.name != given("name")
+    )
 )
 
 
-def _user(row: asyncpg.Record | None) -> User:
-    if row is None:
+def _there(user: User | None) -> User:
+    if user is None:
         raise Unauthenticated("This account no longer exists.")
-    return User(*(row[name] for name in User.__struct_fields__))
+    return user

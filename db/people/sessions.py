@@ -8,20 +8,25 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
+from piccolo.custom_types import Combinable
+from piccolo.query.methods.update import Update
 
 from core.errors import Unauthenticated
 from core.principal import Principal
-from db.ids import new_id
+from db.expressions import CLOCK, NOW, Host, ago, ahead, limited
+from db.ids import LAST_ID, NO_ID, new_id
 from db.pool import Pool
+from db.statements import change, given, insert, returned_values, rows, values
+from db.tables import RefreshTokens
+from db.tables import Sessions as SessionTable
 from db.transaction import Writing, reading, writing
 
 __all__ = ["Client", "Grant", "Lifetimes", "Reused", "Session", "Sessions"]
@@ -95,16 +100,21 @@ class Sessions:
     async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
         """The same inside a transaction that is already `user_id`'s."""
         session_id, token = new_id(), _new_token()
-        await tx.execute(
+        await tx.run(
             _START,
-            session_id,
-            user_id,
-            float(self._lifetimes.absolute),
-            client.user_agent[:USER_AGENT_LENGTH],
-            _address(client.ip),
-            new_id(),
-            _hash(token),
-            float(self._lifetimes.idle),
+            session_id=session_id,
+            user_id=user_id,
+            seconds=float(self._lifetimes.absolute),
+            user_agent=client.user_agent[:USER_AGENT_LENGTH],
+            ip=_address(client.ip),
+        )
+        await tx.run(
+            _FIRST_TOKEN,
+            token_id=new_id(),
+            token_hash=_hash(token),
+            session_id=session_id,
+            user_id=user_id,
+            seconds=float(min(self._lifetimes.idle, self._lifetimes.absolute)),
         )
         return Grant(Principal.of_user(user_id, session_id), token)
 
@@ -143,14 +153,13 @@ class Sessions:
             raise _refused()
         if row["in_grace"]:
             return Grant(Principal.of_user(token.user_id, row["session_id"]), _unseal(token, row["successor_sealed"]))
-        await tx.execute(_REVOKE, token.user_id, row["session_id"])
+        await self.revoke_in(tx, token.user_id, row["session_id"])
         return Reused(row["session_id"])
 
     async def list(self, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[Session]:
         """The user's usable sessions, newest first, older than `before`."""
         async with reading(self._pool, user_id) as tx:
-            rows = await tx.fetch(_LIST, user_id, before, limit)
-        return [_session(row) for row in rows]
+            return await tx.all(_LIVE, user_id=user_id, before=before or LAST_ID, limit=limit)
 
     async def revoke(self, user_id: UUID, session_id: UUID) -> bool:
         """End one session of the user; False when there is no such live session."""
@@ -159,12 +168,11 @@ class Sessions:
 
     async def revoke_in(self, tx: Writing, user_id: UUID, session_id: UUID) -> bool:
         """The same inside a transaction of the user's."""
-        return await tx.execute(_REVOKE, user_id, session_id) == 1
+        return await tx.run(_REVOKE, user_id=user_id, session_id=session_id) == 1
 
     async def revoke_all_in(self, tx: Writing, user_id: UUID, *, keep: UUID | None = None) -> Sequence[UUID]:
         """End all live sessions of the user except `keep`; the ids of those that ended."""
-        rows = await tx.fetch(_REVOKE_ALL, user_id, keep)
-        return [row["id"] for row in rows]
+        return await tx.all(_REVOKE_ALL, user_id=user_id, keep=keep or NO_ID)
 
     async def revoke_by_token(self, value: str) -> UUID | None:
         """End the session a refresh token belongs to, used or not (RFC 7009); None when there is no such live one."""
@@ -173,27 +181,45 @@ class Sessions:
                 token = await _owned(tx, value)
             except Unauthenticated:
                 return None
-            session_id: UUID | None = await tx.fetchval(_REVOKE_BY_HASH, token.user_id, token.hash)
-            return session_id
+            return await tx.one(_REVOKE_BY_TOKEN, user_id=token.user_id, token_hash=token.hash)
 
     async def revoked_within(self, seconds: float) -> Sequence[UUID]:
         """Sessions of anybody that were revoked in the last so many seconds (at most a day)."""
         async with reading(self._pool, None) as tx:
-            await tx.fetchval("select set_config('app.watch', 'revocations', true)")
-            rows = await tx.fetch(_REVOKED, seconds)
-        return [row["id"] for row in rows]
+            await tx.scope("app.watch", "revocations")
+            return await tx.all(_REVOKED, seconds=seconds)
 
 
-_START: Final = """
-with session as (
-    insert into sessions (id, user_id, created_at, last_used_at, expires_at, user_agent, ip)
-    values ($1, $2, now(), now(), now() + make_interval(secs => $3), $4, $5)
-    returning id, user_id, expires_at
+_START: Final = change(
+    insert(
+        SessionTable,
+        id=given("session_id"),
+        user_id=given("user_id"),
+        created_at=NOW,
+        last_used_at=NOW,
+        expires_at=ahead(given("seconds")),
+        revoked_at=None,
+        user_agent=given("user_agent"),
+        ip=given("ip"),
+    )
 )
-insert into refresh_tokens (id, token_hash, session_id, user_id, issued_at, expires_at)
-select $6, $7, id, user_id, now(), least(now() + make_interval(secs => $8), expires_at) from session
-"""
+_FIRST_TOKEN: Final = change(
+    insert(
+        RefreshTokens,
+        id=given("token_id"),
+        token_hash=given("token_hash"),
+        session_id=given("session_id"),
+        user_id=given("user_id"),
+        parent_id=None,
+        successor_id=None,
+        successor_sealed=None,
+        issued_at=NOW,
+        consumed_at=None,
+        expires_at=ahead(given("seconds")),
+    )
+)
 
+# In SQL, because it is one statement: two uses of a token at the same moment are decided by its row.
 _ROTATE: Final = """
 with used as (
     update refresh_tokens set consumed_at = clock_timestamp(), successor_id = $2, successor_sealed = $3
@@ -212,7 +238,7 @@ with used as (
 select used.session_id, exists (select from issued) as issued from used
 """
 
-# The successor is the newest leaf exactly when it has not been used itself.
+# In SQL, because it joins. The successor is the newest leaf exactly when it has not been used itself.
 _JUDGE: Final = """
 select token.session_id, token.successor_sealed, token.consumed_at is not null as used,
        session.revoked_at is not null or session.expires_at <= now() as over,
@@ -224,33 +250,56 @@ left join refresh_tokens successor on successor.id = token.successor_id
 where token.token_hash = $1
 """
 
-_REVOKE: Final = """
-update sessions set revoked_at = clock_timestamp()
-where user_id = $1 and id = $2 and revoked_at is null and expires_at > now()
-"""
+_OWNER: Final = values(
+    UUID, RefreshTokens.select(RefreshTokens.user_id).where(RefreshTokens.token_hash == given("token_hash"))
+)
 
-_REVOKE_ALL: Final = """
-update sessions set revoked_at = clock_timestamp()
-where user_id = $1 and id is distinct from $2::uuid and revoked_at is null and expires_at > now()
-returning id
-"""
 
-_REVOKE_BY_HASH: Final = """
-update sessions set revoked_at = clock_timestamp()
-where user_id = $1 and revoked_at is null and expires_at > now()
-  and id = (select session_id from refresh_tokens where token_hash = $2)
-returning id
-"""
+_USABLE: Final = (
+    SessionTable.user_id == given("user_id"),
+    SessionTable.revoked_at.is_null(),
+    SessionTable.expires_at > NOW,
+)
 
-_LIST: Final = """
-select id, created_at, last_used_at, expires_at, user_agent, host(ip) as ip from sessions
-where user_id = $1 and revoked_at is null and expires_at > now() and ($2::uuid is null or id < $2)
-  and exists (select from refresh_tokens token where token.user_id = sessions.user_id
-              and token.session_id = sessions.id and token.consumed_at is null and token.expires_at > now())
-order by id desc limit $3
-"""
 
-_REVOKED: Final = "select id from sessions where revoked_at > now() - make_interval(secs => $1)"
+def _revoking(which: Combinable) -> Update[Any]:
+    return SessionTable.update({SessionTable.revoked_at: CLOCK}).where(*_USABLE, which)
+
+
+_REVOKE: Final = change(_revoking(SessionTable.id == given("session_id")))
+_REVOKE_ALL: Final = returned_values(UUID, _revoking(SessionTable.id != given("keep")).returning(SessionTable.id))
+_REVOKE_BY_TOKEN: Final = returned_values(
+    UUID,
+    _revoking(
+        SessionTable.id.is_in(
+            RefreshTokens.select(RefreshTokens.session_id).where(RefreshTokens.token_hash == given("token_hash"))
+        )
+    ).returning(SessionTable.id),
+)
+
+# A session whose last token idled out cannot be used, although it has not expired.
+_REFRESHABLE: Final = RefreshTokens.select(RefreshTokens.session_id).where(
+    RefreshTokens.user_id == given("user_id"), RefreshTokens.consumed_at.is_null(), RefreshTokens.expires_at > NOW
+)
+_LIVE: Final = rows(
+    Session,
+    limited(
+        SessionTable.select(
+            SessionTable.id,
+            SessionTable.created_at,
+            SessionTable.last_used_at,
+            SessionTable.expires_at,
+            SessionTable.user_agent,
+            Host(SessionTable.ip, alias="ip"),
+        )
+        .where(*_USABLE, SessionTable.id < given("before"), SessionTable.id.is_in(_REFRESHABLE))
+        .order_by(SessionTable.id, ascending=False),
+        given("limit"),
+    ),
+)
+_REVOKED: Final = values(
+    UUID, SessionTable.select(SessionTable.id).where(SessionTable.revoked_at > ago(given("seconds")))
+)
 
 
 async def _owned(tx: Writing, value: str) -> _Token:
@@ -259,15 +308,11 @@ async def _owned(tx: Writing, value: str) -> _Token:
         raise _refused()
     digest = _hash(value)
     await tx.scope("app.token_hash", digest.hex())
-    user_id: UUID | None = await tx.fetchval("select user_id from refresh_tokens where token_hash = $1", digest)
+    user_id = await tx.one(_OWNER, token_hash=digest)
     if user_id is None:
         raise _refused()
     await tx.scope("app.user_id", str(user_id))
     return _Token(value, digest, user_id)
-
-
-def _session(row: asyncpg.Record) -> Session:
-    return Session(row["id"], row["created_at"], row["last_used_at"], row["expires_at"], row["user_agent"], row["ip"])
 
 
 def _new_token() -> str:

@@ -14,7 +14,7 @@ from piccolo.query.methods.delete import DeletionError
 
 from db import tables
 from db.dialect import POSTGRES
-from db.expressions import NOW, Host, ahead, any_of, both_in, earliest, folded, limited
+from db.expressions import NOW, Host, ahead, any_of, both_in, folded, limited
 from db.pool import Pool, Pools
 from db.statements import Statement, change, columns, given, insert, returned, rows, values
 from db.tables import Inbox, Notifications, Sessions, Users
@@ -217,9 +217,9 @@ WRITTEN = [
         'SELECT ALL "users"."id" AS "id" FROM "users" WHERE lower($1::text collate pg_unicode_fast) = $2',
     ),
     (
-        Sessions.delete().where(earliest(Sessions.expires_at, Sessions.revoked_at) < ahead(given("s"))),
-        ('DELETE FROM "sessions" WHERE least("sessions"."expires_at", "sessions"."revoked_at") < now() +'
-        " make_interval(secs => $1)"),
+        Sessions.delete().where(any_of(Sessions.id, given("ids")) | (Sessions.expires_at < ahead(given("s")))),
+        ('DELETE FROM "sessions" WHERE ("sessions"."id" = any($1) OR "sessions"."expires_at" < now() +'
+        " make_interval(secs => $2))"),
     ),
     (
         Inbox.delete().where(
