@@ -7,13 +7,17 @@ claims the event for a while, and marks it as applied afterwards.
 from datetime import datetime
 from typing import Final, Literal
 
+from db.expressions import CLOCK, NOW, ago, both_in, limited
 from db.pool import Pool
+from db.statements import change, given, insert, values
+from db.tables import Inbox
 from db.transaction import Writing, writing
 
 __all__ = ["Claim", "claim", "forget_applied", "mark_applied", "record", "release"]
 
 KEPT_DAYS: Final = 30
 ROWS_AT_ONCE: Final = 5_000
+DAY_SECONDS: Final = 86_400.0
 
 Claim = datetime | Literal["applied", "busy"]
 """Until when the event is claimed for the caller; or that there is nothing to claim: it is applied, or somebody else's
@@ -25,7 +29,7 @@ async def record(tx: Writing, consumer: str, event_id: str) -> bool:
 
     A delivery of the same event that runs right now is waited for.
     """
-    return await tx.execute(_RECORD, consumer, event_id) == 1
+    return await tx.run(_RECORD, consumer=consumer, event_id=event_id) == 1
 
 
 async def claim(tx: Writing, consumer: str, event_id: str, seconds: float) -> Claim:
@@ -33,17 +37,17 @@ async def claim(tx: Writing, consumer: str, event_id: str, seconds: float) -> Cl
     until: datetime | None = await tx.fetchval(_CLAIM, consumer, event_id, seconds)
     if until is not None:
         return until
-    return "applied" if await tx.fetchval(_CLAIMED_UNTIL, consumer, event_id) is None else "busy"
+    return "applied" if await tx.one(_CLAIMED_UNTIL, consumer=consumer, event_id=event_id) is None else "busy"
 
 
 async def mark_applied(tx: Writing, consumer: str, event_id: str) -> None:
     """The effect of a claimed event has happened: nobody need claim it again."""
-    await tx.execute(_MARK_APPLIED, consumer, event_id)
+    await tx.run(_MARK_APPLIED, consumer=consumer, event_id=event_id)
 
 
 async def release(tx: Writing, consumer: str, event_id: str, until: datetime) -> None:
     """Let the next delivery claim the event at once; nothing happens when the claim is somebody else's by now."""
-    await tx.execute(_RELEASE, consumer, event_id, until)
+    await tx.run(_RELEASE, consumer=consumer, event_id=event_id, until=until)
 
 
 async def forget_applied(pool: Pool, *, days: int = KEPT_DAYS) -> int:
@@ -51,14 +55,18 @@ async def forget_applied(pool: Pool, *, days: int = KEPT_DAYS) -> int:
     total = 0
     while True:
         async with writing(pool) as tx:
-            deleted = await tx.execute(_FORGET, days, ROWS_AT_ONCE)
+            deleted = await tx.run(_FORGET, seconds=days * DAY_SECONDS, limit=ROWS_AT_ONCE)
         total += deleted
         if deleted < ROWS_AT_ONCE:
             return total
 
 
-_RECORD: Final = "insert into inbox (consumer, event_id) values ($1, $2) on conflict do nothing"
-# A claim that has run out is taken over; a row without one (null) is applied and matches nothing.
+_RECORD: Final = change(
+    insert(Inbox, consumer=given("consumer"), event_id=given("event_id"), at=NOW, claimed_until=None).on_conflict(
+        action="DO NOTHING"
+    )
+)
+# In SQL, as every claim. One that has run out is taken over; a row without one (null) is applied and matches nothing.
 _CLAIM: Final = """
 insert into inbox as i (consumer, event_id, claimed_until)
 values ($1, $2, clock_timestamp() + make_interval(secs => $3))
@@ -66,13 +74,11 @@ on conflict (consumer, event_id) do update set claimed_until = excluded.claimed_
 where i.claimed_until <= clock_timestamp()
 returning claimed_until
 """
-_CLAIMED_UNTIL: Final = "select claimed_until from inbox where consumer = $1 and event_id = $2"
-_MARK_APPLIED: Final = "update inbox set claimed_until = null where consumer = $1 and event_id = $2"
-_RELEASE: Final = """
-update inbox set claimed_until = clock_timestamp() where consumer = $1 and event_id = $2 and claimed_until = $3
-"""
-_FORGET: Final = """
-delete from inbox where (consumer, event_id) in (
-    select consumer, event_id from inbox where at < now() - make_interval(days => $1) limit $2
+_EVENT: Final = (Inbox.consumer == given("consumer"), Inbox.event_id == given("event_id"))
+_CLAIMED_UNTIL: Final = values(datetime, Inbox.select(Inbox.claimed_until).where(*_EVENT))
+_MARK_APPLIED: Final = change(Inbox.update({Inbox.claimed_until: None}).where(*_EVENT))
+_RELEASE: Final = change(
+    Inbox.update({Inbox.claimed_until: CLOCK}).where(*_EVENT, Inbox.claimed_until == given("until"))
 )
-"""
+_OLD: Final = Inbox.select(Inbox.consumer, Inbox.event_id).where(Inbox.at < ago(given("seconds")))
+_FORGET: Final = change(Inbox.delete().where(both_in(Inbox.consumer, Inbox.event_id, limited(_OLD, given("limit")))))

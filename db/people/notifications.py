@@ -5,13 +5,16 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from msgspec import Struct
+from piccolo.custom_types import Combinable
 
 from core.events import AnyTaskEvent
 from core.task import Task
-from db.ids import new_id
+from db.expressions import NOW, any_of, limited
+from db.ids import LAST_ID, new_id
+from db.statements import Change, Rows, change, columns, given, insert, rows, values
+from db.tables import Memberships, Notifications
 from db.transaction import Reading, Writing
 
 __all__ = ["ASSIGNED", "Notification", "add_assigned", "list_notifications", "mark_read"]
@@ -19,6 +22,7 @@ __all__ = ["ASSIGNED", "Notification", "add_assigned", "list_notifications", "ma
 ASSIGNED: Final = "task.assigned"
 
 _encode = msgspec.json.Encoder().encode
+_data = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Notification(Struct, frozen=True):
@@ -40,20 +44,22 @@ async def add_assigned(tx: Writing, user_id: UUID, event: AnyTaskEvent, event_id
 
     Nothing is written twice for the same event. For a transaction of the worker's role.
     """
+    if await tx.one(_MEMBER, team_id=event.team_id, user_id=user_id) is None:
+        return False  # They could not see the task.
     task = event.task
-    rows = await tx.execute(
-        _INSERT,
-        user_id,
-        new_id(),
-        event.team_id,
-        ASSIGNED,
-        task.id,
-        event.actor_id,
-        event_id,
-        _encode(_summary(task)),
-        event.at,
+    added = await tx.run(
+        _ADD,
+        user_id=user_id,
+        id=new_id(),
+        team_id=event.team_id,
+        kind=ASSIGNED,
+        task_id=task.id,
+        actor_id=event.actor_id,
+        event_id=event_id,
+        data=_encode(_summary(task)),
+        created_at=event.at,
     )
-    return rows == 1
+    return added == 1
 
 
 def _summary(task: Task) -> dict[str, Any]:
@@ -64,32 +70,62 @@ async def list_notifications(
     tx: Reading, user_id: UUID, *, unread: bool, before: UUID | None, limit: int
 ) -> Sequence[Notification]:
     """The user's notifications, newest first, older than `before`; only unread ones when asked."""
-    rows = await tx.fetch(_LIST, user_id, before, unread, limit)
-    return [_notification(row) for row in rows]
+    wanted = _UNREAD if unread else _ALL
+    return await tx.all(wanted, user_id=user_id, before=before or LAST_ID, limit=limit)
 
 
 async def mark_read(tx: Writing, user_id: UUID, ids: Sequence[UUID] | None) -> int:
-    """Tick off those of the user's notifications (None: all); how many were unread. Foreign ids change nothing."""
-    return await tx.execute(_READ, user_id, None if ids is None else list(ids))
+    """Mark as read those of the user's notifications (None: all); how many were unread. Foreign ids change nothing."""
+    if ids is None:
+        return await tx.run(_READ_ALL, user_id=user_id)
+    return await tx.run(_READ, user_id=user_id, ids=list(ids))
 
 
-# Only a member of the team is notified: others could not see the task.
-_INSERT: Final = """
-insert into notifications (user_id, id, team_id, kind, task_id, actor_id, event_id, data, created_at)
-select $1, $2, team_id, $4, $5, $6, $7, $8, $9 from memberships where team_id = $3 and user_id = $1
-on conflict on constraint notifications_event_key do nothing
-"""
-_LIST: Final = """
-select id, kind, team_id, task_id, actor_id, event_id, data, created_at, read_at from notifications
-where user_id = $1 and ($2::uuid is null or id < $2) and (not $3 or read_at is null)
-order by id desc limit $4
-"""
-_READ: Final = """
-update notifications set read_at = now()
-where user_id = $1 and read_at is null and ($2::uuid[] is null or id = any($2))
-"""
+def _notification(*, data: bytes, **row: Any) -> Notification:
+    return Notification(data=_data(data), **row)
 
 
-def _notification(row: asyncpg.Record) -> Notification:
-    fields = {name: row[name] for name in Notification.__struct_fields__}
-    return Notification(**{**fields, "data": msgspec.json.decode(row["data"], type=dict[str, Any])})
+_MEMBER: Final = values(
+    UUID,
+    Memberships.select(Memberships.user_id).where(
+        Memberships.team_id == given("team_id"), Memberships.user_id == given("user_id")
+    ),
+)
+_ADD: Final = change(
+    insert(
+        Notifications,
+        user_id=given("user_id"),
+        id=given("id"),
+        team_id=given("team_id"),
+        kind=given("kind"),
+        task_id=given("task_id"),
+        actor_id=given("actor_id"),
+        event_id=given("event_id"),
+        data=given("data"),
+        created_at=given("created_at"),
+        read_at=None,
+    ).on_conflict(target="notifications_event_key", action="DO NOTHING")
+)
+
+
+def _page(*more: Combinable) -> Rows[Notification]:
+    mine = Notifications.select(*columns(Notifications, Notification)).where(
+        Notifications.user_id == given("user_id"), Notifications.id < given("before"), *more
+    )
+    return rows(_notification, limited(mine.order_by(Notifications.id, ascending=False), given("limit")))
+
+
+_ALL: Final = _page()
+_UNREAD: Final = _page(Notifications.read_at.is_null())
+
+
+def _marking_as_read(*which: Combinable) -> Change:
+    return change(
+        Notifications.update({Notifications.read_at: NOW}).where(
+            Notifications.user_id == given("user_id"), Notifications.read_at.is_null(), *which
+        )
+    )
+
+
+_READ_ALL: Final = _marking_as_read()
+_READ: Final = _marking_as_read(any_of(Notifications.id, given("ids")))
