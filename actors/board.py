@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import structs
 
 from core.permissions import Role
-from core.query import SortField, SortKey, TaskQuery, cursor_after, sort_key
+from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.task import STATUSES, Task, encode_task
 from core.team import TeamState
 
@@ -57,14 +57,28 @@ class TeamView:
             self._numbers = {task.number: task.id for task in self.state.tasks.values()}
         return self._numbers.get(number)
 
-    def page(self, query: TaskQuery) -> bytes:
-        """`{"items": […], "next_cursor": …}` for a query over the board, as JSON bytes."""
-        cached = self._pages.get(query)
-        if cached is None:
-            if len(self._pages) >= PAGES:
-                self._pages.clear()
-            cached = self._pages[query] = self._make_page(query)
-        return cached
+    def page(self, query: TaskQuery) -> tuple[list[bytes], SortKey | None]:
+        """The JSON of the tasks that a query finds, and the sort key of the last one when there are more."""
+        tasks, conditions = self.state.tasks, _conditions(query)
+        found: list[Task] = []
+        for key in self._walk(query):
+            task = tasks.get(key[2])
+            if task is None or not all(condition(task) for condition in conditions):
+                continue
+            if len(found) == query.limit:
+                return list(map(self._encoded, found)), sort_key(found[-1], query.sort)
+            found.append(task)
+        return list(map(self._encoded, found)), None
+
+    def ready_page(self, query: TaskQuery) -> bytes | None:
+        """What was kept for this query at this `seq`."""
+        return self._pages.get(query)
+
+    def keep_page(self, query: TaskQuery, body: bytes) -> None:
+        """Keep a finished answer until the next `seq`."""
+        if len(self._pages) >= PAGES:
+            self._pages.clear()
+        self._pages[query] = body
 
     def board(self) -> bytes:
         """`{"seq", "epoch", "columns": [{"status", "tasks": […]}]}` as JSON bytes."""
@@ -129,24 +143,6 @@ class TeamView:
                 del order[bisect_left(order, old)]
             if new is not None:
                 insort(order, new)
-
-    def _make_page(self, query: TaskQuery) -> bytes:
-        tasks, conditions = self.state.tasks, _conditions(query)
-        found: list[Task] = []
-        more = False
-        for key in self._walk(query):
-            task = tasks.get(key[2])
-            if task is None or not all(condition(task) for condition in conditions):
-                continue
-            if len(found) == query.limit:
-                more = True
-                break
-            found.append(task)
-        cursor = b"null"
-        if more:
-            last = sort_key(found[-1], query.sort)
-            cursor = b'"%s"' % cursor_after(last, query.sort, descending=query.descending).encode()
-        return b'{"items":[%s],"next_cursor":%s}' % (b",".join(map(self._encoded, found)), cursor)
 
     def _walk(self, query: TaskQuery) -> Iterator[SortKey]:
         """The sort keys after the cursor, in the query's order; missing values come last in both directions."""

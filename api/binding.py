@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from json.scanner import make_scanner
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
 from blacksheep import Request
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
@@ -20,7 +20,6 @@ from db.ids import uuid_of
 
 __all__ = [
     "MERGE_PATCH",
-    "PageQuery",
     "body_of",
     "decode_body",
     "decoder_for",
@@ -173,13 +172,6 @@ def if_match(call: Call) -> int | None:
     if len(tag) > 2 and tag[:1] == tag[-1:] == b'"' and tag[1:-1].isdigit() and len(tag) <= 20:
         return int(tag[1:-1])
     raise BadInput('If-Match must be one ETag as a task gave it, such as "42".', parameter="If-Match")
-
-
-class PageQuery(Struct, frozen=True, kw_only=True):
-    """`limit` 1 to 100, `cursor` opaque."""
-
-    limit: Annotated[int, Meta(ge=1, le=100)] = 50
-    cursor: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
 
 
 def read_uuid(text: str, parameter: str) -> UUID:

@@ -1,29 +1,33 @@
 """The query string of task lists, checked and turned into a `TaskQuery`."""
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
 from api.binding import read_query, read_uuid
+from api.paging import PageQuery, task_place
 from core.errors import BadInput
-from core.query import SORT_FIELDS, SortField, SortKey, TaskQuery, read_cursor
+from core.query import SORT_FIELDS, SortField, TaskQuery
 from core.task import PRIORITIES, STATUSES, check_moment
 
-__all__ = ["ListRequest", "read_list_request"]
+__all__ = ["ListRequest", "ListRequests", "read_list_request"]
 
 T = TypeVar("T", bound=str)
 
 SEVERAL: Final = 20
-_LARGEST: Final = 2**63 - 1
+"""Most values of a parameter that takes several."""
+KEPT: Final = 4_096
+"""Most parsed query strings kept by one `ListRequests`."""
+LONGEST: Final = 1_024
+"""Longer query strings, in bytes, are parsed each time."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
 
 
-class _Parameters(Struct, frozen=True, kw_only=True):
+class _Parameters(PageQuery, frozen=True, kw_only=True):
     team_id: UUID | None = None
     status: Text | None = None
     assignee: Text | None = None
@@ -35,12 +39,10 @@ class _Parameters(Struct, frozen=True, kw_only=True):
     q: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     archived: Literal["true", "false"] = "false"
     sort: Text = "-created_at"
-    limit: Annotated[int, Meta(ge=1, le=100)] = 50
-    cursor: Text | None = None
 
 
 class ListRequest(Struct, frozen=True):
-    """What a list was asked for. `mine`: the assignee is whoever asks; `tag` tells its answers from other queries'."""
+    """What a list was asked for; `mine` says that the assignee is whoever asks."""
 
     team_id: UUID | None
     query: TaskQuery
@@ -49,6 +51,24 @@ class ListRequest(Struct, frozen=True):
     def for_user(self, user_id: UUID) -> TaskQuery:
         """The query with "me" resolved."""
         return structs.replace(self.query, assignee=user_id) if self.mine else self.query
+
+
+class ListRequests:
+    """Query strings that were parsed before: few clients ask for many different lists."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[bytes, ListRequest] = {}
+
+    def read(self, raw: bytes) -> ListRequest:
+        """As `read_list_request`, remembered."""
+        parsed = self._parsed.get(raw)
+        if parsed is None:
+            parsed = read_list_request(raw)
+            if len(self._parsed) >= KEPT:
+                self._parsed.clear()
+            if len(raw) <= LONGEST:
+                self._parsed[raw] = parsed
+        return parsed
 
 
 def read_list_request(raw: bytes) -> ListRequest:
@@ -71,7 +91,7 @@ def read_list_request(raw: bytes) -> ListRequest:
         sort=sort,
         descending=descending,
         limit=given.limit,
-        after=None if given.cursor is None else _cursor(given.cursor, sort, descending),
+        after=None if given.cursor is None else task_place(given.cursor, sort, descending=descending),
     )
     return ListRequest(given.team_id, query, given.assignee == "me")
 
@@ -113,25 +133,3 @@ def _moment(moment: datetime | None, parameter: str) -> datetime | None:
     except ValueError as error:
         raise BadInput(str(error), parameter=parameter) from error
     return None if moment is None else moment.astimezone(UTC)
-
-
-def _cursor(token: str, sort: SortField, descending: bool) -> SortKey:
-    """The cursor's place; a forged one must not reach SQL with a value that no column can hold."""
-    key = read_cursor(token, sort, descending=descending)
-    if not _holdable(key[1]):
-        raise BadInput("This cursor is not one of ours.", parameter="cursor")
-    return key
-
-
-def _holdable(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" not in value and len(value) <= 1_000
-        case int():
-            return abs(value) <= _LARGEST
-        case float():
-            return math.isfinite(value)
-        case datetime():
-            return value.tzinfo is not None and 1900 <= value.year <= 9000
-        case _:
-            return False

@@ -3,7 +3,6 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,6 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from api.paging import LONGEST_CURSOR
+from api.paths import KINDS, PARAMETER, kind_of
 from api.problems import HEADERS, SCHEMA, known_problems
 from core.seq import MAX_SEQ
 
@@ -107,7 +108,7 @@ PAGE: Final = (
     ),
     Parameter(
         name="cursor",
-        schema={"type": "string", "minLength": 1, "maxLength": 2000},
+        schema={"type": "string", "minLength": 1, "maxLength": LONGEST_CURSOR},
         description="`next_cursor` of the page before.",
     ),
 )
@@ -123,7 +124,6 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Retry-After": ("Seconds to wait.", {"type": "integer"}),
     "WWW-Authenticate": ("How to authenticate.", {"type": "string"}),
 }
-_PLACE: Final = re.compile(r"{([a-z_]+)}")
 _COMPONENT: Final = "#/components/schemas/{name}"
 
 
@@ -199,15 +199,8 @@ def _all_parameters(operation: Operation) -> tuple[Parameter, ...]:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "format": "uuid"}
-            if name.endswith("_id")
-            else {"type": "integer", "minimum": 1},
-        }
-        for name in _PLACE.findall(path)
+        {"name": name, "in": "path", "required": True, "schema": KINDS[kind_of(name)]}
+        for name in PARAMETER.findall(path)
     ]
 
 

@@ -1,35 +1,41 @@
 """Answers from memory as ready bytes. Synchronous: the edge calls them before anything else is tried.
 
-The same functions make the answer when a board had to be activated first, so that both ways give the same bytes.
+Four steps: which read it is, whether the asker may see the team (`access.py`), the bytes that the board has ready
+(`actors/board.py`), the answer around them (`etags.py`). The handlers take the last two as well, when a board had to be
+activated first, so that both ways give the same bytes.
 """
 
 from typing import Final
 from uuid import UUID
 
 from actors.board import TeamView
+from api import paths
 from api.access import Access
 from api.answers import Answer
 from api.calls import Call
-from api.listing import ListRequest, read_list_request
+from api.etags import fresh, not_modified, team_headers, versioned
+from api.listing import ListRequest, ListRequests
+from api.paging import page_json, task_cursor
 from core.errors import TaskForgeError
+from core.query import TaskQuery
 from db.ids import uuid_of
 
-__all__ = ["Reads", "fresh", "not_modified", "team_headers"]
+__all__ = ["Reads", "board_answer", "list_answer", "task_answer"]
 
 KEPT: Final = 4_096
-"""Most parsed query strings kept per process."""
-LONGEST: Final = 1_024
-"""Longer query strings, in bytes, are parsed each time."""
+"""Most ids remembered per process."""
 
-LIST_ROUTE: Final = "/v1/tasks"
-TASK_ROUTE: Final = "/v1/tasks/{uuid:task_id}"
-BOARD_ROUTE: Final = "/v1/teams/{uuid:team_id}/board"
-_TASKS: Final = "/v1/tasks/"
-_TEAMS: Final = "/v1/teams/"
-_BOARD: Final = "/board"
-PRIVATE: Final = (b"cache-control", b"private, no-cache")
-
-Header = tuple[bytes, bytes]
+# A path is recognised by its length and its ends; what stands between them is read as an id, or the path is not ours.
+_LIST: Final = paths.TASKS
+_TASK_START, _ = paths.TASK.split("{task_id}")
+_TASK_ID: Final = slice(len(_TASK_START), len(_TASK_START) + 36)
+_TASK_LENGTH: Final = _TASK_ID.stop
+_BOARD_START, _BOARD_END = paths.TEAM_BOARD.split("{team_id}")
+_BOARD_ID: Final = slice(len(_BOARD_START), len(_BOARD_START) + 36)
+_BOARD_LENGTH: Final = _BOARD_ID.stop + len(_BOARD_END)
+_LIST_ROUTE: Final = paths.pattern(paths.TASKS)
+_TASK_ROUTE: Final = paths.pattern(paths.TASK)
+_BOARD_ROUTE: Final = paths.pattern(paths.TEAM_BOARD)
 
 
 class Reads:
@@ -37,53 +43,44 @@ class Reads:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._parsed: dict[bytes, ListRequest] = {}
+        self._lists = ListRequests()
         self._ids: dict[str, UUID] = {}
 
     def answer(self, call: Call) -> Answer | None:
-        """The finished answer of a GET, or None: whatever it is, the ordinary way will tell. Never raises."""
+        """The finished answer of a GET, or None: whatever the reason, the ordinary way finds it again and says it."""
         path = call.path
         try:
-            if path == LIST_ROUTE:
-                call.route = LIST_ROUTE
+            if path == _LIST:
+                call.route = _LIST_ROUTE
                 return self._list(call)
-            if len(path) == 46 and path.startswith(_TASKS):
-                call.route = TASK_ROUTE
-                return self._task(call, self._id(path[10:]))
-            if len(path) == 52 and path.startswith(_TEAMS) and path.endswith(_BOARD) and not call.query:
-                call.route = BOARD_ROUTE
-                return self._board(call, self._id(path[10:46]))
+            if len(path) == _TASK_LENGTH and path.startswith(_TASK_START):
+                call.route = _TASK_ROUTE
+                return self._task(call, self._id(path[_TASK_ID]))
+            if len(path) == _BOARD_LENGTH and path.startswith(_BOARD_START) and path.endswith(_BOARD_END):
+                call.route = _BOARD_ROUTE
+                return self._board(call, self._id(path[_BOARD_ID]))
         except (TaskForgeError, ValueError):
             return None
         return None
 
-    def list_request(self, raw: bytes) -> ListRequest:
-        """The parsed query string, remembered. Raises BadInput."""
-        parsed = self._parsed.get(raw)
-        if parsed is None:
-            parsed = read_list_request(raw)
-            if len(self._parsed) >= KEPT:
-                self._parsed.clear()
-            if len(raw) <= LONGEST:
-                self._parsed[raw] = parsed
-        return parsed
-
     def _list(self, call: Call) -> Answer | None:
-        asked = self.list_request(call.query)
+        asked = self._lists.read(call.query)
         if asked.team_id is None or asked.query.archived:
             return None
         view = self._access.ready(call, asked.team_id)
-        return None if view is None else list_answer(view, asked, call)
+        return None if view is None else list_answer(call, view, asked)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
             return None
         view = self._access.ready_task(call, task_id)
-        return None if view is None else task_answer(view, task_id, call)
+        return None if view is None else task_answer(call, view, task_id)
 
     def _board(self, call: Call, team_id: UUID) -> Answer | None:
+        if call.query:
+            return None
         view = self._access.ready(call, team_id)
-        return None if view is None else board_answer(view, call)
+        return None if view is None else board_answer(call, view)
 
     def _id(self, text: str) -> UUID:
         found = self._ids.get(text)
@@ -95,7 +92,7 @@ class Reads:
         return found
 
 
-def list_answer(view: TeamView, asked: ListRequest, call: Call) -> Answer:
+def list_answer(call: Call, view: TeamView, asked: ListRequest) -> Answer:
     """A page of the board's tasks. Its ETag is the board's position: the same URL at the same seq is the same page,
     except that "me" is somebody else for somebody else."""
     query, etag = asked.query, b'"%d.%d"' % (view.epoch, view.seq)
@@ -104,49 +101,26 @@ def list_answer(view: TeamView, asked: ListRequest, call: Call) -> Answer:
         query, etag = asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
     if fresh(call, etag):
         return not_modified(call, etag)
-    return Answer(200, view.page(query), team_headers(call, etag))
+    body = view.ready_page(query) or _make_page(view, query)
+    return Answer(200, body, team_headers(call, etag))
 
 
-def task_answer(view: TeamView, task_id: UUID, call: Call) -> Answer | None:
+def _make_page(view: TeamView, query: TaskQuery) -> bytes:
+    tasks, last = view.page(query)
+    body = page_json(tasks, None if last is None else task_cursor(query, last))
+    view.keep_page(query, body)
+    return body
+
+
+def task_answer(call: Call, view: TeamView, task_id: UUID) -> Answer | None:
     """A task of the board, or None when it is not there."""
     found = view.task(task_id)
-    if found is None:
-        return None
-    return versioned(call, found[0], found[1])
+    return None if found is None else versioned(call, *found)
 
 
-def board_answer(view: TeamView, call: Call) -> Answer:
+def board_answer(call: Call, view: TeamView) -> Answer:
     """All columns of the board."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
     if fresh(call, etag):
         return not_modified(call, etag)
     return Answer(200, view.board(), team_headers(call, etag))
-
-
-def versioned(call: Call, version: int, body: bytes) -> Answer:
-    """A thing with a version as its ETag."""
-    etag = b'"%d"' % version
-    if fresh(call, etag):
-        return not_modified(call, etag)
-    return Answer(200, body, team_headers(call, etag))
-
-
-def team_headers(call: Call, etag: bytes) -> tuple[Header, ...]:
-    """What every answer about a team carries."""
-    return ((b"etag", etag), PRIVATE, (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % call.seq))
-
-
-def fresh(call: Call, etag: bytes) -> bool:
-    """Whether `If-None-Match` (RFC 9110, 13.1.2: weak comparison) says that the client has this already."""
-    known = call.headers.get(b"if-none-match")
-    if known is None:
-        return False
-    if known == etag:
-        return True
-    parts = [part.strip().removeprefix(b"W/") for part in known.split(b",")]
-    return etag in parts or parts == [b"*"]
-
-
-def not_modified(call: Call, etag: bytes) -> Answer:
-    """304, with the headers that the 200 would have had."""
-    return Answer(304, b"", team_headers(call, etag), b"")

@@ -1,16 +1,12 @@
 """Which tasks, in which order, from where on: one description for the answers from memory and those by SQL."""
 
-import base64
-import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
-from core.errors import BadInput
 from core.task import PRIORITY_ORDER, Priority, Status, Task
 
 SortField = Literal["created_at", "updated_at", "due_at", "priority", "number", "title", "rank", "estimate"]
@@ -85,56 +81,3 @@ def sort_key(task: Task, field: SortField) -> SortKey:
     """The task's place in the order by `field`, ascending; times in UTC, priority as 0 (none) to 4 (urgent)."""
     value = _VALUES[field](task)
     return (value is None, value if value is not None else 0, task.id)
-
-
-class _Cursor(Struct, array_like=True):
-    sort: SortField
-    descending: bool
-    missing: bool
-    value: Any
-    id: UUID
-
-
-_encode_cursor = msgspec.msgpack.Encoder().encode
-_decode_cursor = msgspec.msgpack.Decoder(_Cursor).decode
-_TIMES: Final = frozenset({"created_at", "updated_at", "due_at"})
-_TEXTS: Final = frozenset({"title", "rank"})
-
-
-def cursor_after(key: SortKey, sort: SortField, *, descending: bool) -> str:
-    """An opaque token for the page after the task with this sort key: URL-safe, no padding."""
-    cursor = _Cursor(sort, descending, key[0], key[1], key[2])
-    return base64.urlsafe_b64encode(_encode_cursor(cursor)).rstrip(b"=").decode()
-
-
-def read_cursor(token: str, sort: SortField, *, descending: bool) -> SortKey:
-    """The sort key in a token of `cursor_after`. Raises BadInput for a forged one or one of another order."""
-    try:
-        raw = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
-        cursor = _decode_cursor(raw)
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise _forged() from error
-    if (cursor.sort, cursor.descending) != (sort, descending):
-        raise BadInput("This cursor belongs to another sort order.", parameter="cursor")
-    value = cursor.value
-    fits = (type(value) is int and value == 0) if cursor.missing else _fits(value, sort)
-    if not fits:
-        raise _forged()
-    return (cursor.missing, value, cursor.id)
-
-
-def _fits(value: Any, sort: SortField) -> bool:
-    """Whether `value` compares with the field's values in memory, and can be sent to Postgres as its column's type."""
-    if sort in _TIMES:
-        return isinstance(value, datetime)
-    if sort in _TEXTS:
-        return isinstance(value, str) and "\0" not in value
-    if isinstance(value, bool):
-        return False
-    if sort == "estimate":
-        return isinstance(value, int | float) and math.isfinite(value)
-    return isinstance(value, int) and abs(value) < 2**31
-
-
-def _forged() -> BadInput:
-    return BadInput("This cursor is not one of ours.", parameter="cursor")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from core.codec import JournalRow
 from core.events import Team
 from core.permissions import Role
-from core.query import TaskQuery, cursor_after, sort_key
+from core.query import SortKey, TaskQuery, sort_key
 from core.task import Task
 from db.journal.rows import journal_row, task_of, team_of
 from db.journal.sql import EVENT_SELECT, TASK_SELECT
@@ -57,10 +57,10 @@ class StaleName(Struct, frozen=True):
 
 
 class TaskPage(Struct, frozen=True):
-    """A page of tasks; `next_cursor` is None on the last one."""
+    """A page of tasks; `last` is the sort key of the last one when there are more."""
 
     tasks: list[Task]
-    next_cursor: str | None
+    last: SortKey | None
 
 
 async def my_teams(pool: Pool, user_id: UUID, *, after: UUID | None = None, limit: int) -> list[MyTeam]:
@@ -107,8 +107,7 @@ async def list_tasks(pool: Pool, user_id: UUID, query: TaskQuery, *, team_id: UU
     tasks = [_task(row) for row in found[: query.limit]]
     if len(found) <= query.limit or not tasks:
         return TaskPage(tasks, None)
-    last = sort_key(tasks[-1], query.sort)
-    return TaskPage(tasks, cursor_after(last, query.sort, descending=query.descending))
+    return TaskPage(tasks, sort_key(tasks[-1], query.sort))
 
 
 async def task_location(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
+from api import paths
 from api.answers import Header, empty, json
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name
@@ -13,6 +14,7 @@ from api.auth.passwords import check_password
 from api.binding import body_of, decode_body, decoder_for, no_query
 from api.calls import call_of
 from api.openapi import Operation, Reply
+from api.paths import link, pattern
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated
@@ -66,7 +68,7 @@ _EXAMPLE: Final = {"email": "ada@example.com", "password": "a long enough passwo
 OPERATIONS: Final = (
     Operation(
         method="POST",
-        path="/v1/auth/signup",
+        path=paths.SIGN_UP,
         id="signUp",
         summary="Make an account and open its first session",
         tag="Auth",
@@ -78,7 +80,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/auth/login",
+        path=paths.LOG_IN,
         id="logIn",
         summary="Open a session",
         tag="Auth",
@@ -90,7 +92,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/auth/refresh",
+        path=paths.REFRESH,
         id="refresh",
         summary="Exchange a refresh token for a new pair of tokens",
         tag="Auth",
@@ -106,7 +108,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/auth/logout",
+        path=paths.LOG_OUT,
         id="logOut",
         summary="End a session",
         tag="Auth",
@@ -124,10 +126,10 @@ OPERATIONS: Final = (
 def register(router: Router, services: Services) -> None:
     """Add the endpoints to the router."""
     auth = _Auth(services)
-    router.add_post("/v1/auth/signup", auth.sign_up)
-    router.add_post("/v1/auth/login", auth.log_in)
-    router.add_post("/v1/auth/refresh", auth.refresh)
-    router.add_post("/v1/auth/logout", auth.log_out)
+    router.add_post(pattern(paths.SIGN_UP), auth.sign_up)
+    router.add_post(pattern(paths.LOG_IN), auth.log_in)
+    router.add_post(pattern(paths.REFRESH), auth.refresh)
+    router.add_post(pattern(paths.LOG_OUT), auth.log_out)
 
 
 class _Auth:
@@ -150,7 +152,7 @@ class _Auth:
         check_password(wanted.password, email)
         stored = await self._passwords.hash(wanted.password)
         grant = await self._identity.sign_up(email, name, stored, client_of(request))
-        return self._answer(201, grant, (b"location", b"/v1/me"))
+        return self._answer(201, grant, (b"location", link(paths.ME)))
 
     async def log_in(self, request: Request) -> Response:
         """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""

@@ -16,13 +16,16 @@ from blacksheep.contents import StreamedContent
 from msgspec import Struct
 
 from actors.board import TeamView
+from api import paths
 from api.access import Access
-from api.answers import Header, json
+from api.answers import Header, about_team, json
 from api.auth.lifetimes import Lifetime, token_ends_at
 from api.binding import query_of
 from api.calls import Call, call_of
+from api.etags import PRIVATE
 from api.openapi import Operation, Parameter, Reply
-from api.reads import PRIVATE
+from api.paging import page_json, page_of
+from api.paths import pattern
 from api.services import Services
 from core.codec import cloud_event
 from core.errors import BadInput
@@ -56,7 +59,7 @@ class EventPage(Struct, frozen=True):
 OPERATIONS: Final = (
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}/events",
+        path=paths.TEAM_EVENTS,
         id="readEvents",
         summary="Read a team's events, once or for ever",
         tag="Live feeds",
@@ -104,7 +107,7 @@ def register(router: Router, services: Services) -> None:
             return await _open_stream(services, request, _place(call, query))
         return await _page(services, call, view, query)
 
-    router.add_get("/v1/teams/{uuid:team_id}/events", events)
+    router.add_get(pattern(paths.TEAM_EVENTS), events)
 
 
 def _place(call: Call, query: FeedQuery) -> Position | None:
@@ -124,19 +127,15 @@ async def _page(services: Services, call: Call, view: TeamView, query: FeedQuery
     )
     if not rows and place.seq > await _head(services, team_id):
         raise BadInput("The team has not reached this position.", parameter="after")
-    items, more = rows[: query.limit], len(rows) > query.limit
-    cursor = b'"%d"' % items[-1].seq if more else b"null"
-    body = b'{"items":[' + b",".join(map(cloud_event, items)) + b'],"next_cursor":' + cursor + b"}"
-    return json(200, body, _team_headers(call, max(call.seq, items[-1].seq if items else 0)))
+    shown, last = page_of(rows, query.limit)
+    body = page_json(map(cloud_event, shown), None if last is None else str(last.seq))
+    seq = max(call.seq, shown[-1].seq if shown else 0)
+    return json(200, body, about_team(call.team, seq, (PRIVATE,)))
 
 
 async def _head(services: Services, team_id: UUID) -> int:
     found = (await services.journal.position([team_id])).get(team_id)
     return 0 if found is None else found.seq
-
-
-def _team_headers(call: Call, seq: int) -> tuple[Header, ...]:
-    return (PRIVATE, (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % seq))
 
 
 async def _open_stream(services: Services, request: Request, after: Position | None) -> Response:
@@ -151,8 +150,8 @@ async def _open_stream(services: Services, request: Request, after: Position | N
     # Taken before the answer leaves: BlackSheep parts with the request's content then.
     receive: Receive = request.content.receive  # type: ignore[union-attr]
     stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive, call)
-    headers = [*STREAM_HEADERS, *_team_headers(call, subscription.head)[1:]]
-    return Response(200, headers, StreamedContent(EVENT_STREAM, stream.parts))
+    headers = about_team(call.team, subscription.head, STREAM_HEADERS)
+    return Response(200, list(headers), StreamedContent(EVENT_STREAM, stream.parts))
 
 
 class EventStream:

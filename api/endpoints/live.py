@@ -18,6 +18,7 @@ from blacksheep import Request, Response, Router, WebSocket
 from blacksheep.server.websocket import WebSocketError
 from msgspec import Struct
 
+from api import paths
 from api.access import Access
 from api.answers import json
 from api.auth.bearer import authenticate, session_of
@@ -25,6 +26,7 @@ from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
 from api.openapi import Operation, Reply
+from api.paths import pattern
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from core.principal import Principal
@@ -92,7 +94,7 @@ class ClientFrame(Struct):
 OPERATIONS: Final = (
     Operation(
         method="POST",
-        path="/v1/live-tickets",
+        path=paths.LIVE_TICKETS,
         id="createLiveTicket",
         summary="Get a ticket for one live connection",
         tag="Live feeds",
@@ -130,8 +132,8 @@ def register(router: Router, services: Services) -> None:
         await socket.accept()
         await LiveSocket(socket, services, UUID(socket.route_values["team_id"])).serve()
 
-    router.add_post("/v1/live-tickets", live_ticket)
-    router.add_ws("/v1/teams/{uuid:team_id}/live", live)
+    router.add_post(pattern(paths.LIVE_TICKETS), live_ticket)
+    router.add_ws(pattern(paths.TEAM_LIVE), live)
 
 
 class LiveSocket:

@@ -1,26 +1,28 @@
 """`/v1/me`: the account of whoever asks, their sessions and their notifications."""
 
-import base64
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api import paths
 from api.answers import Answer, encode, json, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_name
-from api.binding import MERGE_PATCH, PageQuery, body_of, decoder_for, no_query, path_value, query_of
+from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.names import Names
-from api.openapi import Operation, Parameter, Reply
+from api.openapi import PAGE, Operation, Parameter, Reply
+from api.paging import NOTIFICATIONS, SESSIONS, PageQuery, page_of
+from api.paths import pattern
 from api.problems import problem_answer
 from api.services import Services
 from api.used_keys import UsedKeys
-from core.errors import BadInput, NotFound
+from core.errors import NotFound
 from core.permissions import check_scope
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
@@ -90,18 +92,12 @@ class _Everywhere(Struct, frozen=True, kw_only=True):
     others: Literal["true", "false"] = "false"
 
 
-_PAGE: Final = (
-    Parameter(
-        name="limit", schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50}, description="Most items."
-    ),
-    Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
-)
 _FLAG: Final = {"type": "string", "enum": ["true", "false"], "default": "false"}
 
 OPERATIONS: Final = (
     Operation(
         method="GET",
-        path="/v1/me",
+        path=paths.ME,
         id="getMe",
         summary="The account of whoever asks",
         tag="Me",
@@ -109,7 +105,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="PATCH",
-        path="/v1/me",
+        path=paths.ME,
         id="patchMe",
         summary="Change the name",
         tag="Me",
@@ -125,16 +121,16 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/me/sessions",
+        path=paths.MY_SESSIONS,
         id="listMySessions",
         summary="Where I am signed in",
         tag="Me",
         replies={200: Reply(description="Usable sessions, newest first.", body=Sessions)},
-        parameters=_PAGE,
+        parameters=PAGE,
     ),
     Operation(
         method="DELETE",
-        path="/v1/me/sessions",
+        path=paths.MY_SESSIONS,
         id="revokeMySessions",
         summary="Sign out everywhere",
         tag="Me",
@@ -144,7 +140,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="DELETE",
-        path="/v1/me/sessions/{session_id}",
+        path=paths.MY_SESSION,
         id="revokeMySession",
         summary="End one session",
         tag="Me",
@@ -154,16 +150,16 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/me/notifications",
+        path=paths.MY_NOTIFICATIONS,
         id="listMyNotifications",
         summary="What happened that concerns me",
         tag="Me",
         replies={200: Reply(description="Notifications, newest first.", body=Notifications)},
-        parameters=(*_PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
+        parameters=(*PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
     ),
     Operation(
         method="POST",
-        path="/v1/me/notifications/read",
+        path=paths.MY_READ_NOTIFICATIONS,
         id="readMyNotifications",
         summary="Mark notifications as read",
         tag="Me",
@@ -178,13 +174,13 @@ OPERATIONS: Final = (
 def register(router: Router, services: Services) -> None:
     """Add the endpoints to the router."""
     me, keyed = _Me(services), UsedKeys(services).around
-    router.add_get("/v1/me", me.show)
-    router.add_patch("/v1/me", keyed(me.change))
-    router.add_get("/v1/me/sessions", me.sessions)
-    router.add_delete("/v1/me/sessions", keyed(me.end_sessions))
-    router.add_delete("/v1/me/sessions/{uuid:session_id}", keyed(me.end_session))
-    router.add_get("/v1/me/notifications", me.notifications)
-    router.add_post("/v1/me/notifications/read", keyed(me.read))
+    router.add_get(pattern(paths.ME), me.show)
+    router.add_patch(pattern(paths.ME), keyed(me.change))
+    router.add_get(pattern(paths.MY_SESSIONS), me.sessions)
+    router.add_delete(pattern(paths.MY_SESSIONS), keyed(me.end_sessions))
+    router.add_delete(pattern(paths.MY_SESSION), keyed(me.end_session))
+    router.add_get(pattern(paths.MY_NOTIFICATIONS), me.notifications)
+    router.add_post(pattern(paths.MY_READ_NOTIFICATIONS), keyed(me.read))
 
 
 class _Me:
@@ -220,8 +216,10 @@ class _Me:
 
     async def sessions(self, request: Request) -> Response:
         """Usable sessions."""
-        principal, page = call_of(request).principal(), query_of(request, PageQuery)
-        found = await self._identity.sessions.list(principal.user_id, before=_before(page.cursor), limit=page.limit + 1)
+        principal, query = call_of(request).principal(), query_of(request, PageQuery)
+        before = None if query.cursor is None else SESSIONS.read(query.cursor)
+        found = await self._identity.sessions.list(principal.user_id, before=before, limit=query.limit + 1)
+        shown, last = page_of(found, query.limit)
         items = [
             MySession(
                 one.id,
@@ -232,9 +230,9 @@ class _Me:
                 one.ip,
                 one.id == principal.session_id,
             )
-            for one in found[: page.limit]
+            for one in shown
         ]
-        return json(200, Sessions(items, _next(found, page.limit)))
+        return json(200, Sessions(items, None if last is None else SESSIONS.write(last.id)))
 
     async def end_sessions(self, request: Request) -> Response:
         """End all sessions, or all others."""
@@ -269,12 +267,14 @@ class _Me:
 
     async def notifications(self, request: Request) -> Response:
         """What happened that concerns the user."""
-        user_id, page = call_of(request).principal().user_id, query_of(request, _NotificationPage)
+        user_id, query = call_of(request).principal().user_id, query_of(request, _NotificationPage)
+        before = None if query.cursor is None else NOTIFICATIONS.read(query.cursor)
         async with reading(self._pool, user_id) as tx:
             found = await list_notifications(
-                tx, user_id, unread=page.unread == "true", before=_before(page.cursor), limit=page.limit + 1
+                tx, user_id, unread=query.unread == "true", before=before, limit=query.limit + 1
             )
-        return json(200, Notifications(found[: page.limit], _next(found, page.limit)))
+        shown, last = page_of(found, query.limit)
+        return json(200, Notifications(shown, None if last is None else NOTIFICATIONS.write(last.id)))
 
     async def read(self, request: Request) -> Response:
         """Mark notifications as read; ids that are not the user's change nothing."""
@@ -305,20 +305,3 @@ def own_account(call: Call) -> UUID:
     """The user whose account it is, asking in a session. Raises Forbidden for an API key."""
     session_of(call.principal())
     return call.principal().user_id
-
-
-def _next(found: Sequence[Any], limit: int) -> str | None:
-    """The cursor after the last item shown, when there was one more."""
-    if len(found) <= limit:
-        return None
-    return base64.urlsafe_b64encode(found[limit - 1].id.bytes).rstrip(b"=").decode()
-
-
-def _before(cursor: str | None) -> UUID | None:
-    """The id in a cursor of `_next`. Raises BadInput for a forged one."""
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.b64decode(cursor.encode("ascii") + b"==", altchars=b"-_", validate=True))
-    except ValueError as error:
-        raise BadInput("This cursor is not one of ours.", parameter="cursor") from error

@@ -7,6 +7,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Struct
 
 from actors.envelope import CommandResult
+from api import paths
 from api.access import Access
 from api.answers import Answer
 from api.asks import ask_of, unkeyed_ask
@@ -14,6 +15,7 @@ from api.binding import MERGE_PATCH, body_of, decoder_for, if_match, no_query, p
 from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.task_docs import CHANGES as OPERATIONS
+from api.paths import link, pattern
 from api.schemas import (
     ArchiveOperation,
     BatchOperation,
@@ -78,7 +80,7 @@ class TaskChanges:
         def render(result: CommandResult) -> Answer:
             task_id, version, task = result.items[0]
             self._locations.remember(task_id, team_id)
-            own = ((b"location", b"/v1/tasks/%s" % str(task_id).encode()), (b"etag", b'"%d"' % version))
+            own = ((b"location", link(paths.TASK, task_id)), (b"etag", b'"%d"' % version))
             return Answer(201, task, self._changes.headers(team_id, result.seq, own))
 
         return await self._make(call, team_id, CreateTask(new.fields()), render)
@@ -196,9 +198,9 @@ def command_of(operation: BatchOperation) -> TaskCommand:
 def register(router: Router, services: Services) -> None:
     """The changing endpoints of tasks."""
     changes, keyed = TaskChanges(services), UsedKeys(services).around
-    router.add_post("/v1/tasks", keyed(changes.create))
-    router.add_post("/v1/tasks/batch", keyed(changes.batch))
-    router.add_patch("/v1/tasks/{uuid:task_id}", keyed(changes.update))
-    router.add_delete("/v1/tasks/{uuid:task_id}", keyed(changes.delete))
-    router.add_post("/v1/tasks/{uuid:task_id}/move", keyed(changes.move))
-    router.add_post("/v1/tasks/{uuid:task_id}/restore", keyed(changes.restore))
+    router.add_post(pattern(paths.TASKS), keyed(changes.create))
+    router.add_post(pattern(paths.TASK_BATCH), keyed(changes.batch))
+    router.add_patch(pattern(paths.TASK), keyed(changes.update))
+    router.add_delete(pattern(paths.TASK), keyed(changes.delete))
+    router.add_post(pattern(paths.TASK_MOVE), keyed(changes.move))
+    router.add_post(pattern(paths.TASK_RESTORE), keyed(changes.restore))

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from api import paths
 from api.binding import MERGE_PATCH
 from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Operation, Parameter, Reply
 from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
@@ -76,7 +77,7 @@ FILTERS: Final = (
 READS: Final = (
     Operation(
         method="GET",
-        path="/v1/tasks",
+        path=paths.TASKS,
         id="listTasks",
         summary="List tasks of a team, or of all my teams",
         tag="Tasks",
@@ -91,7 +92,7 @@ READS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/tasks/{task_id}",
+        path=paths.TASK,
         id="getTask",
         summary="Read a task, archived or not",
         tag="Tasks",
@@ -101,7 +102,7 @@ READS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}/tasks/by-number/{number}",
+        path=paths.TEAM_TASK_BY_NUMBER,
         id="getTaskByNumber",
         summary="Read a task by its number (`42` of `ENG-42`)",
         tag="Tasks",
@@ -111,7 +112,7 @@ READS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/tasks/{task_id}/activity",
+        path=paths.TASK_ACTIVITY,
         id="getTaskActivity",
         summary="What happened to a task",
         tag="Tasks",
@@ -122,7 +123,7 @@ READS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}/board",
+        path=paths.TEAM_BOARD,
         id="getBoard",
         summary="Read the whole board",
         tag="Boards",
@@ -147,7 +148,7 @@ _CHANGED: Final = Reply(description="The task after the change.", body=Task, hea
 CHANGES: Final = (
     Operation(
         method="POST",
-        path="/v1/tasks",
+        path=paths.TASKS,
         id="createTask",
         summary="Create a task",
         tag="Tasks",
@@ -160,7 +161,7 @@ CHANGES: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/tasks/batch",
+        path=paths.TASK_BATCH,
         id="batchTasks",
         summary="Up to 100 operations, all or nothing",
         tag="Tasks",
@@ -180,7 +181,7 @@ CHANGES: Final = (
     ),
     Operation(
         method="PATCH",
-        path="/v1/tasks/{task_id}",
+        path=paths.TASK,
         id="updateTask",
         summary="Change fields of a task",
         tag="Tasks",
@@ -195,7 +196,7 @@ CHANGES: Final = (
     ),
     Operation(
         method="DELETE",
-        path="/v1/tasks/{task_id}",
+        path=paths.TASK,
         id="deleteTask",
         summary="Archive a task, or delete it for good",
         tag="Tasks",
@@ -215,7 +216,7 @@ CHANGES: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/tasks/{task_id}/move",
+        path=paths.TASK_MOVE,
         id="moveTask",
         summary="Move a task within or between columns",
         tag="Tasks",
@@ -228,7 +229,7 @@ CHANGES: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/tasks/{task_id}/restore",
+        path=paths.TASK_RESTORE,
         id="restoreTask",
         summary="Put an archived task back onto the board",
         tag="Tasks",

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api import paths
 from api.binding import MERGE_PATCH
 from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Reply
 from api.schemas import (
@@ -26,7 +27,7 @@ _DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
 OPERATIONS: Final = (
     Operation(
         method="POST",
-        path="/v1/teams",
+        path=paths.TEAMS,
         id="createTeam",
         summary="Create a team and own it",
         tag="Teams",
@@ -37,7 +38,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams",
+        path=paths.TEAMS,
         id="listTeams",
         summary="My teams",
         tag="Teams",
@@ -46,7 +47,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}",
+        path=paths.TEAM,
         id="getTeam",
         summary="A team, my role in it and what it allows",
         tag="Teams",
@@ -59,7 +60,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="PATCH",
-        path="/v1/teams/{team_id}",
+        path=paths.TEAM,
         id="updateTeam",
         summary="Rename a team, set limits on its columns",
         tag="Teams",
@@ -73,7 +74,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}/members",
+        path=paths.TEAM_MEMBERS,
         id="listMembers",
         summary="The members",
         tag="Members",
@@ -83,7 +84,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="PATCH",
-        path="/v1/teams/{team_id}/members/{user_id}",
+        path=paths.TEAM_MEMBER,
         id="changeRole",
         summary="Give a member another role",
         tag="Members",
@@ -97,7 +98,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="DELETE",
-        path="/v1/teams/{team_id}/members/{user_id}",
+        path=paths.TEAM_MEMBER,
         id="removeMember",
         summary="Remove a member, or leave",
         tag="Members",
@@ -108,7 +109,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/teams/{team_id}/labels",
+        path=paths.TEAM_LABELS,
         id="listLabels",
         summary="The labels",
         tag="Labels",
@@ -118,7 +119,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/teams/{team_id}/labels",
+        path=paths.TEAM_LABELS,
         id="createLabel",
         summary="Create a label",
         tag="Labels",
@@ -131,7 +132,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="PATCH",
-        path="/v1/teams/{team_id}/labels/{label_id}",
+        path=paths.TEAM_LABEL,
         id="updateLabel",
         summary="Rename or recolour a label",
         tag="Labels",
@@ -145,7 +146,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="DELETE",
-        path="/v1/teams/{team_id}/labels/{label_id}",
+        path=paths.TEAM_LABEL,
         id="deleteLabel",
         summary="Delete a label, and take it off every task",
         tag="Labels",

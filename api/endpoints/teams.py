@@ -1,6 +1,7 @@
 """Teams, their members and labels. Reads come from the board in memory, changes are commands to the team."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -9,15 +10,18 @@ from msgspec import UNSET, Struct
 
 from actors.board import TeamView
 from actors.envelope import CommandResult
+from api import paths
 from api.access import Access, across_teams
-from api.answers import Answer, about_team, encode
+from api.answers import Answer, about_team, encode, json
 from api.asks import ask_of
-from api.binding import MERGE_PATCH, PageQuery, body_of, decoder_for, no_query, path_value, query_of, read_uuid
+from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.team_docs import OPERATIONS
-from api.reads import fresh, not_modified, team_headers
-from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPatch, team_answer
+from api.etags import fresh, not_modified, team_headers
+from api.paging import LABELS, MEMBERS, TEAMS, Cursors, PageQuery, page_of
+from api.paths import link, pattern
+from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPage, TeamPatch, team_answer
 from api.services import Services
 from api.used_keys import UsedKeys
 from core.commands import (
@@ -39,6 +43,7 @@ from db import readmodel
 __all__ = ["OPERATIONS", "register"]
 
 T = TypeVar("T", bound=Struct)
+P = TypeVar("P", bound=tuple[Any, UUID])
 
 ORDER: Final[tuple[Permission, ...]] = (
     "read",
@@ -78,7 +83,7 @@ class Teams:
 
         def render(result: CommandResult) -> Answer:
             team = next(one.event.team for one in result.events if isinstance(one.event, TeamUpdated))
-            own = ((b"location", b"/v1/teams/%s" % str(team.id).encode()), (b"etag", etag_of(team, "owner")))
+            own = ((b"location", link(paths.TEAM, team.id)), (b"etag", etag_of(team, "owner")))
             headers = self._changes.headers(team.id, result.seq, own)
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
@@ -88,12 +93,11 @@ class Teams:
         """GET /v1/teams: those I am a member of."""
         user_id = across_teams(call_of(request).principal())
         query = query_of(request, PageQuery)
-        after = None if query.cursor is None else read_uuid(query.cursor, "cursor")
+        after = None if query.cursor is None else TEAMS.read(query.cursor)
         found = await readmodel.my_teams(self._services.pools.api, user_id, after=after, limit=query.limit + 1)
-        shown = found[: query.limit]
-        items = [team_answer(mine.team, mine.role, permissions_of(mine.role)) for mine in shown]
-        cursor = str(shown[-1].team.id) if len(found) > query.limit else None
-        return Answer(200, encode({"items": items, "next_cursor": cursor})).response()
+        shown, last = page_of(found, query.limit)
+        items = tuple(team_answer(mine.team, mine.role, permissions_of(mine.role)) for mine in shown)
+        return json(200, TeamPage(items, None if last is None else TEAMS.write(last.team.id)))
 
     async def get_team(self, request: Request) -> Response:
         """GET /v1/teams/{team_id}."""
@@ -131,8 +135,9 @@ class Teams:
         call.principal()
         query = query_of(request, PageQuery)
         view = await self._access.team(call, path_value(request, "team_id"))
-        members = sorted(view.state.members.values(), key=lambda member: (member.joined_at, member.user_id))
-        return self._page(call, query, members, lambda member: member.user_id)
+        return page_from_memory(
+            call, query, MEMBERS, view.state.members.values(), lambda member: (member.joined_at, member.user_id)
+        )
 
     async def update_member(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
@@ -159,8 +164,9 @@ class Teams:
         call.principal()
         query = query_of(request, PageQuery)
         view = await self._access.team(call, path_value(request, "team_id"))
-        labels = sorted(view.state.labels.values(), key=lambda label: (label.name.casefold(), label.id))
-        return self._page(call, query, labels, lambda label: label.id)
+        return page_from_memory(
+            call, query, LABELS, view.state.labels.values(), lambda label: (label.name.casefold(), label.id)
+        )
 
     async def create_label(self, request: Request) -> Response:
         """POST /v1/teams/{team_id}/labels."""
@@ -169,8 +175,8 @@ class Teams:
 
         def render(result: CommandResult) -> Answer:
             label = next(one.event.label for one in result.events if isinstance(one.event, LabelEvent))
-            place = b"/v1/teams/%s/labels/%s" % (str(team_id).encode(), str(label.id).encode())
-            return Answer(201, encode(label), self._changes.headers(team_id, result.seq, ((b"location", place),)))
+            own = ((b"location", link(paths.TEAM_LABEL, team_id, label.id)),)
+            return Answer(201, encode(label), self._changes.headers(team_id, result.seq, own))
 
         return await self._make(call, team_id, CreateLabel(new.name, new.color), render)
 
@@ -210,19 +216,17 @@ class Teams:
     async def _make(self, call: Call, team_id: UUID, command: AnyCommand, render: Render) -> Response:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
-    @staticmethod
-    def _page(call: Call, query: PageQuery, things: Sequence[T], id_of: Callable[[T], UUID]) -> Response:
-        """A page of things from memory; the cursor is the id of the last one seen."""
-        start = 0
-        if query.cursor is not None:
-            last = read_uuid(query.cursor, "cursor")
-            start = next((index + 1 for index, thing in enumerate(things) if id_of(thing) == last), -1)
-            if start < 0:
-                raise BadInput("This cursor is not one of ours, or its place is gone.", parameter="cursor")
-        shown = things[start : start + query.limit]
-        more = start + query.limit < len(things)
-        page: dict[str, Any] = {"items": shown, "next_cursor": str(id_of(shown[-1])) if more else None}
-        return Answer(200, encode(page), about_team(call.team, call.seq)).response()
+
+def page_from_memory(
+    call: Call, query: PageQuery, cursors: Cursors[P], things: Iterable[T], place_of: Callable[[T], P]
+) -> Response:
+    """A page of things of a board, in the order of their places."""
+    ordered = sorted(things, key=place_of)
+    if query.cursor is not None:
+        ordered = ordered[bisect_right(ordered, cursors.read(query.cursor), key=place_of) :]
+    shown, last = page_of(ordered, query.limit)
+    page = {"items": shown, "next_cursor": None if last is None else cursors.write(place_of(last))}
+    return json(200, page, about_team(call.team, call.seq))
 
 
 def settled(view: TeamView) -> Team:
@@ -261,14 +265,14 @@ def refuse_if_match(call: Call) -> None:
 def register(router: Router, services: Services) -> None:
     """The endpoints of teams, members and labels."""
     teams, keyed = Teams(services), UsedKeys(services).around
-    router.add_post("/v1/teams", keyed(teams.create_team))
-    router.add_get("/v1/teams", teams.list_teams)
-    router.add_get("/v1/teams/{uuid:team_id}", teams.get_team)
-    router.add_patch("/v1/teams/{uuid:team_id}", keyed(teams.update_team))
-    router.add_get("/v1/teams/{uuid:team_id}/members", teams.list_members)
-    router.add_patch("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", keyed(teams.update_member))
-    router.add_delete("/v1/teams/{uuid:team_id}/members/{uuid:user_id}", keyed(teams.remove_member))
-    router.add_get("/v1/teams/{uuid:team_id}/labels", teams.list_labels)
-    router.add_post("/v1/teams/{uuid:team_id}/labels", keyed(teams.create_label))
-    router.add_patch("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", keyed(teams.update_label))
-    router.add_delete("/v1/teams/{uuid:team_id}/labels/{uuid:label_id}", keyed(teams.delete_label))
+    router.add_post(pattern(paths.TEAMS), keyed(teams.create_team))
+    router.add_get(pattern(paths.TEAMS), teams.list_teams)
+    router.add_get(pattern(paths.TEAM), teams.get_team)
+    router.add_patch(pattern(paths.TEAM), keyed(teams.update_team))
+    router.add_get(pattern(paths.TEAM_MEMBERS), teams.list_members)
+    router.add_patch(pattern(paths.TEAM_MEMBER), keyed(teams.update_member))
+    router.add_delete(pattern(paths.TEAM_MEMBER), keyed(teams.remove_member))
+    router.add_get(pattern(paths.TEAM_LABELS), teams.list_labels)
+    router.add_post(pattern(paths.TEAM_LABELS), keyed(teams.create_label))
+    router.add_patch(pattern(paths.TEAM_LABEL), keyed(teams.update_label))
+    router.add_delete(pattern(paths.TEAM_LABEL), keyed(teams.delete_label))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blacksheep import Content, Request, Response, Router
 from msgspec import Struct
 
+from api.etags import matches
 from api.problems import NoSuchPath
 
 if TYPE_CHECKING:
@@ -61,14 +62,9 @@ def answer(file: StaticFile, request: Request) -> Response:
     """200 with the file, or 304 when the client has these very bytes (RFC 9110, weak comparison for If-None-Match)."""
     known = request.get_first_header(b"if-none-match")
     headers = [*HEADERS, (b"etag", file.etag)]
-    if known is not None and _names(known, file.etag):
+    if known is not None and matches(known, file.etag):
         return Response(304, headers)
     return Response(200, headers, Content(file.media_type, file.body))
-
-
-def _names(header: bytes, etag: bytes) -> bool:
-    given = [item.strip().removeprefix(b"W/") for item in header.split(b",")]
-    return etag in given or given == [b"*"]
 
 
 def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (every register has this signature)

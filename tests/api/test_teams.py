@@ -68,6 +68,18 @@ async def test_a_precondition_that_is_not_checked_is_refused(desk: Desk) -> None
     assert problem(answer, 400, "bad-input")["parameter"] == "If-Match"
 
 
+async def test_a_page_goes_on_when_the_last_one_seen_has_gone(desk: Desk) -> None:
+    team = await desk.new_team()
+    path = f"/v1/teams/{team}/labels"
+    ids = [(await desk.post(path, {"name": name, "color": "#000000"})).json()["id"] for name in ("C", "a", "b")]
+    first = (await desk.get(f"{path}?limit=1")).json()
+    assert [label["name"] for label in first["items"]] == ["a"]
+    assert (await desk.delete(f"{path}/{ids[1]}")).status_code == 204
+    rest = (await desk.get(f"{path}?limit=2&cursor={first['next_cursor']}")).json()
+    assert [label["name"] for label in rest["items"]] == ["b", "C"]
+    assert rest["next_cursor"] is None
+
+
 async def test_members_are_listed_in_the_order_they_joined(desk: Desk) -> None:
     path = f"/v1/teams/{desk.team}/members"
     everybody = (await desk.get(path, "viewer")).json()

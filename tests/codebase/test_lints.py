@@ -96,6 +96,28 @@ def test_the_lint_on_statuses_sees_numbers_and_names_and_leaves_limits_alone() -
     assert statuses(canary, AT_THE_EDGE) == [2, 3, 5, 6]
 
 
+PATHS = Path("api/paths.py")
+# They name a team by its address, below the floor that serves it.
+NAMING = {"core/codec.py": "the source of an event", "streams/feeds/frames.py": "the snapshot that a reset points to"}
+
+
+def addresses(module: ast.Module) -> list[int]:
+    """Lines with a path of the API in a text or bytes that is no docstring."""
+    spoken = [node.value for node in ast.walk(module) if isinstance(node, ast.Expr)]
+    found = [node for node in ast.walk(module) if isinstance(node, ast.Constant) and node not in spoken]
+    texts = [(node, node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value) for node in found]
+    return sorted(node.lineno for node, text in texts if isinstance(text, str) and text.startswith("/v1"))
+
+
+def test_paths_of_the_api_are_written_in_one_file() -> None:
+    """The document, the router, the reads from memory and every Location spelt them, each for itself."""
+    found = {str(path): lines for path in modules(*LAYERS) if path != PATHS and (lines := addresses(tree(path)))}
+    assert found.keys() == NAMING.keys()
+    assert addresses(tree(PATHS))
+    canary = ast.parse('"""/v1/tasks."""\nTASK = b"/v1/tasks/%s"\nTEAM = f"/v1/teams/{team}"\nOTHER = "see /v1"')
+    assert addresses(canary) == [2, 3]
+
+
 def swallowed(module: ast.Module) -> list[int]:
     """`except Exception` (or wider) whose body does nothing, or only goes on."""
     found = []

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.codebase.source import modules, tree
+from tests.support.source import modules, tree
 
 # Modules whose queries are Piccolo's: all of people, and what belongs to no team.
 PICCOLO = (*(path for path in modules("db") if path.parts[1] == "people"), Path("db/inbox.py"), Path("db/outbox.py"))

@@ -1,19 +1,12 @@
-"""Filters, orders and cursors, forged ones included: a cursor never costs a 5xx."""
+"""Filters and orders."""
 
-import base64
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec import structs
 
-from core.errors import BadInput
-from core.query import SORT_FIELDS, SortField, TaskQuery, cursor_after, read_cursor, sort_key
-from core.task import Task
+from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
 from tests.support.core_team import MEMBER, MISSING, World
 
 SOME = UUID(int=7)
@@ -84,90 +77,3 @@ def test_every_order_is_total_and_puts_missing_values_last(world: World, field: 
 def test_priorities_sort_by_weight_and_not_by_letter(world: World) -> None:
     tasks = sorted(world.state.tasks.values(), key=lambda task: sort_key(task, "priority"))
     assert [task.priority for task in tasks] == ["none", "none", "urgent"]
-
-
-@pytest.mark.parametrize("descending", [True, False])
-@pytest.mark.parametrize("field", SORT_FIELDS)
-def test_a_cursor_gives_its_sort_key_back(world: World, field: SortField, descending: bool) -> None:
-    for task in world.state.tasks.values():
-        key = sort_key(task, field)
-        token = cursor_after(key, field, descending=descending)
-        assert token.isascii()
-        assert "=" not in token
-        assert read_cursor(token, field, descending=descending) == key
-
-
-def test_a_cursor_of_another_order_is_refused(world: World) -> None:
-    key = sort_key(next(iter(world.state.tasks.values())), "title")
-    token = cursor_after(key, "title", descending=True)
-    for field, descending in (("title", False), ("number", True)):
-        with pytest.raises(BadInput) as refused:
-            read_cursor(token, field, descending=descending)  # type: ignore[arg-type]
-        assert refused.value.parameter == "cursor"
-
-
-def forged(sort: str, *rest: Any) -> str:
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode([sort, True, *rest])).rstrip(b"=").decode()
-
-
-@pytest.mark.parametrize(
-    ("sort", "token"),
-    [
-        ("title", "not a cursor"),
-        ("title", "é"),
-        ("title", ""),
-        ("title", "A"),
-        ("title", forged("title", False, 5, SOME)),
-        ("title", forged("title", False, "a\0b", SOME)),
-        ("rank", forged("rank", False, None, SOME)),
-        ("number", forged("number", False, True, SOME)),
-        ("number", forged("number", False, 2**31, SOME)),
-        ("priority", forged("priority", False, -(2**31) - 1, SOME)),
-        ("number", forged("number", False, 1.5, SOME)),
-        ("estimate", forged("estimate", False, "1", SOME)),
-        ("estimate", forged("estimate", False, True, SOME)),
-        ("estimate", forged("estimate", False, float("nan"), SOME)),
-        ("created_at", forged("created_at", False, "2026-01-01", SOME)),
-        ("due_at", forged("due_at", True, datetime(2026, 1, 1, tzinfo=UTC), SOME)),
-        ("due_at", forged("due_at", True, False, SOME)),
-        ("title", forged("title", True, "a", SOME)),
-        ("title", forged("title", False, [["a"]], SOME)),
-        ("title", base64.urlsafe_b64encode(b"\x95\xa5title\xc3\xc2" + b"\x91" * 20_000).decode()),
-        ("title", forged("title", False, "a", "no id")),
-        ("title", forged("colour", False, "a", SOME)),
-    ],
-)  # fmt: skip
-def test_a_forged_cursor_is_bad_input_and_nothing_worse(sort: SortField, token: str) -> None:
-    with pytest.raises(BadInput):
-        read_cursor(token, sort, descending=True)
-
-
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.sampled_from(SORT_FIELDS), st.binary(max_size=60), st.booleans())
-def test_random_bytes_never_break_more_than_the_request(sort: SortField, raw: bytes, descending: bool) -> None:
-    token = base64.urlsafe_b64encode(raw).decode()
-    try:
-        missing, value, task_id = read_cursor(token, sort, descending=descending)
-    except BadInput:
-        return
-    assert isinstance(task_id, UUID)
-    assert not missing or value == 0
-
-
-plain = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary()
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.sampled_from(SORT_FIELDS), st.booleans(), plain)
-def test_whatever_a_cursor_says_it_compares_with_every_task(sort: SortField, missing: bool, value: Any) -> None:
-    try:
-        key = read_cursor(forged(sort, missing, value, SOME), sort, descending=True)
-    except BadInput:
-        return
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    bare = Task(
-        id=SOME, team_id=SOME, number=1, key="E-1", title="T", rank="a0", created_by=SOME, created_at=start,
-        updated_at=start, version=1,
-    )  # fmt: skip
-    for task in (bare, structs.replace(bare, due_at=start, estimate=2.0)):
-        assert (sort_key(task, sort) < key) in {True, False}

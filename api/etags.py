@@ -1,0 +1,40 @@
+"""Answers with an ETag: the thing, or 304 to those who have it already (RFC 9110, 13.1.2)."""
+
+from typing import Final
+
+from api.answers import Answer, Header
+from api.calls import Call
+
+__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "versioned"]
+
+PRIVATE: Final = (b"cache-control", b"private, no-cache")
+
+
+def fresh(call: Call, etag: bytes) -> bool:
+    """Whether `If-None-Match` says that the client has this already."""
+    known = call.headers.get(b"if-none-match")
+    return known is not None and (known == etag or matches(known, etag))
+
+
+def matches(known: bytes, etag: bytes) -> bool:
+    """Whether the header `If-None-Match` names this ETag, by weak comparison, or says `*`."""
+    parts = [part.strip().removeprefix(b"W/") for part in known.split(b",")]
+    return etag in parts or parts == [b"*"]
+
+
+def not_modified(call: Call, etag: bytes) -> Answer:
+    """304, with the headers that the 200 would have had."""
+    return Answer(304, b"", team_headers(call, etag), b"")
+
+
+def versioned(call: Call, version: int, body: bytes) -> Answer:
+    """A thing with a version as its ETag."""
+    etag = b'"%d"' % version
+    if fresh(call, etag):
+        return not_modified(call, etag)
+    return Answer(200, body, team_headers(call, etag))
+
+
+def team_headers(call: Call, etag: bytes) -> tuple[Header, ...]:
+    """What every answer with an ETag about a team carries."""
+    return ((b"etag", etag), PRIVATE, (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % call.seq))

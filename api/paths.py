@@ -1,0 +1,64 @@
+"""Every path below `/v1`, once: as OpenAPI writes it, as the router reads it, and as a link to one thing.
+
+A parameter's name says its kind: `…_id` is a UUID, `number` a whole number, anything else text.
+"""
+
+import re
+from typing import Final
+from uuid import UUID
+
+__all__ = ["KINDS", "PARAMETER", "kind_of", "link", "pattern"]
+
+SIGN_UP: Final = "/v1/auth/signup"
+LOG_IN: Final = "/v1/auth/login"
+REFRESH: Final = "/v1/auth/refresh"
+LOG_OUT: Final = "/v1/auth/logout"
+
+ME: Final = "/v1/me"
+MY_SESSIONS: Final = "/v1/me/sessions"
+MY_SESSION: Final = "/v1/me/sessions/{session_id}"
+MY_NOTIFICATIONS: Final = "/v1/me/notifications"
+MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
+
+TASKS: Final = "/v1/tasks"
+TASK_BATCH: Final = "/v1/tasks/batch"
+TASK: Final = "/v1/tasks/{task_id}"
+TASK_ACTIVITY: Final = "/v1/tasks/{task_id}/activity"
+TASK_MOVE: Final = "/v1/tasks/{task_id}/move"
+TASK_RESTORE: Final = "/v1/tasks/{task_id}/restore"
+
+TEAMS: Final = "/v1/teams"
+TEAM: Final = "/v1/teams/{team_id}"
+TEAM_MEMBERS: Final = "/v1/teams/{team_id}/members"
+TEAM_MEMBER: Final = "/v1/teams/{team_id}/members/{user_id}"
+TEAM_LABELS: Final = "/v1/teams/{team_id}/labels"
+TEAM_LABEL: Final = "/v1/teams/{team_id}/labels/{label_id}"
+TEAM_BOARD: Final = "/v1/teams/{team_id}/board"
+TEAM_TASK_BY_NUMBER: Final = "/v1/teams/{team_id}/tasks/by-number/{number}"
+TEAM_EVENTS: Final = "/v1/teams/{team_id}/events"
+TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
+
+LIVE_TICKETS: Final = "/v1/live-tickets"
+
+PARAMETER: Final = re.compile(r"{([a-z_]+)}")
+KINDS: Final = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "int": {"type": "integer", "minimum": 1},
+    "": {"type": "string"},
+}
+"""JSON Schema of each kind of parameter."""
+
+
+def kind_of(name: str) -> str:
+    """The router's word for a parameter's kind: "uuid", "int", or "" for text."""
+    return "uuid" if name.endswith("_id") else "int" if name == "number" else ""
+
+
+def pattern(path: str) -> str:
+    """The path as `api.routing` reads it: `/v1/tasks/{uuid:task_id}`."""
+    return PARAMETER.sub(lambda found: f"{{{kind_of(found[1])}:{found[1]}}}" if kind_of(found[1]) else found[0], path)
+
+
+def link(path: str, *ids: UUID) -> bytes:
+    """The path to one thing, for `Location`: its ids take the parameters' places, in order."""
+    return PARAMETER.sub("%s", path).encode() % tuple(str(one).encode() for one in ids)
