@@ -1,4 +1,4 @@
-"""Every path below `/v1`, once: as OpenAPI writes it, as the router reads it, and as a link to one thing.
+"""Every documented path but the operators', once: as OpenAPI writes it, as the router reads it, and as a link.
 
 A parameter's name says its kind: `…_id` is a UUID, `number` a whole number, anything else text.
 """
@@ -40,6 +40,9 @@ TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
 
 LIVE_TICKETS: Final = "/v1/live-tickets"
 
+SCHEMAS: Final = "/schemas"
+SCHEMA: Final = "/schemas/{urn}"
+
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")
 KINDS: Final = {
     "uuid": {"type": "string", "format": "uuid"},
@@ -59,6 +62,6 @@ def pattern(path: str) -> str:
     return PARAMETER.sub(lambda found: f"{{{kind_of(found[1])}:{found[1]}}}" if kind_of(found[1]) else found[0], path)
 
 
-def link(path: str, *ids: UUID) -> bytes:
-    """The path to one thing, for `Location`: its ids take the parameters' places, in order."""
+def link(path: str, *ids: UUID | str) -> bytes:
+    """The path to one thing, for `Location`: its ids take the parameters' places, in order; texts are not quoted."""
     return PARAMETER.sub("%s", path).encode() % tuple(str(one).encode() for one in ids)

@@ -89,17 +89,19 @@ class _TeamData(Struct, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
-_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(
-        _TaskData
-        if issubclass(event, TaskEvent)
-        else _MemberData
-        if issubclass(event, MemberEvent)
-        else _LabelData
-        if issubclass(event, LabelEvent)
-        else _TeamData
-    )
+DATA_TYPES: Final[dict[str, type[Struct]]] = {
+    name: _TaskData
+    if issubclass(event, TaskEvent)
+    else _MemberData
+    if issubclass(event, MemberEvent)
+    else _LabelData
+    if issubclass(event, LabelEvent)
+    else _TeamData
     for name, event in EVENT_TYPES.items()
+}
+"""What the JSON of `data` is, by the event's type."""
+_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in DATA_TYPES.items()
 }
 
 

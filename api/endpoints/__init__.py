@@ -19,6 +19,7 @@ MODULES: Final = (
     "api.endpoints.me",
     "api.endpoints.feeds",
     "api.endpoints.live",
+    "api.endpoints.event_schemas",
     "api.endpoints.ops",
     "api.endpoints.docs",
     "api.pages",

@@ -1,0 +1,76 @@
+"""Every event named a `dataschema`, and nobody answered there."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from core.events import EVENT_TYPES
+from tests.api.desk import Desk, problem
+
+pytestmark = pytest.mark.anyio
+
+
+async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
+    """The CloudEvents of a team to which everything has happened once."""
+    team = await desk.new_team()
+    await desk.join(team, "owner", "member", "member")
+    member = f"/v1/teams/{team}/members/{desk['member'].user_id}"
+    labels = f"/v1/teams/{team}/labels"
+    label = (await desk.post(labels, {"name": "bug", "color": "#d73a4a"})).json()["id"]
+    fields = {"description": "é", "due_at": "2026-01-01T00:00:00Z", "estimate": 0.5, "label_ids": [label]}
+    first, second = [
+        (await desk.post("/v1/tasks", {"team_id": team, "title": title, **fields})).json()["id"] for title in ("a", "b")
+    ]
+    answers = [
+        await desk.patch(f"/v1/tasks/{first}", {"title": "c", "priority": "high", "assignee_id": None}),
+        await desk.post(f"/v1/tasks/{first}/move", {"status": "done"}),
+        await desk.delete(f"/v1/tasks/{first}"),
+        await desk.post(f"/v1/tasks/{first}/restore"),
+        await desk.delete(f"/v1/tasks/{second}?permanent=true"),
+        await desk.patch(f"/v1/teams/{team}", {"wip_limits": {"done": 3}}),
+        await desk.patch(f"{labels}/{label}", {"name": "defect"}),
+        await desk.delete(f"{labels}/{label}"),
+        await desk.patch(member, {"role": "viewer"}),
+        await desk.delete(member),
+    ]
+    assert [answer.status_code for answer in answers if not answer.is_success] == []
+    events: list[dict[str, Any]] = (await desk.get(f"/v1/teams/{team}/events?limit=100")).json()["items"]
+    assert {event["type"] for event in events} == EVENT_TYPES.keys()
+    return events
+
+
+def address(dataschema: str) -> str:
+    """Where a `dataschema` answers: a URN below `/schemas`, an address as it is."""
+    return f"/schemas/{dataschema}" if urlsplit(dataschema).scheme == "urn" else dataschema
+
+
+async def test_the_schema_of_every_event_answers_and_fits_a_real_one(desk: Desk) -> None:
+    for event in await one_of_each(desk):
+        answer = await desk.client.get(address(event["dataschema"]))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+        schema = answer.json()
+        assert schema["title"] == event["type"]
+        validator = Draft202012Validator(schema)
+        assert [error.message for error in validator.iter_errors(event["data"])] == []
+        assert not validator.is_valid({}), "the schema says something"
+        assert not validator.is_valid({**event["data"], "previous": []})
+
+
+async def test_the_urn_and_the_address_of_before_answer_the_same_and_the_list_has_all(desk: Desk) -> None:
+    listed = (await desk.client.get("/schemas")).json()
+    assert {item["type"] for item in listed["items"]} == EVENT_TYPES.keys()
+    assert listed["next_cursor"] is None
+    for item in listed["items"]:
+        by_urn = await desk.client.get(item["href"])
+        assert item["href"] == f"/schemas/{item['urn']}"
+        assert by_urn.json()["$id"] == item["urn"] == f"urn:taskforge:schema:{item['type']}:{item['version']}"
+        assert (await desk.client.get(item["href"].replace(":", "%3A"))).content == by_urn.content
+        before = await desk.client.get(f"/schemas/{item['type']}.v{item['version']}.json")
+        assert (before.status_code, before.content) == (200, by_urn.content)
+
+
+@pytest.mark.parametrize("name", ["urn:taskforge:schema:task.created:2", "task.created", "urn%3Ataskforge", "%ff"])
+async def test_what_is_no_schema_is_no_path(desk: Desk, name: str) -> None:
+    problem(await desk.client.get(f"/schemas/{name}"), 404, "no-such-path")
