@@ -7,7 +7,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from core.events import EVENT_TYPES
-from tests.api.desk import Desk, problem
+from tests.support.desk import Desk, problem
 
 pytestmark = pytest.mark.anyio
 
