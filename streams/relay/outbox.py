@@ -53,6 +53,8 @@ class OutboxStatistics(Struct, frozen=True):
 class OutboxRelay:
     """Moves rows whenever no other worker does. It looks every second by itself; `wake` it when there is something."""
 
+    name = "outbox"
+
     def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor) -> None:
         self._pool = pool
         self._kafka = kafka
@@ -69,6 +71,11 @@ class OutboxRelay:
         """Finish the round and return from `run`."""
         self._stopping.set()
         self._awake.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether broker and database answer."""
+        return self._statistics.ready
 
     def statistics(self) -> OutboxStatistics:
         return self._statistics
