@@ -24,7 +24,7 @@ from core.errors import DomainError, Forbidden, NotFound, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskEvent
 from core.task import Task, encode_task
 from core.team import TeamState, evolve
-from core.writes import KeyRow, TeamWrites
+from core.writes import KeyRow, RowChanges, TeamWrites, rows_of_events
 
 NewId = Callable[[], UUID]
 
@@ -42,6 +42,7 @@ class PreparedBatch:
     """
 
     __slots__ = (
+        "_beside_tasks",
         "_keyed",
         "answers",
         "base",
@@ -68,6 +69,8 @@ class PreparedBatch:
         self.task_missing = False
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
+        self._beside_tasks = False
+        """Whether any event is about something else."""
         self._keyed: list[tuple[KeySlot, CommandResult | DomainError]] = []
 
     @property
@@ -112,7 +115,10 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
-            note_changed(self.changed, event, one.task)
+            if one.task is None:
+                self._beside_tasks = True
+            else:
+                note_changed(self.changed, event, one.task)
         self.events += encoded
         return CommandResult(state.seq, tuple(encoded), self._items(envelope.command, encoded))
 
@@ -140,16 +146,11 @@ class PreparedBatch:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
+        rows = rows_of_events(self.events) if self._beside_tasks else {}
+        if self.changed:
+            rows["task"] = RowChanges(tuple(tasks), tuple(deleted))
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
-        return TeamWrites(
-            self.team_id,
-            self.base.epoch,
-            self.base.seq,
-            tuple(self.events),
-            tuple(tasks),
-            tuple(deleted),
-            tuple(keys),
-        )
+        return TeamWrites(self.team_id, self.base.epoch, self.base.seq, tuple(self.events), rows, tuple(keys))
 
 
 def fresh_salts(expected: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ a pure function of the journal row, so that an event read back tomorrow is the s
 import hashlib
 import re
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
@@ -16,11 +16,13 @@ from msgspec import Struct
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
+    AnyTeamEvent,
     Event,
     Label,
     LabelEvent,
     Member,
     MemberEvent,
+    Noun,
     TaskEvent,
     Team,
     TeamUpdated,
@@ -89,16 +91,24 @@ class _TeamData(Struct, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
-DATA_TYPES: Final[dict[str, type[Struct]]] = {
-    name: _TaskData
-    if issubclass(event, TaskEvent)
-    else _MemberData
-    if issubclass(event, MemberEvent)
-    else _LabelData
-    if issubclass(event, LabelEvent)
-    else _TeamData
-    for name, event in EVENT_TYPES.items()
-}
+
+
+def _data_of(noun: Noun) -> type[Struct]:
+    """The shape of the data of events about a noun."""
+    match noun:
+        case "task":
+            return _TaskData
+        case "member":
+            return _MemberData
+        case "label":
+            return _LabelData
+        case "team":
+            return _TeamData
+        case _:
+            assert_never(noun)
+
+
+DATA_TYPES: Final = {name: _data_of(event.noun) for name, event in EVENT_TYPES.items()}
 """What the JSON of `data` is, by the event's type."""
 _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     name: msgspec.json.Decoder(kind) for name, kind in DATA_TYPES.items()
@@ -154,12 +164,16 @@ def encode(
     return Encoded(event, row, task)
 
 
-def _payload(event: MemberEvent | LabelEvent | TeamUpdated) -> bytes:
-    if isinstance(event, MemberEvent):
-        return _encode(_MemberData(event.member, event.previous))
-    if isinstance(event, LabelEvent):
-        return _encode(_LabelData(event.label, event.previous))
-    return _encode(_TeamData(event.team, event.previous))
+def _payload(event: AnyTeamEvent) -> bytes:
+    match event:
+        case MemberEvent():
+            return _encode(_MemberData(event.member, event.previous))
+        case LabelEvent():
+            return _encode(_LabelData(event.label, event.previous))
+        case TeamUpdated():
+            return _encode(_TeamData(event.team, event.previous))
+        case _:
+            assert_never(event)
 
 
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?:([0-9]{1,10}):)?([0-9]{1,19})")

@@ -5,7 +5,7 @@ An event carries the thing after the change and, in `previous`, the old values o
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
@@ -44,15 +44,31 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """Whose team, which number, by whom, when (UTC). `type` is the CloudEvents type, `subject` what it is about.
+Noun = Literal["task", "member", "label", "team"]
+"""What an event is about; also the name of that thing in the event's data."""
 
-    `schema_version` is raised when readers of the data must tell the new shape from the old one; an attribute more
-    is none of their business.
+StateRecord = Literal["none", "task", "tombstone"]
+"""What an event puts into the compacted topic under its subject: nothing, its task, or the end of it."""
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False):
+    """Whose team, which number, by whom, when (UTC).
+
+    What is true of every event of a type stands on its class. The class itself says what is true of an event whose type
+    this version does not know: nothing.
     """
 
     type: ClassVar[str]
+    """The CloudEvents type."""
+    noun: ClassVar[Noun]
     schema_version: ClassVar[int] = 1
+    """Raised when readers of the data must tell the new shape from the old one. One attribute more is no such case."""
+    gone: ClassVar[bool] = False
+    """Whether the thing no longer exists afterwards; the event carries it as it last was."""
+    ends_membership: ClassVar[bool] = False
+    """Whether the subject is a user who must not be given anything with a higher `seq`."""
+    state_record: ClassVar[StateRecord] = "none"
+
     team_id: UUID
     seq: int
     actor_id: UUID
@@ -63,10 +79,18 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         """The id of the thing the event is about."""
         return self.team_id
 
+    @property
+    def thing(self) -> Struct:
+        """What the event is about, as it is after the change."""
+        thing: Struct = getattr(self, self.noun)
+        return thing
+
 
 class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     """A task after the change. `ranks` holds neighbours whose rank was spread anew by the same change (rarely any)."""
 
+    noun = "task"
+    state_record: ClassVar[StateRecord] = "task"
     task: Task
     previous: dict[str, Any] = {}
     ranks: dict[UUID, str] = {}
@@ -100,9 +124,12 @@ class TaskDeleted(TaskEvent, frozen=True, kw_only=True, gc=False):
     """The task as it last was; it is gone for good."""
 
     type = "task.deleted"
+    gone = True
+    state_record = "tombstone"
 
 
 class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
+    noun = "member"
     member: Member
     previous: dict[str, Any] = {}
 
@@ -129,9 +156,12 @@ class MemberRemoved(MemberEvent, frozen=True, kw_only=True, gc=False):
     """The membership as it last was. Nothing with a higher `seq` may reach this member's feeds."""
 
     type = "member.removed"
+    gone = True
+    ends_membership = True
 
 
 class LabelEvent(Event, frozen=True, kw_only=True, gc=False):
+    noun = "label"
     label: Label
     previous: dict[str, Any] = {}
 
@@ -150,45 +180,26 @@ class LabelUpdated(LabelEvent, frozen=True, kw_only=True, gc=False):
 
 class LabelDeleted(LabelEvent, frozen=True, kw_only=True, gc=False):
     type = "label.deleted"
+    gone = True
 
 
 class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
     """The team's settings after the change; the first event of every team is one with an empty `previous`."""
 
     type = "team.updated"
+    noun = "team"
     team: Team
     previous: dict[str, Any] = {}
 
 
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored | TaskDeleted
-AnyEvent = (
-    AnyTaskEvent
-    | MemberAdded
-    | MemberUpdated
-    | MemberRoleChanged
-    | MemberRemoved
-    | LabelCreated
-    | LabelUpdated
-    | LabelDeleted
-    | TeamUpdated
-)
+AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
+AnyTeamEvent = AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated
+AnyEvent = AnyTaskEvent | AnyTeamEvent
 
-EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {
-    event.type: event
-    for event in (
-        TaskCreated,
-        TaskUpdated,
-        TaskMoved,
-        TaskArchived,
-        TaskRestored,
-        TaskDeleted,
-        MemberAdded,
-        MemberUpdated,
-        MemberRoleChanged,
-        MemberRemoved,
-        LabelCreated,
-        LabelUpdated,
-        LabelDeleted,
-        TeamUpdated,
-    )
-}
+EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
+
+
+def event_class(name: str) -> type[Event]:
+    """The class of events of a type; `Event` itself for a type that this version does not know."""
+    return EVENT_TYPES.get(name, Event)

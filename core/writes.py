@@ -1,11 +1,13 @@
 """What is handed to the durable side, and what comes back: the shapes between `actors` and `db`, which never meet."""
 
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from core.codec import Encoded
-from core.task import Task
+from core.events import AnyEvent, Noun
 
 
 class StoredReply(Struct, frozen=True, gc=False):
@@ -26,20 +28,43 @@ class KeyRow(Struct, frozen=True, gc=False):
     reply: StoredReply
 
 
+class RowChanges(Struct, frozen=True, gc=False):
+    """What becomes of a noun's rows: things as they are after a batch, each once, and the ids of what is gone."""
+
+    kept: tuple[Any, ...] = ()
+    gone: tuple[UUID, ...] = ()
+
+
 class TeamWrites(Struct, frozen=True, gc=False):
     """One team's decided batch. Nothing of it is written unless the team is still at `expected_seq` of `epoch`.
 
-    `events` are contiguous from `expected_seq + 1` (none when only keys are stored). `tasks` are the changed tasks as
-    they are after the batch (each once), `deleted` the ids of those deleted for good.
+    `events` are contiguous from `expected_seq + 1` (none when only keys are stored). `rows` has the nouns that the
+    batch changed.
     """
 
     team_id: UUID
     epoch: int
     expected_seq: int
     events: tuple[Encoded, ...]
-    tasks: tuple[Task, ...]
-    deleted: tuple[UUID, ...]
+    rows: Mapping[Noun, RowChanges]
     keys: tuple[KeyRow, ...]
+
+
+def rows_of_events(events: Iterable[Encoded]) -> dict[Noun, RowChanges]:
+    """The last word of events about everything but tasks. Of those memory knows more: ranks change beside them."""
+    last: dict[Noun, dict[UUID, AnyEvent]] = {}
+    for encoded in events:
+        event = encoded.event
+        if event.noun != "task":
+            last.setdefault(event.noun, {})[event.subject] = event
+    return {noun: _changes(about.values()) for noun, about in last.items()}
+
+
+def _changes(last: Collection[AnyEvent]) -> RowChanges:
+    return RowChanges(
+        tuple(event.thing for event in last if not event.gone),
+        tuple(event.subject for event in last if event.gone),
+    )
 
 
 class Committed(Struct, frozen=True, gc=False):

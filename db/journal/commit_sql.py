@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from db.journal.nouns import NOUNS
 from db.journal.sql import TASK_COLUMNS
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "KEY_COLUMNS",
     "PLACE",
     "ROW_COLUMNS",
+    "SETTINGS",
     "SHAPES",
     "TASK_ROW",
     "TEAM_COLUMNS",
@@ -41,6 +43,8 @@ ROW_COLUMNS: Final = (
     "via",
 )
 KEY_COLUMNS: Final = ("principal", "key", "team_id", "fingerprint", "status", "headers", "body", "seq")
+SETTINGS: Final = ("id", "name", "key", "wip_limits", "created_by", "created_at", "updated_at", "version")
+CHANGEABLE_SETTINGS: Final = ("name", "wip_limits", "updated_at", "version")
 # A description may be long: it comes last, and is null where no event of the commit changed one.
 TASK_ROW: Final = (*(name for name in TASK_COLUMNS if name != "description"), "description")
 # What a later event may change. Everything else is written once, when the task is created.
@@ -52,11 +56,15 @@ PLACE: Final = (*ALWAYS, "status", "rank", "completed_at")
 
 
 class Shape(Struct, frozen=True):
-    """Which parts a commit has: rows of changed tasks and what may change in them, keys, new or deleted tasks."""
+    """Which parts a commit has: rows of changed tasks and what may change in them, keys, new or deleted tasks.
+
+    `beside_tasks`: rows of the other nouns and teams' settings too. That is rare, so one shape with everything will do.
+    """
 
     changed: tuple[str, ...]
     keys: bool
     creates: bool
+    beside_tasks: bool = False
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -67,14 +75,17 @@ class Shape(Struct, frozen=True):
 SHAPES: Final = (
     *(Shape(changed, keys, False) for changed in (TEXT, PLACE, CHANGEABLE) for keys in (False, True)),
     Shape(CHANGEABLE, True, True),
+    Shape(CHANGEABLE, True, True, True),
 )
 _TYPES: Final = {TEXT: "commit_text", PLACE: "commit_place", CHANGEABLE: "commit_task"}
 
 
-def shape_for(touched: Iterable[str], *, keys: bool, creates: bool) -> Shape:
-    """The smallest shape with all these parts. There are seven: each is planned once per connection, and kept."""
-    if creates:
+def shape_for(touched: Iterable[str], *, keys: bool, creates: bool, beside_tasks: bool = False) -> Shape:
+    """The smallest shape with all these parts. There are eight: each is planned once per connection, and kept."""
+    if beside_tasks:
         return SHAPES[-1]
+    if creates:
+        return SHAPES[-2]
     wanted = set(touched).intersection(CHANGEABLE)
     return next(shape for shape in SHAPES if shape.keys == keys and wanted.issubset(shape.changed))
 
@@ -85,7 +96,8 @@ def statement_of(shape: Shape) -> str:
 
     Parameters, in this order, each an array of rows: `commit_team_2` (a team's id, its expected seq, how many events it
     adds, its highest new task number, its epoch), `commit_event_2`, the changed tasks; where there are keys,
-    `commit_key`; where tasks come and go, new ones as `commit_task`, and teams and ids of deleted ones as two arrays.
+    `commit_key`; where tasks come and go, new ones as `commit_task`, and teams and ids of deleted ones as two arrays;
+    where there is anything beside tasks, `commit_settings`, and three arrays for each of `NOUNS`.
 
     Everything is written only for teams in `fence`, those whose seq and epoch were as expected: where another committer
     was faster, the update waits for its end and then checks those of the newest row. It takes its rows in id order, so
@@ -100,12 +112,14 @@ def statement_of(shape: Shape) -> str:
     every index that begins with the team looks as good as the primary key, and the plan walked all tasks of the team
     for each change.
     """
-    parts = [_WANTED]
+    parts = [_WANTED_SETTINGS if shape.beside_tasks else _WANTED]
     if shape.keys:
         parts.append(_ASKED)
-    parts += [_fence(keys=shape.keys), _JOURNAL, _changed(shape)]
+    parts += [_MADE_OR_MOVED if shape.beside_tasks else _fence(keys=shape.keys), _JOURNAL, _changed(shape)]
     if shape.creates:
         parts.append(_GONE_AND_CREATED)
+    if shape.beside_tasks:
+        parts += [noun.parts(9 + 3 * index) for index, noun in enumerate(NOUNS)]
     text = "with " + ", ".join(part.strip() for part in parts)
     return text + (_KEPT_AND_TAKEN if shape.keys else _HELD)
 
@@ -126,8 +140,11 @@ asked as (
 """
 
 
+_UNTAKEN: Final = " and not exists (select from clash c where c.team_id = w.id)"
+
+
 def _fence(*, keys: bool) -> str:
-    untaken = " and not exists (select from clash c where c.team_id = w.id)" if keys else ""
+    untaken = _UNTAKEN if keys else ""
     return f"""
 fence as (
     update teams t set seq = t.seq + w.added, top_number = greatest(t.top_number, w.top)
@@ -137,6 +154,36 @@ fence as (
 )
 """  # noqa: S608 (made of the two texts above)
 
+
+# Where settings change, or a team is new and gets its row here. New rows come before old ones, both in id order, so
+# that two committers cannot deadlock; a row that another committer has made meanwhile is none of ours.
+_WANTED_SETTINGS: Final = f"""
+wanted as (
+    select w.*, {", ".join(f"s.{name}" for name in SETTINGS[1:])}
+    from (select * from unnest($1::commit_team_2[]) limit cardinality($1::commit_team_2[])) w
+    left join unnest($8::commit_settings[]) s on s.id = w.id
+)
+"""  # noqa: S608 (as above)
+_MADE_OR_MOVED: Final = f"""
+made as (
+    insert into teams (seq, top_number, {", ".join(SETTINGS)})
+    select w.added, w.top, {", ".join(f"w.{name}" for name in SETTINGS)}
+    from (select * from wanted order by id) w
+    where w.expected = 0 and w.version is not null{_UNTAKEN}
+    on conflict (id) do nothing
+    returning id
+), first_cursor as (
+    insert into relay_cursors (team_id) select id from made on conflict (team_id) do nothing
+), moved as (
+    update teams t set seq = t.seq + w.added, top_number = greatest(t.top_number, w.top),
+        {", ".join(f"{name} = coalesce(w.{name}, t.{name})" for name in CHANGEABLE_SETTINGS)}
+    from (select * from wanted order by id) w
+    where t.id = w.id and t.seq = w.expected and t.epoch = w.epoch and (select count(*) from made) >= 0{_UNTAKEN}
+    returning t.id
+), fence as (
+    select id from made union all select id from moved
+)
+"""  # noqa: S608 (as above)
 
 _PAYLOAD: Final = "convert_from(e.payload, 'UTF8')"
 _JOURNAL: Final = f"""

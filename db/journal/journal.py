@@ -11,7 +11,7 @@ import asyncpg
 
 from core.codec import JournalRow
 from core.errors import NotFound
-from core.events import Label, Member, Team
+from core.events import Label, Member
 from core.task import Task
 from core.team import TeamState
 from core.writes import (
@@ -27,17 +27,7 @@ from core.writes import (
 )
 from db.errors import UNREACHABLE, constraint_of, storage_errors
 from db.journal import sql
-from db.journal.rows import (
-    Projection,
-    columns,
-    commit_statement,
-    encode_limits,
-    journal_row,
-    key_row,
-    projection,
-    task_of,
-    team_of,
-)
+from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
 from db.journal.sticky import StickyConnection
 from db.pool import Connection, Pool, Pools
 from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
@@ -70,15 +60,13 @@ class PostgresJournal:
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches, at most one per team, in one transaction; see `actors.ports.Journal.commit`.
 
-        One statement and one round trip, unless a batch touches members, labels or settings, or a constraint refused
-        something: then one transaction with a savepoint around each such team.
+        One statement and one round trip, unless a constraint refused something: then one transaction with a savepoint
+        around each team.
         """
         if not batches:
             return {}
         with storage_errors():
             async with self._connection() as connection:
-                if any(map(_projects, batches)):
-                    return await _commit_apart(connection, batches)
                 try:
                     return await _commit_together(connection, batches)
                 except GUILTY as error:
@@ -150,17 +138,14 @@ class LockedTeam:
             raise RuntimeError("a lock commits one batch of its own team")
         self._spent = True
         with storage_errors():
-            if _projects(writes):
-                outcome = await _commit_one(self._connection, writes)
-            else:
-                outcome = await self._commit_plain(writes)
+            outcome = await self._write(writes)
             await (_commit if isinstance(outcome, Committed) else _let_go)(self._connection)
         return outcome
 
-    async def _commit_plain(self, writes: TeamWrites) -> CommitOutcome:
+    async def _write(self, writes: TeamWrites) -> CommitOutcome:
         """One statement needs no savepoint: what it refuses has written nothing, and the transaction has no more."""
         try:
-            return (await _write_and_locate(self._connection, [writes]))[self._team_id]
+            return await _write_one(self._connection, writes)
         except GUILTY as error:
             return Rejected(_reason(error))
 
@@ -180,10 +165,6 @@ async def _write(connection: Connection, batches: Sequence[TeamWrites]) -> Outco
     return _outcomes(await connection.fetch(statement, *arguments))
 
 
-async def _write_and_locate(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
-    return await _located(connection, batches, await _write(connection, batches))
-
-
 async def _located(connection: Connection, batches: Sequence[TeamWrites], outcomes: Outcomes) -> Outcomes:
     """Say where the teams with broken fences are now. Rare, and it needs a newer snapshot than the statement's own."""
     broken = {writes.team_id: writes.epoch for writes in batches if isinstance(outcomes[writes.team_id], FenceBroken)}
@@ -201,84 +182,24 @@ async def _positions(connection: "Connection | Pool", team_ids: Collection[UUID]
 
 
 async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
-    """One transaction: the plain batches together if they can be, each other team behind its own savepoint."""
-    plain = [writes for writes in batches if not _projects(writes)]
-    outcomes: Outcomes = {}
+    """One transaction in which each team stands behind a savepoint of its own."""
     async with transaction(connection, finish=_commit):
         # All locks first and in order, as the single statement takes them: no two committers can deadlock.
         await connection.execute(sql.LOCK_TEAMS, [writes.team_id for writes in batches])
-        if len(plain) > 1 and len(plain) < len(batches):
-            try:
-                async with savepoint(connection):
-                    outcomes |= await _write_and_locate(connection, plain)
-            except GUILTY as error:
-                logger.info("commit of %d teams refused (%s): one by one", len(plain), _reason(error))
-        for writes in batches:
-            if writes.team_id not in outcomes:
-                outcomes[writes.team_id] = await _commit_one(connection, writes)
-    return outcomes
+        return {writes.team_id: await _commit_one(connection, writes) for writes in batches}
 
 
 async def _commit_one(connection: Connection, writes: TeamWrites) -> CommitOutcome:
     """One team inside the running transaction; whatever is not Committed leaves no trace."""
     try:
         async with savepoint(connection):
-            after = projection(writes)
-            if writes.expected_seq == 0 and after.team is not None:
-                await _insert_team(connection, after.team)
-            outcome = (await _write_and_locate(connection, [writes]))[writes.team_id]
-            if not isinstance(outcome, Committed):
-                raise _NotWritten(outcome)
-            await _project(connection, writes.team_id, after)
-            return outcome
-    except _NotWritten as stop:
-        return stop.outcome
+            return await _write_one(connection, writes)
     except GUILTY as error:
         return Rejected(_reason(error))
 
 
-class _NotWritten(Exception):
-    """Takes the savepoint back."""
-
-    def __init__(self, outcome: CommitOutcome) -> None:
-        super().__init__()
-        self.outcome = outcome
-
-
-async def _insert_team(connection: Connection, team: Team) -> None:
-    await connection.execute(
-        sql.INSERT_TEAM,
-        team.id,
-        team.name,
-        team.key,
-        encode_limits(team.wip_limits),
-        team.created_by,
-        team.created_at,
-        team.updated_at,
-        team.version,
-    )
-    await connection.execute(sql.INSERT_CURSOR, team.id)
-
-
-async def _project(connection: Connection, team_id: UUID, after: Projection) -> None:
-    """Bring members, labels and settings in step with the batch's events. Removals first: they may free a name."""
-    if after.team is not None:
-        team = after.team
-        limits = encode_limits(team.wip_limits)
-        await connection.execute(sql.UPDATE_TEAM, team_id, team.name, limits, team.updated_at, team.version)
-    if gone := [user_id for user_id, member in after.members.items() if member is None]:
-        await connection.execute(sql.DELETE_MEMBERS, team_id, gone)
-    if members := [(m.user_id, m.role, m.name, m.joined_at) for m in after.members.values() if m is not None]:
-        await connection.execute(sql.UPSERT_MEMBERS, team_id, *columns(members, 4))
-    if gone := [label_id for label_id, label in after.labels.items() if label is None]:
-        await connection.execute(sql.DELETE_LABELS, team_id, gone)
-    if labels := [(label.id, label.name, label.color) for label in after.labels.values() if label is not None]:
-        await connection.execute(sql.UPSERT_LABELS, team_id, *columns(labels, 3))
-
-
-def _projects(writes: TeamWrites) -> bool:
-    """Whether the batch needs more than the one statement."""
-    return None in [event.task for event in writes.events]
+async def _write_one(connection: Connection, writes: TeamWrites) -> CommitOutcome:
+    return (await _located(connection, [writes], await _write(connection, [writes])))[writes.team_id]
 
 
 def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:

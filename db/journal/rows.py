@@ -7,38 +7,25 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.codec import Encoded, JournalRow
-from core.events import (
-    Label,
-    LabelDeleted,
-    LabelEvent,
-    Member,
-    MemberEvent,
-    MemberRemoved,
-    TaskCreated,
-    TaskEvent,
-    Team,
-    TeamUpdated,
-)
+from core.events import Noun, TaskCreated, TaskEvent, Team
 from core.task import Status, Task
-from core.writes import KeyRow, StoredReply, TeamWrites
+from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
+from db.journal.nouns import NOUNS
 
 __all__ = [
-    "Projection",
     "columns",
     "commit_statement",
-    "encode_limits",
     "journal_row",
     "key_row",
-    "projection",
     "task_of",
     "team_of",
 ]
 
-encode_limits = msgspec.json.Encoder().encode
+_encode_limits = msgspec.json.Encoder().encode
 _decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
 _encode_headers = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
@@ -47,10 +34,16 @@ _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
     """The smallest statement that writes the batches, and its arguments: rows, as tuples."""
     events = [event for writes in batches for event in writes.events]
-    deleted = [(writes.team_id, task_id) for writes in batches for task_id in writes.deleted]
-    old, new = _by_age([task for writes in batches for task in writes.tasks], events)
+    tasks = _changes_of("task", batches)
+    deleted = [(team_id, task_id) for team_id, changes in tasks for task_id in changes.gone]
+    old, new = _by_age([task for _, changes in tasks for task in changes.kept], events)
     touched = _touched(events) if old else set()
-    shape = shape_for(touched, keys=any(writes.keys for writes in batches), creates=bool(new or deleted))
+    shape = shape_for(
+        touched,
+        keys=any(writes.keys for writes in batches),
+        creates=bool(new or deleted),
+        beside_tasks=any(len(writes.rows) > ("task" in writes.rows) for writes in batches),
+    )
     arguments: list[Any] = [
         [_team_row(writes, creates=shape.creates) for writes in batches],
         [structs.astuple(event.row)[:-1] for event in events],  # All but the epoch, which is the team's.
@@ -60,7 +53,30 @@ def commit_statement(batches: Sequence[TeamWrites]) -> tuple[str, list[Any]]:
         arguments.append([_key_row(row, writes.team_id) for writes in batches for row in writes.keys])
     if shape.creates:
         arguments += [_task_rows(new, TASK_ROW), *columns(deleted, 2)]
+    if shape.beside_tasks:
+        arguments += _rows_beside_tasks(batches)
     return statement_of(shape), arguments
+
+
+def _changes_of(noun: Noun, batches: Sequence[TeamWrites]) -> list[tuple[UUID, RowChanges]]:
+    """(team id, changes) of the teams in which anything of the noun changed."""
+    return [(writes.team_id, changes) for writes in batches if (changes := writes.rows.get(noun)) is not None]
+
+
+def _rows_beside_tasks(batches: Sequence[TeamWrites]) -> list[Any]:
+    """The teams' settings; then of each noun its rows, and teams and ids of what is gone."""
+    arguments: list[Any] = [[_settings_row(team) for _, now in _changes_of("team", batches) for team in now.kept]]
+    for noun in NOUNS:
+        changed = _changes_of(noun.noun, batches)
+        arguments.append([row for team_id, changes in changed for row in noun.rows(team_id, changes.kept)])
+        arguments += columns(((team_id, gone) for team_id, changes in changed for gone in changes.gone), 2)
+    return arguments
+
+
+def _settings_row(team: Team) -> tuple[Any, ...]:
+    limits = _encode_limits(team.wip_limits)
+    dates = (team.created_by, team.created_at, team.updated_at)
+    return (team.id, team.name, team.key, limits, *dates, team.version)
 
 
 def _top_number(writes: TeamWrites) -> int:
@@ -105,35 +121,6 @@ def _touched(events: Sequence[Encoded]) -> set[str]:
             if event.ranks:
                 touched.add("rank")
     return touched
-
-
-class Projection(Struct, frozen=True):
-    """What a batch leaves behind besides tasks; None stands for removed. Empty for almost every batch."""
-
-    team: Team | None
-    members: dict[UUID, Member | None]
-    labels: dict[UUID, Label | None]
-
-    def __bool__(self) -> bool:
-        return self.team is not None or bool(self.members) or bool(self.labels)
-
-
-def projection(writes: TeamWrites) -> Projection:
-    """The last word of the batch's events about the team, its members and labels."""
-    team: Team | None = None
-    members: dict[UUID, Member | None] = {}
-    labels: dict[UUID, Label | None] = {}
-    for encoded in writes.events:
-        event = encoded.event
-        if isinstance(event, TaskEvent):
-            continue
-        if isinstance(event, MemberEvent):
-            members[event.member.user_id] = None if isinstance(event, MemberRemoved) else event.member
-        elif isinstance(event, LabelEvent):
-            labels[event.label.id] = None if isinstance(event, LabelDeleted) else event.label
-        elif isinstance(event, TeamUpdated):
-            team = event.team
-    return Projection(team, members, labels)
 
 
 def key_row(record: asyncpg.Record) -> KeyRow:

@@ -5,21 +5,14 @@ from typing import Final
 __all__ = [
     "ARCHIVED",
     "BOARD",
-    "DELETE_LABELS",
-    "DELETE_MEMBERS",
     "EVENT_SELECT",
     "HISTORY",
-    "INSERT_CURSOR",
-    "INSERT_TEAM",
     "LOCK_TEAM",
     "LOCK_TEAMS",
     "POSITIONS",
     "READ",
     "TASK_COLUMNS",
     "TASK_SELECT",
-    "UPDATE_TEAM",
-    "UPSERT_LABELS",
-    "UPSERT_MEMBERS",
 ]
 
 TASK_COLUMNS: Final = {
@@ -59,26 +52,6 @@ where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archive
 POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
 LOCK_TEAM: Final = "select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
-
-INSERT_TEAM: Final = """
-insert into teams (id, seq, name, key, wip_limits, created_by, created_at, updated_at, version)
-values ($1, 0, $2, $3, $4, $5, $6, $7, $8) on conflict (id) do nothing
-"""
-INSERT_CURSOR: Final = "insert into relay_cursors (team_id) values ($1) on conflict (team_id) do nothing"
-UPDATE_TEAM: Final = "update teams set name = $2, wip_limits = $3, updated_at = $4, version = $5 where id = $1"
-
-UPSERT_MEMBERS: Final = """
-insert into memberships (team_id, user_id, role, name, joined_at)
-select $1, m.* from unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) as m (user_id, role, name, joined_at)
-on conflict (team_id, user_id) do update set role = excluded.role, name = excluded.name, joined_at = excluded.joined_at
-"""
-DELETE_MEMBERS: Final = "delete from memberships where team_id = $1 and user_id = any($2::uuid[])"
-UPSERT_LABELS: Final = """
-insert into labels (team_id, id, name, color)
-select $1, n.* from unnest($2::uuid[], $3::text[], $4::text[]) as n (id, name, color)
-on conflict (team_id, id) do update set name = excluded.name, color = excluded.color
-"""
-DELETE_LABELS: Final = "delete from labels where team_id = $1 and id = any($2::uuid[])"
 
 # The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
 EVENT_SELECT: Final = """

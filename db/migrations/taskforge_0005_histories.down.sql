@@ -1,7 +1,7 @@
 set local lock_timeout = '5s';
 
 drop table installation;
-drop type commit_team_2, commit_event_2;
+drop type commit_team_2, commit_event_2, commit_settings, commit_member, commit_label;
 
 -- What belongs to a later epoch has no older form: its id stays as it is.
 alter table inbox

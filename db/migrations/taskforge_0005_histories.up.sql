@@ -67,6 +67,11 @@ create type commit_team_2 as (id uuid, expected bigint, added bigint, top bigint
 create type commit_event_2 as (
     team_id uuid, seq bigint, type text, subject_id uuid, actor_id uuid, at timestamptz, traceparent text, payload bytea,
     salt bytea, digest bytea, actor_kind text, via uuid);
+create type commit_settings as (
+    id uuid, name text, key text, wip_limits json, created_by uuid, created_at timestamptz, updated_at timestamptz,
+    version bigint);
+create type commit_member as (team_id uuid, user_id uuid, role text, name text, joined_at timestamptz);
+create type commit_label as (team_id uuid, id uuid, name text, color text);
 
 -- The installation -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from core.codec import Encoded, JournalRow, cloud_event
 from core.errors import BadInput
+from core.events import event_class
 from core.seq import MAX_SEQ
 
 __all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
@@ -45,7 +46,7 @@ class Frame:
         self.seq = row.seq
         self.type = row.type
         self.cloud_event = body
-        self.removes: UUID | None = row.subject if row.type == "member.removed" else None
+        self.removes: UUID | None = row.subject if event_class(row.type).ends_membership else None
         self._sse: bytes | None = None
         self._ws: str | None = None
 

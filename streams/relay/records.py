@@ -1,20 +1,19 @@
 """From journal rows to the records of the topics: pure, so that what is published can be tested without a broker."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from core.codec import JournalRow, cloud_event
+from core.events import event_class
 from core.task import Task, encode_task
 from db.journal.relay_cursors import Page
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 
 __all__ = ["Record", "contiguous", "neighbours", "records_of"]
-
-DELETED: Final = "task.deleted"
 
 
 class Record(Struct, frozen=True):
@@ -46,7 +45,7 @@ def contiguous(page: Page) -> tuple[JournalRow, ...]:
 
 def neighbours(rows: Iterable[JournalRow]) -> set[tuple[UUID, UUID]]:
     """(team id, task id) of the tasks whose rank was spread anew by an event about another task."""
-    spread = (row for row in rows if _is_about_task(row) and b'"ranks":' in row.payload)
+    spread = (row for row in rows if _holds_task(row) and b'"ranks":' in row.payload)
     return {(row.team_id, task_id) for row in spread for task_id in _task_data(row.payload).ranks}
 
 
@@ -58,19 +57,26 @@ def records_of(row: JournalRow, others: Mapping[UUID, Task], *, known: bool = Fa
     records: list[Record] = []
     if not known:
         records.append(Record(TASK_EVENTS, team_key(row.team_id), cloud_event(row), event_headers(row)))
-    if _is_about_task(row):
-        records += _task_records(row, others)
+    match event_class(row.type).state_record:
+        case "none":
+            pass
+        case "tombstone":
+            records.append(Record(TASKS, _task_key(row.subject), None, task_headers(row)))
+        case "task":
+            records += _task_records(row, others)
+        case effect:
+            assert_never(effect)
     return records
 
 
-def _is_about_task(row: JournalRow) -> bool:
-    return row.type.startswith("task.")
+def _holds_task(row: JournalRow) -> bool:
+    return event_class(row.type).state_record == "task"
 
 
 def _task_records(row: JournalRow, others: Mapping[UUID, Task]) -> Iterable[Record]:
     headers = task_headers(row)
     data = _task_data(row.payload)
-    yield Record(TASKS, _task_key(row.subject), None if row.type == DELETED else bytes(data.task), headers)
+    yield Record(TASKS, _task_key(row.subject), bytes(data.task), headers)
     for task_id in data.ranks:
         task = others.get(task_id)
         # A neighbour that changed once more, or is gone, is brought up to date by that later event.

@@ -144,10 +144,10 @@ async def test_a_cancelled_committer_leaves_nobody_waiting() -> None:
     journal.gate.clear()
     committer = Committer(journal, ManualClock())
     serving = asyncio.create_task(committer.run())
-    first = asyncio.create_task(committer.commit(TeamWrites(OWNER, 1, 0, (), (), (), ())))
+    first = asyncio.create_task(committer.commit(TeamWrites(OWNER, 1, 0, (), {}, ())))
     for _ in range(5):
         await asyncio.sleep(0)
-    second = asyncio.create_task(committer.commit(TeamWrites(MEMBER, 1, 0, (), (), (), ())))
+    second = asyncio.create_task(committer.commit(TeamWrites(MEMBER, 1, 0, (), {}, ())))
     await asyncio.sleep(0)
     assert committer.statistics().waiting == 1
     serving.cancel()

@@ -22,7 +22,7 @@ from core.errors import (
     StorageUnavailable,
 )
 from core.task import Task, TaskFields, TaskPatch
-from core.writes import CommitUnknown, Rejected, TeamWrites
+from core.writes import CommitUnknown, Rejected, RowChanges, TeamWrites
 from tests.support.actor_harness import (
     MEMBER,
     OWNER,
@@ -232,7 +232,7 @@ async def test_a_constraint_fails_only_the_guilty_command(monkeypatch: pytest.Mo
     write = ports.journal._write
 
     def refuse_evil(writes: TeamWrites):
-        evil = any(task.title == "evil" for task in writes.tasks)
+        evil = any(task.title == "evil" for task in writes.rows.get("task", RowChanges()).kept)
         return Rejected("tasks_title_check") if evil else write(writes)
 
     monkeypatch.setattr(ports.journal, "_write", refuse_evil)

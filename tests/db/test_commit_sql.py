@@ -9,6 +9,7 @@ from db.journal.commit_sql import (
     KEY_COLUMNS,
     PLACE,
     ROW_COLUMNS,
+    SETTINGS,
     SHAPES,
     TASK_ROW,
     TEAM_COLUMNS,
@@ -17,6 +18,7 @@ from db.journal.commit_sql import (
     shape_for,
     statement_of,
 )
+from db.journal.nouns import NOUNS
 from db.journal.sql import TASK_COLUMNS
 from db.pool import Pools
 from db.transaction import reading
@@ -41,13 +43,15 @@ def test_a_commit_has_the_smallest_shape_with_all_its_columns(
 ) -> None:
     assert shape_for(touched, keys=keys, creates=False) == Shape(columns, keys, creates=False)
     assert shape_for(touched, keys=keys, creates=True) == Shape(CHANGEABLE, keys=True, creates=True)
+    assert shape_for(touched, keys=keys, creates=False, beside_tasks=True) == SHAPES[-1]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
     statement = statement_of(shape)
     numbers = {int(n) for n in re.findall(r"\$(\d+)", statement)}
-    assert numbers == set(range(1, 3 + shape.keys + 3 * shape.creates + 1))
+    beside = (1 + 3 * len(NOUNS)) * shape.beside_tasks
+    assert numbers == set(range(1, 3 + shape.keys + 3 * shape.creates + beside + 1))
     assert ("idempotency_keys" in statement) == shape.keys
     assert ("delete from" in statement) == shape.creates
 
@@ -62,6 +66,8 @@ def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
         ("commit_text", TEXT),
         ("commit_place", PLACE),
         ("commit_task", TASK_ROW),
+        ("commit_settings", SETTINGS),
+        *((noun.kind, noun.columns) for noun in NOUNS),
     ],
 )
 async def test_rows_travel_in_the_order_of_their_types(pools: Pools, kind: str, names: tuple[str, ...]) -> None:

@@ -36,7 +36,7 @@ from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
 from tests.support.asking import by
-from tests.support.team_writer import Writer, add_user, key_row, new_team, opened
+from tests.support.team_writer import Writer, add_user, key_row, new_team, opened, spoilt
 
 pytestmark = pytest.mark.anyio
 
@@ -179,10 +179,8 @@ async def test_committers_that_share_teams_do_not_deadlock(database: DatabaseSet
 
 async def test_a_constraint_fails_only_the_guilty_team(journal: PostgresJournal, owner: UUID) -> None:
     good, bad, ugly = [await new_team(journal, owner, 2) for _ in range(3)]
-    refused = retitle(bad, "fine")
-    refused = structs.replace(refused, tasks=(structs.replace(refused.tasks[0], title=""),))
-    too_big = retitle(ugly, "fine")
-    too_big = structs.replace(too_big, tasks=(structs.replace(too_big.tasks[0], version=2**70),))
+    refused = spoilt(retitle(bad, "fine"), title="")
+    too_big = spoilt(retitle(ugly, "fine"), version=2**70)
     outcomes = await journal.commit([good_writes := retitle(good, "good"), refused, too_big])
     assert outcomes[good.team_id] == Committed()
     assert outcomes[bad.team_id] == Rejected("task_title_check")
@@ -201,9 +199,13 @@ async def test_an_unknown_user_as_member_is_refused_by_the_foreign_key(journal: 
     assert await journal.position([writer.team_id]) == {writer.team_id: JournalPosition(writer.state.seq)}
 
 
-async def test_batches_with_and_without_projections_commit_together(
-    pools: Pools, journal: PostgresJournal, owner: UUID
+async def test_changes_beside_tasks_are_committed_by_the_one_statement(
+    pools: Pools, journal: PostgresJournal, owner: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def never(*_: object) -> None:
+        raise AssertionError("nothing was refused: no team needs a savepoint")
+
+    monkeypatch.setattr("db.journal.journal._commit_apart", never)
     plain, stale, special = [await new_team(journal, owner, 1) for _ in range(3)]
     old = retitle(stale, "old")
     assert await stale.commit(journal, UpdateTask(first_task(stale), TaskPatch(title="new"))) == Committed()
@@ -223,6 +225,55 @@ async def test_batches_with_and_without_projections_commit_together(
     assert set(loaded.members) == {owner, friend}
     assert len(loaded.labels) == 1
     assert (await journal.position([fresh.team_id]))[fresh.team_id].seq == 3
+
+
+async def test_a_constraint_refuses_only_the_team_whose_members_broke_it(
+    pools: Pools, journal: PostgresJournal, owner: UUID
+) -> None:
+    bad, good = [await new_team(journal, owner) for _ in range(2)]
+    fresh, friend = Writer(owner), await add_user(pools, "Bob")
+    good_writes = good.decided(AddMember(friend, "Bob", "admin"), UpdateTeam(name="Better", wip_limits={"done": 3}))
+    outcomes = await journal.commit(
+        [
+            bad.decided(AddMember(uu.uuid7(), "Nobody", "member"), UpdateTeam(name="Worse")),
+            good_writes,
+            fresh.decided(CreateTeam(fresh.team_id, "Fresh", "FRE", "Ada")),
+        ]
+    )
+    assert outcomes == {
+        bad.team_id: Rejected("memberships_user_id_fkey"),
+        good.team_id: Committed(),
+        fresh.team_id: Committed(),
+    }
+    good.apply(good_writes)
+    for writer in (bad, good):
+        await assert_tables_match(journal, writer)
+
+
+async def test_a_label_takes_over_the_name_of_one_deleted_in_the_same_batch(
+    journal: PostgresJournal, owner: UUID
+) -> None:
+    writer = await new_team(journal, owner)
+    assert await writer.commit(journal, CreateLabel("bug", "#ff0000")) == Committed()
+    (label,) = writer.state.labels
+    assert await writer.commit(journal, DeleteLabel(label), CreateLabel("Bug", "#00ff00")) == Committed()
+    await assert_tables_match(journal, writer)
+
+
+async def test_a_team_is_created_once_whoever_tries(database: DatabaseSettings, owner: UUID) -> None:
+    async with opened(database) as (_, journal), opened(database) as (_, rival):
+        for _ in range(20):
+            one, two = Writer(owner), Writer(owner)
+            two.team_id = one.team_id
+            beside = await new_team(journal, owner, 1)
+            batches = [
+                [writer.decided(CreateTeam(one.team_id, name, "ENG", "Ada")), retitle(beside, name)]
+                for writer, name in ((one, "One"), (two, "Two"))
+            ]
+            first, second = await asyncio.gather(journal.commit(batches[0]), rival.commit(batches[1][::-1]))
+            made = [outcomes[one.team_id] for outcomes in (first, second)]
+            assert sorted(map(str, made)) == ["Committed()", "FenceBroken(seq=2, rewritten=False)"]
+            assert len(await journal.read(one.team_id, 0)) == 2
 
 
 async def test_a_new_task_takes_over_the_external_id_of_one_deleted_in_the_same_batch(
@@ -260,8 +311,9 @@ async def test_payloads_come_back_to_the_byte(journal: PostgresJournal, owner: U
     assert (await journal.commit([writes]))[writer.team_id] == Committed()
     rows = await journal.read(writer.team_id, writer.state.seq)
     assert list(rows) == [encoded.row for encoded in writes.events]
-    assert await journal.task_history(writer.team_id, writes.tasks[0].id, 0) == rows
-    assert await journal.task_history(writer.team_id, writes.tasks[0].id, rows[-1].seq) == []
+    task_id = writes.rows["task"].kept[0].id
+    assert await journal.task_history(writer.team_id, task_id, 0) == rows
+    assert await journal.task_history(writer.team_id, task_id, rows[-1].seq) == []
     assert [row.seq for row in await journal.read(writer.team_id, 0, 2)] == [1, 2]
 
 
@@ -288,8 +340,7 @@ async def test_a_lock_that_is_not_used_or_refused_writes_nothing(journal: Postgr
         async with journal.lock(writer.team_id):
             raise ZeroDivisionError
     async with journal.lock(writer.team_id) as locked:
-        bad = retitle(writer, "x")
-        bad = structs.replace(bad, tasks=(structs.replace(bad.tasks[0], title=""),))
+        bad = spoilt(retitle(writer, "x"), title="")
         assert await locked.commit(bad) == Rejected("task_title_check")
     assert (await journal.position([writer.team_id]))[writer.team_id].seq == writer.state.seq
 
@@ -363,7 +414,7 @@ async def test_spread_ranks_of_neighbours_are_stored(journal: PostgresJournal, o
         writes = writer.decided(MoveTask(task_id=moved, before_id=before))
         assert (await journal.commit([writes]))[writer.team_id] == Committed()
         writer.apply(writes)
-        if len(writes.tasks) > 1:
+        if writes.rows and len(writes.rows["task"].kept) > 1:
             break
     else:
         pytest.fail("ranks were never spread")
@@ -388,8 +439,13 @@ async def test_a_backend_killed_before_commit_was_sent_is_plainly_unavailable(
     journal: PostgresJournal, owner: UUID, superuser: asyncpg.Connection
 ) -> None:
     writer = await new_team(journal, owner, 1)
+
+    async def commit_under_a_lock() -> None:
+        async with journal.lock(writer.team_id) as locked:
+            await locked.commit(writer.decided(CreateLabel("bug", "#ff0000")))
+
     async with journal.lock(writer.team_id):
-        commit = asyncio.ensure_future(journal.commit([writer.decided(CreateLabel("bug", "#ff0000"))]))
+        commit = asyncio.ensure_future(commit_under_a_lock())
         await terminate_waiting(superuser)
         with pytest.raises(StorageUnavailable):
             await commit

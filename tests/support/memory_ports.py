@@ -18,6 +18,7 @@ from core.writes import (
     JournalPosition,
     KeyRow,
     KeysTaken,
+    RowChanges,
     TeamWrites,
 )
 
@@ -61,8 +62,9 @@ class MemoryJournal:
         if writes.events:
             self.rows.setdefault(writes.team_id, []).extend(encoded.row for encoded in writes.events)
         tasks = self.tasks.setdefault(writes.team_id, {})
-        tasks.update({task.id: task for task in writes.tasks})
-        for task_id in writes.deleted:
+        changes = writes.rows.get("task", RowChanges())
+        tasks.update({task.id: task for task in changes.kept})
+        for task_id in changes.gone:
             tasks.pop(task_id, None)
         self.keys.update({(key.principal, key.key): key for key in writes.keys})
         return Committed()

@@ -5,9 +5,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat as uu
+from msgspec import structs
 
 from core.codec import encode
 from core.commands import AnyCommand, Asking, CreateTask, CreateTeam
@@ -16,13 +18,20 @@ from core.events import TaskDeleted, TaskEvent
 from core.principal import Principal
 from core.task import TaskFields
 from core.team import TeamState, evolve
-from core.writes import CommitOutcome, Committed, KeyRow, StoredReply, TeamWrites
+from core.writes import CommitOutcome, Committed, KeyRow, RowChanges, StoredReply, TeamWrites, rows_of_events
 from db.journal.journal import PostgresJournal
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import writing
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+
+
+def spoilt(writes: TeamWrites, **fields: Any) -> TeamWrites:
+    """The same writes with something wrong about their first task."""
+    changes = writes.rows["task"]
+    kept = (structs.replace(changes.kept[0], **fields), *changes.kept[1:])
+    return structs.replace(writes, rows={**writes.rows, "task": structs.replace(changes, kept=kept)})
 
 
 class Writer:
@@ -43,18 +52,21 @@ class Writer:
             for event in decide(draft, command, self.asking()):
                 evolve(draft, event)
                 events.append(event)
+        encoded = [encode(event, traceparent, salt=os.urandom(16), epoch=self.state.epoch) for event in events]
         touched = dict.fromkeys(
             task_id for event in events if isinstance(event, TaskEvent) for task_id in (event.task.id, *event.ranks)
         )
         deleted = tuple(event.task.id for event in events if isinstance(event, TaskDeleted))
         tasks = tuple(task for i in touched if (task := draft.tasks.get(i) or draft.archived.get(i)) is not None)
+        rows = rows_of_events(encoded)
+        if touched:
+            rows["task"] = RowChanges(tasks, deleted)
         return TeamWrites(
             self.team_id,
             self.state.epoch,
             self.state.seq,
-            tuple(encode(event, traceparent, salt=os.urandom(16), epoch=self.state.epoch) for event in events),
-            tasks,
-            deleted,
+            tuple(encoded),
+            rows,
             tuple(keys),
         )
 

@@ -1,0 +1,71 @@
+"""What the commit statement writes beside tasks. A noun of the domain is declared here and nowhere else in this room.
+
+A noun has a table whose key is the team and the thing's own id, and a composite type for its rows (`commit_sql` says
+what becomes of one that needs another column). Which things there are after a batch, the events say, each on its class.
+"""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, Final, assert_never, get_args
+from uuid import UUID
+
+from msgspec import Struct
+
+from core.events import Noun
+
+__all__ = ["NOUNS", "NounRows"]
+
+
+class NounRows(Struct, frozen=True):
+    """`columns` are those of the type and of the table in the type's order: the team, the thing's id, and the rest.
+
+    Beside the team they are named as the thing's own fields.
+    """
+
+    noun: Noun
+    table: str
+    kind: str
+    columns: tuple[str, ...]
+
+    def rows(self, team_id: UUID, things: Iterable[Any]) -> list[tuple[Any, ...]]:
+        """The things as rows of the type."""
+        fields = attrgetter(*self.columns[1:])
+        return [(team_id, *fields(thing)) for thing in things]
+
+    def parts(self, first: int) -> str:
+        """The parts of the statement that write the noun for the teams in `fence`.
+
+        Its three parameters, from number `first` on: the rows; teams and ids of what is gone. That goes first, because
+        it may free a name for what comes.
+        """
+        names, key = ", ".join(self.columns), self.columns[1]
+        changed = ", ".join(f"{name} = excluded.{name}" for name in self.columns[2:])
+        return f"""
+{self.noun}_gone as (
+    delete from {self.table} t using unnest(${first + 1}::uuid[], ${first + 2}::uuid[]) as d (team_id, id)
+    where t.team_id = d.team_id and t.{key} = d.id and (d.team_id in (select id from fence)) is true
+    returning t.team_id
+), {self.noun}_kept as (
+    insert into {self.table} ({names})
+    select {names} from unnest(${first}::{self.kind}[]) n
+    where (n.team_id in (select id from fence)) is true and (select count(*) from {self.noun}_gone) >= 0
+    on conflict (team_id, {key}) do update set {changed}
+)
+"""  # noqa: S608 (made of the names below, nothing else)
+
+
+def _declared(noun: Noun) -> NounRows | None:
+    """None for two: tasks have shapes of their own, and a team's settings stand in the row that is its fence."""
+    match noun:
+        case "member":
+            columns = ("team_id", "user_id", "role", "name", "joined_at")
+            return NounRows("member", "memberships", "commit_member", columns)
+        case "label":
+            return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
+        case "task" | "team":
+            return None
+        case _:
+            assert_never(noun)
+
+
+NOUNS: Final = tuple(rows for noun in get_args(Noun) if (rows := _declared(noun)) is not None)

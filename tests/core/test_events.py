@@ -1,0 +1,40 @@
+"""What is true of all events of a type stands on its class, for everybody who has only a row."""
+
+from typing import get_args
+
+import pytest
+
+from core.events import (
+    EVENT_TYPES,
+    AnyEvent,
+    Event,
+    LabelDeleted,
+    MemberRemoved,
+    Noun,
+    TaskDeleted,
+    TaskEvent,
+    event_class,
+)
+
+
+def test_every_event_of_the_union_has_a_type_of_its_own() -> None:
+    assert set(EVENT_TYPES.values()) == set(get_args(AnyEvent))
+
+
+@pytest.mark.parametrize("event", EVENT_TYPES.values(), ids=lambda event: event.type)
+def test_an_event_is_about_its_noun(event: type[Event]) -> None:
+    assert event.type.startswith(f"{event.noun}.")
+    assert event.noun in event.__struct_fields__
+    assert event.schema_version == 1
+    assert event.gone == (event in (TaskDeleted, MemberRemoved, LabelDeleted))
+    assert event.ends_membership == (event is MemberRemoved)
+    assert event.state_record == ("none" if not issubclass(event, TaskEvent) else "tombstone" if event.gone else "task")
+
+
+def test_every_noun_has_events() -> None:
+    assert {event.noun for event in EVENT_TYPES.values()} == set(get_args(Noun))
+
+
+def test_nothing_is_known_of_an_unknown_type() -> None:
+    unknown = event_class("task.exploded")
+    assert (unknown.gone, unknown.ends_membership, unknown.state_record) == (False, False, "none")
