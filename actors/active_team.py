@@ -1,4 +1,4 @@
-"""A team's committed state in this process, kept in step with the journal: activation, catching up, other workers."""
+"""A team's committed state while it is in memory: activated, kept in step with the journal, saved as snapshots."""
 
 import logging
 from collections.abc import Sequence
@@ -8,35 +8,41 @@ from uuid import UUID
 import msgspec
 
 from actors.board import TeamView
-from actors.ports import Journal, Snapshots
-from actors.prepared_batch import note_changed
+from actors.context import ActorContext
+from actors.prepared_batch import PreparedBatch, note_changed
 from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
 from core.events import AnyEvent
 from core.team import TeamState, evolve
 from core.writes import JournalPosition
 
+__all__ = ["ActiveTeam"]
+
 log = logging.getLogger(__name__)
 
 MAX_SNAPSHOT_LAG: Final = 2_000
-"""A snapshot further behind than this is slower than loading the tables."""
-
+"""With more events than this after it, a snapshot is slower than loading the tables."""
+SNAPSHOT_SECONDS: Final = 10.0
+"""A hot team is saved at most this often."""
 
 ReceivedEvent = tuple[AnyEvent, bytes | None]
-"""An event and, where it came with it, the JSON of its task."""
+"""An event of another process and, where it came with it, the JSON of its task."""
 
 
 class ActiveTeam:
     """The view, if the team is in memory, and what is known of the journal beyond it."""
 
-    def __init__(self, team_id: UUID, journal: Journal, snapshots: Snapshots, *, fresh: bool) -> None:
+    def __init__(self, team_id: UUID, context: ActorContext, *, fresh: bool) -> None:
         self.team_id = team_id
         self.view: TeamView | None = TeamView(TeamState()) if fresh else None
-        self.received_events = 0
-        self._journal = journal
-        self._snapshots = snapshots
+        self.committed_events = 0
+        """Events of this process that became durable."""
+        self._context = context
         self._received: list[Encoded] = []
         self._known_seq = 0
+        self._received_events = 0
+        self._saved_events = 0
+        self._saved_at = context.clock.monotonic()
 
     @property
     def seq(self) -> int:
@@ -49,24 +55,28 @@ class ActiveTeam:
         return bool(self._received or (self._known_seq and self._known_seq > self.seq))
 
     def current(self) -> TeamView:
-        """The view of an active team."""
-        assert self.view is not None, "an active actor has a view"
+        """The view of a team that is in memory."""
+        assert self.view is not None, "an active team has a view"
         return self.view
 
-    def state(self) -> TeamState:
-        """The committed state of an active team."""
-        return self.current().state
+    def adopt(self, prepared: PreparedBatch) -> None:
+        """After COMMIT: the fork becomes the state, feeds get the events, and callers their answers."""
+        self.current().advance(prepared.state, prepared.changed)
+        if prepared.events:
+            self.committed_events += len(prepared.events)
+            self._context.feed.publish(self.team_id, prepared.events)
+        prepared.answer()
 
     def receive(self, events: Sequence[Encoded]) -> None:
-        """Other workers' events, in order; applied by the next `catch_up`."""
+        """Keep other workers' events, in order, for the next `catch_up`."""
         self._received.extend(events)
 
     def note_position(self, seq: int) -> None:
-        """The journal has reached `seq`."""
+        """The journal has reached `seq`; the next `catch_up` goes there."""
         self._known_seq = max(self._known_seq, seq)
 
     def forget(self) -> None:
-        """Leave memory: what is in the view can no longer be trusted, or nobody needs it."""
+        """Leave memory, because what is in the view can no longer be trusted."""
         self.view, self._received, self._known_seq = None, [], 0
 
     async def reload(self) -> None:
@@ -76,39 +86,39 @@ class ActiveTeam:
         self.view = TeamView(await self._load())
 
     async def activate(self) -> TeamView:
-        """From the snapshot and a short tail of the journal, else from the tables. Raises NotFound("team")."""
-        now = (await self._journal.position([self.team_id])).get(self.team_id)
+        """Load the newest snapshot if it is near the journal's end, else the tables. Raises NotFound("team")."""
+        now = (await self._context.journal.position([self.team_id])).get(self.team_id)
         if now is None:
             raise NotFound("team")
-        state = await self._snapshots.get(self.team_id)
+        state = await self._context.snapshots.get(self.team_id)
         if state is None or not _is_usable(state, now):
             state = await self._load()
         self.view = TeamView(state)
         self.note_position(now.seq)
         return self.view
 
+    async def catch_up(self, wanted: int = 0) -> None:
+        """Apply what was received, then read the journal up to `wanted` and every position that was noted."""
+        wanted = max(wanted, self._known_seq, self.apply_received())
+        while self.seq < wanted:
+            rows = await self._context.journal.read(self.team_id, self.seq)
+            if not rows:
+                break
+            await self.apply_rows(rows)
+        self._known_seq = 0
+
     def apply_received(self) -> int:
-        """Apply what was heard as far as it follows; gives the last seq heard of (0: nothing)."""
+        """Apply what was received as far as it is contiguous; the seq of its last event, 0 when there was none."""
         view, received, self._received = self.current(), self._received, []
         epoch, seq = view.epoch, view.seq
         news = [event for event in received if event.row.epoch == epoch and event.row.seq > seq]
-        self._advance(view, [(event.event, event.task) for event in news])
+        self._apply(view, [(event.event, event.task) for event in news])
         return received[-1].row.seq if received else 0
 
-    async def catch_up(self, wanted: int = 0) -> None:
-        """Apply what was heard; fetch what is missing up to `wanted` and to every position heard of."""
-        wanted = max(wanted, self._known_seq, self.apply_received())
-        while self.seq < wanted:
-            rows = await self._journal.read(self.team_id, self.seq)
-            if not rows:
-                break
-            await self.advance_rows(rows)
-        self._known_seq = 0
-
-    async def advance_rows(self, rows: Sequence[JournalRow]) -> None:
+    async def apply_rows(self, rows: Sequence[JournalRow]) -> None:
         """Apply journal rows.
 
-        An event of a newer version that cannot be read here, or one of another epoch, makes it reload the tables.
+        An event of a newer version, which cannot be read here, or one of another epoch makes it reload the tables.
         """
         view = self.current()
         if any(row.epoch != view.epoch for row in rows):
@@ -120,10 +130,10 @@ class ActiveTeam:
             log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
             view.reload(await self._load())
             return
-        self._advance(view, events)
+        self._apply(view, events)
 
-    def _advance(self, view: TeamView, events: Sequence[ReceivedEvent]) -> None:
-        """Evolve over the contiguous part of `events`; what does not follow is left for the journal."""
+    def _apply(self, view: TeamView, events: Sequence[ReceivedEvent]) -> None:
+        """Evolve over the contiguous part of `events`; the rest is left for the journal."""
         if not events:
             return
         before, state, changed = view.seq, view.state.fork(), dict[UUID, bytes | None]()
@@ -132,14 +142,32 @@ class ActiveTeam:
                 evolve(state, event)
                 note_changed(changed, event, task)
         if state.seq > before:
-            self.received_events += state.seq - before
+            self._received_events += state.seq - before
             view.advance(state, changed)
 
     async def _load(self) -> TeamState:
-        state = await self._journal.load(self.team_id)
+        state = await self._context.journal.load(self.team_id)
         if state is None:
             raise NotFound("team")
         return state
+
+    def save_if_due(self) -> None:
+        """Have a snapshot stored in the background after so many events, but not too often."""
+        if self._unsaved_events() < self._context.settings.snapshot_every:
+            return
+        if self._context.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
+            self._context.spawn(self.save())
+
+    async def save(self) -> None:
+        """Store a snapshot of what is in memory, if anything changed since the last one."""
+        unsaved = self._unsaved_events()
+        if self.view is not None and unsaved > 0:
+            self._saved_events, self._saved_at = self._saved_events + unsaved, self._context.clock.monotonic()
+            await self._context.snapshots.put(self.view.state.detach())
+
+    def _unsaved_events(self) -> int:
+        """Events applied since the last snapshot, of this process or another."""
+        return self.committed_events + self._received_events - self._saved_events
 
 
 def _is_usable(snapshot: TeamState, now: JournalPosition) -> bool:

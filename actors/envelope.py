@@ -1,4 +1,4 @@
-"""A command on its way through a mailbox, and what comes back."""
+"""A command on its way through a mailbox, and its result."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,10 +18,10 @@ Item = tuple[UUID, int, bytes]
 
 
 class CommandResult(Struct, frozen=True, gc=False):
-    """What a command caused. `seq` is the team's after it; `events` may be empty when nothing changed.
+    """What a command caused. `seq` is the team's after it; `events` is empty when nothing changed.
 
     `items` has each affected task in the order of the operations (a deleted one as it last was). `replayed` is set when
-    the idempotency key had been used for the same request: send that answer instead.
+    the idempotency key was used before for the same request: that stored answer is the one to send.
     """
 
     seq: int
@@ -58,9 +58,9 @@ def slot_for(ask: Ask, render: Render | None) -> KeySlot | None:
 
 
 class Envelope:
-    """A command with the ask that it came by, its deadline (monotonic seconds) and the future of its reply.
+    """A command with the ask that it came by, its deadline (monotonic seconds) and the future of its result.
 
-    `context` is the one it was asked in: what is logged about this command alone runs there, and names its request.
+    `context` is the caller's: what is logged about this command alone runs there, and names its request.
     """
 
     __slots__ = ("ask", "command", "context", "deadline", "key", "reply")
@@ -77,12 +77,12 @@ class Envelope:
         self.key, self.reply = key, reply
         self.context = copy_context()
 
-    def resolve(self, outcome: CommandResult) -> None:
-        """Answer, unless the asker has gone."""
+    def resolve(self, result: CommandResult) -> None:
+        """Answer with the result, unless the caller has gone."""
         if not self.reply.done():
-            self.reply.set_result(outcome)
+            self.reply.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Refuse, unless the asker has gone."""
+        """Answer with an error, unless the caller has gone."""
         if not self.reply.done():
             self.reply.set_exception(error)

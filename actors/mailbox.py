@@ -1,7 +1,7 @@
 """A bounded queue of envelopes that is taken whole: everything that waits becomes one batch."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Mailbox:
     def __init__(self, size: int) -> None:
         self._size = size
         self.waiting: deque[Envelope] = deque()
-        """The queue, for others to look at."""
+        """The queue, for others to read only."""
         self._keys: set[tuple[UUID, str]] = set()
         self._highest = self._refused = self._expired = 0
 
@@ -53,22 +53,25 @@ class Mailbox:
             if envelope.deadline < now:
                 self._expire(envelope)
             elif envelope.reply.done():
-                self.release(envelope)
+                self.release((envelope,))
             else:
                 batch.append(envelope)
         return batch
 
     def put_back(self, batch: Sequence[Envelope]) -> None:
-        """What was taken and not worked on is first again, in its order; it keeps its keys and may exceed the size."""
+        """Put envelopes that were taken back in front, in their order; they keep their keys and may exceed the size."""
         self.waiting.extendleft(reversed(batch))
 
-    def release(self, envelope: Envelope) -> None:
-        """The envelope has its answer: its key may be asked again."""
-        if envelope.key is not None:
-            self._keys.discard(envelope.key.id)
+    def release(self, batch: Iterable[Envelope]) -> None:
+        """The envelopes have their answers: their keys may be used again."""
+        if not self._keys:
+            return
+        for envelope in batch:
+            if envelope.key is not None:
+                self._keys.discard(envelope.key.id)
 
     def expire(self, now: float) -> None:
-        """Fail what has waited past its deadline, wherever it stands in the queue."""
+        """Fail the envelopes that have waited past their deadline, wherever they stand in the queue."""
         late = [envelope for envelope in self.waiting if envelope.deadline < now]
         for envelope in late:
             self.waiting.remove(envelope)
@@ -78,12 +81,12 @@ class Mailbox:
         """Refuse everything that waits; a stopping mailbox never goes silent."""
         while self.waiting:
             envelope = self.waiting.popleft()
-            self.release(envelope)
+            self.release((envelope,))
             envelope.fail(error())
 
     def _expire(self, envelope: Envelope) -> None:
         self._expired += 1
-        self.release(envelope)
+        self.release((envelope,))
         envelope.fail(DeadlineExceeded("The change waited too long and was not made."))
 
     def statistics(self) -> MailboxStatistics:

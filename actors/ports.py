@@ -3,7 +3,7 @@
 Times are UTC datetimes, durations seconds, `seq` the team's event number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,9 @@ from core.codec import Encoded, JournalRow
 from core.task import Task
 from core.team import TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
+
+NewId = Callable[[], UUID]
+"""Where new ids come from."""
 
 
 class Journal(Protocol):
@@ -55,10 +58,10 @@ class Journal(Protocol):
 
 
 class LockedTeam(Protocol):
-    """A team nobody else can write while this is held."""
+    """A team that no other process can write while this is held."""
 
     async def read(self, after: int) -> Sequence[JournalRow]:
-        """All rows with `seq > after`, inside the lock's transaction: nothing can follow them."""
+        """All rows with `seq > after`, inside the lock's transaction: no others can follow them."""
         ...
 
     async def commit(self, writes: TeamWrites) -> CommitOutcome:

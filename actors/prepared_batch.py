@@ -1,23 +1,33 @@
-"""One batch decided against a working copy: pure bookkeeping between a mailbox and the committer."""
+"""A batch of commands decided on a fork of the state: pure bookkeeping between a mailbox and the journal."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 from uuid import UUID
 
 from actors.envelope import CommandResult, Envelope, Item, KeySlot
+from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
+    AddMember,
     AnyCommand,
     ArchiveTask,
     Asking,
     Batch,
+    ChangeRole,
+    CreateLabel,
     CreateTask,
+    CreateTeam,
+    DeleteLabel,
     DeleteTask,
     MoveTask,
+    RemoveMember,
+    RenameMember,
     RestoreTask,
+    UpdateLabel,
     UpdateTask,
+    UpdateTeam,
 )
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
@@ -26,7 +36,7 @@ from core.task import Task, encode_task
 from core.team import TeamState, evolve
 from core.writes import KeyRow, RowChanges, TeamWrites, rows_of_events
 
-NewId = Callable[[], UUID]
+__all__ = ["PreparedBatch", "fresh_salts", "note_changed"]
 
 SALT_BYTES: Final = 16
 MORE_SALTS: Final = 64
@@ -34,11 +44,10 @@ MORE_SALTS: Final = 64
 
 
 class PreparedBatch:
-    """What a batch came to: the working copy after it, the writes for the journal, and each envelope's answer.
+    """What becomes of a batch: the state after it, the writes for the journal, and an answer for each envelope.
 
-    `plain` as long as the committer can bring it to its end without waiting for anything else. `stale` are the answers
-    that the actor explains from the journal before they are sent. `missing` is set when a task was not found: that is
-    not the last word, unless the archived tasks that the batch needs have been loaded.
+    `state` is a fork of `base`, which may itself be the fork of a batch in flight. Nothing here is true before the
+    writes are durable: until then the batch can be dropped, and its envelopes can be prepared anew on another base.
     """
 
     __slots__ = (
@@ -65,8 +74,11 @@ class PreparedBatch:
         self.answers: list[CommandResult | DomainError] = []
         """One for each envelope of the batch, in order; the last ones are missing when deciding them met a bug."""
         self.needs_slow_path = False
+        """Whether something has to be awaited before the batch can be committed or answered."""
         self.stale: list[StaleVersion] = []
+        """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
+        """A task was not found. Unless archived tasks have been loaded, that is not the last word."""
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
         self._beside_tasks = False
@@ -79,9 +91,10 @@ class PreparedBatch:
         return not self.events and not self._keyed
 
     def add(self, batch: Sequence[Envelope], now: datetime, new_id: NewId) -> None:
-        """Decide envelopes on the working copy, in order; a refusal leaves the copy as it was.
+        """Decide envelopes on the fork, in order; a refusal leaves the fork as it was.
 
-        Only what the team's rules decided is kept for replays: strangers and roles too low are asked anew every time.
+        An answer is kept for replays if the team's rules gave it. A refusal because of who the caller is may change
+        with the next role, so it is found out anew every time.
         """
         self.batch += batch
         salts = fresh_salts(len(batch))
@@ -93,7 +106,7 @@ class PreparedBatch:
                 answer = refusal
                 self._note_refusal(refusal)
             self.answers.append(answer)
-            if (slot := envelope.key) is not None and not _about_the_caller(answer):
+            if (slot := envelope.key) is not None and not _is_about_the_caller(answer):
                 self._keyed.append((slot, answer))
 
     def _note_refusal(self, refusal: DomainError) -> None:
@@ -152,6 +165,14 @@ class PreparedBatch:
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
         return TeamWrites(self.team_id, self.base.epoch, self.base.seq, tuple(self.events), rows, tuple(keys))
 
+    def answer(self) -> None:
+        """Send every envelope its answer. Only once they are true: the writes are durable, or there are none."""
+        for envelope, answer in zip(self.batch, self.answers, strict=True):
+            if isinstance(answer, DomainError):
+                envelope.fail(answer)
+            else:
+                envelope.resolve(answer)
+
 
 def fresh_salts(expected: int) -> Iterator[bytes]:
     """Salts without end, drawn many at once: asking the system costs as much as encoding a small event."""
@@ -169,8 +190,8 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
             changed.update(dict.fromkeys(event.ranks))
 
 
-def _about_the_caller(answer: CommandResult | DomainError) -> bool:
-    """Whether somebody was refused for who they are: that may change, so it is never replayed."""
+def _is_about_the_caller(answer: CommandResult | DomainError) -> bool:
+    """Whether a caller was refused for who they are, as strangers are and members whose role is too low."""
     return isinstance(answer, Forbidden) or (isinstance(answer, NotFound) and answer.what == "team")
 
 
@@ -185,6 +206,10 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
                 affected.append(next(created))
             case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
                 affected.append(operation.task_id)
-            case _:
+            case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass
+            case CreateLabel() | UpdateLabel() | DeleteLabel():
+                pass
+            case _:
+                assert_never(operation)
     return affected

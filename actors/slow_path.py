@@ -1,8 +1,18 @@
-"""Brings a batch to its answers: decides it, has it committed, and deals with everything that can come instead."""
+"""The slow path of a batch: everything that has to be awaited between its envelopes and their answers.
+
+    run ──► attempt ─────────── prepare ── committer.commit ──┐
+       │                                                      ├─► by outcome: answered, or the envelopes that need
+       └──► attempt_locked ──── lock ── catch up ── prepare ──┘   another attempt
+            while another process         ── commit
+            writes this team too
+
+An attempt is optimistic: it may lose its fence to another process, and says so only after the round trip. After such a
+loss the next attempts hold the team's row lock, under which no fence can be lost.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,16 +20,14 @@ import msgspec
 from msgspec import Struct
 
 from actors.active_team import ActiveTeam
-from actors.committer import Committer
+from actors.context import ActorContext
 from actors.envelope import CommandResult, Envelope
 from actors.loading import load_needs
 from actors.mailbox import Mailbox
-from actors.ports import Clock, Feed, Journal, LockedTeam, Snapshots
-from actors.prepared_batch import NewId, PreparedBatch
-from actors.settings import ActorSettings
+from actors.ports import LockedTeam
+from actors.prepared_batch import PreparedBatch
 from core.errors import (
     Conflict,
-    DomainError,
     FieldConflict,
     KeyReused,
     NotFound,
@@ -38,10 +46,12 @@ from core.writes import (
     Rejected,
 )
 
+__all__ = ["BATCH", "FirstAttempt", "OutcomeUnknown", "SlowPath"]
+
 log = logging.getLogger(__name__)
 
 BATCH: Final = 512
-"""Most envelopes decided at once: bounds how long the event loop is held and how much a refused batch repeats."""
+"""Most envelopes in one batch: bounds how long the event loop is held and how much a refused batch repeats."""
 LOCKED_TURNS: Final = 16
 """After a lost fence this many batches go straight under the row lock: the other writer is likely still there."""
 UNKNOWN_TRIES: Final = 5
@@ -49,21 +59,7 @@ UNKNOWN_PAUSE = 0.1
 """Seconds before the second look at an unknown outcome; doubled each time."""
 
 FirstAttempt = tuple[PreparedBatch, CommitOutcome | BaseException]
-"""A first attempt that was made elsewhere, and what became of it."""
-
-
-class ActorContext(Struct, frozen=True):
-    """What every actor of a process shares. `spawn` runs a coroutine under its task group."""
-
-    journal: Journal
-    snapshots: Snapshots
-    feed: Feed
-    clock: Clock
-    new_id: NewId
-    committer: Committer
-    settings: ActorSettings
-    spawn: Callable[[Coroutine[Any, Any, None]], object]
-    forget: Callable[[UUID], None]
+"""An attempt that the fast path has made already, and its outcome."""
 
 
 class OutcomeUnknown(StorageUnavailable):
@@ -71,39 +67,28 @@ class OutcomeUnknown(StorageUnavailable):
 
 
 class SlowPath:
-    """One team's way from envelopes to answers. `locked_turns` is above zero while another process writes too."""
+    """Brings batches of one team to their answers. `locked_turns` is above zero while another process writes too."""
 
-    def __init__(self, team_id: UUID, context: ActorContext, active: ActiveTeam, mailbox: Mailbox) -> None:
+    def __init__(self, team_id: UUID, context: ActorContext, team: ActiveTeam, mailbox: Mailbox) -> None:
         self.team_id = team_id
         self.locked_turns = 0
-        self.batches = self.events = self.fences = self.replays = 0
+        self.attempts = self.fences = self.replays = 0
         self._context = context
-        self._team = active
+        self._team = team
         self._mailbox = mailbox
 
-    def finish(self, prepared: PreparedBatch) -> None:
-        """After COMMIT: the copy becomes the state, readers and feeds learn of it, askers get their answers.
-
-        Their keys are still to be released.
-        """
-        self._team.current().advance(prepared.state, prepared.changed)
-        self.events += len(prepared.events)
-        if prepared.events:
-            self._context.feed.publish(self.team_id, prepared.events)
-        _answer(prepared)
-
-    async def work(self, batch: list[Envelope], first: FirstAttempt | None = None, *, alone: bool = False) -> None:
+    async def run(self, batch: list[Envelope], first: FirstAttempt | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
 
-        Unless it is to be `alone`, the batch grows by what arrives while it waits for the row lock. Raises
-        OutcomeUnknown, and whatever is a bug; by then everybody who waited has been told.
+        Unless it is to stay `alone`, the batch grows by what arrives while it waits for the row lock. Raises
+        OutcomeUnknown, and whatever is a bug; every envelope has its answer by then.
         """
         waiting = batch
         try:
             if first is not None:
                 waiting = await self._conclude_first(*first, batch)
             while waiting:
-                self.batches += 1
+                self.attempts += 1
                 if self.locked_turns:
                     waiting = await self._attempt_locked(waiting, None if alone else batch)
                 else:
@@ -118,7 +103,7 @@ class SlowPath:
                 envelope.fail(StorageUnavailable("The change could not be made; its outcome is not known."))
             raise
         finally:
-            self.release(batch)
+            self._mailbox.release(batch)
 
     async def _conclude_first(
         self, prepared: PreparedBatch, outcome: CommitOutcome | BaseException, batch: list[Envelope]
@@ -130,7 +115,7 @@ class SlowPath:
         return await self._conclude(prepared, batch, outcome)
 
     async def _attempt(self, batch: list[Envelope]) -> list[Envelope]:
-        """One optimistic try; gives the envelopes that need another one."""
+        """One optimistic attempt; returns the envelopes that need another one."""
         prepared = await self._prepare(batch)
         if prepared.empty:
             return await self._confirm(prepared, batch)
@@ -140,17 +125,17 @@ class SlowPath:
             return await self._resolve_unknown(prepared, batch)
         return await self._conclude(prepared, batch, outcome)
 
-    async def _attempt_locked(self, batch: list[Envelope], grow: list[Envelope] | None) -> list[Envelope]:
-        """One try that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction.
+    async def _attempt_locked(self, batch: list[Envelope], grown: list[Envelope] | None) -> list[Envelope]:
+        """One attempt that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction.
 
-        The lock is what all processes wait for in turn, so whoever has it takes all that waits here; `grow` learns of
-        it.
+        All processes wait in turn for this lock, so its holder takes along everything that waits in the mailbox by
+        then; what joins the batch is appended to `grown` too.
         """
         async with self._context.journal.lock(self.team_id) as locked:
-            if grow is not None:
+            if grown is not None:
                 late = self._mailbox.take(max(0, BATCH - len(batch)), self._context.clock.monotonic())
                 batch = [*batch, *late]
-                grow += late
+                grown += late
             missed = await self._read_missed(locked)
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
             prepared = await self._prepare(batch)
@@ -165,10 +150,11 @@ class SlowPath:
         return await self._conclude(prepared, batch, outcome)
 
     async def _read_missed(self, locked: LockedTeam) -> bool:
+        """Catch up under the lock; whether there was anything, which means that another process still writes."""
         before = self._team.seq
         self._team.apply_received()
         if rows := await locked.read(self._team.seq):
-            await self._team.advance_rows(rows)
+            await self._team.apply_rows(rows)
         return self._team.seq != before
 
     async def _prepare(self, batch: Sequence[Envelope]) -> PreparedBatch:
@@ -197,10 +183,10 @@ class SlowPath:
         )
 
     async def _confirm(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
-        """Refusals and changes of nothing write nothing, but they are only true if nobody else wrote meanwhile."""
+        """Answer what writes nothing (refusals, changes of nothing), if no other process wrote before it."""
         now = (await self._context.journal.position([self.team_id])).get(self.team_id, JournalPosition(0))
         if now == JournalPosition(prepared.base.seq, prepared.base.epoch):
-            _answer(prepared)
+            prepared.answer()
             return []
         if now.epoch == prepared.base.epoch:
             await self._team.catch_up(now.seq)
@@ -211,7 +197,7 @@ class SlowPath:
     async def _conclude(self, prepared: PreparedBatch, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
         match outcome:
             case Committed():
-                self.finish(prepared)
+                self._team.adopt(prepared)
                 return []
             case FenceBroken(rewritten=rewritten):
                 self.fences += 1
@@ -225,7 +211,7 @@ class SlowPath:
                 return await self._isolate(batch, constraint)
 
     def _answer_from_keys(self, batch: list[Envelope], hits: Sequence[KeyRow]) -> list[Envelope]:
-        """Keys used before get their stored answer, or a refusal if the request is another one; the rest goes on."""
+        """Answer used keys with what is stored, or refuse them if the request is another one; returns the others."""
         stored = {(hit.principal, hit.key): hit for hit in hits}
         rest: list[Envelope] = []
         for envelope in batch:
@@ -240,14 +226,14 @@ class SlowPath:
         return rest
 
     async def _isolate(self, batch: list[Envelope], constraint: str) -> list[Envelope]:
-        """A constraint refused the batch: one by one, so that only the guilty command fails."""
+        """A constraint refused the batch: run it one by one, so that only the guilty command fails."""
         if len(batch) == 1:
             about = {"team_id": str(self.team_id)}
             batch[0].context.run(log.warning, "refused by constraint %s", constraint, extra=about)
             batch[0].fail(Conflict("constraint", "The database refused this change."))
             return []
         for envelope in batch:
-            await self.work([envelope], alone=True)
+            await self.run([envelope], alone=True)
         return []
 
     async def _resolve_unknown(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
@@ -266,26 +252,13 @@ class SlowPath:
                     raise OutcomeUnknown("The database went away; whether the change was made is not known.") from None
                 await asyncio.sleep(UNKNOWN_PAUSE * 2**attempt)
         if first is not None and rows and rows[0] == first:
-            self.finish(prepared)
+            self._team.adopt(prepared)
             return []
         if first is None:
+            # Nothing but keys was written. Trying again meets them if they are durable.
             return batch
         self.locked_turns = max(self.locked_turns, 1 if rows else 0)
         return batch
-
-    def release(self, batch: Sequence[Envelope]) -> None:
-        """The keys of the batch may be asked again."""
-        for envelope in batch:
-            if envelope.key is not None:
-                self._mailbox.release(envelope)
-
-
-def _answer(prepared: PreparedBatch) -> None:
-    for envelope, answer in zip(prepared.batch, prepared.answers, strict=True):
-        if isinstance(answer, DomainError):
-            envelope.fail(answer)
-        else:
-            envelope.resolve(answer)
 
 
 class _Previous(Struct):

@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from actors.committer import Committer, CommitterStatistics
+from actors.context import ActorContext
 from actors.envelope import CommandResult, Envelope, Render, slot_for
 from actors.loading import load_needs
-from actors.ports import Clock, Feed, Journal, Snapshots
-from actors.prepared_batch import NewId, PreparedBatch
+from actors.ports import Clock, Feed, Journal, NewId, Snapshots
+from actors.prepared_batch import PreparedBatch
 from actors.settings import ActorSettings
-from actors.slow_path import ActorContext
 from actors.team import TeamActor
 from core.ask import Ask
 from core.codec import Encoded
@@ -42,7 +42,7 @@ class SystemStatistics(Struct, frozen=True):
 
 
 class TeamSystem:
-    """The door to every team. Use it inside `running()`, which owns all of its tasks."""
+    """The one way to every team. Use it inside `running()`, which owns all of its tasks."""
 
     def __init__(
         self,
@@ -69,13 +69,13 @@ class TeamSystem:
         """Serve until the block ends, then drain: finish what waits (bounded), store snapshots, end every task."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            servants = [group.create_task(self._committer.run()), group.create_task(self._sweep())]
+            loops = [group.create_task(self._committer.run()), group.create_task(self._sweep())]
             try:
                 yield self
             finally:
                 await self.drain()
-                for servant in servants:
-                    servant.cancel()
+                for loop in loops:
+                    loop.cancel()
 
     async def ask(
         self,
@@ -134,13 +134,13 @@ class TeamSystem:
         return actor.view
 
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
-        """Hand over other workers' events; ignored unless the team is active here."""
+        """Apply other workers' events; ignored unless the team is active here."""
         actor = self._actors.get(team_id)
         if actor is not None:
             actor.absorb(events)
 
     def catch_up_to(self, team_id: UUID, seq: int) -> None:
-        """Tell an active team where the journal is; it fetches what it misses."""
+        """The journal is at `seq`: an active team reads what it misses."""
         actor = self._actors.get(team_id)
         if actor is not None:
             actor.catch_up_to(seq)

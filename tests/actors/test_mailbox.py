@@ -38,7 +38,7 @@ async def test_a_key_is_in_flight_until_its_envelope_is_released() -> None:
     taken = mailbox.take(10, 0.0)
     with pytest.raises(KeyInFlight):
         mailbox.put(envelope(key="a" * 16))
-    mailbox.release(taken[0])
+    mailbox.release(taken[:1])
     mailbox.put(envelope(key="a" * 16))
 
 
