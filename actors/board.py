@@ -43,7 +43,7 @@ class TeamView:
         return self.state.epoch
 
     def role_of(self, user_id: UUID) -> Role:
-        """The member's role; raises NotFound("team") for everybody else."""
+        """The member's role; raises NotFound("team") for everyone else."""
         return self.state.role_of(user_id)
 
     def task(self, task_id: UUID) -> tuple[int, bytes] | None:

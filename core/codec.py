@@ -137,7 +137,7 @@ def encode(
     actor_kind: ActorKind = "user",
     via: UUID | None = None,
 ) -> Encoded:
-    """Encode an event once, for everybody. `salt` is 16 bytes of randomness that no other event has."""
+    """Encode an event once, for all of its readers. `salt` is 16 bytes of randomness that no other event has."""
     task: bytes | None = None
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)

@@ -28,7 +28,7 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
-    """Somebody's membership. `name` is the user's, as the team has heard it last."""
+    """A user's membership. `name` is the user's, as the team last learned it."""
 
     user_id: UUID
     role: Role

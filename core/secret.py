@@ -11,7 +11,7 @@ MASK = "********"
 class Secret:
     """A password, key or URL with a password in it: masked by `repr`, `str` and formatting, refused by pickle.
 
-    Only `reveal()` gives the value, so that every place where a secret leaves the process can be searched for.
+    Only `reveal()` returns the value, so that every place where a secret leaves the process can be searched for.
     """
 
     __slots__ = ("_value",)

@@ -1,4 +1,4 @@
-"""A task as everybody sees it: REST, feeds, topics and the journal share this one shape."""
+"""A task as every reader sees it: REST, feeds, topics and the journal share this one shape."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

@@ -51,7 +51,7 @@ async def test_a_full_mailbox_says_so_and_counts_it() -> None:
     assert (statistics.waiting, statistics.highest, statistics.refused) == (1, 1, 1)
 
 
-async def test_failing_all_answers_everybody_and_frees_their_keys() -> None:
+async def test_failing_all_answers_every_envelope_and_frees_their_keys() -> None:
     mailbox = Mailbox(10)
     waiting = [envelope(key="a" * 16), envelope()]
     for one in waiting:

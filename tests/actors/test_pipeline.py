@@ -144,7 +144,7 @@ async def test_a_refusal_that_rests_on_what_is_in_flight_waits_until_it_is_true(
         assert (await same).seq == 5
 
 
-async def test_whoever_gets_the_row_lock_takes_all_that_waits_by_then() -> None:
+async def test_the_holder_of_the_row_lock_takes_all_that_waits_by_then() -> None:
     ports = Ports()
     async with ports.system() as one, ports.system() as other:
         team = await new_team(one)
@@ -216,7 +216,7 @@ async def test_a_bug_in_one_batch_fails_that_batch_and_nobody_else(where: str, m
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_whatever_fails_and_whoever_else_writes_each_change_is_made_once_or_refused(
+async def test_whatever_fails_and_whatever_else_writes_each_change_is_made_once_or_refused(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes, three teams, commits that are slow, refused, lost before or after they were written."""
