@@ -362,10 +362,10 @@ async def test_a_label_made_by_somebody_else_at_this_moment_is_used(
 ) -> None:
     original, made = TeamSystem.ask, []
 
-    async def race(self: TeamSystem, team_id: UUID, command: Any, **options: Any) -> Any:
+    async def race(self: TeamSystem, team_id: UUID, command: Any, *rest: Any) -> Any:
         if isinstance(command, CreateLabel) and not made:
             made.append(await original(self, team_id, command, by(olga)))
-        return await original(self, team_id, command, **options)
+        return await original(self, team_id, command, *rest)
 
     monkeypatch.setattr(TeamSystem, "ask", race)
     tally = await office.load(office.file("l.csv", "external_id,title,labels\n1,A,bug\n"))
