@@ -32,6 +32,7 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
         await desk.patch(f"/v1/teams/{team}", {"wip_limits": {"done": 3}}),
         await desk.patch(f"{labels}/{label}", {"name": "defect"}),
         await desk.delete(f"{labels}/{label}"),
+        await desk.patch("/v1/me", {"name": "Mel"}, "member"),
         await desk.patch(member, {"role": "viewer"}),
         await desk.delete(member),
     ]
