@@ -31,7 +31,7 @@ from core.errors import BadInput
 from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
 from core.seq import MAX_SEQ
 from core.task import Task
-from tests.support.core_team import World
+from tests.support.core_team import CoreTeam
 
 SOME = UUID(int=7)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -47,12 +47,12 @@ EVERY_LIST: list[tuple[Cursors[Any], Any]] = [
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    world = World()
-    world.task("Parent", priority="urgent", estimate=3.0)
-    world.task("Überfällig", due_at=datetime(2026, 1, 1, tzinfo=UTC), description="needs COFFEE")
-    world.task("😀" * 500)
-    return world
+def team() -> CoreTeam:
+    team = CoreTeam()
+    team.task("Parent", priority="urgent", estimate=3.0)
+    team.task("Überfällig", due_at=datetime(2026, 1, 1, tzinfo=UTC), description="needs COFFEE")
+    team.task("😀" * 500)
+    return team
 
 
 @pytest.mark.parametrize(("cursors", "place"), EVERY_LIST)
@@ -103,16 +103,16 @@ def test_a_task_cursor_from_before_there_were_versions_is_told_what_to_do() -> N
 
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("field", SORT_FIELDS)
-def test_a_task_cursor_gives_its_sort_key_back(world: World, field: SortField, descending: bool) -> None:
-    for task in world.state.tasks.values():
+def test_a_task_cursor_gives_its_sort_key_back(team: CoreTeam, field: SortField, descending: bool) -> None:
+    for task in team.state.tasks.values():
         key = sort_key(task, field)
         token = task_cursor(TaskQuery(sort=field, descending=descending), key)
         assert len(token) <= paging.LONGEST_CURSOR
         assert task_place(token, field, descending=descending) == key
 
 
-def test_a_cursor_of_another_order_is_refused(world: World) -> None:
-    key = sort_key(next(iter(world.state.tasks.values())), "title")
+def test_a_cursor_of_another_order_is_refused(team: CoreTeam) -> None:
+    key = sort_key(next(iter(team.state.tasks.values())), "title")
     token = task_cursor(TaskQuery(sort="title", descending=True), key)
     orders: list[tuple[SortField, bool]] = [("title", False), ("number", True)]
     for field, descending in orders:

@@ -35,40 +35,40 @@ from core.commands import (
 )
 from core.events import EVENT_TYPES, LabelEvent, MemberEvent, TaskEvent, TeamUpdated
 from core.task import Task, TaskPatch
-from tests.support.core_team import ADMIN, MEMBER, SALT, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, SALT, TEAM, VIEWER, CoreTeam
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
-def history() -> World:
+def history() -> CoreTeam:
     """A team in whose life every type of event happened, with text that is hard to carry."""
-    world = World()
-    label = world.label('quotes " and \\ back')
+    team = CoreTeam()
+    label = team.label('quotes " and \\ back')
     due = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-    task = world.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028\x7f", due_at=due, estimate=0.1)
-    other = world.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
-    world.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
-    world.ask(UpdateLabel(label_id=label, name="renamed"))
-    world.ask(RenameMember("Vera \u2028"), VIEWER)
-    world.ask(ChangeRole(VIEWER, "admin"))
-    world.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
+    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028\x7f", due_at=due, estimate=0.1)
+    other = team.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
+    team.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
+    team.ask(UpdateLabel(label_id=label, name="renamed"))
+    team.ask(RenameMember("Vera \u2028"), VIEWER)
+    team.ask(ChangeRole(VIEWER, "admin"))
+    team.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
     for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.
-        world.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
-        world.task(f"Filler {turn}") if turn == 0 else None
-    world.ask(DeleteLabel(label))
-    world.ask(ArchiveTask(task.id))
-    world.ask(RestoreTask(task.id))
-    world.ask(RemoveMember(ADMIN))
-    world.ask(DeleteTask(task.id))
-    return world
+        team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
+        team.task(f"Filler {turn}") if turn == 0 else None
+    team.ask(DeleteLabel(label))
+    team.ask(ArchiveTask(task.id))
+    team.ask(RestoreTask(task.id))
+    team.ask(RemoveMember(ADMIN))
+    team.ask(DeleteTask(task.id))
+    return team
 
 
-def test_the_history_under_test_has_every_type_of_event(history: World) -> None:
+def test_the_history_under_test_has_every_type_of_event(history: CoreTeam) -> None:
     assert {encoded.row.type for encoded in history.journal} == set(EVENT_TYPES)
 
 
-def test_an_event_read_back_is_the_same_to_the_byte(history: World) -> None:
+def test_an_event_read_back_is_the_same_to_the_byte(history: CoreTeam) -> None:
     for encoded in history.journal:
         again = reread(encoded.row)
         assert cloud_event(again.row) == cloud_event(encoded.row)
@@ -77,7 +77,7 @@ def test_an_event_read_back_is_the_same_to_the_byte(history: World) -> None:
         assert type(again.event) is type(encoded.event)
 
 
-def test_a_cloud_event_gives_its_journal_row_back(history: World) -> None:
+def test_a_cloud_event_gives_its_journal_row_back(history: CoreTeam) -> None:
     for encoded in history.journal:
         traced = encode(encoded.event, TRACE, salt=SALT)
         for one in (encoded, traced):
@@ -86,7 +86,7 @@ def test_a_cloud_event_gives_its_journal_row_back(history: World) -> None:
             assert cloud_event(parse_cloud_event(body)) == body
 
 
-def test_the_envelope_is_what_the_contract_says(history: World) -> None:
+def test_the_envelope_is_what_the_contract_says(history: CoreTeam) -> None:
     encoded = encode(next(one.event for one in history.journal if one.row.type == "task.updated"), TRACE, salt=SALT)
     body = json.loads(cloud_event(encoded.row))
     data = body.pop("data")
@@ -112,11 +112,11 @@ def test_the_envelope_is_what_the_contract_says(history: World) -> None:
     assert set(data["previous"]) == {"due_at", "assignee_id", "estimate"}
 
 
-def test_an_untraced_event_has_no_trace_field(history: World) -> None:
+def test_an_untraced_event_has_no_trace_field(history: CoreTeam) -> None:
     assert b"traceparent" not in cloud_event(history.journal[0].row)
 
 
-def test_the_task_bytes_are_those_inside_the_event(history: World) -> None:
+def test_the_task_bytes_are_those_inside_the_event(history: CoreTeam) -> None:
     for encoded in history.journal:
         if isinstance(encoded.event, TaskEvent):
             assert encoded.task is not None
@@ -126,7 +126,7 @@ def test_the_task_bytes_are_those_inside_the_event(history: World) -> None:
             assert encoded.task is None
 
 
-def test_the_epoch_the_kind_of_actor_and_the_key_are_part_of_the_envelope(history: World) -> None:
+def test_the_epoch_the_kind_of_actor_and_the_key_are_part_of_the_envelope(history: CoreTeam) -> None:
     encoded = encode(history.journal[0].event, salt=SALT, epoch=3, actor_kind="key", via=UUID(int=5))
     body = json.loads(cloud_event(encoded.row))
     assert (body["id"], body["epoch"]) == (f"{TEAM}:3:1", 3)
@@ -134,20 +134,20 @@ def test_the_epoch_the_kind_of_actor_and_the_key_are_part_of_the_envelope(histor
     assert parse_cloud_event(cloud_event(encoded.row)) == encoded.row
 
 
-def test_the_digest_is_of_salt_and_payload(history: World) -> None:
+def test_the_digest_is_of_salt_and_payload(history: CoreTeam) -> None:
     for encoded in history.journal:
         assert encoded.row.salt == SALT
         assert encoded.row.digest == hashlib.sha256(SALT + encoded.row.payload).digest()
 
 
-def test_a_row_without_its_salt_has_neither_salt_nor_digest_in_its_envelope(history: World) -> None:
+def test_a_row_without_its_salt_has_neither_salt_nor_digest_in_its_envelope(history: CoreTeam) -> None:
     redacted = structs.replace(history.journal[0].row, salt=b"", payload=b'{"redacted":true}')
     body = cloud_event(redacted)
     assert b'"salt"' not in body
     assert parse_cloud_event(body) == structs.replace(redacted, digest=b"")
 
 
-def test_a_cloud_event_of_before_the_epochs_is_of_the_first_one(history: World) -> None:
+def test_a_cloud_event_of_before_the_epochs_is_of_the_first_one(history: CoreTeam) -> None:
     row = history.journal[0].row
     older = json.loads(cloud_event(row))
     for name in ("epoch", "actorkind", "salt"):
@@ -156,7 +156,7 @@ def test_a_cloud_event_of_before_the_epochs_is_of_the_first_one(history: World) 
     assert parse_cloud_event(msgspec.json.encode(older)) == structs.replace(row, salt=b"", digest=b"")
 
 
-def test_rows_travel_between_releases(history: World) -> None:
+def test_rows_travel_between_releases(history: CoreTeam) -> None:
     """In arrays over Valkey: what the other release does not send has its default, what it sends more is ignored."""
     decode_row = msgspec.msgpack.Decoder(JournalRow).decode
     for encoded in history.journal:
@@ -169,7 +169,7 @@ def test_rows_travel_between_releases(history: World) -> None:
         assert (older.epoch, older.actor_kind, older.via, older.salt) == (1, "user", None, b"")
 
 
-def test_attributes_that_this_version_does_not_know_are_ignored(history: World) -> None:
+def test_attributes_that_this_version_does_not_know_are_ignored(history: CoreTeam) -> None:
     for encoded in history.journal:
         data = msgspec.json.decode(encoded.row.payload)
         for thing in (data, *(data[name] for name in ("task", "member", "label", "team") if name in data)):
@@ -192,12 +192,12 @@ def test_other_text_is_not_taken_for_an_event_id(text: str) -> None:
         parse_event_id(text)
 
 
-def test_a_row_names_its_event(history: World) -> None:
+def test_a_row_names_its_event(history: CoreTeam) -> None:
     row = structs.replace(history.journal[4].row, epoch=9)
     assert parse_event_id(event_id(row)) == (TEAM, 9, row.seq)
 
 
-def test_a_row_of_an_unknown_type_or_shape_is_refused(history: World) -> None:
+def test_a_row_of_an_unknown_type_or_shape_is_refused(history: CoreTeam) -> None:
     row = history.journal[0].row
     with pytest.raises(KeyError):
         decode(structs.replace(row, type="team.exploded"))

@@ -35,49 +35,49 @@ from core.permissions import PERMISSIONS, ROLES, allows, may_grant
 from core.principal import Principal
 from core.task import TaskFields
 from core.team import TeamState, evolve
-from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, CoreTeam
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def team() -> CoreTeam:
+    return CoreTeam()
 
 
 def test_a_team_begins_with_its_settings_and_its_first_owner() -> None:
-    world = World(with_members=False)
-    settings, owner = (encoded.event for encoded in world.journal)
+    team = CoreTeam(with_members=False)
+    settings, owner = (encoded.event for encoded in team.journal)
     assert isinstance(settings, TeamUpdated)
     assert settings.previous == {}
     assert isinstance(owner, MemberAdded)
     assert (owner.member.user_id, owner.member.role, owner.member.name) == (OWNER, "owner", "Olga")
-    assert world.state.seq == 2
+    assert team.state.seq == 2
 
 
-def test_a_team_is_created_once(world: World) -> None:
+def test_a_team_is_created_once(team: CoreTeam) -> None:
     with pytest.raises(Conflict) as refused:
-        world.ask(CreateTeam(TEAM, "Again", "AGN", "Olga"), OWNER)
+        team.ask(CreateTeam(TEAM, "Again", "AGN", "Olga"), OWNER)
     assert refused.value.reason == "team-exists"
 
 
 @pytest.mark.parametrize("command", [CreateTask(TaskFields(title="T")), UpdateTeam(name="X"), DeleteLabel(MISSING)])
 def test_a_team_that_was_never_created_is_not_found(command: AnyCommand) -> None:
     with pytest.raises(NotFound) as refused:
-        decide(TeamState(), command, Asking(Principal.of_user(OWNER), World().now, UUID))
+        decide(TeamState(), command, Asking(Principal.of_user(OWNER), CoreTeam().now, UUID))
     assert refused.value.what == "team"
 
 
-def test_settings_change_field_by_field_and_only_when_they_differ(world: World) -> None:
-    (event,) = world.ask(UpdateTeam(name="Platform"), ADMIN)
+def test_settings_change_field_by_field_and_only_when_they_differ(team: CoreTeam) -> None:
+    (event,) = team.ask(UpdateTeam(name="Platform"), ADMIN)
     assert isinstance(event, TeamUpdated)
     assert event.previous == {"name": "Engineering"}
-    assert event.team.version == world.state.seq
-    (event,) = world.ask(UpdateTeam(wip_limits={"open": 5}))
+    assert event.team.version == team.state.seq
+    (event,) = team.ask(UpdateTeam(wip_limits={"open": 5}))
     assert event.previous == {"wip_limits": {}}  # type: ignore[union-attr]
-    assert world.ask(UpdateTeam(name="Platform", wip_limits={"open": 5})) == []
-    assert world.ask(UpdateTeam()) == []
+    assert team.ask(UpdateTeam(name="Platform", wip_limits={"open": 5})) == []
+    assert team.ask(UpdateTeam()) == []
 
 
-def test_members_and_viewers_cannot_manage(world: World) -> None:
+def test_members_and_viewers_cannot_manage(team: CoreTeam) -> None:
     for actor in (MEMBER, VIEWER):
         for command, permission in (
             (UpdateTeam(name="X"), "manage_team"),
@@ -85,116 +85,116 @@ def test_members_and_viewers_cannot_manage(world: World) -> None:
             (ChangeRole(VIEWER, "member"), "manage_members"),
         ):
             with pytest.raises(Forbidden) as refused:
-                world.ask(command, actor)
+                team.ask(command, actor)
             assert refused.value.permission == permission
 
 
-def test_admins_handle_everybody_but_owners(world: World) -> None:
-    world.ask(AddMember(STRANGER, "Sam", "admin"), ADMIN)
+def test_admins_handle_everybody_but_owners(team: CoreTeam) -> None:
+    team.ask(AddMember(STRANGER, "Sam", "admin"), ADMIN)
     for command in (ChangeRole(STRANGER, "owner"), ChangeRole(OWNER, "member"), RemoveMember(OWNER)):
         with pytest.raises(Forbidden) as refused:
-            world.ask(command, ADMIN)
+            team.ask(command, ADMIN)
         assert refused.value.permission == "own_team"
     with pytest.raises(Forbidden):
-        world.ask(AddMember(MISSING, "M", "owner"), ADMIN)
-    (event,) = world.ask(ChangeRole(STRANGER, "viewer"), ADMIN)
+        team.ask(AddMember(MISSING, "M", "owner"), ADMIN)
+    (event,) = team.ask(ChangeRole(STRANGER, "viewer"), ADMIN)
     assert isinstance(event, MemberRoleChanged)
     assert event.previous == {"role": "admin"}
 
 
-def test_somebody_is_a_member_once(world: World) -> None:
+def test_somebody_is_a_member_once(team: CoreTeam) -> None:
     with pytest.raises(Conflict) as refused:
-        world.ask(AddMember(MEMBER, "M", "viewer"))
+        team.ask(AddMember(MEMBER, "M", "viewer"))
     assert refused.value.reason == "already-member"
 
 
-def test_changing_or_removing_nobody_is_not_found(world: World) -> None:
+def test_changing_or_removing_nobody_is_not_found(team: CoreTeam) -> None:
     for command in (ChangeRole(STRANGER, "member"), RemoveMember(STRANGER)):
         with pytest.raises(NotFound) as refused:
-            world.ask(command)
+            team.ask(command)
         assert refused.value.what == "member"
 
 
-def test_the_same_role_again_is_no_change(world: World) -> None:
-    assert world.ask(ChangeRole(MEMBER, "member")) == []
+def test_the_same_role_again_is_no_change(team: CoreTeam) -> None:
+    assert team.ask(ChangeRole(MEMBER, "member")) == []
 
 
-def test_a_member_changes_their_own_name_and_nothing_else(world: World) -> None:
-    before = world.state.members[VIEWER]
-    (event,) = world.ask(RenameMember("Vera"), VIEWER)
+def test_a_member_changes_their_own_name_and_nothing_else(team: CoreTeam) -> None:
+    before = team.state.members[VIEWER]
+    (event,) = team.ask(RenameMember("Vera"), VIEWER)
     assert isinstance(event, MemberUpdated)
     assert (event.member.name, event.member.role, event.previous) == ("Vera", "viewer", {"name": before.name})
-    assert world.state.members[VIEWER] == structs.replace(before, name="Vera")
-    assert world.ask(RenameMember("Vera"), VIEWER) == []
+    assert team.state.members[VIEWER] == structs.replace(before, name="Vera")
+    assert team.ask(RenameMember("Vera"), VIEWER) == []
     with pytest.raises(NotFound):
-        world.ask(RenameMember("Nobody"), STRANGER)
+        team.ask(RenameMember("Nobody"), STRANGER)
 
 
-def test_the_last_owner_can_neither_leave_nor_be_demoted(world: World) -> None:
+def test_the_last_owner_can_neither_leave_nor_be_demoted(team: CoreTeam) -> None:
     for command in (ChangeRole(OWNER, "admin"), RemoveMember(OWNER)):
         with pytest.raises(Conflict) as refused:
-            world.ask(command)
+            team.ask(command)
         assert refused.value.reason == "last-owner"
-    world.ask(ChangeRole(ADMIN, "owner"))
-    world.ask(RemoveMember(OWNER))
-    assert OWNER not in world.state.members
+    team.ask(ChangeRole(ADMIN, "owner"))
+    team.ask(RemoveMember(OWNER))
+    assert OWNER not in team.state.members
 
 
-def test_anybody_may_leave_and_is_a_stranger_then(world: World) -> None:
-    (event,) = world.ask(RemoveMember(VIEWER), VIEWER)
+def test_anybody_may_leave_and_is_a_stranger_then(team: CoreTeam) -> None:
+    (event,) = team.ask(RemoveMember(VIEWER), VIEWER)
     assert isinstance(event, MemberRemoved)
     with pytest.raises(NotFound) as refused:
-        world.state.role_of(VIEWER)
+        team.state.role_of(VIEWER)
     assert refused.value.what == "team"
 
 
-def test_a_removed_member_keeps_standing_on_old_tasks(world: World) -> None:
-    task = world.task("T", assignee_id=MEMBER)
-    world.ask(RemoveMember(MEMBER))
-    assert world.now_at(task.id).assignee_id == MEMBER
+def test_a_removed_member_keeps_standing_on_old_tasks(team: CoreTeam) -> None:
+    task = team.task("T", assignee_id=MEMBER)
+    team.ask(RemoveMember(MEMBER))
+    assert team.now_at(task.id).assignee_id == MEMBER
 
 
-def test_label_names_are_unique_whatever_their_case(world: World) -> None:
-    label = world.label("Bug")
-    other = world.label("Docs")
+def test_label_names_are_unique_whatever_their_case(team: CoreTeam) -> None:
+    label = team.label("Bug")
+    other = team.label("Docs")
     with pytest.raises(Conflict) as refused:
-        world.ask(CreateLabel("bUG", "#000000"))
+        team.ask(CreateLabel("bUG", "#000000"))
     assert refused.value.reason == "name-taken"
     with pytest.raises(Conflict):
-        world.ask(UpdateLabel(label_id=other, name="BUG"))
-    (event,) = world.ask(UpdateLabel(label_id=label, name="BUG"), MEMBER)
+        team.ask(UpdateLabel(label_id=other, name="BUG"))
+    (event,) = team.ask(UpdateLabel(label_id=label, name="BUG"), MEMBER)
     assert event.previous == {"name": "Bug"}  # type: ignore[union-attr]
 
 
-def test_a_label_changes_only_when_it_differs(world: World) -> None:
-    label = world.label()
-    assert world.ask(UpdateLabel(label_id=label, name="bug", color="#aa0000")) == []
-    (event,) = world.ask(UpdateLabel(label_id=label, color="#00aa00"))
+def test_a_label_changes_only_when_it_differs(team: CoreTeam) -> None:
+    label = team.label()
+    assert team.ask(UpdateLabel(label_id=label, name="bug", color="#aa0000")) == []
+    (event,) = team.ask(UpdateLabel(label_id=label, color="#00aa00"))
     assert event.previous == {"color": "#aa0000"}  # type: ignore[union-attr]
 
 
-def test_unknown_labels_are_not_found(world: World) -> None:
+def test_unknown_labels_are_not_found(team: CoreTeam) -> None:
     for command in (UpdateLabel(label_id=MISSING, name="X"), DeleteLabel(MISSING)):
         with pytest.raises(NotFound) as refused:
-            world.ask(command)
+            team.ask(command)
         assert refused.value.what == "label"
 
 
-def test_viewers_cannot_touch_labels(world: World) -> None:
+def test_viewers_cannot_touch_labels(team: CoreTeam) -> None:
     with pytest.raises(Forbidden):
-        world.ask(CreateLabel("x", "#000000"), VIEWER)
+        team.ask(CreateLabel("x", "#000000"), VIEWER)
 
 
-def test_deleting_a_label_takes_it_off_every_task_first(world: World) -> None:
-    bug, docs = world.label("bug"), world.label("docs")
-    both = world.task("Both", label_ids=(bug, docs))
-    world.task("Neither")
-    only = world.task("Only", label_ids=(bug,))
-    events = world.ask(DeleteLabel(bug))
+def test_deleting_a_label_takes_it_off_every_task_first(team: CoreTeam) -> None:
+    bug, docs = team.label("bug"), team.label("docs")
+    both = team.task("Both", label_ids=(bug, docs))
+    team.task("Neither")
+    only = team.task("Only", label_ids=(bug,))
+    events = team.ask(DeleteLabel(bug))
     assert [type(event) for event in events] == [TaskUpdated, TaskUpdated, LabelDeleted]
-    assert world.now_at(both.id).label_ids == (docs,)
-    assert world.now_at(only.id).label_ids == ()
-    assert bug not in world.state.labels
+    assert team.now_at(both.id).label_ids == (docs,)
+    assert team.now_at(only.id).label_ids == ()
+    assert bug not in team.state.labels
 
 
 def test_roles_only_ever_add_permissions_upwards() -> None:
@@ -211,7 +211,7 @@ def test_only_owners_make_owners() -> None:
     assert not any(may_grant(granter, role) for granter in ("member", "viewer") for role in ROLES)
 
 
-def test_an_event_that_does_not_follow_is_refused(world: World) -> None:
-    for index in (0, len(world.journal) - 1):
+def test_an_event_that_does_not_follow_is_refused(team: CoreTeam) -> None:
+    for index in (0, len(team.journal) - 1):
         with pytest.raises(ValueError, match="does not follow"):
-            evolve(world.state, world.journal[index].event)
+            evolve(team.state, team.journal[index].event)

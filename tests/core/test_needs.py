@@ -26,7 +26,7 @@ from core.commands import (
 )
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
-from tests.support.core_team import MEMBER, TEAM, World
+from tests.support.core_team import MEMBER, TEAM, CoreTeam
 
 ONE, TWO = UUID(int=101), UUID(int=102)
 OF_ONE = Needs(tasks=(ONE,))
@@ -70,6 +70,6 @@ def test_several_commands_need_each_thing_once_in_their_order() -> None:
 
 
 def test_what_the_board_holds_is_not_looked_up() -> None:
-    world = World()
-    task = world.task()
-    assert Needs(tasks=(task.id, ONE)).beyond(world.state) == OF_ONE
+    team = CoreTeam()
+    task = team.task()
+    assert Needs(tasks=(task.id, ONE)).beyond(team.state) == OF_ONE

@@ -7,53 +7,53 @@ from uuid import UUID
 import pytest
 
 from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
-from tests.support.core_team import MEMBER, MISSING, World
+from tests.support.core_team import MEMBER, MISSING, CoreTeam
 
 SOME = UUID(int=7)
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    world = World()
-    label, second = world.label("bug"), world.label("docs")
-    parent = world.task("Parent", priority="urgent", estimate=3.0)
-    world.task("Child", parent_id=parent.id, assignee_id=MEMBER, label_ids=(label, second), status="done")
-    world.task("Überfällig", due_at=datetime(2026, 1, 1, tzinfo=UTC), label_ids=(label,), description="needs COFFEE")
-    return world
+def team() -> CoreTeam:
+    team = CoreTeam()
+    label, second = team.label("bug"), team.label("docs")
+    parent = team.task("Parent", priority="urgent", estimate=3.0)
+    team.task("Child", parent_id=parent.id, assignee_id=MEMBER, label_ids=(label, second), status="done")
+    team.task("Überfällig", due_at=datetime(2026, 1, 1, tzinfo=UTC), label_ids=(label,), description="needs COFFEE")
+    return team
 
 
-def found(world: World, **conditions: Any) -> list[str]:
+def found(team: CoreTeam, **conditions: Any) -> list[str]:
     query = TaskQuery(**conditions)
-    return sorted(task.title for task in world.state.tasks.values() if query.matches(task))
+    return sorted(task.title for task in team.state.tasks.values() if query.matches(task))
 
 
-def test_without_conditions_everything_matches(world: World) -> None:
-    assert len(found(world)) == 3
+def test_without_conditions_everything_matches(team: CoreTeam) -> None:
+    assert len(found(team)) == 3
     assert not TaskQuery(sort="title", descending=False, limit=3, after=(False, "x", SOME)).filtered
 
 
-def test_each_condition_keeps_what_it_names(world: World) -> None:
-    parent = next(task for task in world.state.tasks.values() if task.title == "Parent")
-    label, second = world.state.labels
-    assert found(world, status=("done", "cancelled")) == ["Child"]
-    assert found(world, assignee=MEMBER) == ["Child"]
-    assert found(world, unassigned=True) == ["Parent", "Überfällig"]
-    assert found(world, labels=(label,)) == ["Child", "Überfällig"]
-    assert found(world, labels=(label, second)) == ["Child"]
-    assert found(world, priority=("urgent", "low")) == ["Parent"]
-    assert found(world, due_before=datetime(2026, 1, 2, tzinfo=UTC)) == ["Überfällig"]
-    assert found(world, due_before=datetime(2026, 1, 1, tzinfo=UTC)) == []
-    assert found(world, updated_after=parent.updated_at) == ["Child", "Überfällig"]
-    assert found(world, parent=parent.id) == ["Child"]
-    assert found(world, no_parent=True) == ["Parent", "Überfällig"]
-    assert found(world, assignee=MISSING) == []
+def test_each_condition_keeps_what_it_names(team: CoreTeam) -> None:
+    parent = next(task for task in team.state.tasks.values() if task.title == "Parent")
+    label, second = team.state.labels
+    assert found(team, status=("done", "cancelled")) == ["Child"]
+    assert found(team, assignee=MEMBER) == ["Child"]
+    assert found(team, unassigned=True) == ["Parent", "Überfällig"]
+    assert found(team, labels=(label,)) == ["Child", "Überfällig"]
+    assert found(team, labels=(label, second)) == ["Child"]
+    assert found(team, priority=("urgent", "low")) == ["Parent"]
+    assert found(team, due_before=datetime(2026, 1, 2, tzinfo=UTC)) == ["Überfällig"]
+    assert found(team, due_before=datetime(2026, 1, 1, tzinfo=UTC)) == []
+    assert found(team, updated_after=parent.updated_at) == ["Child", "Überfällig"]
+    assert found(team, parent=parent.id) == ["Child"]
+    assert found(team, no_parent=True) == ["Parent", "Überfällig"]
+    assert found(team, assignee=MISSING) == []
 
 
-def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_key(world: World) -> None:
-    assert found(world, q="ÜBER") == ["Überfällig"]
-    assert found(world, q="coffee") == ["Überfällig"]
-    assert found(world, q="eng-2") == ["Child"]
-    assert found(world, q="eng-") == []
+def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_key(team: CoreTeam) -> None:
+    assert found(team, q="ÜBER") == ["Überfällig"]
+    assert found(team, q="coffee") == ["Überfällig"]
+    assert found(team, q="eng-2") == ["Child"]
+    assert found(team, q="eng-") == []
 
 
 def test_every_condition_counts_as_a_filter() -> None:
@@ -68,12 +68,12 @@ def test_every_condition_counts_as_a_filter() -> None:
 
 
 @pytest.mark.parametrize("field", SORT_FIELDS)
-def test_every_order_is_total_and_puts_missing_values_last(world: World, field: SortField) -> None:
-    keys = sorted(sort_key(task, field) for task in world.state.tasks.values())
+def test_every_order_is_total_and_puts_missing_values_last(team: CoreTeam, field: SortField) -> None:
+    keys = sorted(sort_key(task, field) for task in team.state.tasks.values())
     assert len(set(keys)) == len(keys)
     assert [key[0] for key in keys] == sorted(key[0] for key in keys)
 
 
-def test_priorities_sort_by_weight_and_not_by_letter(world: World) -> None:
-    tasks = sorted(world.state.tasks.values(), key=lambda task: sort_key(task, "priority"))
+def test_priorities_sort_by_weight_and_not_by_letter(team: CoreTeam) -> None:
+    tasks = sorted(team.state.tasks.values(), key=lambda task: sort_key(task, "priority"))
     assert [task.priority for task in tasks] == ["none", "none", "urgent"]

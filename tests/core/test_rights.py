@@ -31,7 +31,7 @@ from core.principal import EVERY_SCOPE, Principal, Scope
 from core.rights import check_allowed, right_of
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
-from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, World
+from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, CoreTeam
 
 ONE, KEY, OTHER_TEAM = UUID(int=101), UUID(int=102), UUID(int=103)
 PEOPLE: dict[Role, UUID] = {"owner": OWNER, "admin": ADMIN, "member": MEMBER, "viewer": VIEWER}
@@ -73,25 +73,25 @@ def test_what_is_no_command_is_refused_and_not_passed_over() -> None:
 
 @pytest.mark.parametrize(("command", "permission", "scope"), [case for case in NEEDED if case[1] != "own_team"])
 def test_role_and_scope_must_both_suffice(command: AnyCommand, permission: str, scope: Scope) -> None:
-    world = World()
+    team = CoreTeam()
     for role, reach in product(ROLES, get_args(Scope)):
         principal = Principal.of_key(KEY, PEOPLE[role], [reach])
         if isinstance(command, RemoveMember) and command.user_id == principal.user_id:
             continue
         if permission in PERMISSIONS[role] and scope in principal.scopes:
-            check_allowed(world.state, command, principal)
+            check_allowed(team.state, command, principal)
         else:
             with pytest.raises(Forbidden) as refused:
-                check_allowed(world.state, command, principal)
+                check_allowed(team.state, command, principal)
             assert refused.value.permission == permission
 
 
 @pytest.mark.parametrize("command", [command for command, *_ in NEEDED if not isinstance(command, CreateTeam)])
 def test_a_key_of_one_team_sees_no_other_team(command: AnyCommand) -> None:
-    world = World()
-    check_allowed(world.state, command, Principal.of_key(KEY, OWNER, ["admin"], team_id=TEAM))
+    team = CoreTeam()
+    check_allowed(team.state, command, Principal.of_key(KEY, OWNER, ["admin"], team_id=TEAM))
     with pytest.raises(NotFound) as refused:
-        check_allowed(world.state, command, Principal.of_key(KEY, OWNER, ["admin"], team_id=OTHER_TEAM))
+        check_allowed(team.state, command, Principal.of_key(KEY, OWNER, ["admin"], team_id=OTHER_TEAM))
     assert refused.value.what == "team"
 
 
@@ -107,21 +107,21 @@ def test_anybody_may_create_a_team_but_a_key_needs_the_widest_scope_and_no_limit
 
 def test_a_key_of_a_stranger_finds_no_team_whatever_its_scopes() -> None:
     with pytest.raises(NotFound):
-        check_allowed(World().state, UpdateTeam(name="x"), Principal.of_key(KEY, STRANGER, ["admin"]))
+        check_allowed(CoreTeam().state, UpdateTeam(name="x"), Principal.of_key(KEY, STRANGER, ["admin"]))
 
 
 def test_everybody_may_leave_but_not_by_a_key_that_only_reads() -> None:
-    world, leaving = World(), RemoveMember(VIEWER)
-    check_allowed(world.state, leaving, Principal.of_user(VIEWER))
+    team, leaving = CoreTeam(), RemoveMember(VIEWER)
+    check_allowed(team.state, leaving, Principal.of_user(VIEWER))
     with pytest.raises(Forbidden, match="does not have the scope admin"):
-        check_allowed(world.state, leaving, Principal.of_key(KEY, VIEWER, ["write"]))
+        check_allowed(team.state, leaving, Principal.of_key(KEY, VIEWER, ["write"]))
 
 
 def test_each_operation_of_a_batch_is_checked() -> None:
-    world = World()
-    task = world.task()
+    team = CoreTeam()
+    task = team.task()
     with pytest.raises(Forbidden):
-        world.decide(Batch((UpdateTask(task.id, TaskPatch(title="x")),)), VIEWER)
+        team.decide(Batch((UpdateTask(task.id, TaskPatch(title="x")),)), VIEWER)
 
 
 @pytest.mark.parametrize(

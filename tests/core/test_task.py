@@ -10,7 +10,7 @@ from msgspec import structs
 
 from core.commands import CreateLabel, CreateTeam, UpdateTeam
 from core.task import DESCRIPTION_BYTES, REFERENCES, Task, TaskFields, TaskPatch, differences, in_utc, unique
-from tests.support.core_team import World
+from tests.support.core_team import CoreTeam
 
 ID = str(UUID(int=1))
 SERVER_OWNED = sorted(set(Task.__struct_fields__) - set(TaskFields.__struct_fields__))
@@ -133,7 +133,7 @@ def test_names_of_teams_and_labels_are_text_that_can_be_stored() -> None:
 
 
 def test_differences_name_the_changed_fields_with_their_old_values_and_no_bookkeeping() -> None:
-    before = World().task("Old", estimate=1.0)
+    before = CoreTeam().task("Old", estimate=1.0)
     after = structs.replace(before, title="New", estimate=None, version=99, updated_at=datetime.now(UTC))
     assert differences(before, after) == {"title": "Old", "estimate": 1.0}
     assert differences(before, structs.replace(before, title="".join(["O", "ld"]))) == {}

@@ -14,7 +14,7 @@ from core.codec import cloud_event
 from core.errors import BadInput, NotFound, ShuttingDown
 from streams.feeds.frames import Frame, Position, read_position
 from streams.feeds.subscription import FeedEnded
-from tests.support.feed_harness import NOW, World, a_hub, running, seqs, take, take_until_end
+from tests.support.feed_harness import NOW, FeedSource, a_hub, running, seqs, take, take_until_end
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
 
@@ -22,22 +22,22 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_reader_without_a_place_starts_at_the_head_and_gets_what_follows():
-    world = World()
-    team, hub = world.team(3), a_hub(world)
+    source = FeedSource()
+    team, hub = source.team(3), a_hub(source)
     with await hub.subscribe(team, SOMEBODY) as reader:
         assert (reader.head, reader.seq, reader.epoch) == (3, 3, 1)
-        hub.publish(team, world.commit(team, 2))
+        hub.publish(team, source.commit(team, 2))
         assert await take(reader, 2) == [4, 5]
 
 
 @pytest.mark.parametrize("after", range(8))
 async def test_resuming_after_any_seq_gives_every_later_event_once_in_order(after):
-    world = World()
-    team, hub = world.team(5), a_hub(world)
+    source = FeedSource()
+    team, hub = source.team(5), a_hub(source)
     with await hub.subscribe(team, SOMEBODY) as other:
-        hub.publish(team, world.commit(team, 2))
+        hub.publish(team, source.commit(team, 2))
         with await hub.subscribe(team, SOMEBODY, Position(after, 1)) as reader:
-            hub.publish(team, world.commit(team, 2))
+            hub.publish(team, source.commit(team, 2))
             assert await take(reader, 9 - after) == seqs(after + 1, 9)
         assert await take(other, 4) == seqs(6, 9)
 
@@ -52,8 +52,8 @@ def test_no_interleaving_of_backfill_and_live_leaves_a_hole_or_a_repeat(before, 
     """`elsewhere` commits without a word, `late` repeats an older publish, `turn` lets the loop go round."""
 
     async def play():
-        world = World()
-        team, hub = world.team(before), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(before), a_hub(source)
         start = min(after, before)
         async with running(hub):
             early = await hub.subscribe(team, SOMEBODY)
@@ -61,13 +61,13 @@ def test_no_interleaving_of_backfill_and_live_leaves_a_hole_or_a_repeat(before, 
             joining = asyncio.create_task(hub.subscribe(team, SOMEBODY, Position(start)))
             for step in steps:
                 if step == "publish":
-                    hub.publish(team, world.commit(team, 1))
+                    hub.publish(team, source.commit(team, 1))
                 elif step == "elsewhere":
-                    world.commit(team, 1)
-                elif step == "late" and world.committed[team]:
-                    hub.publish(team, world.committed[team][-3:])
+                    source.commit(team, 1)
+                elif step == "late" and source.committed[team]:
+                    hub.publish(team, source.committed[team][-3:])
                 await asyncio.sleep(0)
-            last = len(world.committed[team])
+            last = len(source.committed[team])
             with await joining as reader:
                 assert await take(reader, last - start) == seqs(start + 1, last)
             await until(lambda: early.seq == last)
@@ -80,49 +80,49 @@ def test_no_interleaving_of_backfill_and_live_leaves_a_hole_or_a_repeat(before, 
 
 
 async def test_a_thousand_readers_get_the_same_bytes_object():
-    world = World()
-    team, hub = world.team(), a_hub(world)
+    source = FeedSource()
+    team, hub = source.team(), a_hub(source)
     readers = [await hub.subscribe(team, SOMEBODY) for _ in range(1000)]
-    hub.publish(team, world.commit(team))
+    hub.publish(team, source.commit(team))
     frames = [(await reader.next())[0] for reader in readers]
     assert len({id(frame.sse(1)) for frame in frames}) == len({id(frame.ws(1)) for frame in frames}) == 1
-    assert frames[0].cloud_event == cloud_event(world.committed[team][0].row)
+    assert frames[0].cloud_event == cloud_event(source.committed[team][0].row)
     assert hub.statistics().delivered == 1000
     for reader in readers:
         reader.close()
 
 
 async def test_frames_carry_the_cloud_event_to_the_byte():
-    world = World()
-    team = world.team(1)
-    event = world.committed[team][0]
+    source = FeedSource()
+    team = source.team(1)
+    event = source.committed[team][0]
     frame = Frame(event.row, cloud_event(event.row))
     assert frame.sse(4) == b"id: 4:1\nevent: task.created\ndata: " + cloud_event(event.row) + b"\n\n"
     assert frame.ws(4) == '{"type":"event","seq":1,"event":' + cloud_event(event.row).decode() + "}"
 
 
 async def test_a_waiting_reader_is_woken_once_per_batch():
-    world = World()
-    team, hub = world.team(), a_hub(world)
+    source = FeedSource()
+    team, hub = source.team(), a_hub(source)
     with await hub.subscribe(team, SOMEBODY) as reader:
         waiting = asyncio.create_task(reader.next())
         await asyncio.sleep(0)
-        hub.publish(team, world.commit(team, 5))
+        hub.publish(team, source.commit(team, 5))
         assert [frame.seq for frame in await waiting] == seqs(1, 5)
 
 
 class TestResets:
     async def test_a_place_of_another_epoch_is_reset(self):
-        world = World()
-        team, hub = world.team(5), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
         with await hub.subscribe(team, SOMEBODY, Position(2, epoch=7)) as reader:
             assert reader.resetting
-            hub.publish(team, world.commit(team))
+            hub.publish(team, source.commit(team))
             assert await take(reader, 2) == ["epoch", 6]
 
     async def test_a_place_ahead_of_the_head_is_reset_to_the_head(self):
-        world = World()
-        team, hub = world.team(5), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
         with await hub.subscribe(team, SOMEBODY, Position(2**63 - 1)) as reader:
             (reset,) = await reader.next()
             assert (
@@ -130,34 +130,34 @@ class TestResets:
                 f'"snapshot":"/v1/teams/{team}/board"}}'
             )
             assert reset.sse(1).startswith(b"id: 1:5\nevent: reset\ndata: {")
-            hub.publish(team, world.commit(team))
+            hub.publish(team, source.commit(team))
             assert await take(reader, 1) == [6]
         assert hub.statistics().resets == 1
 
     async def test_a_place_that_is_both_too_old_and_too_far_back_is_reset(self):
-        world = World()
-        team = world.team()
-        world.commit(team, 20, at=NOW - timedelta(days=3))
-        hub = a_hub(world, retention_events=10)
+        source = FeedSource()
+        team = source.team()
+        source.commit(team, 20, at=NOW - timedelta(days=3))
+        hub = a_hub(source, retention_events=10)
         with await hub.subscribe(team, SOMEBODY, Position(9)) as reader:
             assert await take(reader, 1) == ["expired"]
         with await hub.subscribe(team, SOMEBODY, Position(10)) as reader:
             assert await take(reader, 10) == seqs(11, 20)
 
     async def test_events_of_the_last_day_are_replayed_however_many_they_are(self):
-        world = World()
-        team = world.team()
-        world.commit(team, 350)
-        hub = a_hub(world, retention_events=10)
+        source = FeedSource()
+        team = source.team()
+        source.commit(team, 350)
+        hub = a_hub(source, retention_events=10)
         with await hub.subscribe(team, SOMEBODY, Position(0)) as reader:
             assert await take(reader, 350) == seqs(1, 350)
 
     async def test_a_hole_in_the_journal_is_a_reset_and_not_a_partial_replay(self):
-        world = World()
-        team = world.team(10)
-        del world.committed[team][4]
-        world.committed[team].append(world.committed[team][-1])
-        hub = a_hub(world)
+        source = FeedSource()
+        team = source.team(10)
+        del source.committed[team][4]
+        source.committed[team].append(source.committed[team][-1])
+        hub = a_hub(source)
         with await hub.subscribe(team, SOMEBODY, Position(0)) as reader:
             assert await take(reader, 1) == ["broken"]
 
@@ -176,47 +176,47 @@ class TestResets:
 
 class TestSlowReaders:
     async def test_a_reader_over_a_thousand_events_behind_is_cut_off_and_can_resume(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         with await hub.subscribe(team, SOMEBODY) as reader:
-            hub.publish(team, world.commit(team))
+            hub.publish(team, source.commit(team))
             assert await take(reader, 1) == [1]
             for _ in range(30):
-                hub.publish(team, world.commit(team, 50))
+                hub.publish(team, source.commit(team, 50))
             assert await take_until_end(reader) == ([], "slow")
         assert hub.statistics().slow_readers == 1
         with await hub.subscribe(team, SOMEBODY, Position(reader.seq)) as again:
             assert await take(again, 1500) == seqs(2, 1501)
 
     async def test_a_reader_a_mebibyte_behind_is_cut_off(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         with await hub.subscribe(team, SOMEBODY) as reader:
-            hub.publish(team, world.commit(team))
+            hub.publish(team, source.commit(team))
             await take(reader, 1)
             for _ in range(24):
-                hub.publish(team, world.commit(team, 1, size=60_000))
+                hub.publish(team, source.commit(team, 1, size=60_000))
             assert await take_until_end(reader) == ([], "slow")
 
     async def test_one_batch_larger_than_the_limits_cuts_off_nobody_who_was_up_to_date(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         with await hub.subscribe(team, SOMEBODY) as reader:
-            hub.publish(team, world.commit(team, 1500, size=2_000))
+            hub.publish(team, source.commit(team, 1500, size=2_000))
             assert await take(reader, 1500) == seqs(1, 1500)
 
     async def test_a_reader_who_is_backfilled_is_not_slow(self):
-        world = World()
-        team, hub = world.team(3000), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(3000), a_hub(source)
         with await hub.subscribe(team, SOMEBODY, Position(0)) as reader:
             got = await take(reader, 1)
             for _ in range(30):
-                hub.publish(team, world.commit(team, 100))
+                hub.publish(team, source.commit(team, 100))
             assert got + await take(reader, 6000 - len(got)) == seqs(1, 6000)
 
     async def test_a_connection_that_hangs_in_a_send_is_cut(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         cut = []
         async with running(hub):
             reader = await hub.subscribe(team, SOMEBODY, Position(0))
@@ -227,21 +227,21 @@ class TestSlowReaders:
             await until(lambda: hub.statistics().teams == 0)
 
     async def test_what_everybody_has_is_let_go(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                hub.publish(team, world.commit(team, 100))
+                hub.publish(team, source.commit(team, 100))
                 await take(reader, 100)
                 await until(lambda: len(reader._channel.buffer) == 0)
-                hub.publish(team, world.commit(team, 1))
+                hub.publish(team, source.commit(team, 1))
                 assert await take(reader, 1) == [101]
 
 
 class TestMembership:
     async def test_strangers_and_unknown_teams_look_alike(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         for asked, user in ((team, uuid4()), (uuid4(), SOMEBODY)):
             with pytest.raises(NotFound, match="No such team"):
                 await hub.subscribe(asked, user)
@@ -249,116 +249,116 @@ class TestMembership:
         assert not hub._open
 
     async def test_his_removal_is_the_last_thing_a_member_gets(self):
-        world, user = World(), uuid4()
-        team, hub = world.team(1, user=user), a_hub(world)
-        with await hub.subscribe(team, user) as reader, await hub.subscribe(team, SOMEBODY_ELSE(world, team)) as other:
-            batch = world.commit(team) + world.membership(team, user, removed=True) + world.commit(team, 3)
+        source, user = FeedSource(), uuid4()
+        team, hub = source.team(1, user=user), a_hub(source)
+        with await hub.subscribe(team, user) as reader, await hub.subscribe(team, SOMEBODY_ELSE(source, team)) as other:
+            batch = source.commit(team) + source.membership(team, user, removed=True) + source.commit(team, 3)
             hub.publish(team, batch)
             assert await take_until_end(reader) == ([2, 3], "removed")
             assert await take(other, 5) == seqs(2, 6)
 
     async def test_a_removal_is_the_last_thing_in_a_backfill_too(self):
-        world, user = World(), uuid4()
-        team, hub = world.team(3, user=user), a_hub(world)
+        source, user = FeedSource(), uuid4()
+        team, hub = source.team(3, user=user), a_hub(source)
         with await hub.subscribe(team, user, Position(0)) as reader:
-            world.membership(team, user, removed=True)
-            world.commit(team, 3)
+            source.membership(team, user, removed=True)
+            source.commit(team, 3)
             assert await take_until_end(reader) == ([1, 2, 3, 4], "removed")
 
     async def test_an_old_removal_does_not_end_the_feed_of_somebody_who_came_back(self):
-        world, user = World(), uuid4()
-        team, hub = world.team(1, user=user), a_hub(world)
-        world.membership(team, user, removed=True)
-        world.membership(team, user, removed=False)
+        source, user = FeedSource(), uuid4()
+        team, hub = source.team(1, user=user), a_hub(source)
+        source.membership(team, user, removed=True)
+        source.membership(team, user, removed=False)
         with await hub.subscribe(team, user, Position(0)) as reader:
-            hub.publish(team, world.commit(team))
+            hub.publish(team, source.commit(team))
             assert await take(reader, 4) == seqs(1, 4)
 
 
 class TestRepair:
     async def test_commits_of_other_processes_are_found_by_the_position_check(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                world.commit(team, 450)
+                source.commit(team, 450)
                 assert await take(reader, 450) == seqs(1, 450)
         assert hub.statistics().gaps_repaired >= 1
-        assert (team, 450) in world.behind_calls
+        assert (team, 450) in source.behind_calls
 
     async def test_a_hole_before_a_local_commit_is_filled(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                world.commit(team, 2)
-                hub.publish(team, world.commit(team, 1))
+                source.commit(team, 2)
+                hub.publish(team, source.commit(team, 1))
                 assert await take(reader, 3) == [1, 2, 3]
 
     async def test_events_that_arrive_out_of_order_need_no_journal(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         with await hub.subscribe(team, SOMEBODY) as reader:
-            first, second, third = world.commit(team, 3)
+            first, second, third = source.commit(team, 3)
             for event in (third, second, first, second):
                 hub.publish(team, [event])
             assert await take(reader, 3) == [1, 2, 3]
-        assert world.reads == 0
+        assert source.reads == 0
 
     async def test_the_feed_goes_on_when_the_journal_is_back(self):
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                world.break_down()
-                world.commit(team, 3)
-                asked = world.positions
-                await until(lambda: world.positions > asked + 2)
-                world.broken = None
+                source.break_down()
+                source.commit(team, 3)
+                asked = source.positions
+                await until(lambda: source.positions > asked + 2)
+                source.broken = None
                 assert await take(reader, 3) == [1, 2, 3]
 
     async def test_a_backfill_without_the_journal_ends_so_that_the_client_comes_again(self):
-        world = World()
-        team, hub = world.team(3), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(3), a_hub(source)
         with await hub.subscribe(team, SOMEBODY, Position(0)) as reader:
-            world.break_down()
+            source.break_down()
             assert await take_until_end(reader) == ([], "unavailable")
 
     async def test_a_rewritten_history_ends_all_feeds_of_the_team(self):
-        world = World()
-        team, hub = world.team(5), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                del world.committed[team][3:]
-                world.epoch = 2
+                del source.committed[team][3:]
+                source.epoch = 2
                 assert await take_until_end(reader) == ([], "restart")
             with await hub.subscribe(team, SOMEBODY, Position(5, 1)) as again:
                 assert await take(again, 1) == ["epoch"]
 
     async def test_a_deleted_team_ends_its_feeds(self):
-        world = World()
-        team, hub = world.team(5), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                del world.committed[team]
+                del source.committed[team]
                 assert await take_until_end(reader) == ([], "removed")
 
     async def test_a_broken_loop_is_logged_and_starts_again(self, monkeypatch, caplog):
         monkeypatch.setattr("streams.feeds.hub.RESTART_SECONDS", 0.01)
-        world = World()
-        team, hub = world.team(), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
-                world.broken = RuntimeError("unheard of")
-                world.commit(team)
+                source.broken = RuntimeError("unheard of")
+                source.commit(team)
                 await until(lambda: "stopped and starts again" in caplog.text)
-                world.broken = None
+                source.broken = None
                 assert await take(reader, 1) == [1]
 
     async def test_publishing_never_raises(self, caplog):
-        world = World()
-        hub = a_hub(world)
-        team = world.team()
+        source = FeedSource()
+        hub = a_hub(source)
+        team = source.team()
         with await hub.subscribe(team, SOMEBODY):
             hub.publish(team, [object()])  # type: ignore[list-item]
         assert "could not be published" in caplog.text
@@ -366,8 +366,8 @@ class TestRepair:
 
 class TestEnding:
     async def test_draining_refuses_new_readers_and_ends_the_others(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         reader = await hub.subscribe(team, SOMEBODY)
 
         async def connection() -> str:
@@ -390,8 +390,8 @@ class TestEnding:
 
     async def test_draining_cuts_connections_that_hang_after_a_while(self, monkeypatch):
         monkeypatch.setattr("streams.feeds.hub.DRAIN_SECONDS", 0.05)
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         reader = await hub.subscribe(team, SOMEBODY)
         cut: list[str | None] = []
         reader.on_cut = lambda: cut.append(reader.ended)
@@ -399,16 +399,16 @@ class TestEnding:
         assert cut == ["restart"]
 
     async def test_a_guard_ends_the_feed(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 reader.guard = lambda now: "revoked"
                 assert await take_until_end(reader) == ([], "revoked")
 
     async def test_a_reader_is_woken_empty_handed_when_he_asked_for_it(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         async with running(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 reader.wake_at = time.monotonic() + 0.01
@@ -416,8 +416,8 @@ class TestEnding:
                     assert await reader.next() == ()
 
     async def test_an_ended_feed_stays_ended_for_its_first_reason(self):
-        world = World()
-        team, hub = world.team(1), a_hub(world)
+        source = FeedSource()
+        team, hub = source.team(1), a_hub(source)
         reader = await hub.subscribe(team, SOMEBODY)
         reader.end("revoked")
         reader.close()
@@ -427,20 +427,20 @@ class TestEnding:
         assert not hub._open
 
 
-def SOMEBODY_ELSE(world: World, team) -> object:  # noqa: N802 (reads as the constant beside it)
+def SOMEBODY_ELSE(source: FeedSource, team) -> object:  # noqa: N802 (reads as the constant beside it)
     user = uuid4()
-    world.members[team].add(user)
+    source.members[team].add(user)
     return user
 
 
 async def test_waking_a_thousand_readers_takes_two_turns_of_the_loop():
     """A guard against accidental queues per reader; the real target (p99 250 ms over sockets) is a benchmark's."""
-    world = World()
-    team, hub = world.team(), a_hub(world)
+    source = FeedSource()
+    team, hub = source.team(), a_hub(source)
     readers = [await hub.subscribe(team, SOMEBODY) for _ in range(1000)]
     waiting = [asyncio.create_task(reader.next()) for reader in readers]
     await asyncio.sleep(0)
-    hub.publish(team, world.commit(team))
+    hub.publish(team, source.commit(team))
     for _ in range(2):
         await asyncio.sleep(0)
     assert all(read.done() for read in waiting)

@@ -17,7 +17,7 @@ from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
-from tests.support.feed_harness import NOW, World, running, seqs, take
+from tests.support.feed_harness import NOW, FeedSource, running, seqs, take
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
 
@@ -34,10 +34,10 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
 
 
 @asynccontextmanager
-async def two_hubs(world: World, valkey: Valkey, times: HubTimes) -> AsyncIterator[tuple[Hub, Hub]]:
-    hubs = [Hub(world, FeedSettings(), valkey, times=times, now=lambda: NOW + timedelta(hours=1)) for _ in range(2)]
+async def two_hubs(source: FeedSource, valkey: Valkey, times: HubTimes) -> AsyncIterator[tuple[Hub, Hub]]:
+    hubs = [Hub(source, FeedSettings(), valkey, times=times, now=lambda: NOW + timedelta(hours=1)) for _ in range(2)]
     for hub in hubs:
-        hub.attach(world)
+        hub.attach(source)
     async with running(hubs[0]), running(hubs[1]):
         yield hubs[0], hubs[1]
 
@@ -54,38 +54,38 @@ async def until_subscribed(valkey: Valkey, channel: str, listeners: int) -> None
 
 
 async def test_a_commit_of_one_process_reaches_the_readers_of_another_by_pubsub_alone(valkey):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             for _ in range(20):
-                here.publish(team, world.commit(team, 7))
+                here.publish(team, source.commit(team, 7))
             assert await take(reader, 140) == seqs(1, 140)
-    assert [event.row.seq for event in world.absorbed] == seqs(1, 140)
-    assert world.absorbed == world.committed[team]
+    assert [event.row.seq for event in source.absorbed] == seqs(1, 140)
+    assert source.absorbed == source.committed[team]
 
 
 async def test_a_process_does_not_take_its_own_messages(valkey):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await here.subscribe(team, SOMEBODY) as mine, await there.subscribe(team, SOMEBODY) as theirs:
             await heard(valkey, team, 2)
-            here.publish(team, world.commit(team, 3))
+            here.publish(team, source.commit(team, 3))
             assert await take(mine, 3) == await take(theirs, 3) == [1, 2, 3]
-    assert len(world.absorbed) == 3
+    assert len(source.absorbed) == 3
 
 
 async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monkeypatch):
     """A process alone would read all its own commits again."""
-    world = World()
-    lonely, shared = world.team(), world.team()
-    monkeypatch.setattr(world, "active", list)  # Who reads a team listens to it, nobody else.
+    source = FeedSource()
+    lonely, shared = source.team(), source.team()
+    monkeypatch.setattr(source, "active", list)  # Who reads a team listens to it, nobody else.
     messages: list[bytes] = []
     receive = RemoteFeed._receive
     monkeypatch.setattr(RemoteFeed, "_receive", lambda self, c, data: messages.append(c) or receive(self, c, data))
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         mine = await here.subscribe(lonely, SOMEBODY), await here.subscribe(shared, SOMEBODY)
         with mine[0], mine[1], await there.subscribe(shared, SOMEBODY) as reader:
             await heard(valkey, lonely, 1)
@@ -96,7 +96,7 @@ async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monke
                 await relay.subscribe(COMMITTED_CHANNEL)
                 await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
                 for team in (lonely, shared):
-                    here.publish(team, world.commit(team))
+                    here.publish(team, source.commit(team))
                 nudged: set[str] = set()
                 with anyio.fail_after(10):
                     while len(nudged) < 2:
@@ -109,56 +109,56 @@ async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monke
 
 async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monkeypatch):
     """As after a turn under the row lock: the team has read the journal before the other process announced it."""
-    world = World()
-    team, known = world.team(), world.team()
+    source = FeedSource()
+    team, known = source.team(), source.team()
     parsed: list[int] = []
     monkeypatch.setattr("streams.feeds.remote.reread", lambda row: parsed.append(1) or reread(row))
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             there._listen_also_to(known)
             await heard(valkey, known, 1)
             await heard(valkey, team, 1)
-            events = world.commit(known, 5)
-            world.absorbed += events
+            events = source.commit(known, 5)
+            source.absorbed += events
             here.publish(known, events)
-            here.publish(team, world.commit(team, 2))
+            here.publish(team, source.commit(team, 2))
             assert await take(reader, 2) == [1, 2]
     assert len(parsed) == 2
 
 
 async def test_a_team_read_later_is_heard_on_the_same_connection(valkey):
-    world = World()
-    teams = [world.team() for _ in range(5)]
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    source = FeedSource()
+    teams = [source.team() for _ in range(5)]
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         for team in teams:
             with await there.subscribe(team, SOMEBODY) as reader:
                 await heard(valkey, team, 1)
-                here.publish(team, world.commit(team))
+                here.publish(team, source.commit(team))
                 assert await take(reader, 1) == [1]
 
 
 async def test_a_batch_too_large_to_send_is_fetched_from_the_journal(valkey):
-    world = World()
-    team = world.team()
+    source = FeedSource()
+    team = source.team()
     times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
-    async with two_hubs(world, valkey, times) as (here, there):
+    async with two_hubs(source, valkey, times) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
-            here.publish(team, world.commit(team, 1, size=600_000))
+            here.publish(team, source.commit(team, 1, size=600_000))
             assert await take(reader, 1) == [1]
-    assert world.behind_calls[-1] == (team, 1)
+    assert source.behind_calls[-1] == (team, 1)
 
 
 async def test_the_relay_is_nudged_with_the_bare_team_id(valkey):
-    world = World()
-    team = world.team()
+    source = FeedSource()
+    team = source.team()
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
         await nudges.subscribe(COMMITTED_CHANNEL)
-        async with two_hubs(world, valkey, NEVER) as (here, _):
+        async with two_hubs(source, valkey, NEVER) as (here, _):
             with anyio.fail_after(10):
                 while (await valkey.pubsub_numsub(COMMITTED_CHANNEL))[0][1] != 1:
                     await asyncio.sleep(0.01)
-                here.publish(team, world.commit(team))
+                here.publish(team, source.commit(team))
                 message = None
                 while message is None:
                     message = await nudges.get_message(timeout=1.0)
@@ -176,33 +176,33 @@ async def test_dropping_every_second_message_loses_nothing_within_five_seconds(v
             receive(self, channel, data)
 
     monkeypatch.setattr(RemoteFeed, "_receive", lossy)
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, HubTimes()) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, HubTimes()) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             for _ in range(40):
-                here.publish(team, world.commit(team, 2))
+                here.publish(team, source.commit(team, 2))
                 await asyncio.sleep(0)
             with anyio.fail_after(5):
                 assert await take(reader, 80) == seqs(1, 80)
 
 
 async def test_valkey_killed_and_restarted_delays_feeds_and_loses_nothing(services, valkey):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, HubTimes(check=0.2)) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, HubTimes(check=0.2)) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             await services.valkey.kill()
             for _ in range(5):
-                here.publish(team, world.commit(team))
+                here.publish(team, source.commit(team))
             with anyio.fail_after(5):
                 assert await take(reader, 5) == seqs(1, 5)
             await until(lambda: here.statistics().dropped >= 1)
             await services.valkey.start()
             await heard_again(valkey, team)
-            here.publish(team, world.commit(team))
+            here.publish(team, source.commit(team))
             with anyio.fail_after(5):
                 assert await take(reader, 1) == [6]
 
@@ -217,24 +217,24 @@ async def heard_again(valkey: Valkey, team_id: object) -> None:
 
 
 async def test_a_flushed_valkey_changes_nothing(valkey):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             await valkey.flushall()
-            here.publish(team, world.commit(team))
+            here.publish(team, source.commit(team))
             assert await take(reader, 1) == [1]
 
 
 async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, HubTimes()) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, HubTimes()) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             await valkey.execute_command("CLIENT", "PAUSE", 2500, "ALL")
-            here.publish(team, world.commit(team))
+            here.publish(team, source.commit(team))
             with anyio.fail_after(5):
                 assert await take(reader, 1) == [1]
             await heard_again(valkey, team)
@@ -253,70 +253,70 @@ async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey):
     ],
 )
 async def test_a_message_that_is_not_ours_is_ignored(valkey, poison):
-    world = World()
-    team = world.team()
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    source = FeedSource()
+    team = source.team()
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             if isinstance(poison, list):  # Rows that are none, in an envelope as it should be.
                 poison = msgspec.msgpack.encode([b"o" * 16, team.bytes, 5, poison])
             await valkey.publish(channel_of(team), poison)
-            here.publish(team, world.commit(team))
+            here.publish(team, source.commit(team))
             assert await take(reader, 1) == [1]
-    assert len(world.absorbed) == 1
+    assert len(source.absorbed) == 1
 
 
 async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey):
-    world = World()
-    team, other = world.team(), world.team()
-    first, _, third = world.commit(team, 3)
+    source = FeedSource()
+    team, other = source.team(), source.team()
+    first, _, third = source.commit(team, 3)
     encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
     origin = b"o" * 16
-    async with two_hubs(world, valkey, NEVER) as (here, there):
+    async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(other, SOMEBODY) as reader, await there.subscribe(team, SOMEBODY, Position(0)):
             await heard(valkey, team, 1)
             await heard(valkey, other, 1)
             await valkey.publish(channel_of(other), encode([origin, team, 1, [first.row]]))
             await valkey.publish(channel_of(team), encode([origin, team, 3, [first.row, third.row]]))
-            here.publish(other, world.commit(other))
+            here.publish(other, source.commit(other))
             assert await take(reader, 1) == [1]
-    assert [event.row.team_id for event in world.absorbed] == [other]
+    assert [event.row.team_id for event in source.absorbed] == [other]
 
 
 async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey):
-    world = World()
-    team = world.team(1)
+    source = FeedSource()
+    team = source.team(1)
     times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
     encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-    async with two_hubs(world, valkey, times) as (_, there):
+    async with two_hubs(source, valkey, times) as (_, there):
         with await there.subscribe(team, SOMEBODY):
             await heard(valkey, team, 1)
-            asked = world.reads
+            asked = source.reads
             await valkey.publish(channel_of(team), encode([b"o" * 16, team, 10**6, []]))
-            await until(lambda: world.reads > asked)
+            await until(lambda: source.reads > asked)
             await until(lambda: there.statistics().lag == 0)
 
 
 async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
-    world = World()
-    team = world.team()
+    source = FeedSource()
+    team = source.team()
     feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
     for _ in range(20):
-        feed.send(team, world.commit(team, 1, size=500_000))
+        feed.send(team, source.commit(team, 1, size=500_000))
     assert feed.dropped >= 3
 
 
 async def test_a_process_that_ends_has_announced_everything_it_committed(valkey):
     """An import once ended with its last batch still queued, and boards lacked 79 tasks for a while."""
-    world = World()
-    team = world.team()
+    source = FeedSource()
+    team = source.team()
     feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
         await nudges.subscribe(COMMITTED_CHANNEL)
         await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
         async with anyio.create_task_group() as group:
             group.start_soon(feed.run_sender)
-            feed.send(team, world.commit(team, 3))
+            feed.send(team, source.commit(team, 3))
             with anyio.fail_after(5):
                 await feed.flush()
             group.cancel_scope.cancel()

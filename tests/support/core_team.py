@@ -28,7 +28,7 @@ MISSING = UUID(int=99)
 ROLE_OF: dict[UUID, Role] = {ADMIN: "admin", MEMBER: "member", VIEWER: "viewer"}
 
 
-class World:
+class CoreTeam:
     """A team whose commands are asked one at a time, archived tasks kept aside like the database does."""
 
     def __init__(self, *, with_members: bool = True) -> None:

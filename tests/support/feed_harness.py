@@ -1,4 +1,4 @@
-"""A small world for tests of live feeds: teams whose events are committed here or "elsewhere", and readers."""
+"""What feeds of tests are made of: teams whose events are committed here or "elsewhere", a hub, and its readers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK = HubTimes(check=0.02, tick=0.01, hole=0.001, send=30.0)
 
 
-class World:
+class FeedSource:
     """Journal and active teams in one: `committed` is the truth. Satisfies `History` and `Teams` of the hub."""
 
     def __init__(self) -> None:
@@ -83,12 +83,12 @@ class World:
         await asyncio.sleep(0)
         await self.gate.wait()
 
-    async def view(self, team_id: UUID, *, min_seq: int = 0) -> "WorldView":
+    async def view(self, team_id: UUID, *, min_seq: int = 0) -> "SourceView":
         await asyncio.sleep(0)
         if team_id not in self.committed:
             raise NotFound("team")
         assert len(self.committed[team_id]) >= min_seq
-        return WorldView(len(self.committed[team_id]), self.epoch, self.members[team_id])
+        return SourceView(len(self.committed[team_id]), self.epoch, self.members[team_id])
 
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         self.absorbed.extend(events)
@@ -107,7 +107,7 @@ class World:
         self.broken = StorageUnavailable("Postgres is away.")
 
 
-class WorldView:
+class SourceView:
     def __init__(self, seq: int, epoch: int, members: set[UUID]) -> None:
         self.seq, self.epoch, self._members = seq, epoch, set(members)
 
@@ -117,9 +117,9 @@ class WorldView:
         return "member"
 
 
-def a_hub(world: World, **settings: object) -> Hub:
-    hub = Hub(world, FeedSettings(**settings), None, times=QUICK, now=lambda: NOW + timedelta(hours=1))
-    hub.attach(world)
+def a_hub(source: FeedSource, **settings: object) -> Hub:
+    hub = Hub(source, FeedSettings(**settings), None, times=QUICK, now=lambda: NOW + timedelta(hours=1))
+    hub.attach(source)
     return hub
 
 
