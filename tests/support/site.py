@@ -26,6 +26,7 @@ from streams.settings import FeedSettings, KafkaSettings
 from taskforge.devstack.ports import free_port
 from taskforge.settings import Settings
 from taskforge.wiring import running
+from tests.support.account import NO_TLS
 from tests.support.asking import by
 
 QUICK = HubTimes(check=0.2, tick=0.02, hole=0.01)
@@ -159,7 +160,7 @@ async def serving(settings: Settings) -> AsyncIterator[Site]:
         server = Server(app, "127.0.0.1", port, interface=Interfaces.ASGI, log_enabled=False)
         task = asyncio.create_task(server.serve())
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=NO_TLS) as client:
                 await _answering(client)
                 yield Site(services, port, client)
         finally:

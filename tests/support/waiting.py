@@ -1,10 +1,13 @@
-"""Waiting for what other tasks bring about."""
+"""Waiting for what other tasks and other processes bring about."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import anyio
 
+Found = TypeVar("Found")
 PATIENCE = 30.0
 
 
@@ -13,3 +16,12 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
     with anyio.fail_after(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def eventually(found: Callable[[], Found], what: str, seconds: float = PATIENCE) -> Found:
+    """The first truthy answer of `found`, asked by a test without an event loop."""
+    end = time.monotonic() + seconds
+    while not (answer := found()):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.03)
+    return answer

@@ -1,30 +1,47 @@
-"""The whole system as processes, once per module, and somebody who uses it."""
+"""The whole system as processes, and somebody who uses it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.account import Account
 from tests.support.directories import open_directory
-from tests.support.system import Person, System
+from tests.support.system import System
+
+
+@pytest.fixture(scope="package")
+def systems(services_root: Path) -> Iterator[Callable[..., System]]:
+    """`taskforge up`, one for each choice of arguments; all must end well.
+
+    One that a test has ended is started again, on its data.
+    """
+    running: dict[tuple[str, ...], System] = {}
+    with contextlib.ExitStack() as stack:
+
+        def running_with(*arguments: str) -> System:
+            last = running.get(arguments)
+            if last is None or last.process.poll() is not None:
+                directory = last.directory if last else stack.enter_context(open_directory(services_root))
+                running[arguments] = System(directory, *arguments)
+                stack.callback(running[arguments].kill)
+                running[arguments].start()
+            return running[arguments]
+
+        yield running_with
+        codes = {arguments: system.stop() for arguments, system in running.items() if system.process.poll() is None}
+        assert not any(codes.values()), [running[arguments].said()[-4000:] for arguments, code in codes.items() if code]
 
 
 @pytest.fixture(scope="module")
-def system(request: pytest.FixtureRequest, services_root: Path) -> Iterator[System]:
-    """`taskforge up`, with the arguments that the module names as `UP`; it must end well."""
-    with open_directory(services_root) as directory:
-        system = System(directory, *getattr(request.module, "UP", ()))
-        try:
-            system.start()
-            yield system
-        finally:
-            code = system.stop()
-        assert code == 0, system.log.read_text()[-4000:]
+def system(request: pytest.FixtureRequest, systems: Callable[..., System]) -> System:
+    """The system with the arguments that the module names as `UP`, shared with others that name the same."""
+    return systems(*getattr(request.module, "UP", ()))
 
 
 @pytest.fixture
-def person(system: System) -> Iterator[Person]:
-    person = Person(system.url)
-    with contextlib.closing(person.http):
-        yield person
+def account(system: System) -> Iterator[Account]:
+    account = Account(system.url)
+    with contextlib.closing(account.http):
+        yield account

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.system import PASSWORD, UP_SECONDS, Person, System, eventually
+from tests.support.account import NO_TLS, PASSWORD, Account
+from tests.support.system import UP_SECONDS, System
+from tests.support.waiting import eventually
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -60,10 +62,10 @@ def new_browser(chromium: Any, system: System) -> Iterator[Callable[[], Any]]:
     assert errors == []
 
 
-def sign_in(page: Any, person: Person, team_id: str) -> None:
+def sign_in(page: Any, account: Account, team_id: str) -> None:
     """Sign in by the form and wait for the live board; `window.stayed` then tells whether the page was reloaded."""
     page.goto(f"/#/{team_id}")
-    page.fill("#in-email", person.email)
+    page.fill("#in-email", account.email)
     page.fill("#in-password", PASSWORD)
     page.click("#sign-in button[type=submit]")
     page.wait_for_selector(LIVE)
@@ -89,7 +91,7 @@ def test_a_newcomer_signs_up_founds_a_team_and_adds_tasks(new_browser: Callable[
     page.goto("/")
     page.click("#to-sign-up")
     page.fill("#up-name", "Ada Newcomer")
-    page.fill("#up-email", "ada@example.com")
+    page.fill("#up-email", "newcomer@example.com")
     page.fill("#up-password", PASSWORD)
     page.click("#sign-up button[type=submit]")
     page.fill("#found-name", "Platform Engineering")
@@ -105,10 +107,10 @@ def test_a_newcomer_signs_up_founds_a_team_and_adds_tasks(new_browser: Callable[
     assert page.inner_text(".column[data-status=open] .count") == "2"
 
 
-def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any], person: Person) -> None:
+def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any], account: Account) -> None:
     page = new_browser()
     page.goto("/")
-    page.fill("#in-email", person.email)
+    page.fill("#in-email", account.email)
     page.fill("#in-password", "not the password")
     page.click("#sign-in button[type=submit]")
     assert page.locator("#sign-in .wrong").inner_text() != ""
@@ -121,40 +123,40 @@ def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any],
     assert page.locator("#sign-up .field .wrong").inner_text() != ""
 
 
-def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team("first", "second", "third")
+def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team("first", "second", "third")
     here, there = new_browser(), new_browser()
     for page in (here, there):
-        sign_in(page, person, team_id)
+        sign_in(page, account, team_id)
     face(here, "second").drag_to(here.locator(".column[data-status=in_progress] .scroll"))
     face(there, "second", "in_progress").wait_for()
     face(here, "third").drag_to(face(here, "first"), target_position={"x": 60, "y": 4})
     face(there, "third", "open").and_(there.locator(".card:first-child .card-face")).wait_for()
-    board = person.board(team_id)
-    titles = {person.task(team_id, title)["id"]: title for title in ("first", "second", "third")}
+    board = account.board(team_id)
+    titles = {account.task(team_id, title)["id"]: title for title in ("first", "second", "third")}
     assert [titles[task_id] for task_id in board["open"]] == ["third", "first"]
     assert [titles[task_id] for task_id in board["in_progress"]] == ["second"]
     for page in (here, there):
         eventually(lambda page=page: shown(page) == board, "the page shows the board's order")
 
 
-def test_the_keyboard_moves_a_card_as_well(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team("first", "second", "third")
+def test_the_keyboard_moves_a_card_as_well(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team("first", "second", "third")
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     face(page, "first").focus()
     for key in ("Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowRight", "Shift+ArrowRight"):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.closest('.column').dataset.status") == "in_review"
-    first = person.task(team_id, "first")["id"]
-    eventually(lambda: person.board(team_id)["in_review"] == [first], "the server has all four moves")
+    first = account.task(team_id, "first")["id"]
+    eventually(lambda: account.board(team_id)["in_review"] == [first], "the server has all four moves")
 
 
-def test_a_refused_move_brings_the_card_back(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team("first", "second")
-    person.call("PATCH", f"/v1/teams/{team_id}", wip_limits={"done": 1})
+def test_a_refused_move_brings_the_card_back(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team("first", "second")
+    account.call("PATCH", f"/v1/teams/{team_id}", wip_limits={"done": 1})
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     before = shown(page)
     done = page.locator(".column[data-status=done] .scroll")
     face(page, "first").drag_to(done)
@@ -162,15 +164,15 @@ def test_a_refused_move_brings_the_card_back(new_browser: Callable[[], Any], per
     face(page, "second").drag_to(done)
     page.wait_for_selector(".toast-error")
     face(page, "second", "open").wait_for()
-    assert shown(page) == person.board(team_id) != before
+    assert shown(page) == account.board(team_id) != before
 
 
-def test_markup_in_titles_labels_and_names_stays_text(new_browser: Callable[[], Any], person: Person) -> None:
+def test_markup_in_titles_labels_and_names_stays_text(new_browser: Callable[[], Any], account: Account) -> None:
     attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-    team_id = person.team(attack)
-    person.call("PATCH", f"/v1/teams/{team_id}", name=attack[:100])
+    team_id = account.team(attack)
+    account.call("PATCH", f"/v1/teams/{team_id}", name=attack[:100])
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     assert page.inner_text(".card-title") == attack
     page.click(".card-face")
     assert page.input_value("#p-title") == attack
@@ -179,15 +181,15 @@ def test_markup_in_titles_labels_and_names_stays_text(new_browser: Callable[[], 
 
 
 def test_saving_over_a_change_by_somebody_else_asks_which_to_keep(
-    new_browser: Callable[[], Any], person: Person
+    new_browser: Callable[[], Any], account: Account
 ) -> None:
-    team_id = person.team("plan")
-    task_id = person.task(team_id, "plan")["id"]
+    team_id = account.team("plan")
+    task_id = account.task(team_id, "plan")["id"]
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     page.click(".card-face")
     page.fill("#p-title", "my plan")
-    person.call("PATCH", f"/v1/tasks/{task_id}", title="their plan", priority="high")
+    account.call("PATCH", f"/v1/tasks/{task_id}", title="their plan", priority="high")
     page.wait_for_selector(".clash")
     assert page.input_value("#p-priority") == "high"
     assert page.is_disabled("#panel-save")
@@ -195,15 +197,15 @@ def test_saving_over_a_change_by_somebody_else_asks_which_to_keep(
     page.click("#panel-save")
     page.wait_for_selector("#panel", state="hidden")
     face(page, "my plan").wait_for()
-    task = person.call("GET", f"/v1/tasks/{task_id}")
+    task = account.call("GET", f"/v1/tasks/{task_id}")
     assert (task["title"], task["priority"]) == ("my plan", "high")
 
 
-def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team("plan")
-    task_id = person.task(team_id, "plan")["id"]
+def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team("plan")
+    task_id = account.task(team_id, "plan")["id"]
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     page.click(".card-face")
     page.select_option("#p-status", "in_review")
     page.fill("#p-due", "2030-02-03")
@@ -212,19 +214,19 @@ def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], An
     with page.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
         page.click("#panel-save")
     face(page, "plan", "in_review").wait_for()
-    task = person.call("GET", f"/v1/tasks/{task_id}")
+    task = account.call("GET", f"/v1/tasks/{task_id}")
     assert (task["status"], task["description"]) == ("in_review", "All of it.")
     assert re.match(r"2030-02-0[34]T", task["due_at"])
     page.click(".card-face")
     page.click("#panel-archive")
     page.wait_for_selector(".card", state="detached")
-    assert person.board(team_id)["in_review"] == []
+    assert account.board(team_id)["in_review"] == []
 
 
-def test_a_reload_and_a_second_tab_stay_signed_in(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team("plan")
+def test_a_reload_and_a_second_tab_stay_signed_in(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team("plan")
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     page.reload()
     page.wait_for_selector(LIVE)
     second = page.context.new_page()
@@ -238,13 +240,13 @@ def test_a_reload_and_a_second_tab_stay_signed_in(new_browser: Callable[[], Any]
 
 
 def test_both_browsers_resume_without_reload_after_the_api_was_killed(
-    new_browser: Callable[[], Any], person: Person, system: System
+    new_browser: Callable[[], Any], account: Account, system: System
 ) -> None:
-    team_id = person.team(*(f"task {number}" for number in range(8)))
+    team_id = account.team(*(f"task {number}" for number in range(8)))
     here, there = new_browser(), new_browser()
     for page in (here, there):
-        sign_in(page, person, team_id)
-    system.kill("api")
+        sign_in(page, account, team_id)
+    system.kill_part("taskforge api")
     for page in (here, there):
         page.wait_for_selector("#connection[data-state=reconnecting]")
     face(here, "task 3").drag_to(here.locator(".column[data-status=done] .scroll"))
@@ -255,44 +257,49 @@ def test_both_browsers_resume_without_reload_after_the_api_was_killed(
     face(there, "task 3", "done").wait_for()
     face(there, "task 5").drag_to(there.locator(".column[data-status=in_review] .scroll"))
     face(here, "task 5", "in_review").wait_for()
-    person.call("POST", "/v1/tasks", team_id=team_id, title="after the crash", status="done")
+    account.call("POST", "/v1/tasks", team_id=team_id, title="after the crash", status="done")
     for page in (here, there):
         face(page, "after the crash", "done").wait_for()
-        eventually(lambda page=page: shown(page) == person.board(team_id), "the page agrees with the server")
+        eventually(lambda page=page: shown(page) == account.board(team_id), "the page agrees with the server")
         assert page.evaluate("window.stayed === true"), "the page was reloaded"
 
 
-def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], Any], person: Person) -> None:
-    team_id = person.team()
+def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], Any], account: Account) -> None:
+    team_id = account.team()
     for start in range(0, 3000, 100):
         operations = [
             {"op": "create", "title": f"task {number}", "status": STATUSES[number % 5]}
             for number in range(start, start + 100)
         ]
-        person.call("POST", "/v1/tasks/batch", team_id=team_id, operations=operations)
+        account.call("POST", "/v1/tasks/batch", team_id=team_id, operations=operations)
     page = new_browser()
-    sign_in(page, person, team_id)
+    sign_in(page, account, team_id)
     eventually(lambda: page.locator(".card").count() == 3000, "all cards are drawn")
     started = time.monotonic()
     face(page, re.compile(r"task 0$"), "open").drag_to(page.locator(".column[data-status=done] .scroll"))
     face(page, re.compile(r"task 0$"), "done").wait_for()
     assert time.monotonic() - started < 5
-    eventually(lambda: shown(page) == person.board(team_id), "the page agrees with the server")
+    eventually(lambda: shown(page) == account.board(team_id), "the page agrees with the server")
 
 
 def test_the_page_is_revalidated_and_allows_nothing_from_elsewhere(system: System) -> None:
-    page = httpx.get(f"{system.url}/")
+    with httpx.Client(base_url=system.url, verify=NO_TLS) as client:
+        check_pages(client)
+
+
+def check_pages(client: httpx.Client) -> None:
+    page = client.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-security-policy"].startswith("default-src 'self';")
     assert page.headers["x-content-type-options"] == "nosniff"
     assert not re.search(r"<style|style=|https?://|<script(?![^>]*src=)", page.text)
     for path in ("/", *re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)):
-        first = httpx.get(system.url + path)
+        first = client.get(path)
         assert first.status_code == 200, path
         assert not first.headers["etag"].startswith("W/")
-        again = httpx.get(system.url + path, headers={"if-none-match": first.headers["etag"]})
+        again = client.get(path, headers={"if-none-match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b""), path
-    missing = httpx.get(f"{system.url}/assets/board/../board.py")
+    missing = client.get("/assets/board/../board.py")
     assert missing.status_code == 404
-    assert httpx.get(f"{system.url}/assets/board/nothing.js").status_code == 404
+    assert client.get("/assets/board/nothing.js").status_code == 404

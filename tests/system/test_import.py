@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.account import Account
 from tests.support.folding import columns_of, fold, read_topic
-from tests.support.system import Person, System
+from tests.support.system import System
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILES = {"mesos": 1294, "springxd": 2793, "duracloud": 579}
@@ -20,40 +21,40 @@ pytestmark = [
 ]
 
 
-def imported(system: System, person: Person, name: str, team_id: str) -> str:
+def imported(system: System, account: Account, name: str, team_id: str) -> str:
     """What the import command says at its end."""
-    command = system.command("import", str(DATA / f"{name}.csv"), "--team", team_id, "--as", person.email)
+    command = system.command("import", str(DATA / f"{name}.csv"), "--team", team_id, "--as", account.email)
     done = subprocess.run(command, cwd=system.directory, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 async def test_every_row_is_a_task_and_a_second_import_changes_nothing(system: System) -> None:
-    person = await asyncio.to_thread(Person, system.url)
-    teams = {name: await asyncio.to_thread(person.team) for name in FILES}
+    account = await asyncio.to_thread(Account, system.url)
+    teams = {name: await asyncio.to_thread(account.team) for name in FILES}
     for name, rows in FILES.items():
-        said = await asyncio.to_thread(imported, system, person, name, teams[name])
+        said = await asyncio.to_thread(imported, system, account, name, teams[name])
         assert f"created {rows}" in said
-    boards = {name: await board(person, team_id) for name, team_id in teams.items()}
+    boards = {name: await board(account, team_id) for name, team_id in teams.items()}
     for name, rows in FILES.items():
         # What the import committed last was announced before it ended; the API has it within moments.
         async with asyncio.timeout(5):
             while sum(len(column["tasks"]) for column in boards[name]["columns"]) < rows:
-                boards[name] = await board(person, teams[name])
+                boards[name] = await board(account, teams[name])
         assert sum(len(column["tasks"]) for column in boards[name]["columns"]) == rows
-        said = await asyncio.to_thread(imported, system, person, name, teams[name])
+        said = await asyncio.to_thread(imported, system, account, name, teams[name])
         assert f"unchanged {rows}" in said
-        assert await board(person, teams[name]) == boards[name], "a second import changed something"
-    person.http.close()
+        assert await board(account, teams[name]) == boards[name], "a second import changed something"
+    account.http.close()
 
     wanted = {teams[name]: boards[name]["seq"] for name in FILES}
-    events = await read_topic(f"127.0.0.1:{system.service_port('kafka')}", wanted)
+    events = await read_topic(f"127.0.0.1:{system.port('kafka')}", wanted)
     for name in FILES:
         assert [event["seq"] for event in events[teams[name]]] == list(range(1, boards[name]["seq"] + 1))
         assert fold(events[teams[name]]) == columns_of(boards[name])
 
 
-async def board(person: Person, team_id: str) -> dict:  # type: ignore[type-arg]
-    found = await asyncio.to_thread(person.call, "GET", f"/v1/teams/{team_id}/board")
+async def board(account: Account, team_id: str) -> dict:  # type: ignore[type-arg]
+    found = await asyncio.to_thread(account.call, "GET", f"/v1/teams/{team_id}/board")
     assert isinstance(found, dict)
     return found

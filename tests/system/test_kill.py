@@ -13,13 +13,15 @@ import pytest
 import websockets
 from websockets.asyncio.client import connect
 
+from tests.support.account import NO_TLS, Account
 from tests.support.folding import columns_of, fold, read_topic
-from tests.support.system import Person, System, eventually
+from tests.support.system import System
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(300)]
 
 WRITERS = 8
-PARTS = ("api", "worker", "tansu", "postgres", "valkey-server")
+PARTS = ("taskforge api", "taskforge worker", "bin/tansu", "bin/postgres", "valkey-server")
 RESTART_SECONDS = 10.0
 """From the kill to ten more tasks per writer: the part's own start and the five seconds allowed after it."""
 
@@ -29,7 +31,7 @@ class Writer:
 
     def __init__(self, number: int, url: str, headers: dict[str, str], team: str) -> None:
         self.number, self.team = number, team
-        self.http = httpx.AsyncClient(base_url=url, headers=headers, timeout=10)
+        self.http = httpx.AsyncClient(base_url=url, headers=headers, timeout=10, verify=NO_TLS)
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self.last = time.monotonic()
         self.replays = 0
@@ -88,9 +90,9 @@ def seq_of(frame: dict[str, Any]) -> int:
 
 
 async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(system: System, tmp_path: Path) -> None:
-    person = await asyncio.to_thread(Person, system.url)
-    headers = {"authorization": person.http.headers["authorization"]}
-    team = await asyncio.to_thread(person.team)
+    account = await asyncio.to_thread(Account, system.url)
+    headers = {"authorization": account.http.headers["authorization"]}
+    team = await asyncio.to_thread(account.team)
     writers = [Writer(number, system.url, headers, team) for number in range(WRITERS)]
     reader, stop = Reader(system.url, headers, team), asyncio.Event()
     outages: dict[str, float] = {}
@@ -101,21 +103,21 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(system: Sy
         await progress(writers, 20)
         for part in PARTS:
             killed = time.monotonic()
-            await asyncio.to_thread(system.kill, part)
+            await asyncio.to_thread(system.kill_part, part)
             await progress(writers, 10)
             outages[part] = time.monotonic() - killed
             await asyncio.to_thread(eventually, system.ready, "ready again")
         stop.set()
     acknowledged = {title: task for writer in writers for title, task in writer.acknowledged.items()}
-    board = await asyncio.to_thread(person.call, "GET", f"/v1/teams/{team}/board")
+    board = await asyncio.to_thread(account.call, "GET", f"/v1/teams/{team}/board")
     columns = columns_of(board)
     async with asyncio.timeout(60):
         while not reader.seqs or reader.seqs[-1] < board["seq"]:
             await asyncio.sleep(0.05)
-        events = await read_topic(f"127.0.0.1:{system.service_port('kafka')}", {team: board["seq"]})
+        events = await read_topic(f"127.0.0.1:{system.port('kafka')}", {team: board["seq"]})
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    person.http.close()
+    account.http.close()
     print(f"{len(acknowledged)} tasks, seq {board['seq']}, outages {outages}")  # noqa: T201 (shown with pytest -s)
 
     on_board = {task["title"]: task for tasks in columns.values() for task in tasks}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.system import Person, System
+from tests.support.account import Account
+from tests.support.system import System
 
 pytestmark = pytest.mark.system
 
@@ -27,10 +28,10 @@ SECONDS = 150
 
 def explore(system: System, directory: Path, *arguments: str) -> None:
     """Run Schemathesis as somebody with a team and a task; half of the ids it sends are theirs."""
-    person = Person(system.url)
-    team = person.team("A task")
-    task = next(task for tasks in person.board(team).values() for task in tasks)
-    person.http.close()
+    account = Account(system.url)
+    team = account.team("A task")
+    task = next(task for tasks in account.board(team).values() for task in tasks)
+    account.http.close()
     parameters = {"path.team_id": team, "path.task_id": task, "query.team_id": team}
     lines = ["[parameters]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in parameters.items())]
     config = directory / "schemathesis.toml"
@@ -40,7 +41,7 @@ def explore(system: System, directory: Path, *arguments: str) -> None:
         f"--config-file={config}",
         "run",
         f"{system.url}/openapi.json",
-        f"--header=Authorization: {person.http.headers['authorization']}",
+        f"--header=Authorization: {account.http.headers['authorization']}",
         f"--checks={','.join(CHECKS)}",
         "--phases=examples,coverage,fuzzing",
         "--seed=20",

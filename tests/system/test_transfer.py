@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.system import Person, System, eventually
+from tests.support.account import Account
+from tests.support.system import System
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.system
 
 
 def taskforge(system: System, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        system.command(name, *map(str, arguments)),
+        system.command(name, *arguments),
         cwd=system.directory,
         capture_output=True,
         text=True,
@@ -22,15 +24,15 @@ def taskforge(system: System, name: str, *arguments: str | Path) -> subprocess.C
     )
 
 
-def test_an_import_beside_the_api_is_seen_by_it_and_goes_out_again(system: System, person: Person) -> None:
-    team = person.team("Already here")
-    board = person.call("GET", f"/v1/teams/{team}/board")
+def test_an_import_beside_the_api_is_seen_by_it_and_goes_out_again(system: System, account: Account) -> None:
+    team = account.team("Already here")
+    board = account.call("GET", f"/v1/teams/{team}/board")
     file = system.directory / "tracker.csv"
     file.write_text("key,title,description,estimate\n" + "".join(f"X-{n},Task {n},,{n}\n" for n in range(250)))
     done = taskforge(system, "import", file, "--team", team)
     assert (done.returncode, done.stdout) == (0, "created 250, updated 0, unchanged 0, failed 0\n"), done.stderr
     seen = eventually(
-        lambda: (after := person.call("GET", f"/v1/teams/{team}/board"))["seq"] == board["seq"] + 250 and after,
+        lambda: (after := account.call("GET", f"/v1/teams/{team}/board"))["seq"] == board["seq"] + 250 and after,
         "the API follows the import",
     )
     assert [len(column["tasks"]) for column in seen["columns"]] == [251, 0, 0, 0, 0]
@@ -43,11 +45,11 @@ def test_an_import_beside_the_api_is_seen_by_it_and_goes_out_again(system: Syste
     assert titles == ["Already here", *(f"Task {n}" for n in range(250))]
     shown = taskforge(system, "export", "--team", team, "--format", "csv")
     assert shown.stdout.count("\n") == 252
-    assert person.call("GET", f"/v1/teams/{team}/board")["seq"] == seen["seq"]
+    assert account.call("GET", f"/v1/teams/{team}/board")["seq"] == seen["seq"]
 
 
-def test_refused_rows_are_named_and_the_exit_code_tells(system: System, person: Person) -> None:
-    team = person.team("One")
+def test_refused_rows_are_named_and_the_exit_code_tells(system: System, account: Account) -> None:
+    team = account.team("One")
     file = system.directory / "mixed.csv"
     file.write_text("key,title,description,estimate\n1,Good,,\n2,,,\n3,Bad,,lots\n")
     done = taskforge(system, "import", file, "--team", team)
@@ -60,8 +62,8 @@ def test_refused_rows_are_named_and_the_exit_code_tells(system: System, person: 
 @pytest.mark.parametrize(
     ("text", "words"), [("key,titel\n1,A\n", "unknown column 'titel'"), ("", "empty"), ("title\n\n", "no row")]
 )
-def test_a_wrong_file_is_one_line_and_no_traceback(system: System, person: Person, text: str, words: str) -> None:
-    team = person.team("One")
+def test_a_wrong_file_is_one_line_and_no_traceback(system: System, account: Account, text: str, words: str) -> None:
+    team = account.team("One")
     file = system.directory / "wrong.csv"
     file.write_text(text)
     done = taskforge(system, "import", file, "--team", team)
@@ -81,12 +83,12 @@ def test_an_unknown_team_is_one_line_and_no_traceback(system: System) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_the_demo_can_be_logged_in_to(system: System, person: Person) -> None:
+def test_the_demo_can_be_logged_in_to(system: System, account: Account) -> None:
     done = taskforge(system, "demo")
     assert done.returncode == 0, done.stderr
-    login = json.loads((system.directory / "data" / "demo.json").read_text())
+    login = json.loads((system.data / "demo.json").read_text())
     assert login["password"] in done.stdout
-    token = person.call("POST", "/v1/auth/login", **login)["access_token"]
-    teams = person.call("GET", "/v1/teams", headers={"authorization": f"Bearer {token}"})["items"]
+    token = account.call("POST", "/v1/auth/login", **login)["access_token"]
+    teams = account.call("GET", "/v1/teams", headers={"authorization": f"Bearer {token}"})["items"]
     assert [team["name"] for team in teams] == ["Demo"]
     assert "0 tasks added" in taskforge(system, "demo").stdout

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support.system import Person, System, children
+from tests.support.account import NO_TLS, Account
+from tests.support.system import System, children
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
 UP = ("--workers", "2")
@@ -19,7 +20,7 @@ CLIENTS, CHANGES, FEEDS = 16, 40, 12
 async def change(url: str, headers: dict[str, str], task: str, number: int) -> set[int]:
     """One client on a connection of its own, so that the kernel gives it to either worker; the versions it was told."""
     told = set()
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, verify=NO_TLS) as http:
         for count in range(CHANGES):
             answer = await http.patch(f"/v1/tasks/{task}", json={"title": f"{number}-{count}"})
             assert answer.status_code == 200, answer.text
@@ -41,19 +42,19 @@ async def follow(url: str, headers: dict[str, str], team: str, last: "asyncio.Fu
 
 
 async def test_two_workers_on_one_team_keep_one_sequence_and_tell_it_alike(system: System) -> None:
-    assert len(children(system.pid_of("api"))) >= 2
-    person = await asyncio.to_thread(Person, system.url)
-    headers = {"authorization": person.http.headers["authorization"]}
-    team = await asyncio.to_thread(person.team, "hot", "hotter")
-    tasks = [task["id"] for task in (await board(person, team))["columns"][0]["tasks"]]
+    assert len(children(system.pid_of("taskforge api"))) >= 2
+    account = await asyncio.to_thread(Account, system.url)
+    headers = {"authorization": account.http.headers["authorization"]}
+    team = await asyncio.to_thread(account.team, "hot", "hotter")
+    tasks = [task["id"] for task in (await board(account, team))["columns"][0]["tasks"]]
     last: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     feeds = [asyncio.create_task(follow(system.url, headers, team, last)) for _ in range(FEEDS)]
     told = await asyncio.gather(*(change(system.url, headers, tasks[number % 2], number) for number in range(CLIENTS)))
     # Not the board's: the worker that is asked may not have heard of the other's last change yet.
     last.set_result(max(set().union(*told)))
-    await asyncio.to_thread(person.call, "POST", "/v1/tasks", team_id=team, title="the end, for those who wait")
+    await asyncio.to_thread(account.call, "POST", "/v1/tasks", team_id=team, title="the end, for those who wait")
     heard = await asyncio.gather(*feeds)
-    person.http.close()
+    account.http.close()
 
     versions = set().union(*told)
     assert len(versions) == CLIENTS * CHANGES, "two changes were told the same number"
@@ -65,5 +66,5 @@ async def test_two_workers_on_one_team_keep_one_sequence_and_tell_it_alike(syste
         assert feed[:shared] == heard[0][:shared]
 
 
-async def board(person: Person, team: str) -> Any:
-    return await asyncio.to_thread(person.call, "GET", f"/v1/teams/{team}/board")
+async def board(account: Account, team: str) -> Any:
+    return await asyncio.to_thread(account.call, "GET", f"/v1/teams/{team}/board")

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -21,9 +21,9 @@ from taskforge.commands.doctor import examine
 from taskforge.devstack import Services
 from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
-from taskforge.processes import http_get
 from taskforge.settings import example, load
 from tests.conftest import name_of
+from tests.support.system import System
 
 REQUIRED = dict(STAND_INS)
 
@@ -46,8 +46,9 @@ def taskforge(*arguments: str, **environment: str) -> "subprocess.CompletedProce
 
 
 def external(services: Services, database: DatabaseSettings) -> dict[str, str]:
-    """The variables of services that are given by URL."""
+    """The variables of services that are given by URL; on the usual port another system of this machine may answer."""
     return {
+        "TASKFORGE_HTTP__PORT": str(free_port()),
         "TASKFORGE_DATABASE__OWNER_URL": database.owner_url.reveal(),
         "TASKFORGE_DATABASE__API_URL": database.api_url.reveal(),
         "TASKFORGE_DATABASE__WRITER_URL": database.writer_url.reveal(),
@@ -274,138 +275,75 @@ def test_doctor_reports_settings_without_running_services() -> None:
     assert "wrong settings: TASKFORGE_VALKEY__URL: is missing" in done.stdout
 
 
-class Running:
-    """`taskforge up` as a process of its own, under `data`."""
-
-    def __init__(self, data: Path, *arguments: str) -> None:
-        self.data = data
-        self.log = data.parent / "up.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "taskforge", "up", "--data", str(data), *arguments], stdout=log, stderr=log
-            )
-
-    def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.02)
-
-    def ready(self, seconds: float) -> float:
-        """Wait for the summary; gives the seconds from start to `/readyz`, as the summary states them."""
-        self.wait_until(lambda: "TaskForge is ready" in self.log.read_text(), seconds)
-        return float(self.log.read_text().split("TaskForge is ready (")[1].split(" s)")[0])
-
-    def status(self, path: str) -> int:
-        return asyncio.run(http_get("127.0.0.1", self.port, path))[0]
-
-    @property
-    def port(self) -> int:
-        return int(msgspec.json.decode((self.data / "ports.json").read_bytes())["http"])
-
-    def children(self) -> dict[int, str]:
-        """Every process of this stack but the first, by pid: its command line."""
-        found = {}
-        for process in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if process.name.isdigit() and int(process.name) != self.process.pid and self._owns(process):
-                    found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
-        return found
-
-    def _owns(self, process: Path) -> bool:
-        """Services work inside the data directory; API and worker have its secrets in their environment."""
-        here = str((process / "cwd").readlink()).startswith(str(self.data))
-        return here or self._password().encode() in (process / "environ").read_bytes()
-
-    def gone(self, seconds: float) -> None:
-        """Wait until nothing of the stack is left."""
-        end = time.monotonic() + seconds
-        while self.children():
-            assert time.monotonic() < end, self.children()
-            time.sleep(0.02)
-
-    def _password(self) -> str:
-        return str(msgspec.json.decode((self.data / "secrets.json").read_bytes())["valkey_password"])
-
-    def pid_of(self, words: str) -> int:
-        """The oldest process whose command line has these words."""
-        return min(pid for pid, line in self.children().items() if words in line)
-
-
 @pytest.fixture
-def running(data_dir: Path) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
+def up(data_dir: Path) -> Iterator[Callable[..., System]]:
+    """Starts `taskforge up` as a process of its own, always on the same data."""
+    started: list[System] = []
 
-    def start(*arguments: str) -> Running:
-        started.append(Running(data_dir / "elsewhere", *arguments))
+    def start(*arguments: str) -> System:
+        started.append(System(data_dir / "elsewhere", *arguments))
         return started[-1]
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.wait()
-        one.gone(15)
+        one.kill()
 
 
 @pytest.mark.system
-def test_up_is_ready_in_time_and_leaves_nothing_behind(running: Callable[..., Running]) -> None:
-    cold = running()
-    assert cold.ready(60) <= 20
+def test_up_is_ready_in_time_and_leaves_nothing_behind(up: Callable[..., System]) -> None:
+    cold = up()
+    assert cold.start() <= 20
     assert cold.status("/readyz") == 200
     secrets = (cold.data / "secrets.json").read_text().split('"')
-    assert not [line for line in cold.children().values() for word in secrets if len(word) > 40 and word in line]
-    cold.process.send_signal(signal.SIGINT)
-    assert cold.process.wait(30) == 0
-    assert cold.children() == {}
-    warm = running("--demo")
-    assert warm.ready(60) <= 6
-    warm.wait_until(lambda: "log in as" in warm.log.read_text(), 60)
+    assert not [line for line in cold.processes().values() for word in secrets if len(word) > 40 and word in line]
+    assert cold.stop(signal.SIGINT) == 0
+    assert cold.processes() == {}
+    warm = up("--demo")
+    assert warm.start() <= 6
+    warm.wait_until(lambda: "log in as" in warm.said(), "the demo is there")
     assert (warm.data / "demo.json").exists()
-    warm.process.send_signal(signal.SIGTERM)
-    assert warm.process.wait(30) == 0
-    assert warm.children() == {}
+    assert warm.stop(signal.SIGTERM) == 0
+    assert warm.processes() == {}
 
 
 @pytest.mark.system
-def test_up_brings_back_what_is_killed(running: Callable[..., Running]) -> None:
-    one = running("--workers", "2")
-    one.ready(60)
+def test_up_brings_back_what_is_killed(up: Callable[..., System]) -> None:
+    one = up("--workers", "2")
+    one.start()
     for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", "bin/tansu"):
         killed = one.pid_of(words)
         os.kill(killed, signal.SIGKILL)
-        one.wait_until(lambda gone=killed: gone not in one.children(), 30)
-        one.wait_until(lambda words=words: any(words in line for line in one.children().values()), 30)
-        one.wait_until(lambda: one.status("/readyz") == 200, 30)
+        one.wait_until(partial(brought_back, one, killed, words), f"{words} is back", 30)
+        one.wait_until(one.ready, f"ready again after {words}", 30)
+
+
+def brought_back(system: System, killed: int, words: str) -> bool:
+    processes = system.processes()
+    return killed not in processes and any(words in line for line in processes.values())
 
 
 @pytest.mark.system
-def test_up_killed_hard_leaves_no_process(running: Callable[..., Running]) -> None:
-    one = running()
-    one.ready(60)
-    assert len(one.children()) > 4
-    one.process.kill()
-    one.process.wait()
-    one.gone(15)
+def test_up_killed_hard_leaves_no_process(up: Callable[..., System]) -> None:
+    one = up()
+    one.start()
+    assert len(one.processes()) > 4
+    one.kill()
 
 
 @pytest.mark.system
-def test_up_interrupted_while_starting_stops_what_it_started(running: Callable[..., Running]) -> None:
-    one = running()
-    one.wait_until(lambda: (one.data / "postgres").exists(), 30)
-    one.process.send_signal(signal.SIGINT)
-    assert one.process.wait(30) == 0
-    assert one.children() == {}
+def test_up_interrupted_while_starting_stops_what_it_started(up: Callable[..., System]) -> None:
+    one = up()
+    one.wait_until(lambda: (one.data / "postgres").exists(), "the database is made", 30)
+    assert one.stop() == 0
+    assert one.processes() == {}
 
 
 @pytest.mark.system
 def test_two_copies_started_at_once_share_nothing(data_dir: Path) -> None:
-    for name in ("one", "two"):
-        (data_dir / name).mkdir()
-    copies = [Running(data_dir / name / ".taskforge") for name in ("one", "two")]
+    copies = [System(data_dir / name) for name in ("one", "two")]
     try:
         for copy in copies:
-            copy.ready(60)
+            copy.start()
         ports = [msgspec.json.decode((copy.data / "ports.json").read_bytes()) for copy in copies]
         assert not set(ports[0].values()) & set(ports[1].values())
         assert [copy.status("/readyz") for copy in copies] == [200, 200]
@@ -414,7 +352,7 @@ def test_two_copies_started_at_once_share_nothing(data_dir: Path) -> None:
             copy.process.terminate()
         for copy in copies:
             copy.process.wait(30)
-            copy.gone(15)
+            copy.kill()
 
 
 def first_child(pid: int) -> bool:
@@ -426,7 +364,7 @@ async def test_an_api_told_to_stop_while_its_worker_loads_stops_at_once(
     services: Services, database: DatabaseSettings
 ) -> None:
     """The worker once kept its parent's signal handlers while importing, lost the signal and had to be killed."""
-    environment = os.environ | external(services, database) | {"TASKFORGE_HTTP__PORT": str(free_port())}
+    environment = os.environ | external(services, database)
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "taskforge", "api", env=environment)
     try:
         async with asyncio.timeout(30):
