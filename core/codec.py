@@ -13,6 +13,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from core.event_data import (
+    encode_label,
+    encode_label_fields,
+    encode_member,
+    encode_member_fields,
+    encode_task,
+    encode_task_fields,
+    encode_team,
+    encode_team_fields,
+)
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
@@ -28,7 +38,7 @@ from core.events import (
     TeamUpdated,
 )
 from core.principal import ActorKind
-from core.task import Task, encode_task
+from core.task import Task
 
 EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
@@ -143,7 +153,7 @@ def encode(
         task = encode_task(event.task)
         subject = event.task.id
         ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'{"task":%b,"previous":%b%b}' % (task, _encode(event.previous), ranks)
+        payload = b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
     else:
         subject, payload = event.subject, _payload(event)
     row = JournalRow(
@@ -167,11 +177,11 @@ def encode(
 def _payload(event: AnyTeamEvent) -> bytes:
     match event:
         case MemberEvent():
-            return _encode(_MemberData(event.member, event.previous))
+            return b'{"member":%b,"previous":%b}' % (encode_member(event.member), encode_member_fields(event.previous))
         case LabelEvent():
-            return _encode(_LabelData(event.label, event.previous))
+            return b'{"label":%b,"previous":%b}' % (encode_label(event.label), encode_label_fields(event.previous))
         case TeamUpdated():
-            return _encode(_TeamData(event.team, event.previous))
+            return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
         case _:
             assert_never(event)
 

@@ -1,0 +1,104 @@
+"""What the data of an event says of its thing, in the journal, in feeds and in topics: shapes of their own.
+
+They have the fields of the domain's Structs today, and a field that the domain gets does not come here by itself,
+because data teams read for years what was written once. A field may be added on purpose, at the end. Any other change
+raises the `schema_version` of the events and needs a step in `upcasts.py` that reads the older data.
+"""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from core import events, task
+from core.permissions import Role
+from core.shapes import encoder, fields_encoder
+from core.task import Priority, Status
+
+__all__ = [
+    "Label",
+    "Member",
+    "Task",
+    "Team",
+    "encode_label",
+    "encode_label_fields",
+    "encode_member",
+    "encode_member_fields",
+    "encode_task",
+    "encode_task_fields",
+    "encode_team",
+    "encode_team_fields",
+]
+
+
+class Task(Struct, frozen=True, kw_only=True, gc=False):
+    """A task after the change. `version` is the team's `seq` of that change."""
+
+    id: UUID
+    team_id: UUID
+    number: int
+    key: str
+    title: str
+    description: str = ""
+    status: Status = "open"
+    priority: Priority = "none"
+    assignee_id: UUID | None = None
+    label_ids: tuple[UUID, ...] = ()
+    due_at: datetime | None = None
+    estimate: float | None = None
+    parent_id: UUID | None = None
+    blocked_by: tuple[UUID, ...] = ()
+    rank: str
+    external_id: str | None = None
+    external_source: str | None = None
+    comment_count: int = 0
+    attachment_count: int = 0
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    archived_at: datetime | None = None
+    version: int
+
+
+class Member(Struct, frozen=True, kw_only=True, gc=False):
+    """A membership after the change."""
+
+    user_id: UUID
+    role: Role
+    name: str
+    joined_at: datetime
+
+
+class Label(Struct, frozen=True, kw_only=True, gc=False):
+    """A label after the change."""
+
+    id: UUID
+    name: str
+    color: str
+
+
+class Team(Struct, frozen=True, kw_only=True, gc=False):
+    """A team's settings after the change."""
+
+    id: UUID
+    name: str
+    key: str
+    wip_limits: dict[Status, int] = {}
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+encode_task: Final = encoder(task.Task, Task)
+encode_member: Final = encoder(events.Member, Member)
+encode_label: Final = encoder(events.Label, Label)
+encode_team: Final = encoder(events.Team, Team)
+
+# Some fields alone, by name: those of `previous`.
+encode_task_fields: Final = fields_encoder(task.Task, Task)
+encode_member_fields: Final = fields_encoder(events.Member, Member)
+encode_label_fields: Final = fields_encoder(events.Label, Label)
+encode_team_fields: Final = fields_encoder(events.Team, Team)
