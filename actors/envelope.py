@@ -7,14 +7,25 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from actors.ports import Representation
 from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand
 from core.errors import DomainError
+from core.task import Task
 from core.writes import StoredReply
 
-Item = tuple[UUID, int, bytes]
-"""(task id, version, task JSON)."""
+
+class Item(Struct, frozen=True, gc=False):
+    """A task that a command affected; `data` is its JSON in the data of its event, where there is one."""
+
+    task: Task
+    data: bytes | None
+
+    def encoded(self, representation: Representation) -> bytes:
+        """The task in a representation, without encoding it once more where its event has the same bytes."""
+        reused = self.data if representation.reuses_events else None
+        return representation.task(self.task) if reused is None else reused
 
 
 class CommandResult(Struct, frozen=True, gc=False):

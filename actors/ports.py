@@ -10,7 +10,8 @@ from typing import Protocol
 from uuid import UUID
 
 from core.codec import Encoded, JournalRow
-from core.task import Task
+from core.query import SortKey, TaskQuery
+from core.task import Status, Task
 from core.team import TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
@@ -86,6 +87,31 @@ class Feed(Protocol):
 
     def publish(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         """Called right after COMMIT, in `seq` order per team; must not block or raise."""
+        ...
+
+
+class Representation(Protocol):
+    """How readers of one kind want tasks, lists and boards: the edge chooses it, a board keeps its bytes ready.
+
+    The bytes depend on the arguments alone. A representation is itself the key of what is ready in it: one of each kind
+    serves a whole process.
+    """
+
+    @property
+    def reuses_events(self) -> bool:
+        """Whether a task's bytes here are those within the data of an event about it."""
+        ...
+
+    def task(self, task: Task) -> bytes:
+        """A task as it stands in lists, boards and alone."""
+        ...
+
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
+        """A list of tasks; `last` is the place of the last one where more follow."""
+        ...
+
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+        """All columns of a board with their tasks from top to bottom."""
         ...
 
 

@@ -32,7 +32,7 @@ from core.commands import (
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskEvent
-from core.task import Task, encode_task
+from core.task import Task
 from core.team import TeamState, evolve
 from core.writes import KeyRow, RowChanges, TeamWrites, rows_of_events
 
@@ -136,18 +136,21 @@ class PreparedBatch:
         return CommandResult(state.seq, tuple(encoded), self._items(envelope.command, encoded))
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
-        if len(events) == 1 and (only := events[0]).task is not None and not isinstance(command, Batch):
-            return ((only.row.subject, only.row.seq, only.task),)
-        ready = {encoded.row.subject: encoded for encoded in events if encoded.task is not None}
-        return tuple(self._item(task_id, ready) for task_id in _affected(command, events))
+        if len(events) == 1 and isinstance(only := events[0].event, TaskEvent) and not isinstance(command, Batch):
+            return (Item(only.task, events[0].task),)
+        own: dict[UUID, Item] = {}
+        for encoded in events:
+            if isinstance(event := encoded.event, TaskEvent):
+                own[event.task.id] = Item(event.task, encoded.task)
+        return tuple(self._item(task_id, own.get(task_id)) for task_id in _affected(command, events))
 
-    def _item(self, task_id: UUID, ready: dict[UUID, Encoded]) -> Item:
-        encoded = ready.get(task_id)
+    def _item(self, task_id: UUID, of_event: Item | None) -> Item:
+        """The task as it is now: the one of its own event, unless a later event changed its rank or nothing changed."""
         task = self.state.tasks.get(task_id) or self.state.archived.get(task_id)
-        if encoded is not None and encoded.task is not None and (task is None or task.version == encoded.row.seq):
-            return (task_id, encoded.row.seq, encoded.task)
+        if of_event is not None and (task is None or task.version == of_event.task.version):
+            return of_event
         assert task is not None, "an affected task without an event is still there"
-        return (task_id, task.version, encode_task(task))
+        return Item(task, None)
 
     def writes(self) -> TeamWrites:
         """The batch for the journal: each changed task once, as it is after the batch."""

@@ -12,6 +12,7 @@ from api.edge import Edge, request_id
 from api.endpoints import register_all
 from api.problems import problem_answer
 from api.reads import Reads
+from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
 
@@ -27,7 +28,7 @@ class TaskForge(Application):
         super().__init__(router=router, show_error_details=False)
         services.metrics.statistics = services.teams.statistics
         self._routes = router
-        self._edge = Edge(self, router, services, Reads(Access(services)))
+        self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
 
     async def start(self) -> None:
         """Normalise the handlers, then index the routes."""

@@ -9,15 +9,14 @@ from typing import Final
 from uuid import UUID
 
 from actors.board import TeamView
+from actors.ports import Representation
 from api import paths
 from api.access import Access
 from api.answers import Answer
 from api.calls import Call
 from api.etags import fresh, not_modified, team_headers, versioned
 from api.listing import ListRequest, ListRequests
-from api.paging import page_json, task_cursor
 from core.errors import TaskForgeError
-from core.query import TaskQuery
 from db.ids import uuid_of
 
 __all__ = ["Reads", "board_answer", "list_answer", "task_answer"]
@@ -41,8 +40,8 @@ _BOARD_ROUTE: Final = paths.pattern(paths.TEAM_BOARD)
 class Reads:
     """The read endpoints that memory can answer."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, representation: Representation) -> None:
+        self._access, self._representation = access, representation
         self._lists = ListRequests()
         self._ids: dict[str, UUID] = {}
 
@@ -68,19 +67,19 @@ class Reads:
         if asked.team_id is None or asked.query.archived:
             return None
         view = self._access.ready(call, asked.team_id)
-        return None if view is None else list_answer(call, view, asked)
+        return None if view is None else list_answer(call, view, asked, self._representation)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
             return None
         view = self._access.ready_task(call, task_id)
-        return None if view is None else task_answer(call, view, task_id)
+        return None if view is None else task_answer(call, view, task_id, self._representation)
 
     def _board(self, call: Call, team_id: UUID) -> Answer | None:
         if call.query:
             return None
         view = self._access.ready(call, team_id)
-        return None if view is None else board_answer(call, view)
+        return None if view is None else board_answer(call, view, self._representation)
 
     def _id(self, text: str) -> UUID:
         found = self._ids.get(text)
@@ -92,7 +91,7 @@ class Reads:
         return found
 
 
-def list_answer(call: Call, view: TeamView, asked: ListRequest) -> Answer:
+def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer:
     """A page of the board's tasks. Its ETag is the board's position: the same URL at the same seq is the same page,
     except that "me" is somebody else for somebody else."""
     query, etag = asked.query, b'"%d.%d"' % (view.epoch, view.seq)
@@ -101,26 +100,18 @@ def list_answer(call: Call, view: TeamView, asked: ListRequest) -> Answer:
         query, etag = asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
     if fresh(call, etag):
         return not_modified(call, etag)
-    body = view.ready_page(query) or _make_page(view, query)
-    return Answer(200, body, team_headers(call, etag))
+    return Answer(200, view.page(query, shown), team_headers(call, etag))
 
 
-def _make_page(view: TeamView, query: TaskQuery) -> bytes:
-    tasks, last = view.page(query)
-    body = page_json(tasks, None if last is None else task_cursor(query, last))
-    view.keep_page(query, body)
-    return body
-
-
-def task_answer(call: Call, view: TeamView, task_id: UUID) -> Answer | None:
+def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation) -> Answer | None:
     """A task of the board, or None when it is not there."""
-    found = view.task(task_id)
+    found = view.task(task_id, shown)
     return None if found is None else versioned(call, *found)
 
 
-def board_answer(call: Call, view: TeamView) -> Answer:
+def board_answer(call: Call, view: TeamView, shown: Representation) -> Answer:
     """All columns of the board."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
     if fresh(call, etag):
         return not_modified(call, etag)
-    return Answer(200, view.board(), team_headers(call, etag))
+    return Answer(200, view.board(shown), team_headers(call, etag))

@@ -1,16 +1,17 @@
 """What goes in and out as JSON beyond the domain's own types. Input Structs are closed: unknown fields are refused."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.rest_v1 import Label, Member, Task
 from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName
-from core.events import Label, Member, Team
+from core.events import Team
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ
-from core.task import Status, Task, TaskFields, TaskPatch, check_text
+from core.task import Status, TaskFields, TaskPatch, check_text
 
 __all__ = [
     "ActivityPage",
@@ -227,7 +228,10 @@ class LabelPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
+_OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name not in {"my_role", "permissions"})
+
+
 def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
     """The team with the asker's role and what it allows."""
-    fields: dict[str, Any] = {name: getattr(team, name) for name in Team.__struct_fields__}
+    fields: dict[str, Any] = {name: getattr(team, name) for name in _OF_TEAM}
     return TeamAnswer(**fields, my_role=role, permissions=permissions)

@@ -14,13 +14,14 @@ from blacksheep import Content, Request, Response
 
 from api.binding import MERGE_PATCH, body_of, decoder_for, path_value
 from api.calls import call_of
+from api.rest_v1 import REST_V1
 from api.services import Services
 from benchmarks.edge import Handler, OnOurEdge
 from core.codec import encode
 from core.errors import Forbidden, NotFound
 from core.events import TaskUpdated
 from core.permissions import allows
-from core.task import Task, TaskPatch, differences, encode_task
+from core.task import Task, TaskPatch, differences
 from db.pool import Pool
 
 __all__ = ["OneTransactionEach", "app"]
@@ -92,7 +93,7 @@ def _patching(services: Services) -> Handler:
             (b"taskforge-team", str(team_id).encode()),
             (b"taskforge-seq", b"%d" % task.version),
         ]
-        return Response(200, headers, Content(b"application/json", encode_task(task)))
+        return Response(200, headers, Content(b"application/json", REST_V1.task(task)))
 
     return patch_task
 

@@ -1,11 +1,10 @@
-"""A task as every reader sees it: REST, feeds, topics and the journal share this one shape."""
+"""A task as the domain knows it. Its shapes in events and answers are others: `event_data.py` and those of the edge."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
@@ -153,5 +152,3 @@ def differences(before: Task, after: Task, names: Iterable[str] | None = None) -
 
 
 _COMPARED: Final = tuple(name for name in Task.__struct_fields__ if name not in {"version", "updated_at"})
-
-encode_task = msgspec.json.Encoder().encode

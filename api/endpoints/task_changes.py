@@ -7,6 +7,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Struct
 
 from actors.envelope import CommandResult
+from actors.ports import Representation
 from api import paths
 from api.access import Access
 from api.answers import Answer
@@ -16,6 +17,7 @@ from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.task_docs import CHANGES as OPERATIONS
 from api.paths import link, pattern
+from api.rest_v1 import REST_V1
 from api.schemas import (
     ArchiveOperation,
     BatchOperation,
@@ -60,8 +62,8 @@ class BatchQuery(Struct, frozen=True, kw_only=True):
 class TaskChanges:
     """The handlers of this module over one set of services."""
 
-    def __init__(self, services: Services) -> None:
-        self._access = Access(services)
+    def __init__(self, services: Services, representation: Representation) -> None:
+        self._access, self._representation = Access(services), representation
         self._changes = Changes(services)
         self._locations = services.locations
         self._new_task = decoder_for(NewTask)
@@ -78,10 +80,10 @@ class TaskChanges:
         await self._access.team(call, team_id)
 
         def render(result: CommandResult) -> Answer:
-            task_id, version, task = result.items[0]
-            self._locations.remember(task_id, team_id)
-            own = ((b"location", link(paths.TASK, task_id)), (b"etag", b'"%d"' % version))
-            return Answer(201, task, self._changes.headers(team_id, result.seq, own))
+            task, body = result.items[0].task, result.items[0].encoded(self._representation)
+            self._locations.remember(task.id, team_id)
+            own = ((b"location", link(paths.TASK, task.id)), (b"etag", b'"%d"' % task.version))
+            return Answer(201, body, self._changes.headers(team_id, result.seq, own))
 
         return await self._make(call, team_id, CreateTask(new.fields()), render)
 
@@ -141,7 +143,7 @@ class TaskChanges:
         command = Batch(tuple(map(command_of, wanted.operations)))
 
         def render(result: CommandResult) -> Answer:
-            items = b",".join(task for _, _, task in result.items)
+            items = b",".join([item.encoded(self._representation) for item in result.items])
             first = result.seq - len(result.events) + 1
             answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, result.seq, items)
             return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else result.seq))
@@ -154,21 +156,22 @@ class TaskChanges:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
     def _shown(self, team_id: UUID) -> "Shown":
-        return Shown(self._changes, team_id)
+        return Shown(self._changes, team_id, self._representation)
 
 
 class Shown:
     """Renders the one task that a command was about."""
 
-    __slots__ = ("_changes", "_team_id")
+    __slots__ = ("_changes", "_representation", "_team_id")
 
-    def __init__(self, changes: Changes, team_id: UUID) -> None:
-        self._changes, self._team_id = changes, team_id
+    def __init__(self, changes: Changes, team_id: UUID, representation: Representation) -> None:
+        self._changes, self._team_id, self._representation = changes, team_id, representation
 
     def __call__(self, result: CommandResult) -> Answer:
         """200 with the task as it is now."""
-        _, version, task = result.items[0]
-        return Answer(200, task, self._changes.headers(self._team_id, result.seq, ((b"etag", b'"%d"' % version),)))
+        item = result.items[0]
+        headers = self._changes.headers(self._team_id, result.seq, ((b"etag", b'"%d"' % item.task.version),))
+        return Answer(200, item.encoded(self._representation), headers)
 
 
 def command_of(operation: BatchOperation) -> TaskCommand:
@@ -197,7 +200,7 @@ def command_of(operation: BatchOperation) -> TaskCommand:
 
 def register(router: Router, services: Services) -> None:
     """The changing endpoints of tasks."""
-    changes, keyed = TaskChanges(services), UsedKeys(services).around
+    changes, keyed = TaskChanges(services, REST_V1), UsedKeys(services).around
     router.add_post(pattern(paths.TASKS), keyed(changes.create))
     router.add_post(pattern(paths.TASK_BATCH), keyed(changes.batch))
     router.add_patch(pattern(paths.TASK), keyed(changes.update))

@@ -5,9 +5,10 @@ from typing import Any, Final
 from api import paths
 from api.binding import MERGE_PATCH
 from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Operation, Parameter, Reply
+from api.rest_v1 import Task
 from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
 from core.query import SORT_FIELDS
-from core.task import PRIORITIES, STATUSES, Task, TaskPatch
+from core.task import PRIORITIES, STATUSES, TaskPatch
 
 __all__ = ["CHANGES", "READS"]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from blacksheep import Request, Response, Router
 
 from actors.board import TeamView
+from actors.ports import Representation
 from api import paths
 from api.access import Access, across_teams
 from api.answers import Answer, about_team
@@ -13,13 +14,13 @@ from api.calls import Call, call_of
 from api.endpoints.task_docs import READS as OPERATIONS
 from api.etags import versioned
 from api.listing import ListRequest, read_list_request
-from api.paging import ACTIVITY, PageQuery, page_json, page_of, task_cursor
+from api.paging import ACTIVITY, PageQuery, page_json, page_of
 from api.paths import pattern
 from api.reads import board_answer, list_answer, task_answer
+from api.rest_v1 import REST_V1
 from api.services import Services
 from core.codec import cloud_event
 from core.errors import NotFound
-from core.task import encode_task
 from db import readmodel
 
 __all__ = ["OPERATIONS", "register"]
@@ -28,8 +29,8 @@ __all__ = ["OPERATIONS", "register"]
 class TaskReads:
     """The handlers of this module over one set of services."""
 
-    def __init__(self, services: Services) -> None:
-        self._access = Access(services)
+    def __init__(self, services: Services, representation: Representation) -> None:
+        self._access, self._representation = Access(services), representation
         self._pool = services.pools.api
 
     async def list_tasks(self, request: Request) -> Response:
@@ -42,15 +43,15 @@ class TaskReads:
         view = await self._access.team(call, asked.team_id)
         if asked.query.archived:
             return await self._stored_page(call, asked)
-        return list_answer(call, view, asked).response()
+        return list_answer(call, view, asked, self._representation).response()
 
     async def _stored_page(self, call: Call, asked: ListRequest) -> Response:
         """A page by SQL: archived tasks, or those of all my teams."""
         principal = call.principal()
         user_id = across_teams(principal) if asked.team_id is None else principal.user_id
-        page = await readmodel.list_tasks(self._pool, user_id, asked.for_user(user_id), team_id=asked.team_id)
-        cursor = None if page.last is None else task_cursor(asked.query, page.last)
-        body = page_json(map(encode_task, page.tasks), cursor)
+        query, shown = asked.for_user(user_id), self._representation
+        page = await readmodel.list_tasks(self._pool, user_id, query, team_id=asked.team_id)
+        body = shown.page(list(map(shown.task, page.tasks)), query, page.last)
         return Answer(200, body, about_team(call.team, call.seq) if call.team else ()).response()
 
     async def get_task(self, request: Request) -> Response:
@@ -59,14 +60,14 @@ class TaskReads:
         call.principal()
         no_query(call)
         team_id, view = await self._access.task(call, task_id)
-        answer = task_answer(call, view, task_id) or await self._archived(call, team_id, task_id)
+        answer = task_answer(call, view, task_id, self._representation) or await self._archived(call, team_id, task_id)
         return answer.response()
 
     async def _archived(self, call: Call, team_id: UUID, task_id: UUID) -> Answer:
         task = await readmodel.stored_task(self._pool, call.principal().user_id, team_id, task_id)
         if task is None:
             raise NotFound("task")
-        return versioned(call, task.version, encode_task(task))
+        return versioned(call, task.version, self._representation.task(task))
 
     async def get_by_number(self, request: Request) -> Response:
         """GET /v1/teams/{team_id}/tasks/by-number/{number}."""
@@ -75,7 +76,7 @@ class TaskReads:
         no_query(call)
         view = await self._access.team(call, team_id)
         task_id = view.task_by_number(number) or await self._archived_number(call, team_id, number)
-        answer = task_answer(call, view, task_id) or await self._archived(call, team_id, task_id)
+        answer = task_answer(call, view, task_id, self._representation) or await self._archived(call, team_id, task_id)
         return answer.response()
 
     async def _archived_number(self, call: Call, team_id: UUID, number: int) -> UUID:
@@ -90,7 +91,7 @@ class TaskReads:
         call.principal()
         no_query(call)
         view: TeamView = await self._access.team(call, path_value(request, "team_id"))
-        return board_answer(call, view).response()
+        return board_answer(call, view, self._representation).response()
 
     async def get_activity(self, request: Request) -> Response:
         """GET /v1/tasks/{task_id}/activity: the task's CloudEvents, newest first."""
@@ -109,7 +110,7 @@ class TaskReads:
 
 def register(router: Router, services: Services) -> None:
     """The reading endpoints of tasks."""
-    reads = TaskReads(services)
+    reads = TaskReads(services, REST_V1)
     router.add_get(pattern(paths.TASKS), reads.list_tasks)
     router.add_get(pattern(paths.TASK), reads.get_task)
     router.add_get(pattern(paths.TASK_ACTIVITY), reads.get_activity)

@@ -5,6 +5,7 @@ from typing import Final
 from api import paths
 from api.binding import MERGE_PATCH
 from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Reply
+from api.rest_v1 import Label, Member
 from api.schemas import (
     LabelPage,
     LabelPatch,
@@ -16,7 +17,6 @@ from api.schemas import (
     TeamPage,
     TeamPatch,
 )
-from core.events import Label, Member
 
 __all__ = ["OPERATIONS"]
 

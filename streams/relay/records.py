@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from core.codec import JournalRow, cloud_event
+from core.event_data import encode_task
 from core.events import event_class
-from core.task import Task, encode_task
+from core.task import Task
 from db.journal.relay_cursors import Page
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 

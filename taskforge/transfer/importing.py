@@ -265,7 +265,7 @@ class Importer:
         result = await self._services.teams.preview(
             self._target.team_id, _without_labels(command), Ask(self._principal)
         )
-        return [task_id for task_id, _, _ in result.items]
+        return [item.task.id for item in result.items]
 
 
 def _names(wish: Wish) -> list[str]:
@@ -311,4 +311,4 @@ def _ids(result: CommandResult) -> list[UUID]:
         if stored.refused is not None:
             raise Conflict("constraint", stored.refused)
         return stored.ids
-    return [task_id for task_id, _, _ in result.items] or [event.row.subject for event in result.events]
+    return [item.task.id for item in result.items] or [event.row.subject for event in result.events]

@@ -1,6 +1,7 @@
 """Activation, passivation, other processes' events, and the ready answers."""
 
 import asyncio
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -14,8 +15,14 @@ from core.query import SORT_FIELDS, TaskQuery, sort_key
 from core.task import STATUSES, Task, TaskFields, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
+from tests.support.representations import LISTS, PAGES
 
 pytestmark = pytest.mark.anyio
+
+
+class Page(msgspec.Struct):
+    items: list[Task]
+    last: tuple[bool, str | int | float, UUID] | None
 
 
 async def test_ask_after_passivation_reactivates_the_team_from_its_snapshot() -> None:
@@ -95,7 +102,7 @@ async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> Non
         view, own = other.peek(team), one.peek(team)
         assert view is not None
         assert own is not None
-        assert view.board() == own.board()
+        assert view.board(LISTS) == own.board(LISTS)
         assert other.active() == [(team, 7)]
 
 
@@ -155,11 +162,12 @@ async def test_pages_walk_the_whole_board_in_every_order() -> None:
 def walk(view, query: TaskQuery) -> list[Task]:
     seen: list[Task] = []
     while True:
-        tasks, last = view.page(query)
-        seen += [msgspec.json.decode(task, type=Task) for task in tasks]
-        if last is None:
+        page = msgspec.json.decode(view.page(query, LISTS), type=Page)
+        seen += page.items
+        if page.last is None:
             return seen
-        query = msgspec.structs.replace(query, after=last)
+        query = msgspec.structs.replace(query, after=sort_key(seen[-1], query.sort))
+        assert page.last[2] == seen[-1].id
 
 
 def in_order(tasks: list[Task], sort, *, descending: bool) -> list[Task]:
@@ -191,14 +199,16 @@ async def test_cached_answers_follow_every_change() -> None:
             ArchiveTask(ids[3]),
             CreateTask(TaskFields(title="t1 again")),
         ):
-            assert [view.page(query) for query in queries] == [view.page(query) for query in queries]
-            view.board()
+            for shown in (LISTS, PAGES):
+                assert [view.page(query, shown) for query in queries] == [view.page(query, shown) for query in queries]
+                view.board(shown)
             result = await system.ask(team, command, by(OWNER))
             fresh = type(view)(view.state)
-            assert [view.page(query) for query in queries] == [fresh.page(query) for query in queries]
-            assert view.board() == fresh.board()
-            assert f'"seq":{result.seq},'.encode() in view.board()
-            assert [view.task(task_id) for task_id in ids] == [fresh.task(task_id) for task_id in ids]
+            for shown in (LISTS, PAGES):
+                assert [view.page(query, shown) for query in queries] == [fresh.page(query, shown) for query in queries]
+                assert view.board(shown) == fresh.board(shown)
+                assert [view.task(task_id, shown) for task_id in ids] == [fresh.task(task_id, shown) for task_id in ids]
+            assert f'"seq":{result.seq},'.encode() in view.board(LISTS)
         assert view.task_by_number(4) is None
         assert view.weight() > 20_000
 
@@ -209,11 +219,10 @@ async def test_the_page_cache_is_bounded() -> None:
         team = await new_team(system)
         view = await system.view(team)
         for n in range(600):
-            view.keep_page(TaskQuery(q=str(n)), b"{}")
-            assert view.ready_page(TaskQuery(q=str(n))) == b"{}"
-        assert len(view._pages) <= 256
-        await new_task(system, team)
-        assert view.ready_page(TaskQuery(q="599")) is None
+            assert view.page(TaskQuery(q=str(n)), LISTS) == b'{"items":[],"last":null}'
+        assert len(view._ready[LISTS].pages) <= 256
+        await new_task(system, team, "599")
+        assert b'"title":"599"' in view.page(TaskQuery(q="599"), LISTS)
 
 
 @given(statuses=st.lists(st.sampled_from(STATUSES), max_size=3))

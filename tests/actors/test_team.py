@@ -37,6 +37,7 @@ from tests.support.actor_harness import (
     stuck,
 )
 from tests.support.asking import by
+from tests.support.representations import LISTS
 
 pytestmark = pytest.mark.anyio
 
@@ -84,10 +85,10 @@ async def test_readers_see_nothing_of_a_batch_before_it_is_committed() -> None:
         asking = await stuck(ports, retitle(system, team, task, "after"))
         view = system.peek(team)
         assert view is not None
-        assert (view.seq, title_of(view.task(task))) == (4, "before")
+        assert (view.seq, title_of(view.task(task, LISTS))) == (4, "before")
         ports.journal.gate.set()
         await asking
-        assert (view.seq, title_of(view.task(task))) == (5, "after")
+        assert (view.seq, title_of(view.task(task, LISTS))) == (5, "after")
 
 
 def title_of(found: tuple[int, bytes] | None) -> str:
@@ -108,7 +109,7 @@ async def test_two_processes_on_one_team_neither_fork_nor_lose_a_number() -> Non
         first, second = one.peek(team), other.peek(team)
         assert first is not None
         assert second is not None
-        assert first.board() == second.board()
+        assert first.board(LISTS) == second.board(LISTS)
 
 
 async def test_a_refusal_on_stale_knowledge_is_checked_against_the_journal() -> None:
@@ -139,7 +140,7 @@ async def test_the_same_key_replays_the_same_answer_once_only_executed() -> None
         first = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored)
         again = await system.ask(team, CreateTask(TaskFields(title="t")), keyed("k" * 16), stored)
         assert again.replayed is not None
-        assert again.replayed.body == first.items[0][2]
+        assert again.replayed.body == first.items[0].encoded(LISTS)
         assert again.seq == first.seq == 4
         with pytest.raises(KeyReused):
             await system.ask(team, CreateTask(TaskFields(title="u")), keyed("k" * 16, b"two"), stored)
@@ -301,11 +302,11 @@ async def test_archived_tasks_are_fetched_for_the_commands_that_need_them() -> N
         task = await new_task(system, team)
         await system.ask(team, ArchiveTask(task), by(OWNER))
         view = await system.view(team)
-        assert view.task(task) is None
+        assert view.task(task, LISTS) is None
         with pytest.raises(Conflict):
             await retitle(system, team, task, "x")
         restored = await system.ask(team, RestoreTask(task), by(OWNER))
-        assert restored.items[0][0] == task
+        assert restored.items[0].task.id == task
         await system.ask(team, DeleteTask(task), by(OWNER))
         assert ports.journal.tasks[team] == {}
 
@@ -322,7 +323,7 @@ async def test_a_batch_is_all_or_nothing_and_names_each_task() -> None:
         )
         result = await system.ask(team, Batch(operations), by(OWNER))
         assert (result.seq, len(result.events), len(result.items)) == (6, 2, 3)
-        assert result.items[1][0] == result.items[2][0] == task
+        assert result.items[1].task.id == result.items[2].task.id == task
         with pytest.raises(Conflict):
             await system.ask(team, Batch((*operations[:1], operations[2])), by(OWNER))
         assert len(ports.journal.rows[team]) == 6

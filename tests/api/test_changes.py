@@ -13,6 +13,7 @@ import uuid_utils.compat as uuids
 from actors.envelope import CommandResult
 from api.answers import Answer
 from api.changes import Changes
+from api.rest_v1 import REST_V1
 from api.services import Services
 from core.ask import Ask
 from core.codec import cloud_event
@@ -51,7 +52,7 @@ class Room:
         return await self.changes.make(ask, self.team, CreateTask(TaskFields(title=title)), self.shown)
 
     def shown(self, result: CommandResult) -> Answer:
-        return Answer(201, result.items[0][2], self.changes.headers(self.team, result.seq))
+        return Answer(201, result.items[0].encoded(REST_V1), self.changes.headers(self.team, result.seq))
 
     async def titles(self) -> Sequence[str]:
         view = await self.services.teams.view(self.team)

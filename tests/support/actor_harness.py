@@ -21,6 +21,7 @@ from core.task import TaskFields, TaskPatch
 from core.writes import StoredReply, TeamWrites
 from tests.support.asking import by
 from tests.support.memory_ports import ManualClock, MemoryJournal, MemorySnapshots, RecordingFeed
+from tests.support.representations import LISTS
 
 OWNER = UUID("019a0000-0000-7000-8000-000000000001")
 MEMBER = UUID("019a0000-0000-7000-8000-000000000002")
@@ -60,14 +61,14 @@ async def new_team(system: TeamSystem, *, role: Role = "member") -> UUID:
 
 async def new_task(system: TeamSystem, team_id: UUID, title: str = "A task", **fields: Any) -> UUID:
     result = await system.ask(team_id, CreateTask(TaskFields(title=title, **fields)), by(OWNER))
-    return result.items[0][0]
+    return result.items[0].task.id
 
 
 def stored(answer: CommandResult | DomainError) -> StoredReply:
     """Says what was answered."""
     if isinstance(answer, DomainError):
         return StoredReply(409, (), answer.code.encode(), 0)
-    return StoredReply(200, (), answer.items[0][2] if answer.items else b"", answer.seq)
+    return StoredReply(200, (), answer.items[0].encoded(LISTS) if answer.items else b"", answer.seq)
 
 
 async def retitle(

@@ -1,0 +1,97 @@
+"""REST v1: how its answers show tasks, lists, boards, members and labels.
+
+Its shapes are its own: a field that the domain gets is not shown before somebody adds it here. As long as a task here
+is to the byte the one in the data of events, the event's bytes are the answer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from api.paging import page_json, task_cursor
+from core import event_data, events, task
+from core.permissions import Role
+from core.query import SortKey, TaskQuery
+from core.shapes import coincide, encoder, picker
+from core.task import Priority, Status
+
+__all__ = ["REST_V1", "Label", "Member", "RestV1", "Task", "label", "member"]
+
+
+class Task(Struct, frozen=True, kw_only=True, gc=False):
+    """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
+
+    `rank` orders tasks within a status (plain string comparison); only the server writes it.
+    """
+
+    id: UUID
+    team_id: UUID
+    number: int
+    key: str
+    title: str
+    description: str = ""
+    status: Status = "open"
+    priority: Priority = "none"
+    assignee_id: UUID | None = None
+    label_ids: tuple[UUID, ...] = ()
+    due_at: datetime | None = None
+    estimate: float | None = None
+    parent_id: UUID | None = None
+    blocked_by: tuple[UUID, ...] = ()
+    rank: str
+    external_id: str | None = None
+    external_source: str | None = None
+    comment_count: int = 0
+    attachment_count: int = 0
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    archived_at: datetime | None = None
+    version: int
+
+
+class Member(Struct, frozen=True, kw_only=True, gc=False):
+    """Somebody's membership. `name` is the user's, as the team has heard it last."""
+
+    user_id: UUID
+    role: Role
+    name: str
+    joined_at: datetime
+
+
+class Label(Struct, frozen=True, kw_only=True, gc=False):
+    """A label of the team; `color` is `#rrggbb`."""
+
+    id: UUID
+    name: str
+    color: str
+
+
+label: Final = picker(events.Label, Label)
+member: Final = picker(events.Member, Member)
+
+
+class RestV1:
+    """The representation of tasks in REST v1 (`actors.ports.Representation`). There is one, `REST_V1`."""
+
+    __slots__ = ()
+    reuses_events: Final = coincide(Task, event_data.Task)
+    task = staticmethod(encoder(task.Task, Task))
+
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
+        """`{"items": […], "next_cursor": …}`."""
+        return page_json(tasks, None if last is None else task_cursor(query, last))
+
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+        """`{"seq", "epoch", "columns": [{"status", "tasks": […]}]}`."""
+        shown = b",".join(
+            b'{"status":"%s","tasks":[%s]}' % (status.encode(), b",".join(tasks)) for status, tasks in columns
+        )
+        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, shown)
+
+
+REST_V1: Final = RestV1()

@@ -1,0 +1,166 @@
+"""Ready answers in more than one representation: from one board, kept apart, dropped together, weighed together."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from actors.board import TeamView
+from actors.ports import Representation
+from core.commands import ArchiveTask, MoveTask, UpdateTask
+from core.query import TaskQuery
+from core.task import Status, Task, TaskPatch
+from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
+from tests.support.asking import by
+from tests.support.representations import LISTS, PAGES
+
+pytestmark = pytest.mark.anyio
+
+QUERY = TaskQuery(limit=2)
+
+
+class Counting:
+    """Another representation, which counts what it is asked to make."""
+
+    def __init__(self, shown: Representation, *, reuses_events: bool) -> None:
+        self.reuses_events = reuses_events
+        self.tasks = self.pages = self.boards = 0
+        self._shown = shown
+
+    def task(self, task: Task) -> bytes:
+        self.tasks += 1
+        return self._shown.task(task)
+
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: tuple[bool, object, object] | None) -> bytes:
+        self.pages += 1
+        return self._shown.page(tasks, query, last)  # type: ignore[arg-type]
+
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+        self.boards += 1
+        return self._shown.board(seq, epoch, columns)
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        return self.tasks, self.pages, self.boards
+
+
+def read_all(view: TeamView, *shown: Representation) -> None:
+    for representation in shown:
+        view.page(QUERY, representation)
+        view.board(representation)
+        for task_id in [task.id for task in view.state.tasks.values()]:
+            view.task(task_id, representation)
+
+
+async def test_one_board_is_shown_in_two_representations() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        ids = [await new_task(system, team, f"t{n}", assignee_id=OWNER) for n in range(3)]
+        view = await system.view(team)
+        old, new = (msgspec.json.decode(view.page(QUERY, shown)) for shown in (LISTS, PAGES))
+        latest = [str(ids[2]), str(ids[1])]
+        assert [task["id"] for task in old["items"]] == [task["id"] for task in new["data"]] == latest
+        assert (old["items"][0]["assignee_id"], new["data"][0]["assignee_ids"]) == (str(OWNER), [str(OWNER)])
+        assert new["page"] == {"last": old["last"], "has_more": True}
+        columns, data = (msgspec.json.decode(view.board(shown)) for shown in (LISTS, PAGES))
+        assert (columns["seq"], data["at"]) == (6, "1:6")
+        assert [task["title"] for task in data["data"]["open"]] == ["t0", "t1", "t2"]
+        first = view.task(ids[0], PAGES)
+        assert first is not None
+        assert first == (4, msgspec.json.encode(data["data"]["open"][0]))
+
+
+async def test_what_is_ready_is_made_once_for_each_representation() -> None:
+    ports = Ports()
+    one, other = Counting(LISTS, reuses_events=True), Counting(PAGES, reuses_events=False)
+    async with ports.system() as system:
+        team = await new_team(system)
+        for n in range(3):
+            await new_task(system, team, f"t{n}")
+        view = await system.view(team)
+        for _ in range(2):
+            read_all(view, one, other)
+            assert one.made == other.made == (3, 1, 1)
+
+
+async def test_a_change_drops_what_it_touches_in_every_representation() -> None:
+    ports = Ports()
+    one, other = Counting(LISTS, reuses_events=True), Counting(PAGES, reuses_events=False)
+    async with ports.system() as system:
+        team = await new_team(system)
+        ids = [await new_task(system, team, f"t{n}") for n in range(3)]
+        view = await system.view(team)
+        read_all(view, one, other)
+        await retitle(system, team, ids[0], "changed")
+        read_all(view, one, other)
+        assert one.made == (3, 2, 2), "the bytes in the event are those of this representation"
+        assert other.made == (4, 2, 2)
+        for shown in (one, other):
+            assert b'"changed"' in view.board(shown)
+            assert view.board(shown) == TeamView(view.state).board(shown)
+
+
+async def test_a_representation_gets_the_tasks_whose_rank_alone_changed() -> None:
+    """They are in the event's `ranks`, without bytes of their own."""
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        ids = [await new_task(system, team, f"t{n}") for n in range(3)]
+        view = await system.view(team)
+        spread = False
+        for turn in range(200):
+            read_all(view, LISTS, PAGES)
+            # Two tasks below a third take turns in the gap between it and the upper one of them.
+            move = MoveTask(task_id=ids[2 - turn % 2], before_id=ids[1 + turn % 2])
+            result = await system.ask(team, move, by(OWNER))
+            spread = spread or any(b'"ranks"' in event.row.payload for event in result.events)
+            fresh = TeamView(view.state)
+            assert [view.board(shown) for shown in (LISTS, PAGES)] == [fresh.board(shown) for shown in (LISTS, PAGES)]
+        assert spread, "some move left no room and spread its neighbours"
+
+
+async def test_a_task_that_left_the_board_is_ready_in_no_representation() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        view = await system.view(team)
+        read_all(view, LISTS, PAGES)
+        await system.ask(team, ArchiveTask(task), by(OWNER))
+        for shown in (LISTS, PAGES):
+            assert view.task(task, shown) is None
+            assert task not in view._ready[shown].tasks
+
+
+async def test_the_weight_counts_every_representation() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        await new_task(system, team, "t", description="d" * 1_000)
+        view = await system.view(team)
+        weights = [view.weight()]
+        for shown in (LISTS, PAGES):
+            read_all(view, shown)
+            ready = view._ready[shown]
+            made = [*ready.tasks.values(), *ready.pages.values(), ready.board or b""]
+            weights.append(view.weight())
+            assert weights[-1] - weights[-2] == sum(map(len, made)) > 0
+        view.reload(view.state)
+        assert view.weight() == weights[0]
+
+
+async def test_a_commands_answer_takes_the_events_bytes_only_where_they_are_the_same() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        one, other = Counting(LISTS, reuses_events=True), Counting(PAGES, reuses_events=False)
+        item = (await retitle(system, team, task, "changed")).items[0]
+        assert item.encoded(one) == LISTS.task(item.task)
+        assert item.encoded(other) == PAGES.task(item.task)
+        assert (one.tasks, other.tasks) == (0, 1)
+        unchanged = (await system.ask(team, UpdateTask(task, TaskPatch(title="changed")), by(OWNER))).items[0]
+        assert unchanged.data is None
+        assert unchanged.encoded(one) == item.encoded(LISTS)
+        assert one.tasks == 1
