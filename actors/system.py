@@ -65,7 +65,7 @@ class TeamSystem:
         self._activated = self._passivated = 0
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["TeamSystem"]:
+    async def running(self, *, drain_seconds: float | None = None) -> AsyncIterator["TeamSystem"]:
         """Serve until the block ends, then drain: finish what waits (bounded), store snapshots, end every task."""
         async with asyncio.TaskGroup() as group:
             self._group = group
@@ -73,7 +73,7 @@ class TeamSystem:
             try:
                 yield self
             finally:
-                await self.drain()
+                await self.drain(drain_seconds)
                 for loop in loops:
                     loop.cancel()
 
@@ -154,11 +154,11 @@ class TeamSystem:
         actor = self._actors.get(team_id)
         return None if actor is None else actor.seq
 
-    async def drain(self) -> None:
-        """Refuse new commands, finish waiting ones within `DRAIN_SECONDS`, refuse the rest, store snapshots."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Refuse new commands, finish waiting ones within so many seconds (8), refuse the rest, store snapshots."""
         self._draining = True
         clock = self._context.clock
-        end = clock.monotonic() + DRAIN_SECONDS
+        end = clock.monotonic() + (DRAIN_SECONDS if seconds is None else seconds)
         while clock.monotonic() < end and any(  # noqa: ASYNC110 (many actors, one short wait as a process ends)
             not actor.is_idle() for actor in self._actors.values()
         ):

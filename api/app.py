@@ -26,7 +26,6 @@ class TaskForge(Application):
 
     def __init__(self, services: Services, router: EdgeRouter) -> None:
         super().__init__(router=router, show_error_details=False)
-        services.metrics.statistics = services.teams.statistics
         self._routes = router
         self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
 

@@ -46,7 +46,7 @@ class Edge:
     """
 
     def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
-        self._app, self._router, self._reads, self._metrics = app, router, reads, services.metrics
+        self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
         self._tokens = services.tokens
         self._body_limit = services.http.body_limit
         self._log = RequestLog(services.http)
@@ -121,7 +121,7 @@ class Edge:
 
     def _done(self, call: Call, status: int, started: float) -> None:
         seconds = perf_counter() - started
-        self._metrics.record(call.route, call.method, status, seconds)
+        self._requests.record(call.route, call.method, status, seconds)
         if status >= self._log.status or seconds >= self._log.seconds:
             self._log.write(call, status, seconds)
 

@@ -1,105 +1,123 @@
-"""How many requests, of which route and outcome, and how long they took.
+"""The numbers of one process for Prometheus, the same way for API processes and workers.
 
-A request only counts in plain integers; once a second, and before each scrape, they go to prometheus-client in bulk.
-In multi-process mode that is a memory-mapped file, and a tenth of the cost of one update per request.
+A part says what it counts in its `statistics()`; once a second, and before each scrape, those become gauges and
+counters. Several API processes share one port: in prometheus-client's multi-process mode their numbers meet in files,
+which knows no collectors that are asked at the moment of the scrape, hence this copying.
 """
 
-import asyncio
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import Final
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-from actors.system import SystemStatistics
+__all__ = ["CONTENT_TYPE", "Metrics", "Sample", "total"]
 
-__all__ = ["RequestMetrics"]
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+SHARED_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds."""
-FLUSH_SECONDS: Final = 1.0
-GAUGES: Final = {
-    "teams_active": "Teams in memory.",
-    "commands_waiting": "Commands in mailboxes.",
-    "board_memory_bytes": "Rough size of the boards in memory.",
-}
+Kind = TypeVar("Kind", Gauge, Counter)
+Labels = tuple[str, ...]
 
 
-class _BulkHistogram(Histogram):
-    """A histogram that takes many observations at once."""
+class Sample(Struct, frozen=True):
+    """One number at this moment, called `taskforge_<name>`. A `total` only grows, and counts since its part began.
 
-    def add(self, counts: Iterable[int], seconds: float) -> None:
-        """Add so many observations to each bucket, and their total."""
-        for bucket, count in zip(self._buckets, counts, strict=True):
-            if count:
-                bucket.inc(count)
-        self._sum.inc(seconds)
+    Where processes share their metrics, numbers are added up, unless `greatest` says that only the greatest counts.
+    """
 
-
-class _Series:
-    """One (route, method, status) since the last flush."""
-
-    __slots__ = ("count", "counts", "histogram", "requests", "seconds")
-
-    def __init__(self, requests: Counter, histogram: _BulkHistogram) -> None:
-        self.requests, self.histogram = requests, histogram
-        self.clear()
-
-    def clear(self) -> None:
-        self.count, self.seconds = 0, 0.0
-        self.counts = [0] * (len(BUCKETS) + 1)
+    name: str
+    about: str
+    value: float
+    labels: Mapping[str, str] = {}
+    total: bool = False
+    greatest: bool = False
 
 
-class RequestMetrics:
-    """Counts requests, and shows the team system's `statistics` once they are set. One per application."""
+def total(name: str, about: str, value: float, **labels: str) -> Sample:
+    """A number that only grows."""
+    return Sample(name, about, value, labels, total=True)
+
+
+class Metrics:
+    """The registry of a process, and what fills it before it is read."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.statistics: Callable[[], SystemStatistics] | None = None
-        labels = ("route", "method", "status")
-        self._requests = Counter("taskforge_http_requests", "HTTP requests answered.", labels, registry=registry)
-        self._duration = _BulkHistogram(
-            "taskforge_http_request_duration_seconds",
-            "From the first byte read to the last byte handed to the server.",
-            labels,
-            registry=registry,
-            buckets=BUCKETS,
-        )
-        self._gauges = {
-            name: Gauge(f"taskforge_{name}", about, multiprocess_mode="livesum", registry=registry)
-            for name, about in GAUGES.items()
-        }
-        self._series: dict[tuple[str, str, int], _Series] = {}
-        self._scheduled = False
+        self.registry = CollectorRegistry()
+        self._sources: list[Callable[[], Iterable[Sample]]] = []
+        self._before: list[Callable[[], None]] = []
+        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[str, Counter] = {}
+        self._counted: dict[tuple[str, Labels], float] = {}
+        self._shown: set[tuple[str, Labels]] = set()
 
-    def record(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count one request. Cheap: no lock, no file."""
-        key = (route, method, status)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = self._open(key)
-        series.count += 1
-        series.seconds += seconds
-        series.counts[bisect_left(BUCKETS, seconds)] += 1
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+    @contextmanager
+    def showing(self, source: Callable[[], Iterable[Sample]]) -> Iterator[None]:
+        """Until the block ends, show what the source says whenever the metrics are read. Then its gauges become 0."""
+        self._sources.append(source)
+        try:
+            yield
+        finally:
+            self._sources.remove(source)
+            self.flush()
+
+    def before_flush(self, callback: Callable[[], None]) -> None:
+        """Call this first: for what is counted outside and handed over in bulk."""
+        self._before.append(callback)
 
     def flush(self) -> None:
-        """Hand everything counted since the last time to prometheus-client."""
-        self._scheduled = False
-        for series in self._series.values():
-            if series.count:
-                series.requests.inc(series.count)
-                series.histogram.add(series.counts, series.seconds)
-                series.clear()
-        if self.statistics is not None:
-            now = self.statistics()
-            self._gauges["teams_active"].set(now.active)
-            self._gauges["commands_waiting"].set(now.waiting)
-            self._gauges["board_memory_bytes"].set(now.memory_bytes)
+        """Bring everything up to date."""
+        for callback in self._before:
+            callback()
+        shown = {self._show(sample) for source in self._sources for sample in source()}
+        # What a part does not mention any more (a range leased by another worker now) must not stay as it last was.
+        for name, labels in self._shown - shown:
+            _labelled(self._gauges[name], labels).set(0)
+        self._shown = {key for key in shown if key[0] in self._gauges}
 
-    def _open(self, key: tuple[str, str, int]) -> _Series:
-        labels = [str(part) for part in key]
-        histogram = self._duration.labels(*labels)
-        return _Series(self._requests.labels(*labels), histogram)
+    def text(self) -> bytes:
+        """In Prometheus' text format: of all processes that share a directory for it, else of this one."""
+        if SHARED_DIRECTORY not in os.environ:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
+
+    def _show(self, sample: Sample) -> tuple[str, Labels]:
+        key = sample.name, tuple(sample.labels.values())
+        if sample.total:
+            self._count(sample, key)
+        else:
+            gauge = self._gauges.get(sample.name) or self._gauge(sample)
+            _labelled(gauge, key[1]).set(sample.value)
+        return key
+
+    def _count(self, sample: Sample, key: tuple[str, Labels]) -> None:
+        """Add what came since the last time; a part that began anew counts from zero again."""
+        counter = self._counters.get(sample.name) or self._counter(sample)
+        before = self._counted.get(key, 0.0)
+        _labelled(counter, key[1]).inc(sample.value - before if sample.value >= before else sample.value)
+        self._counted[key] = sample.value
+
+    def _gauge(self, sample: Sample) -> Gauge:
+        gauge = self._gauges[sample.name] = Gauge(
+            f"taskforge_{sample.name}",
+            sample.about,
+            tuple(sample.labels),
+            multiprocess_mode="livemax" if sample.greatest else "livesum",
+            registry=self.registry,
+        )
+        return gauge
+
+    def _counter(self, sample: Sample) -> Counter:
+        counter = self._counters[sample.name] = Counter(
+            f"taskforge_{sample.name}", sample.about, tuple(sample.labels), registry=self.registry
+        )
+        return counter
+
+
+def _labelled(metric: Kind, labels: Labels) -> Kind:
+    return metric.labels(*labels) if labels else metric

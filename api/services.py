@@ -1,14 +1,15 @@
 """Everything a request may reach, handed over once by `taskforge.wiring`. Plain data: no behaviour, no look-ups."""
 
-from asyncio import Event
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from msgspec import Struct, field
 
+from api.health import Health
 from api.locations import Locations
-from api.metrics import RequestMetrics
+from api.metrics import Metrics
+from api.request_metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
 
 if TYPE_CHECKING:
@@ -23,19 +24,11 @@ if TYPE_CHECKING:
     from db.pool import Pools
     from streams.feeds.hub import Hub
 
-__all__ = ["Probe", "Services"]
-
-
-class Probe(Struct, frozen=True):
-    """One dependency as `/readyz` sees it. `check` returns when it is well and raises when it is not."""
-
-    name: str
-    check: Callable[[], Awaitable[object]]
-    required: bool = True
+__all__ = ["Services"]
 
 
 class Services(Struct, kw_only=True):
-    """The running parts of an API process. `draining` is set once it must not get new work any more."""
+    """What an API process is made of."""
 
     http: HttpSettings
     auth: AuthSettings
@@ -51,7 +44,7 @@ class Services(Struct, kw_only=True):
     tickets: "Tickets"
     clock: "Clock"
     new_id: Callable[[], UUID]
+    health: Health
+    metrics: Metrics
+    requests: RequestMetrics
     locations: Locations = field(default_factory=Locations)
-    probes: tuple[Probe, ...] = ()
-    metrics: RequestMetrics = field(default_factory=RequestMetrics)
-    draining: Event = field(default_factory=Event)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["AccessLog", "AuthSettings", "HttpSettings"]
+__all__ = ["AccessLog", "AuthSettings", "HttpSettings", "OpsSettings"]
 
 DAY = 86_400
 
@@ -31,6 +31,17 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     ] = "problems"
     slow_seconds: Annotated[float, Meta(gt=0, description="A request that takes this long is slow.")] = 1.0
     metrics_enabled: Annotated[bool, Meta(description="Serve /metrics on this listener.")] = True
+
+
+class OpsSettings(Struct, frozen=True, kw_only=True):
+    """The listener of a worker for its operators: health, readiness, metrics. It is not for the public."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address on which a worker answers its operators.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="TCP port of a worker for its operators; 0 takes a free one.")
+    ] = 0
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True):

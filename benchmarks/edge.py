@@ -10,6 +10,7 @@ from blacksheep import Request, Response
 from api.app import TaskForge
 from api.routing import EdgeRouter
 from api.services import Services
+from taskforge.parts.names import API
 from taskforge.settings import load
 from taskforge.tuning import settle_collector
 from taskforge.wiring import running
@@ -41,7 +42,7 @@ class OnOurEdge:
             return
         await receive()
         async with AsyncExitStack() as stack:
-            services = await stack.enter_async_context(running(load(os.environ)))
+            services = (await stack.enter_async_context(running(load(os.environ), API))).services
             router = EdgeRouter()
             router.add_patch("/v1/tasks/{uuid:task_id}", self._patching(services))
             router.add_get("/healthz", _healthz)

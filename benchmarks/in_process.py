@@ -18,6 +18,7 @@ from core.commands import Batch, CreateTask, CreateTeam, UpdateTask
 from core.principal import Principal
 from core.task import TaskFields, TaskPatch
 from db.ids import new_id
+from taskforge.parts.names import API
 from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
@@ -66,9 +67,9 @@ async def open_system(stack: Stack) -> AsyncIterator[InProcess]:
         await connection.execute(PASSWORDLESS, owner, f"{owner}@example.com")
     finally:
         await connection.close()
-    async with running(stack.settings) as services:
+    async with running(stack.settings, API) as process:
         settle_collector()  # As a worker does when it begins to serve.
-        yield InProcess(services, owner)
+        yield InProcess(process.services, owner)
 
 
 async def hammer(change: Change, targets: Sequence[Target], *, clients: int, seconds: float) -> Sample:

@@ -19,7 +19,7 @@ import httpx
 from benchmarks.machine import ROOT, SERVER_CORE, as_a_worker, on_core
 from core.secret import Secret
 from db.migrate import migrate
-from taskforge.devstack import Kind, running_services
+from taskforge.devstack import Kind, running_devstack
 from taskforge.embedded import embedded_variables
 from taskforge.settings import Settings, load
 
@@ -133,7 +133,7 @@ async def open_stack(core: int | None = SERVER_CORE) -> AsyncIterator[Stack]:
 @asynccontextmanager
 async def _services(directory: Path, core: int | None) -> AsyncIterator[Stack]:
     kinds: frozenset[Kind] = frozenset({"postgres", "valkey"})
-    context = running_services(directory / "data", want=kinds, default_ports={})
+    context = running_devstack(directory / "data", want=kinds, default_ports={})
     if core is None:
         running = await context.__aenter__()
     else:

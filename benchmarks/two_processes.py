@@ -14,6 +14,7 @@ from benchmarks.in_process import InProcess, Target, hammer, open_system
 from benchmarks.machine import ROOT
 from benchmarks.measure import Goal, Result, Sample, in_turn, middle
 from benchmarks.stack import Stack, open_stack
+from taskforge.parts.names import API
 from taskforge.settings import load
 from taskforge.tuning import schedule_in_batches, settle_collector
 from taskforge.wiring import running
@@ -82,9 +83,9 @@ async def _contiguous(stack: Stack, team_id: UUID) -> bool:
 
 
 async def _write(order: Order) -> Sample:
-    async with running(load(os.environ)) as services:
-        system = InProcess(services, order.owner)
-        await services.teams.view(order.targets[0][0])
+    async with running(load(os.environ), API) as process:
+        system = InProcess(process.services, order.owner)
+        await process.teams.view(order.targets[0][0])
         settle_collector()  # As a worker does when it begins to serve.
         return await hammer(system.change, order.targets, clients=CLIENTS, seconds=order.seconds)
 

@@ -110,6 +110,9 @@ async def _close(pool: Pool) -> None:
         await asyncio.wait_for(pool.close(), CONNECT_SECONDS)
     except TimeoutError:
         pool.terminate()
+    except asyncio.CancelledError:
+        pool.terminate()
+        raise
 
 
 async def _raw_json(connection: Any) -> None:

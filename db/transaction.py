@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
+import anyio
 import asyncpg
 
 from db.errors import UNREACHABLE, storage_errors
@@ -14,6 +15,7 @@ from db.statements import Answered, Change, Returned, Rows
 __all__ = ["Reading", "Scope", "Writing", "reading", "savepoint", "transaction", "writing"]
 
 ACQUIRE_SECONDS: Final = 5.0
+ROLLBACK_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.watch"]
@@ -164,6 +166,7 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
 
 async def _roll_back(connection: Connection, statement: str) -> None:
     """The server ends the transaction of a lost connection by itself; the pool replaces the connection."""
-    with suppress(*UNREACHABLE):
+    # Also when everything is cancelled: the pool would otherwise find the transaction open and complain.
+    with suppress(*UNREACHABLE), anyio.move_on_after(ROLLBACK_SECONDS, shield=True):
         if connection.is_in_transaction():
             await connection.execute(statement)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
+import anyio
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.exceptions import ValkeyError
 
@@ -40,8 +41,10 @@ async def open_valkey(url: str) -> AsyncIterator[Valkey]:
     try:
         yield client
     finally:
-        await client.aclose()
-        await pool.disconnect()
+        # Also when everything is cancelled: an open connection would be found by the garbage collector.
+        with anyio.move_on_after(ANSWER_SECONDS, shield=True):
+            await client.aclose()
+            await pool.disconnect()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from core.errors import StorageUnavailable
 from db.idempotency import forget_old_keys
@@ -12,7 +13,7 @@ from db.inbox import forget_applied
 from db.people.ended_sessions import forget_ended_sessions
 from db.pool import Pool
 
-__all__ = ["keep_house", "tidy"]
+__all__ = ["Housekeeper", "HousekeepingStatistics", "tidy"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +27,31 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
 }
 
 
-async def keep_house(pool: Pool, every_seconds: float = EVERY_SECONDS) -> None:
-    """Tidy at once and then every hour, until cancelled. Several workers may: deleting twice deletes once."""
-    while True:
-        try:
-            await tidy(pool)
-        except StorageUnavailable as error:
-            logger.warning("tidying waits for the database: %s", error)
-        await anyio.sleep(every_seconds)
+class HousekeepingStatistics(Struct, frozen=True):
+    """How many rows each chore has deleted since the start."""
+
+    forgotten: Mapping[str, int]
+
+
+class Housekeeper:
+    """Tidies at once and then every hour. Several workers may do so at once: deleting twice deletes once."""
+
+    def __init__(self, pool: Pool, every_seconds: float = EVERY_SECONDS) -> None:
+        self._pool, self._every_seconds = pool, every_seconds
+        self._forgotten = dict.fromkeys(CHORES, 0)
+
+    def statistics(self) -> HousekeepingStatistics:
+        return HousekeepingStatistics(dict(self._forgotten))
+
+    async def run(self) -> None:
+        """Run until cancelled; a database that is down is waited for."""
+        while True:
+            try:
+                for name, rows in (await tidy(self._pool)).items():
+                    self._forgotten[name] += rows
+            except StorageUnavailable as error:
+                logger.warning("tidying waits for the database: %s", error)
+            await anyio.sleep(self._every_seconds)
 
 
 async def tidy(pool: Pool) -> Mapping[str, int]:

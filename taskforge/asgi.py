@@ -9,6 +9,7 @@ from typing import Any
 
 from api.app import create_app
 from taskforge.logs import configure
+from taskforge.parts.names import API
 from taskforge.settings import load
 from taskforge.stopping import drain_on_signal
 from taskforge.tuning import settle_collector
@@ -22,8 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Worker:
-    """One API worker. The application exists from lifespan start to lifespan end."""
+class LifespanApp:
+    """The application of one API process. It exists from lifespan start to lifespan end."""
 
     def __init__(self) -> None:
         self._app: App | None = None
@@ -41,20 +42,19 @@ class Worker:
             try:
                 settings = load(os.environ, Path(".env"))
                 configure(settings.log_level, settings.log_format)
-                services = await stack.enter_async_context(running(settings))
-                app = create_app(services)
+                process = await stack.enter_async_context(running(settings, API))
+                app = create_app(process.services)
                 await app.start()
             except Exception as error:
-                log.exception("the worker could not start")
+                log.exception("the API could not start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             self._app = app
             settle_collector()
-            drain_on_signal(services)
+            drain_on_signal(process)
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            services.draining.set()
         await send({"type": "lifespan.shutdown.complete"})
 
 
-app = Worker()
+app = LifespanApp()

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskforge.parts.names import PARTS
+
 if TYPE_CHECKING:
     from taskforge.settings import Settings
 
 __all__ = ["main", "parser", "run"]
 
 FAILED, USAGE = 1, 2
-PARTS = ("relay", "notifications", "embeddings", "reports", "webhooks", "scheduler")
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def _api(commands: Any) -> None:
 
 
 def _worker(commands: Any) -> None:
-    command = _add(commands, "worker", "Run the relay, the consumers and the scheduler.")
+    command = _add(commands, "worker", "Run the relay and the consumers.")
     command.add_argument("--only", type=_parts, metavar="PART,…", help=f"some of {', '.join(PARTS)}")
 
 

@@ -14,7 +14,16 @@ from taskforge.devstack.ports import LOOPBACK, PortBook
 from taskforge.devstack.postgres import DATABASE, SUPERUSER, postgres_url
 from taskforge.devstack.stack import Kind
 
-__all__ = ["DEFAULT_DATA", "KEYS", "NAMES", "STAND_INS", "complete", "embedded_variables", "missing_kinds"]
+__all__ = [
+    "DEFAULT_DATA",
+    "KEYS",
+    "NAMES",
+    "STAND_INS",
+    "complete",
+    "embedded_variables",
+    "missing_kinds",
+    "worker_port",
+]
 
 DEFAULT_DATA = Path(".taskforge")
 KEYS = "TASKFORGE_KEYS"
@@ -70,3 +79,9 @@ def complete(given: Mapping[str, str], data: Path) -> dict[str, str]:
     if "http" in ports:
         found["TASKFORGE_HTTP__PORT"] = str(ports["http"])
     return found | dict(given)
+
+
+def worker_port(data: Path) -> dict[str, str]:
+    """Where the worker of the stack in `data` answers its operators; for whoever asks it, not for another worker."""
+    port = PortBook(DataDir(data).ports, {}).known().get("ops")
+    return {} if port is None else {"TASKFORGE_OPS__PORT": str(port)}

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from taskforge.devstack.child import Launch
-from taskforge.devstack.ports import LOOPBACK, claim, is_free
+from taskforge.devstack.ports import LOOPBACK, PortBook, claim, is_free
 from taskforge.devstack.service import ProcessService, RestartPolicy
+from taskforge.parts.draining import PROCESS_SECONDS
 
-__all__ = ["Api", "Worker", "command", "http_get"]
+__all__ = ["OPS_PORT", "ApiProcess", "WorkerProcess", "command", "http_get", "near"]
 
+OPS_PORT = "TASKFORGE_OPS__PORT"
 PROBE_SECONDS = 3.0
 BODY_LIMIT = 64 * 1024
 
@@ -21,37 +23,58 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "taskforge", *arguments]
 
 
-class Worker(ProcessService):
-    """`taskforge worker`: relay, consumers, scheduler. It counts as up while it runs."""
+class WorkerProcess(ProcessService):
+    """`taskforge worker`. It counts as started while it runs, for nobody waits for it, and hangs when it is silent.
+
+    Its operators' listener is on `port`; where that is 0, on one that `ports` has for it, chosen anew by a start that
+    finds it taken.
+    """
 
     name = "worker"
-    stop_seconds = 10.0
-    restart = RestartPolicy(hang=None)
-    arguments: Sequence[str] = ("worker",)
+    stop_seconds = PROCESS_SECONDS
+    restart = RestartPolicy(hang=30.0)
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__(port=None, log=None)
+    def __init__(self, environment: Mapping[str, str], host: str, port: int, ports: PortBook) -> None:
+        super().__init__(port=port or None, log=None)
         self._environment = environment
+        self._host, self._given, self._ports = near(host), port, ports
 
     async def launch(self) -> Launch:
-        return Launch(argv=command(*self.arguments), env=self._environment, cwd=Path.cwd())
+        self.port = self._given or self._ports.claim("ops")
+        environment = {**self._environment, OPS_PORT: str(self.port)}
+        return Launch(argv=command("worker"), env=environment, cwd=Path.cwd())
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self.port}"
 
     async def probe(self) -> bool:
         return True
 
+    async def ready(self) -> bool:
+        """Whether its listener answers; an event loop that hangs shows there, too."""
+        return self.pid is not None and (await http_get(self._host, self.port or 0, "/healthz"))[0] == 200
 
-class Api(Worker):
+
+class ApiProcess(ProcessService):
     """`taskforge api`: up when it answers `/healthz`; whether its dependencies are well is `/readyz`'s business."""
 
     name = "api"
     start_seconds = 60.0
+    stop_seconds = PROCESS_SECONDS
     restart = RestartPolicy(hang=30.0)
-    arguments = ("api",)
 
     def __init__(self, environment: Mapping[str, str], host: str, port: int) -> None:
-        super().__init__(environment)
-        self.port = port
-        self._host = LOOPBACK if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not listened on
+        super().__init__(port=port, log=None)
+        self._environment = environment
+        self._host = near(host)
+
+    async def launch(self) -> Launch:
+        return Launch(argv=command("api"), env=self._environment, cwd=Path.cwd())
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self.port}"
 
     def port_taken(self, port: int) -> bool:
         handle = claim(port, "api")
@@ -65,6 +88,11 @@ class Api(Worker):
 
     async def get(self, path: str) -> tuple[int, bytes]:
         return await http_get(self._host, self.port or 0, path)
+
+
+def near(host: str) -> str:
+    """Where a listener on this address can be asked from the same machine."""
+    return LOOPBACK if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not listened on
 
 
 async def http_get(host: str, port: int, path: str) -> tuple[int, bytes]:

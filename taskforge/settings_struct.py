@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from actors.settings import ActorSettings
-from api.settings import AuthSettings, HttpSettings
+from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.settings import FeedSettings, KafkaSettings
@@ -39,5 +39,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "auto"
     auth: AuthSettings = AuthSettings()
     http: HttpSettings = HttpSettings()
+    ops: OpsSettings = OpsSettings()
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()

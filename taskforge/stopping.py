@@ -1,4 +1,4 @@
-"""How an API process ends: its workers part with their streams first, then the server stops them.
+"""How an API server ends: its processes part with their streams first, then the server stops them.
 
 Granian waits for open answers and cuts WebSockets without a word, so a live feed would hold up the stop or end without
 a close code. On SIGTERM the main process therefore asks every worker to drain (SIGUSR1); each says when it is done
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian.server.mp import MPServer
 
+from taskforge.parts.draining import FEEDS_SECONDS
+
 if TYPE_CHECKING:
-    from api.services import Services
+    from taskforge.parts.process import Process
 
 __all__ = ["DRAIN", "DRAINED", "DrainingServer", "drain_on_signal", "undisturbed_loading"]
 
@@ -24,7 +26,6 @@ log = logging.getLogger(__name__)
 
 DRAIN: Final = signal.SIGUSR1
 DRAINED: Final = signal.SIGUSR2
-DRAIN_SECONDS: Final = 2.0
 INSIST_SECONDS: Final = 1.0
 
 
@@ -61,7 +62,7 @@ class DrainingServer(MPServer):
         asked = [worker for worker in self.wrks if worker.is_alive() and _told(worker._id())]  # noqa: SLF001
         self._waiting_for = len(asked)
         if asked:
-            timer = threading.Timer(DRAIN_SECONDS, self._stop)
+            timer = threading.Timer(FEEDS_SECONDS, self._stop)
             timer.daemon = True
             timer.start()
         else:
@@ -94,25 +95,25 @@ def undisturbed_loading() -> None:
     signal.signal(DRAINED, signal.SIG_DFL)
 
 
-def drain_on_signal(services: "Services") -> None:
+def drain_on_signal(process: "Process") -> None:
     """In a worker: when asked, be ready no more, end the open streams, and tell the main process."""
     loop, main = asyncio.get_running_loop(), os.getppid()
     tasks: set[asyncio.Task[None]] = set()
 
     def asked() -> None:
-        if not services.draining.is_set():
-            services.draining.set()
-            task = loop.create_task(_drain(services, main))
+        if not process.health.draining.is_set():
+            process.health.draining.set()
+            task = loop.create_task(_drain(process, main))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(DRAIN, asked)
 
 
-async def _drain(services: "Services", main: int) -> None:
+async def _drain(process: "Process", main: int) -> None:
     try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            await services.hub.drain()
+        async with asyncio.timeout(FEEDS_SECONDS):
+            await process.services.hub.drain()
     except TimeoutError:
         log.warning("some streams did not end in time")
     finally:

@@ -17,7 +17,7 @@ from core.secret import Secret
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.valkey import open_valkey
-from taskforge.devstack import Services, running_services
+from taskforge.devstack import DevStack, running_devstack
 from tests.support import directories
 
 pytest_plugins = ["tests.support.parallel"]
@@ -52,18 +52,18 @@ def session_data_dir(services_root: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-async def services(anyio_backend: str, session_data_dir: Path) -> AsyncIterator[Services]:
+async def services(anyio_backend: str, session_data_dir: Path) -> AsyncIterator[DevStack]:
     """PostgreSQL, Valkey and the Kafka-compatible broker, once per session on free ports.
 
     `await services.postgres.kill()` is a crash that lasts until `await services.postgres.start()`; a signal sent to
     `services.postgres.pid` is a crash that the supervisor mends.
     """
-    async with running_services(session_data_dir, default_ports={}) as running:
+    async with running_devstack(session_data_dir, default_ports={}) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-async def template_database(services: Services) -> str:
+async def template_database(services: DevStack) -> str:
     """A migrated database that nobody connects to; the others are copies of it."""
     from db.migrate import migrate
 
@@ -73,7 +73,7 @@ async def template_database(services: Services) -> str:
 
 
 @pytest.fixture
-async def database(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+async def database(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     """A fresh migrated database for one test."""
     name = await _copy(services, template_database)
     yield _settings(services, name)
@@ -81,7 +81,7 @@ async def database(services: Services, template_database: str) -> AsyncIterator[
 
 
 @pytest.fixture(scope="module")
-async def module_database(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+async def module_database(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     """A fresh migrated database for the tests of one module."""
     name = await _copy(services, template_database)
     yield _settings(services, name)
@@ -95,7 +95,7 @@ async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
 
 
 @pytest.fixture
-async def superuser(services: Services, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
+async def superuser(services: DevStack, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
     """Sees and changes every row: how a test moves time, and looks behind row-level security."""
     connection = await asyncpg.connect(services.postgres.url_of(name_of(database)))
     yield connection
@@ -103,7 +103,7 @@ async def superuser(services: Services, database: DatabaseSettings) -> AsyncIter
 
 
 @pytest.fixture
-async def valkey_url(services: Services) -> str:
+async def valkey_url(services: DevStack) -> str:
     """The Valkey of the session, emptied before the test."""
     await services.valkey.start()
     client = valkey.asyncio.from_url(services.valkey.url)
@@ -121,7 +121,7 @@ async def valkey_client(valkey_url: str) -> AsyncIterator[Valkey]:
 
 
 @pytest.fixture
-async def kafka_bootstrap(services: Services) -> str:
+async def kafka_bootstrap(services: DevStack) -> str:
     """`host:port` of a broker without topics: it keeps everything in memory, so a restart empties it."""
     await services.kafka.stop()
     await services.kafka.start()
@@ -183,7 +183,7 @@ def name_of(database: DatabaseSettings) -> str:
     return urlsplit(database.owner_url.reveal()).path.lstrip("/")
 
 
-def _settings(services: Services, name: str) -> DatabaseSettings:
+def _settings(services: DevStack, name: str) -> DatabaseSettings:
     return DatabaseSettings(
         owner_url=Secret(services.role_url("taskforge_owner", name)),
         api_url=Secret(services.role_url("taskforge_api", name)),
@@ -192,7 +192,7 @@ def _settings(services: Services, name: str) -> DatabaseSettings:
     )
 
 
-async def _copy(services: Services, template: str) -> str:
+async def _copy(services: DevStack, template: str) -> str:
     await services.postgres.start()
     name = f"taskforge_test_{next(numbers)}"
     # Through the log a copy needs no checkpoints; in memory these cost nothing, and the log would fill it.
@@ -201,12 +201,12 @@ async def _copy(services: Services, template: str) -> str:
     return name
 
 
-async def _drop(services: Services, name: str) -> None:
+async def _drop(services: DevStack, name: str) -> None:
     await services.postgres.start()
     await _statement(services, f"drop database {name} with (force)")
 
 
-async def _statement(services: Services, sql: str) -> None:
+async def _statement(services: DevStack, sql: str) -> None:
     session = await asyncpg.connect(services.postgres.url_of("postgres"))
     try:
         await session.execute(sql)

@@ -40,6 +40,7 @@ STOP_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 1.0
 HOLD_SECONDS: Final = 60.0  # Longer holds are looked at anew, so that a clock that jumps does no lasting harm.
 OUTAGE_SECONDS: Final = 1.0
+FROZEN_SECONDS: Final = 30.0
 BATCH_MS: Final = 100
 
 Records = Sequence["ConsumerRecord[bytes, bytes]"]
@@ -75,13 +76,24 @@ class ConsumerRunner:
         self._incarnation = ""
         self._held: dict[TopicPartition, float] = {}
         self._statistics = ConsumerStatistics()
+        self._life: _Life | None = None
+
+    @property
+    def name(self) -> str:
+        return self._plan.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is a member of its group, and its effect does not hang."""
+        return self._statistics.ready and (self._life is None or self._life.attempt_seconds() < FROZEN_SECONDS)
 
     def stop(self) -> None:
         """Finish the batch, commit, leave the group and return from `run`."""
         self._stopping.set()
 
     def statistics(self) -> ConsumerStatistics:
-        return structs.replace(self._statistics, held=len(self._held))
+        """Counted since the start; `held` and `ready` as of now."""
+        return structs.replace(self._statistics, held=len(self._held), ready=self.ready)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Consume until stopped; a broker that is down is waited for."""
@@ -109,6 +121,7 @@ class ConsumerRunner:
         """Consume as long as the broker lives this life; `fresh` means that committed offsets speak of another one."""
         async with producing(self._kafka) as producer:
             life = _Life(self._plan, producer, self._held, lambda: self._monitor.lives(incarnation), self._count)
+            self._life = life
             broker = self._broker()
             subscriber = broker.subscriber(
                 # Declared nowhere: the monitor makes the topics, with the partitions they need.
@@ -197,6 +210,11 @@ class _Life:
         self._held = held
         self._lives = lives
         self._count = count
+        self._attempt_began = float("inf")
+
+    def attempt_seconds(self) -> float:
+        """How long the record in hand has been handled; below zero when none is."""
+        return time.monotonic() - self._attempt_began
 
     async def handle(self, records: Records, consumer: AIOKafkaConsumer) -> None:
         """Handle a batch; never raises, because the library would skip what was in it."""
@@ -240,6 +258,7 @@ class _Life:
 
     async def _one(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         """Handle one record or send it on. Raises _Held when it must wait."""
+        self._attempt_began = time.monotonic()
         try:
             handled = await self._plan.handle(self._plan.name, _row(record))
             self._count(**{handled: 1})
@@ -247,6 +266,8 @@ class _Life:
             raise _Held from error
         except Exception as error:  # noqa: BLE001 (any failure of an effect is the record's, and is kept with it)
             await self._send_on(record, after_failure(record, error, datetime.now(UTC)), error)
+        finally:
+            self._attempt_began = float("inf")
 
     async def _send_on(self, record: "ConsumerRecord[bytes, bytes]", outgoing: Outgoing, error: Exception) -> None:
         dead = outgoing.level is None

@@ -8,6 +8,7 @@ Rows that are to be discarded are claimed, made into records and deleted like al
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -33,6 +34,7 @@ __all__ = ["OutboxRelay", "OutboxStatistics"]
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
+FROZEN_SECONDS: Final = 20.0  # A round may take `SURE_SECONDS` and more.
 ROUND_ROWS: Final = 500
 # Long enough for one look at a slow broker; a transaction may idle no longer than 30 s.
 SURE_SECONDS: Final = 10.0
@@ -62,6 +64,7 @@ class OutboxRelay:
         self._stopping = anyio.Event()
         self._awake = anyio.Event()
         self._statistics = OutboxStatistics()
+        self._round_ended = float("-inf")
 
     def wake(self) -> None:
         """A row has been committed."""
@@ -74,11 +77,11 @@ class OutboxRelay:
 
     @property
     def ready(self) -> bool:
-        """Whether broker and database answer."""
-        return self._statistics.ready
+        """Whether broker and database answer. A round that is long overdue hangs in one of them."""
+        return self._statistics.ready and time.monotonic() - self._round_ended < FROZEN_SECONDS
 
     def statistics(self) -> OutboxStatistics:
-        return self._statistics
+        return structs.replace(self._statistics, ready=self.ready)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Move rows until stopped; a broker or database that is down is waited for. Needs the monitor beside it."""
@@ -120,6 +123,7 @@ class OutboxRelay:
             while not self._stopping.is_set() and self._monitor.is_current(incarnation):
                 self._awake = anyio.Event()
                 rows = await self._round(incarnation, publisher)
+                self._round_ended = time.monotonic()
                 backoff.reset()
                 if rows < ROUND_ROWS:
                     self._measure(await outbox.backlog(self._pool))

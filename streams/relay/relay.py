@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 LEASES: Final = "tfr"  # Workers of every version agree on these three letters, or two of them relay the same range.
 SWEEP_SECONDS: Final = 1.0
+FROZEN_SECONDS: Final = 10.0
 SWEEP_TEAMS: Final = 2_000
 ROUND_ROWS: Final = 4_000
 ROUND_TEAMS: Final = 200
@@ -75,6 +76,8 @@ class RelayStatistics(Struct, frozen=True):
 class Relay:
     """Publishes the ranges it leases. `wake` it for a team that committed; it sweeps every second by itself."""
 
+    name = "relay"
+
     def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor) -> None:
         self._pool = pool
         self._kafka = kafka
@@ -87,7 +90,7 @@ class Relay:
         self._present: dict[UUID, Numbered] = {}
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
-        self._swept = float("-inf")
+        self._swept = self._sweep_ended = float("-inf")
         self._ready = False
         self._statistics = RelayStatistics()
 
@@ -107,10 +110,15 @@ class Relay:
         self._stopping = True
         self._awake.set()
 
+    @property
+    def ready(self) -> bool:
+        """Whether broker and database answer. A sweep that is long overdue hangs in one of them, or in a round."""
+        return self._ready and time.monotonic() - self._sweep_ended < FROZEN_SECONDS
+
     def statistics(self) -> RelayStatistics:
-        """Counted since the start; `ranges` as of now."""
+        """Counted since the start; `ranges` and `ready` as of now."""
         return structs.replace(
-            self._statistics, ranges=self._leases.held, halted=frozenset(self._halted), ready=self._ready
+            self._statistics, ranges=self._leases.held, halted=frozenset(self._halted), ready=self.ready
         )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -183,7 +191,7 @@ class Relay:
         behind = await cursors.lagging(self._pool, held, without=self._halted, limit=SWEEP_TEAMS)
         self._dirty.update(dict.fromkeys(lag.team_id for lag in behind))
         self._statistics = structs.replace(self._statistics, lag=_lag_by_range(held, behind))
-        self._ready = True
+        self._ready, self._sweep_ended = True, time.monotonic()
 
     async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
         """Make sure that the cursors of the ranges speak of this life of the broker; if not, begin anew."""

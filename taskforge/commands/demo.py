@@ -19,6 +19,7 @@ from core.principal import Principal
 from db.people import directory
 from db.people.sessions import Client
 from db.readmodel import my_teams
+from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.transfer.importing import Importer
 from taskforge.transfer.samples import sample_wishes
@@ -69,8 +70,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _run(settings: Settings, data: Path) -> Seeded:
-    async with running(settings) as services:
-        return await seed(services, data / "demo.json", REAL_DATA)
+    async with running(settings, API) as process:
+        return await seed(process.services, data / "demo.json", REAL_DATA)
 
 
 async def seed(services: Services, login_file: Path, real_data: Path) -> Seeded:

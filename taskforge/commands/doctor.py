@@ -23,7 +23,7 @@ from core.secret import Secret
 from db import migrate
 from taskforge import embedded
 from taskforge.devstack.ports import is_free
-from taskforge.processes import http_get
+from taskforge.processes import http_get, near
 from taskforge.settings import Settings, SettingsError, load, read_variables
 
 __all__ = ["Finding", "examine", "run"]
@@ -67,7 +67,7 @@ async def _examine_all(data: Path) -> list[Finding]:
     try:
         if problems:
             raise SettingsError(problems)
-        settings = load(embedded.complete(given, data))
+        settings = load(embedded.worker_port(data) | embedded.complete(given, data))
     except SettingsError as error:
         mend = "correct it in the environment or .env; a missing URL also comes from `taskforge up`"
         return [*local, *(Finding("settings", problem, mend) for problem in error.problems)]
@@ -85,7 +85,8 @@ async def examine(settings: Settings) -> list[Finding]:
         ("role worker", lambda: _role("role worker", database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka.bootstrap_servers)),
-        ("api", lambda: _api(settings.http.host, settings.http.port)),
+        ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
+        ("worker", lambda: _listener("worker", settings.ops.host, settings.ops.port, "TASKFORGE_OPS__PORT")),
     ]
     results = await asyncio.gather(*(_bounded(what, check) for what, check in checks))
     return [finding for result in results for finding in result]
@@ -178,13 +179,16 @@ async def _kafka(bootstrap: str) -> list[Finding]:
     return [Finding("kafka", f"{bootstrap}, {len(topics)} topics")]
 
 
-async def _api(host: str, port: int) -> list[Finding]:
-    """A free port is well, too: the API may start there."""
-    status, body = await http_get(host, port, "/readyz")
+async def _listener(what: str, host: str, port: int, variable: str) -> list[Finding]:
+    """One of our own processes. A free port is well, too: it may start there."""
+    if port == 0:
+        return [Finding(what, f"not looked at: its port is chosen at its start, unless {variable} is set")]
+    status, body = await http_get(near(host), port, "/readyz")
     if status == 200:
-        return [Finding("api", f"ready on {host}:{port}")]
+        return [Finding(what, f"ready on {host}:{port}")]
     if status == 0 and is_free(port, host):
-        return [Finding("api", f"not running; {host}:{port} is free")]
+        return [Finding(what, f"not running; {host}:{port} is free")]
     if status == NOT_READY:
-        return [Finding("api", "running but not ready", f"see its dependencies: {body.decode(errors='replace')[:300]}")]
-    return [Finding("api", f"another program answers on {host}:{port}", "set TASKFORGE_HTTP__PORT to a free port")]
+        said = body.decode(errors="replace")[:300]
+        return [Finding(what, "running but not ready", f"see what it depends on: {said}")]
+    return [Finding(what, f"another program answers on {host}:{port}", f"set {variable} to a free port")]

@@ -14,6 +14,7 @@ from api.services import Services
 from core.task import STATUSES
 from core.team import TeamState
 from db.people import directory
+from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.transfer.cells import EXPORTED, row_of
 from taskforge.transfer.files import Format, TransferError, format_of, write_rows
@@ -34,8 +35,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _export(settings: Settings, words: str, path: Path | None, form: Format) -> int:
-    async with running(settings) as services:
-        rows = list(await export_team(services, words, form))
+    async with running(settings, API) as process:
+        rows = list(await export_team(process.services, words, form))
     if path is None:
         return write_rows(sys.stdout, form, EXPORTED, rows)
     unfinished = path.with_name(f".{path.name}.part")

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.transfer.cells import COLUMNS, Wish, read_wish
 from taskforge.transfer.files import Format, Reject, Table, TransferError, format_of, read_table, write_rejects
@@ -56,14 +57,14 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
     form = format_of(job.file, job.form)
     table = await asyncio.to_thread(read_table, job.file, form, COLUMNS)
     wishes, rejects = _wishes(table, job)
-    async with running(settings) as services:
+    async with running(settings, API) as process:
         # A dry run makes no team, so there must be one.
-        target = await the_target(services, job.team, job.email, create=job.create_team and not job.dry_run)
+        target = await the_target(process.services, job.team, job.email, create=job.create_team and not job.dry_run)
         columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("importing", total=len(wishes))
             importer = Importer(
-                services, target, advance=lambda count: progress.advance(bar, count), dry_run=job.dry_run
+                process.services, target, advance=lambda count: progress.advance(bar, count), dry_run=job.dry_run
             )
             tally = await importer.run(wishes)
     rejects.extend(importer.rejects)

@@ -11,10 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from db.journal import relay_cursors as cursors
 from db.pool import Pool, open_pools
 from streams.kafka.broker import BrokerUnavailable, calm_logs
-from streams.kafka.monitor import BrokerMonitor
-from streams.relay.relay import Relay
 from streams.relay.replay import rewind
 from taskforge.settings import Settings
+from taskforge.wiring import running
 
 __all__ = ["run"]
 
@@ -39,39 +38,24 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 async def _replay(settings: Settings, team_id: UUID | None, first: int, *, dry_run: bool, console: Console) -> int:
     async with open_pools(settings.database) as pools:
         teams, events = await cursors.published_since(pools.worker, team_id, first - 1)
-        console.print(f"{events} events of {teams} teams" + (" would be published again" if dry_run else ""))
-        if dry_run or not events:
-            return 0
-        try:
-            await _relay_again(settings, pools.worker, team_id, first, events, console)
-        except (BrokerUnavailable, TimeoutError) as error:
-            console.print(f"the broker cannot be reached: {error}", style="red", markup=False)
-            return FAILED
+    console.print(f"{events} events of {teams} teams" + (" would be published again" if dry_run else ""))
+    if dry_run or not events:
         return 0
+    try:
+        await _relay_again(settings, team_id, first, events, console)
+    except (BrokerUnavailable, TimeoutError) as error:
+        console.print(f"the broker cannot be reached: {error}", style="red", markup=False)
+        return FAILED
+    return 0
 
 
-async def _relay_again(
-    settings: Settings, pool: Pool, team_id: UUID | None, first: int, events: int, console: Console
-) -> None:
+async def _relay_again(settings: Settings, team_id: UUID | None, first: int, events: int, console: Console) -> None:
     """A relay of our own takes its share, so that it works with and without a worker beside it."""
-    monitor = BrokerMonitor(settings.kafka)
-    relay = Relay(pool, settings.kafka, monitor)
-    failure: Exception | None = None
-    async with anyio.create_task_group() as background:
-        await background.start(monitor.run)
-        try:
-            with anyio.fail_after(BROKER_SECONDS):
-                incarnation = await monitor.known()
-            await rewind(pool, settings.kafka, incarnation, team_id, first - 1)
-            async with anyio.create_task_group() as parts:
-                await parts.start(relay.run)
-                await _follow(pool, team_id, events, console)
-                relay.stop()
-        except (BrokerUnavailable, TimeoutError) as error:
-            failure = error
-        background.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    async with running(settings, frozenset({"relay"})) as process:
+        with anyio.fail_after(BROKER_SECONDS):
+            incarnation = await process.broker.known()
+        await rewind(process.pools.worker, settings.kafka, incarnation, team_id, first - 1)
+        await _follow(process.pools.worker, team_id, events, console)
 
 
 async def _follow(pool: Pool, team_id: UUID | None, events: int, console: Console) -> None:

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from taskforge import embedded, logs
 from taskforge.commands import migrate
-from taskforge.devstack import DevstackError, Kind, Services, running_services
+from taskforge.devstack import DevStack, DevstackError, Kind, running_devstack
 from taskforge.devstack.child import Child, Launch
 from taskforge.devstack.errors import PortTaken
 from taskforge.devstack.ports import PortBook, claim, free_port, is_free
 from taskforge.devstack.supervisor import Supervisor
-from taskforge.processes import Api, Worker, command
+from taskforge.processes import ApiProcess, WorkerProcess, command
 from taskforge.settings import Settings, SettingsError, adopt, load, read_variables
 
 __all__ = ["run"]
@@ -107,16 +107,18 @@ async def _session(plan: Plan, console: Console) -> None:
     if plan.port is not None and not is_free(plan.port, host):
         raise DevstackError(f"cannot listen on {host}:{plan.port}: the port is taken; choose another --port")
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(running_services(plan.data, want=plan.kinds))
-        report = await migrate.apply(load(_variables(plan, services)).database)
+        devstack = await stack.enter_async_context(running_devstack(plan.data, want=plan.kinds))
+        report = await migrate.apply(load(_variables(plan, devstack)).database)
         port = stack.enter_context(_own_port(plan))
-        PortBook(services.data.ports, {}).remember("http", port)
+        book = PortBook(devstack.data.ports, {})
+        book.remember("http", port)
         environment = dict(os.environ)
-        adopt(environment, _variables(plan, services, port))
-        api = Api(environment, host, port)
-        await stack.enter_async_context(Supervisor([Worker(environment), api]))
+        adopt(environment, _variables(plan, devstack, port))
+        api = ApiProcess(environment, host, port)
+        worker = WorkerProcess(environment, plan.settings.ops.host, plan.settings.ops.port, book)
+        await stack.enter_async_context(Supervisor([worker, api]))
         await _until_ready(api)
-        _summary(console, f"http://{host}:{port}", services, len(report.ran), time.monotonic() - started)
+        _summary(console, api, worker, devstack, len(report.ran), time.monotonic() - started)
         if plan.demo:
             await _seed(plan.data, environment)
         await asyncio.Event().wait()
@@ -138,15 +140,15 @@ def _own_port(plan: Plan) -> Iterator[int]:
         yield port
 
 
-def _variables(plan: Plan, services: Services, port: int | None = None) -> dict[str, str]:
+def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[str, str]:
     """What yields the final settings, here and in our children."""
-    found = embedded.embedded_variables(services.secrets, services.ports, plan.kinds)
+    found = embedded.embedded_variables(devstack.secrets, devstack.ports, plan.kinds)
     if plan.settings.mode == "production":
         found.pop(embedded.KEYS)
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 
-async def _until_ready(api: Api) -> None:
+async def _until_ready(api: ApiProcess) -> None:
     end = time.monotonic() + READY_SECONDS
     status, body = await api.get("/readyz")
     while status != 200:
@@ -158,13 +160,16 @@ async def _until_ready(api: Api) -> None:
         status, body = await api.get("/readyz")
 
 
-def _summary(console: Console, base: str, services: Services, migrations: int, seconds: float) -> None:
-    ports = ", ".join(f"{name} {port}" for name, port in services.ports.items()) or "none, all given by URL"
+def _summary(
+    console: Console, api: ApiProcess, worker: WorkerProcess, devstack: DevStack, migrations: int, seconds: float
+) -> None:
+    ports = ", ".join(f"{name} {port}" for name, port in devstack.ports.items()) or "none, all given by URL"
     lines = [
-        ("board", f"{base}/"),
-        ("docs", f"{base}/docs"),
+        ("board", f"{api.url}/"),
+        ("docs", f"{api.url}/docs"),
+        ("worker", f"{worker.url}/readyz and /metrics, for operators"),
         ("services", ports),
-        ("data", str(services.data.path)),
+        ("data", str(devstack.data.path)),
         ("schema", f"{migrations} migrations applied" if migrations else "up to date"),
         ("stop", "Ctrl-C"),
     ]

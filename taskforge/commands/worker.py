@@ -2,23 +2,74 @@
 
 import argparse
 import asyncio
+import logging
+import signal
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 
-from rich.console import Console
+import anyio
 
-from streams.worker import PARTS, run_worker
+from api.health import Health
+from api.metrics import Metrics
+from core.errors import StorageUnavailable
+from streams.kafka.broker import Backoff, calm_logs
+from taskforge.operators import listening
+from taskforge.parts.names import PARTS
+from taskforge.parts.probes import POSTGRES_NOT_REACHED
 from taskforge.settings import Settings
+from taskforge.wiring import running
 
-__all__ = ["run"]
+__all__ = ["run", "work"]
 
-USAGE = 2
+logger = logging.getLogger(__name__)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the chosen parts (default: all there are); gives the exit code."""
-    only = PARTS if args.only is None else frozenset(args.only)
-    if missing := only - PARTS:
-        text = f"not in this version: {', '.join(sorted(missing))} (there are {', '.join(sorted(PARTS))})"
-        Console(stderr=True).print(text, style="red", markup=False, highlight=False)
-        return USAGE
-    asyncio.run(run_worker(settings.database, settings.kafka, settings.valkey, only=only))
+    asyncio.run(work(settings, frozenset(args.only or PARTS)))
     return 0
+
+
+async def work(settings: Settings, parts: Set[str]) -> None:
+    """Run these parts until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    Database, broker and Valkey may all be down at the start and at any time; the operators' listener answers from the
+    first moment to the last. Raises UnsafeServer for a database that may lose what it acknowledged, OSError when the
+    listener's port is taken.
+    """
+    health, metrics, stopping = Health([POSTGRES_NOT_REACHED]), Metrics(), anyio.Event()
+    with anyio.CancelScope() as scope, _heeding_signals(stopping, scope), calm_logs():
+        async with listening(settings.ops, health, metrics) as port:
+            logger.info("operators' HTTP on %s:%d", settings.ops.host, port)
+            backoff = Backoff()
+            while not stopping.is_set():
+                try:
+                    async with running(settings, parts, health=health, metrics=metrics):
+                        logger.info("the worker runs: %s", ", ".join(sorted(parts)))
+                        await stopping.wait()
+                except StorageUnavailable as error:
+                    logger.warning("the worker waits for the database: %s", error)
+                    with anyio.move_on_after(backoff.next()):
+                        await stopping.wait()
+    logger.info("the worker has ended")
+
+
+@contextmanager
+def _heeding_signals(stopping: anyio.Event, scope: anyio.CancelScope) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def heed(name: str) -> None:
+        if stopping.is_set():
+            logger.warning("%s once more: ending at once", name)
+            scope.cancel()
+        logger.info("%s: draining", name)
+        stopping.set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, heed, number.name)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

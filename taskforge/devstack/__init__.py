@@ -1,7 +1,7 @@
 """Embedded services for development and tests: PostgreSQL, Valkey and a Kafka-compatible broker on loopback."""
 
 from taskforge.devstack.errors import DataDirBusy, DevstackError, ServiceFailed
-from taskforge.devstack.stack import ALL, Kind, Services, ServiceUrls, running_services
+from taskforge.devstack.stack import ALL, DevStack, Kind, ServiceUrls, running_devstack
 
 __all__ = [
     "ALL",
@@ -10,6 +10,6 @@ __all__ = [
     "Kind",
     "ServiceFailed",
     "ServiceUrls",
-    "Services",
-    "running_services",
+    "DevStack",
+    "running_devstack",
 ]

@@ -18,7 +18,7 @@ from taskforge.devstack.service import ProcessService
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
 
-__all__ = ["ALL", "Kind", "ServiceUrls", "Services", "running_services"]
+__all__ = ["ALL", "Kind", "ServiceUrls", "DevStack", "running_devstack"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ServiceUrls(msgspec.Struct, frozen=True, kw_only=True):
         return "ServiceUrls(********)"
 
 
-class Services:
+class DevStack:
     """The running services. Each can be killed, stopped and started by itself; one not asked for raises `KeyError`."""
 
     def __init__(self, data: DataDir, secrets: LocalSecrets, parts: dict[str, ProcessService]) -> None:
@@ -107,9 +107,9 @@ class Services:
 
 
 @contextlib.asynccontextmanager
-async def running_services(
+async def running_devstack(
     data_dir: Path, *, want: Set[Kind] = ALL, default_ports: dict[str, int] | None = None
-) -> AsyncIterator[Services]:
+) -> AsyncIterator[DevStack]:
     """Run the wanted services under `data_dir` until the block ends, supervised.
 
     Ports: those of the last run, else `default_ports` (name to port; an empty dict takes any free ones), else the
@@ -130,7 +130,7 @@ async def running_services(
         data.unlock()
 
 
-async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> Services:
+async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> DevStack:
     secrets = data.secrets()
     parts: dict[str, ProcessService] = {}
     if "postgres" in want:
@@ -143,7 +143,7 @@ async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> Services:
         parts["valkey"] = Valkey(valkey, data.log("valkey"), book.claim("valkey"), secrets.valkey_password)
     if "kafka" in want:
         parts["kafka"] = Kafka(data.path / "kafka", data.log("kafka"), book.claim("kafka"))
-    return Services(data, secrets, parts)
+    return DevStack(data, secrets, parts)
 
 
 async def _start(part: ProcessService, book: PortBook) -> None:

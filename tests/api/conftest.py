@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from db.settings import DatabaseSettings
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.support.desk import Desk
 from tests.support.site import serving, settings_for
 
 
 @pytest.fixture(scope="module")
-async def desk(services: Services, module_database: DatabaseSettings) -> AsyncIterator[Desk]:
+async def desk(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator[Desk]:
     """An API worker with a team that has an owner, an admin, a member and a viewer, and a stranger."""
     await services.valkey.start()
     async with serving(settings_for(module_database, services.valkey.url)) as site:

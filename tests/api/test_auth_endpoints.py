@@ -21,9 +21,12 @@ from api.auth.bearer import authenticate
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
 from api.endpoints import auth, me
+from api.health import Health
+from api.metrics import Metrics
 from api.problems import PROBLEMS
+from api.request_metrics import RequestMetrics
 from api.routing import EdgeRouter
-from api.services import Services as ApiServices
+from api.services import Services
 from api.settings import AuthSettings, HttpSettings
 from core.errors import Unauthenticated
 from core.events import TaskCreated
@@ -38,7 +41,7 @@ from db.pool import Pools
 from db.transaction import writing
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 
 pytestmark = pytest.mark.anyio
 
@@ -47,13 +50,13 @@ ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
 
 
 @pytest.fixture
-async def parts(pools: Pools, valkey_url: str) -> AsyncIterator[ApiServices]:
+async def parts(pools: Pools, valkey_url: str) -> AsyncIterator[Services]:
     """What the auth endpoints need of an API process; teams and feeds are not among it."""
     async with open_valkey(valkey_url) as valkey:
         yield _parts(pools, valkey)
 
 
-def _parts(pools: Pools, valkey: Any) -> ApiServices:
+def _parts(pools: Pools, valkey: Any) -> Services:
     settings = AuthSettings()
     identity = Identity(pools.api, Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10))
     revocations = Revocations(identity.sessions, valkey, access_seconds=600, poll_seconds=0.05)
@@ -61,7 +64,7 @@ def _parts(pools: Pools, valkey: Any) -> ApiServices:
     teams = TeamSystem(
         journal=absent, snapshots=absent, feed=absent, clock=clock, new_id=uuids.uuid7, settings=ActorSettings()
     )
-    return ApiServices(
+    return Services(
         http=HttpSettings(),
         auth=settings,
         teams=teams,
@@ -76,10 +79,13 @@ def _parts(pools: Pools, valkey: Any) -> ApiServices:
         tickets=Tickets(valkey),
         clock=clock,
         new_id=uuids.uuid7,
+        health=Health(),
+        metrics=(metrics := Metrics()),
+        requests=RequestMetrics(metrics),
     )
 
 
-def client_of(services: ApiServices) -> httpx.AsyncClient:
+def client_of(services: Services) -> httpx.AsyncClient:
     router = EdgeRouter()
     auth.register(router, services)
     me.register(router, services)
@@ -88,7 +94,7 @@ def client_of(services: ApiServices) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def http(parts: ApiServices) -> AsyncIterator[httpx.AsyncClient]:
+async def http(parts: Services) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(parts) as client:
         yield client
 
@@ -189,7 +195,7 @@ async def test_an_unknown_address_and_a_wrong_password_answer_the_same_to_the_by
 
 
 async def test_a_hash_of_older_parameters_is_renewed_by_logging_in(
-    parts: ApiServices, http: httpx.AsyncClient, superuser: "asyncpg.Connection"
+    parts: Services, http: httpx.AsyncClient, superuser: "asyncpg.Connection"
 ) -> None:
     await sign_up(http)
     older = await Passwords(time_cost=2, memory_kib=64, lanes=1).hash(PASSWORD)
@@ -269,7 +275,7 @@ async def test_logging_out_by_refresh_token_needs_no_access_token_and_tells_noth
 
 
 async def test_another_process_refuses_a_revoked_session_within_five_seconds_even_without_valkey(
-    parts: ApiServices, pools: Pools, http: httpx.AsyncClient
+    parts: Services, pools: Pools, http: httpx.AsyncClient
 ) -> None:
     tokens = await sign_up(http)
     async with open_valkey("valkey://127.0.0.1:1/0") as nobody, anyio.create_task_group() as group:
@@ -454,7 +460,7 @@ async def test_which_notifications_were_read_must_be_said_in_one_way(
 
 
 async def test_without_postgres_the_answer_is_503_and_recovery_needs_no_restart(
-    services: Services, parts: ApiServices, http: httpx.AsyncClient
+    services: DevStack, parts: Services, http: httpx.AsyncClient
 ) -> None:
     tokens = await sign_up(http)
     await services.postgres.kill()
@@ -475,7 +481,7 @@ def test_every_documented_problem_exists() -> None:
         assert set(operation.problems) <= known
 
 
-async def test_authenticate_takes_exactly_one_header(parts: ApiServices, http: httpx.AsyncClient) -> None:
+async def test_authenticate_takes_exactly_one_header(parts: Services, http: httpx.AsyncClient) -> None:
     tokens = await sign_up(http)
     value = by(tokens)["authorization"].encode()
     principal = authenticate(Request("GET", b"/", [(b"Authorization", value)]), parts)

@@ -24,6 +24,7 @@ from core.task import TaskFields, TaskPatch
 from db.idempotency import find_reply
 from db.people.sessions import Client
 from db.settings import DatabaseSettings
+from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.site import settings_for
 from tests.support.source import ROOT
@@ -61,7 +62,8 @@ class Room:
 
 @pytest.fixture
 async def room(database: DatabaseSettings, valkey_url: str) -> AsyncIterator[Room]:
-    async with running(settings_for(database, valkey_url)) as services:
+    async with running(settings_for(database, valkey_url), API) as process:
+        services = process.services
         owner = (await services.identity.sign_up("ada@example.com", "Ada", "hash", Client())).principal.user_id
         team = services.new_id()
         await services.teams.ask(team, CreateTeam(team, "Engineering", "ENG", "Ada"), Ask(Principal.of_user(owner)))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from db.valkey import open_valkey
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.fixtures.foundation.reading import PASSWORD, json_of
 from tests.fixtures.foundation.restoring import opened
 from tests.support.site import Person, Site, serving, settings_for
@@ -42,7 +42,7 @@ async def log_in(site: Site, email: str) -> Person:
 
 @pytest.fixture
 async def house(
-    request: pytest.FixtureRequest, services: Services, template_database: str, valkey_url: str
+    request: pytest.FixtureRequest, services: DevStack, template_database: str, valkey_url: str
 ) -> AsyncIterator[House]:
     """Opened as the last release left it; its snapshots of teams may still be in Valkey, or be gone."""
     if getattr(request, "param", "with snapshots") == "with snapshots":

@@ -7,8 +7,7 @@ import pytest
 from msgspec import structs
 
 from api.app import create_app
-from api.endpoints.ops import readiness
-from api.services import Probe
+from api.health import Health, Probe
 from tests.support.desk import RANDOM, Desk
 
 pytestmark = pytest.mark.anyio
@@ -38,26 +37,34 @@ async def test_ready_without_kafka_is_degraded(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probes", "status", "state"),
+    ("probes", "ready", "state"),
     [
-        ((Probe("a", well), Probe("b", well, required=False)), 200, "ready"),
-        ((Probe("a", well), Probe("b", hanging, required=False)), 200, "degraded"),
-        ((Probe("a", broken), Probe("b", well, required=False)), 503, "unavailable"),
-        ((Probe("a", hanging),), 503, "unavailable"),
+        ((Probe("a", well), Probe("b", well, required=False)), True, "ready"),
+        ((Probe("a", well), Probe("b", hanging, required=False)), True, "degraded"),
+        ((Probe("a", broken), Probe("b", well, required=False)), False, "unavailable"),
+        ((Probe("a", hanging),), False, "unavailable"),
     ],
 )
 async def test_readiness_is_the_sum_of_the_dependencies(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, probes: tuple[Probe, ...], status: int, state: str
+    monkeypatch: pytest.MonkeyPatch, probes: tuple[Probe, ...], ready: bool, state: str
 ) -> None:
-    monkeypatch.setattr("api.endpoints.ops.PROBE_SECONDS", 0.05)
-    got, answer = await readiness(structs.replace(desk.site.services, probes=probes))
-    assert (got, answer.status) == (status, state)
+    monkeypatch.setattr("api.health.PROBE_SECONDS", 0.05)
+    answer = await Health(probes).readiness()
+    assert (answer.ready, answer.status) == (ready, state)
 
 
-async def test_draining_is_not_ready(desk: Desk) -> None:
-    services = structs.replace(desk.site.services, draining=asyncio.Event(), probes=())
-    services.draining.set()
-    assert (await readiness(services))[1].status == "draining"
+async def test_draining_is_not_ready() -> None:
+    health = Health([Probe("a", well)])
+    health.draining.set()
+    answer = await health.readiness()
+    assert (answer.ready, answer.status, answer.checks) == (False, "draining", {"a": "ok"})
+
+
+async def test_probes_of_a_block_are_asked_until_it_ends() -> None:
+    health = Health([Probe("a", broken)])
+    with health.probing([Probe("b", well)]):
+        assert (await health.readiness()).checks == {"b": "ok"}
+    assert (await health.readiness()).checks == {"a": "down"}
 
 
 async def test_metrics_count_requests_by_route_method_and_status(desk: Desk) -> None:

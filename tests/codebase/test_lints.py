@@ -17,6 +17,7 @@ OWNERS = {
     "streams/feeds/remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",
+    "taskforge/operators.py": "the thread that asks waits for the answer and cancels what is late",
     "taskforge/stopping.py": "the drain ends with its timeout and is what lets the server stop",
     "taskforge/commands/up.py": "the session is the one task a signal cancels",
     "taskforge/devstack/supervisor.py": "one watcher per service, awaited in stop()",

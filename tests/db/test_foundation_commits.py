@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from db.pool import Connection, Pools, open_pools
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.fixtures.foundation.reading import json_of, lines_of, value_of
 from tests.fixtures.foundation.restoring import opened
 
@@ -22,7 +22,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-async def left_behind(services: Services, template_database: str) -> AsyncIterator[Pools]:
+async def left_behind(services: DevStack, template_database: str) -> AsyncIterator[Pools]:
     async with opened(services, "foundation_commits") as settings, open_pools(settings) as pools:
         yield pools
 

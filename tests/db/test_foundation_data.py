@@ -16,7 +16,7 @@ from db.journal.journal import PostgresJournal
 from db.migrate import check, migrate
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.conftest import name_of
 from tests.db.test_migrate import ALL, shape
 from tests.fixtures.foundation.reading import json_of
@@ -31,7 +31,7 @@ EVENT_ID: Final = re.compile(r'"event_id": "([0-9a-f-]{36}):(?:1:)?([0-9]+)"')
 
 
 @pytest.fixture(scope="module")
-async def foundation(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+async def foundation(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     async with opened(services, "foundation_data") as settings:
         yield settings
 
@@ -59,7 +59,7 @@ async def rows_of(url: str) -> dict[str, list[dict[str, Any]]]:
         await connection.close()
 
 
-async def test_the_migrations_since_keep_every_row(services: Services, template_database: str) -> None:
+async def test_the_migrations_since_keep_every_row(services: DevStack, template_database: str) -> None:
     async with restored(services, "foundation_rows") as url:
         assert await check(url) == list(ALL[ALL.index(LAST_MIGRATION) + 1 :])
         before = await rows_of(url)
@@ -74,7 +74,7 @@ async def test_the_migrations_since_keep_every_row(services: Services, template_
 
 
 async def test_a_database_brought_forward_is_built_like_a_new_one(
-    services: Services, foundation: DatabaseSettings, database: DatabaseSettings
+    services: DevStack, foundation: DatabaseSettings, database: DatabaseSettings
 ) -> None:
     old, new = [await shape(services.postgres.url_of(name_of(one))) for one in (foundation, database)]
     assert old == new

@@ -18,7 +18,7 @@ from db.people.sessions import Client, Lifetimes
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 
 pytestmark = pytest.mark.anyio
 
@@ -183,7 +183,7 @@ async def test_an_unknown_commit_is_answered_from_what_is_stored(pools: Pools, a
 
 
 async def test_keys_are_forgotten_after_seven_days(
-    services: Services, database: DatabaseSettings, pools: Pools, ada: Principal
+    services: DevStack, database: DatabaseSettings, pools: Pools, ada: Principal
 ) -> None:
     for number in range(3):
         await replay_or_run(pools.api, Ask(ada, f"{KEY}{number}", ONE), renaming(ada, "!"))

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import anyio
 import asyncpg
 import pytest
 import uuid_utils.compat as uu
@@ -152,3 +153,21 @@ async def test_after_a_crash_of_the_server_the_same_pools_work_again(services: A
         assert await rows.fetchval("select title from tasks where id = $1", task_id) == "after"
     seqs = [row.seq for row in await journal.read(writer.team_id, 0)]
     assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_a_cancelled_transaction_is_rolled_back_before_its_connection_goes_back(pools: Pools) -> None:
+    """The pool once found it open and complained, when a worker was stopped while it tidied."""
+    inside = anyio.Event()
+
+    async def write() -> None:
+        async with writing(pools.worker) as rows:
+            await rows.execute("insert into inbox (consumer, event_id) values ('c', 'cancelled')")
+            inside.set()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        await inside.wait()
+        group.cancel_scope.cancel()
+    async with writing(pools.worker) as rows:
+        assert await rows.fetchval("select count(*) from inbox") == 0

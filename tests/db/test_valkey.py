@@ -6,7 +6,7 @@ import pytest
 import valkey.exceptions
 
 from db.valkey import QuietLog, ValkeyUnavailable, open_valkey, valkey_errors
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def test_opening_needs_no_server_and_asking_says_that_there_is_none() -> N
             await client.get("key")
 
 
-async def test_a_killed_server_is_unavailable_and_is_found_again(services: Services, valkey_url: str) -> None:
+async def test_a_killed_server_is_unavailable_and_is_found_again(services: DevStack, valkey_url: str) -> None:
     async with open_valkey(valkey_url) as client:
         await client.set("key", "value")
         await services.valkey.kill()

@@ -6,19 +6,22 @@ from contextlib import asynccontextmanager
 import anyio
 import asyncpg
 import pytest
+from msgspec import structs
 
 from db.pool import Pools
 from db.settings import DatabaseSettings
 from streams.kafka.monitor import BrokerMonitor
 from streams.relay.relay import Relay
 from streams.settings import KafkaSettings
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
+from taskforge.settings import Settings
 from tests.conftest import name_of
 from tests.support.journal_writer import JournalWriter
+from tests.support.site import settings_for
 
 
 @pytest.fixture
-async def journal(services: Services, database: DatabaseSettings) -> AsyncIterator[JournalWriter]:
+async def journal(services: DevStack, database: DatabaseSettings) -> AsyncIterator[JournalWriter]:
     """Writes as a superuser into the test's database."""
     name = name_of(database)
     pool = await asyncpg.create_pool(services.postgres.url_of(name), min_size=0, max_size=20)
@@ -31,6 +34,12 @@ async def journal(services: Services, database: DatabaseSettings) -> AsyncIterat
 @pytest.fixture
 def kafka(kafka_bootstrap: str) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=kafka_bootstrap)
+
+
+@pytest.fixture
+def settings(database: DatabaseSettings, kafka: KafkaSettings, valkey_url: str) -> Settings:
+    """What a process over the services of the test is given."""
+    return structs.replace(settings_for(database, valkey_url), kafka=kafka)
 
 
 @asynccontextmanager

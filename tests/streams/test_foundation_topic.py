@@ -5,22 +5,22 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import anyio
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from msgspec import structs
 
-from db.pool import open_pools
 from db.settings import DatabaseSettings
 from streams.settings import KafkaSettings
-from streams.worker import Worker
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.conftest import name_of
 from tests.fixtures.foundation.reading import json_of, lines_of
 from tests.fixtures.foundation.restoring import opened
+from tests.support.site import settings_for
 from tests.support.topic_reader import EVENTS, TASKS, read_all, seqs_by_team
 from tests.support.waiting import until
+from tests.support.working import handled, working
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ EVENT_ID: Final = re.compile(r"([0-9a-f-]{36}):(?:1:)?([0-9]+)")
 
 
 @pytest.fixture
-async def foundation(services: Services, template_database: str) -> AsyncIterator[DatabaseSettings]:
+async def foundation(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     async with opened(services, "foundation_topic") as settings:
         yield settings
 
@@ -85,16 +85,14 @@ async def notified(superuser: str) -> list[tuple[str, str, str]]:
 
 
 async def test_a_worker_relays_what_was_left_and_repeats_nothing(
-    services: Services, foundation: DatabaseSettings, filled: KafkaSettings
+    services: DevStack, foundation: DatabaseSettings, filled: KafkaSettings, valkey_url: str
 ) -> None:
     superuser = services.postgres.url_of(name_of(foundation))
     before = await notified(superuser)
-    async with open_pools(foundation) as pools, anyio.create_task_group() as group:
-        worker = Worker(pools, filled, None)
-        await group.start(worker.run)
+    settings = structs.replace(settings_for(foundation, valkey_url), kafka=filled)
+    async with working(settings) as worker:
         # Its consumer group is new to this broker, so that it is given every event of the past once more.
-        await until(lambda: seen(worker) == sum(HEADS.values()))
-        worker.stop()
+        await until(lambda: handled(worker) == sum(HEADS.values()))
 
     records = await read_all(filled.bootstrap_servers, EVENTS)
     assert seqs_by_team(records) == {team_id: list(range(1, head + 1)) for team_id, head in HEADS.items()}
@@ -105,11 +103,6 @@ async def test_a_worker_relays_what_was_left_and_repeats_nothing(
     found = await read_all(filled.bootstrap_servers, TASKS)
     assert len(found) == len([record for record in RECORDS if record["topic"] == TASKS]) + NOT_RELAYED
     assert last_values(found) == answered_tasks() | dict.fromkeys(deleted_tasks())
-
-
-def seen(worker: Worker) -> int:
-    statistics = worker.statistics().consumers["notifications"]
-    return statistics.applied + statistics.passed
 
 
 def last_values(records: list[ConsumerRecord]) -> dict[str, Any]:

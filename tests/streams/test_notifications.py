@@ -1,45 +1,22 @@
 """The notifications consumer, against the real database and broker."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import UUID
 
-import anyio
 import pytest
 import uuid_utils.compat as uuids
 
 from core.codec import cloud_event, encode
-from db.pool import Pools
 from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_topic, team_key
 from streams.settings import KafkaSettings
-from streams.worker import Worker
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
+from taskforge.settings import Settings
 from tests.support.consuming import producing
 from tests.support.journal_writer import SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
 from tests.support.topic_reader import read_count
 from tests.support.waiting import until
+from tests.support.working import consumer_of, handled, working
 
 pytestmark = pytest.mark.anyio
-
-BOTH = frozenset({"relay", "notifications"})
-
-
-@asynccontextmanager
-async def working(pools: Pools, kafka: KafkaSettings, only: frozenset[str] = BOTH) -> AsyncIterator[Worker]:
-    """A worker, ready and later stopped in order."""
-    worker = Worker(pools, kafka, None, only=only)
-    async with anyio.create_task_group() as group:
-        await group.start(worker.run)
-        try:
-            await until(lambda: all(worker.readiness().values()))
-            yield worker
-        finally:
-            worker.stop()
-
-
-def handled(worker: Worker) -> int:
-    statistics = worker.statistics().consumers["notifications"]
-    return statistics.applied + statistics.passed + statistics.dead
 
 
 async def told(journal: JournalWriter, user_id: UUID) -> list[str]:
@@ -49,12 +26,12 @@ async def told(journal: JournalWriter, user_id: UUID) -> list[str]:
 
 
 async def test_whoever_gets_a_task_from_somebody_else_is_told_once_and_nobody_for_their_own_doing(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
     ann, ben = [await journal.member(team_id, uuids.uuid7()) for _ in range(2)]
     one, two = a_task(team_id, 1, assignee_id=ann), a_task(team_id, 2, assignee_id=ben)
-    async with working(pools, kafka) as worker:
+    async with working(settings) as worker:
         await journal.commit(
             [
                 created(one, 1),
@@ -71,24 +48,24 @@ async def test_whoever_gets_a_task_from_somebody_else_is_told_once_and_nobody_fo
 
 
 async def test_an_event_delivered_twice_is_one_notification(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
     event = encode(created(a_task(team_id, assignee_id=ann), 1), salt=SALT)
-    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+    async with working(settings, "notifications") as worker, producing(kafka) as producer:
         for _ in range(2):
             await producer.send_and_wait(
                 TASK_EVENTS, cloud_event(event.row), key=team_key(team_id), headers=event_headers(event.row)
             )
         await until(lambda: handled(worker) == 2)
-        assert worker.statistics().consumers["notifications"].applied == 1
+        assert consumer_of(worker).applied == 1
 
     assert await told(journal, ann) == [f"{team_id}:1:1"]
 
 
 async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_other_events_go_on(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
@@ -96,7 +73,7 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
     other = encode(created(a_task(team_id), 2), salt=SALT)
     misshapen = cloud_event(other.row).replace(b'"number":1', b'"number":"one"')
     poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen]
-    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+    async with working(settings, "notifications") as worker, producing(kafka) as producer:
         for value in poison:
             await producer.send_and_wait(TASK_EVENTS, value, key=team_key(team_id), headers=[("odd", b"\xff\xfe")])
         await producer.send_and_wait(TASK_EVENTS, cloud_event(after.row), key=team_key(team_id))
@@ -116,20 +93,20 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
 
 
 async def test_events_of_a_newer_version_are_skipped_and_not_dead_letters(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
     newer = cloud_event(encode(created(a_task(team_id), 1), salt=SALT).row).replace(
         b'"type":"task.created"', b'"type":"task.cloned"'
     )
-    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+    async with working(settings, "notifications") as worker, producing(kafka) as producer:
         await producer.send_and_wait(TASK_EVENTS, newer, key=team_key(team_id))
         await until(lambda: handled(worker) == 1)
-        assert worker.statistics().consumers["notifications"].passed == 1
+        assert consumer_of(worker).passed == 1
 
 
 async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocking_others(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
@@ -138,12 +115,12 @@ async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocki
         f" create trigger refuse before insert on notifications for each row when (new.event_id = '{team_id}:1:1')"
         " execute function refuse()"
     )
-    async with working(pools, kafka) as worker:
+    async with working(settings) as worker:
         await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in (1, 2)])
-        await until(lambda: worker.statistics().consumers["notifications"].retried == 1)
-        await until(lambda: worker.statistics().consumers["notifications"].applied == 1)
+        await until(lambda: consumer_of(worker).retried == 1)
+        await until(lambda: consumer_of(worker).applied == 1)
         await journal.pool.execute("drop trigger refuse on notifications")
-        await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
+        await until(lambda: consumer_of(worker).applied == 2)
 
     assert sorted(await told(journal, ann)) == [f"{team_id}:1:1", f"{team_id}:1:2"]
     (retried,) = await read_count(kafka.bootstrap_servers, retry_topic("notifications"), 1)
@@ -152,38 +129,38 @@ async def test_a_failing_effect_is_tried_again_later_and_succeeds_without_blocki
 
 
 async def test_a_broker_that_forgets_everything_loses_no_notification_and_repeats_none(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings, services: DevStack
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
-    async with working(pools, kafka) as worker:
+    async with working(settings) as worker:
         await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in range(1, 31)])
-        await until(lambda: worker.statistics().consumers["notifications"].applied == 30)
+        await until(lambda: consumer_of(worker).applied == 30)
         await services.kafka.kill()
         await journal.commit([created(a_task(team_id, n, assignee_id=ann), n) for n in range(31, 41)])
         await services.kafka.start()
-        await until(lambda: worker.statistics().consumers["notifications"].applied == 40)
-        assert worker.statistics().monitor.losses == 1
+        await until(lambda: consumer_of(worker).applied == 40)
+        assert worker.broker.statistics().losses == 1
 
     assert sorted(await told(journal, ann)) == sorted(f"{team_id}:1:{n}" for n in range(1, 41))
 
 
 async def test_a_database_that_is_away_holds_the_consumer_and_makes_nothing_fail(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings, services: DevStack
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
     events = [encode(created(a_task(team_id, n, assignee_id=ann), n, actor_id=SOMEBODY), salt=SALT) for n in (1, 2)]
-    async with working(pools, kafka, frozenset({"notifications"})) as worker, producing(kafka) as producer:
+    async with working(settings, "notifications") as worker, producing(kafka) as producer:
         await services.postgres.kill()
         try:
             for event in events:
                 await producer.send_and_wait(TASK_EVENTS, cloud_event(event.row), key=team_key(team_id))
-            await until(lambda: worker.statistics().consumers["notifications"].held > 0)
+            await until(lambda: consumer_of(worker).held > 0)
         finally:
             await services.postgres.start()
-        await until(lambda: worker.statistics().consumers["notifications"].applied == 2)
-        statistics = worker.statistics().consumers["notifications"]
+        await until(lambda: consumer_of(worker).applied == 2)
+        statistics = consumer_of(worker)
         assert (statistics.retried, statistics.dead) == (0, 0)
 
     assert await told(journal, ann) == [f"{team_id}:1:1", f"{team_id}:1:2"]

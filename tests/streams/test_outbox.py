@@ -21,7 +21,7 @@ from streams.kafka.monitor import BrokerMonitor
 from streams.relay.outbox import OutboxRelay
 from streams.relay.publisher import Publisher
 from streams.settings import KafkaSettings
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.support.topic_reader import read_count, read_until, reading
 from tests.support.waiting import until
 
@@ -115,7 +115,7 @@ async def test_a_row_for_nobody_is_deleted_in_its_turn_and_reaches_no_topic(pool
 
 
 async def test_rows_wait_for_a_broker_that_is_down_and_leave_when_it_is_back(
-    pools: Pools, kafka: KafkaSettings, services: Services
+    pools: Pools, kafka: KafkaSettings, services: DevStack
 ) -> None:
     subject = uuids.uuid7()
     async with moving(pools, kafka) as relay:
@@ -133,7 +133,7 @@ async def test_rows_wait_for_a_broker_that_is_down_and_leave_when_it_is_back(
 
 
 async def test_rows_that_a_broker_acknowledged_and_forgot_before_they_were_deleted_go_again(
-    pools: Pools, kafka: KafkaSettings, services: Services, monkeypatch: pytest.MonkeyPatch
+    pools: Pools, kafka: KafkaSettings, services: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish, wiped = Publisher.publish, 0
 

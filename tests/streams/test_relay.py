@@ -16,7 +16,7 @@ from db.valkey import open_valkey
 from streams.relay.replay import rewind
 from streams.relay.wakeups import listen
 from streams.settings import KafkaSettings
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from tests.streams.conftest import relaying
 from tests.support.journal_writer import JournalWriter, a_task, created, deleted, updated
 from tests.support.topic_reader import EVENTS, TASKS, read_count, read_until, reading, seqs_by_team
@@ -77,7 +77,7 @@ async def test_tasks_are_compacted_by_id_with_a_tombstone_and_neighbours_whose_r
 
 
 async def test_a_killed_broker_is_filled_again_from_the_first_event_and_goes_on(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: Services
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, services: DevStack
 ) -> None:
     teams = [await journal.team() for _ in range(4)]
     async with relaying(pools, kafka) as (relay, monitor):

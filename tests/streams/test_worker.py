@@ -1,34 +1,40 @@
-"""The worker as a whole: started before its services, drained by a signal, seen by operators."""
+"""The worker as a whole: started before its services, drained by a signal; and replays beside it."""
 
 import argparse
 import asyncio
 import json
 import os
 import signal
-import urllib.request
-from urllib.error import HTTPError
+import time
+from typing import Any
+from unittest.mock import ANY
 
 import anyio
 import pytest
 import uuid_utils.compat as uuids
+from msgspec import structs
 
+from api.settings import OpsSettings
 from core.secret import Secret
-from db.pool import Pools
-from db.settings import DatabaseSettings, ValkeySettings
-from streams.ops import WorkerCollector, serving
-from streams.settings import KafkaSettings
-from streams.worker import Worker, run_worker
-from taskforge.commands import replay, worker
-from taskforge.devstack import Services
+from streams.relay import relay
+from taskforge.commands import replay
+from taskforge.commands.worker import work
+from taskforge.devstack import DevStack
+from taskforge.devstack.ports import free_port
+from taskforge.parts.draining import PARTS_SECONDS
+from taskforge.parts.names import PARTS
+from taskforge.processes import http_get
+from taskforge.settings import Settings
 from tests.support.journal_writer import JournalWriter, a_task, created
 from tests.support.topic_reader import EVENTS, read_count, seqs_by_team
 from tests.support.waiting import PATIENCE, until
+from tests.support.working import relay_of, working
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_worker_started_before_its_services_relays_and_notifies_once_they_are_up(
-    services: Services, journal: JournalWriter, kafka: KafkaSettings, database: DatabaseSettings, valkey_url: str
+    services: DevStack, journal: JournalWriter, settings: Settings
 ) -> None:
     team_id = await journal.team()
     ann = await journal.member(team_id, uuids.uuid7())
@@ -36,7 +42,7 @@ async def test_a_worker_started_before_its_services_relays_and_notifies_once_the
     for service in (services.kafka, services.postgres, services.valkey):
         await service.kill()
     async with anyio.create_task_group() as group:
-        group.start_soon(run_worker, database, kafka, ValkeySettings(url=Secret(valkey_url)))
+        group.start_soon(work, settings, frozenset(PARTS))
         for service in (services.valkey, services.kafka, services.postgres):
             await anyio.wait_all_tasks_blocked()
             await service.start()
@@ -45,75 +51,81 @@ async def test_a_worker_started_before_its_services_relays_and_notifies_once_the
                 await asyncio.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    assert seqs_by_team(await read_count(kafka.bootstrap_servers, EVENTS, 1)) == {str(team_id): [1]}
+    assert seqs_by_team(await read_count(settings.kafka.bootstrap_servers, EVENTS, 1)) == {str(team_id): [1]}
     assert await journal.cursor(team_id) == 1
 
 
-async def test_operators_see_health_readiness_and_metrics(
-    pools: Pools, journal: JournalWriter, kafka: KafkaSettings
+async def readiness(settings: Settings) -> tuple[int, Any]:
+    """What `/readyz` of the worker says within a second; status 0 when nobody listens."""
+    with anyio.fail_after(1.2):
+        status, body = await http_get(settings.ops.host, settings.ops.port, "/readyz")
+    return status, json.loads(body) if body else None
+
+
+async def until_ready(settings: Settings, wanted: tuple[int, Any]) -> None:
+    with anyio.fail_after(PATIENCE):
+        while (found := await readiness(settings)) != wanted:
+            await asyncio.sleep(0.05)
+    assert found == wanted
+
+
+def listening(settings: Settings) -> Settings:
+    return structs.replace(settings, ops=OpsSettings(port=free_port()))
+
+
+async def test_a_worker_without_a_database_says_so_and_can_be_stopped(settings: Settings) -> None:
+    nowhere = Secret("postgresql://nobody@127.0.0.1:9/nothing")
+    lost = structs.replace(settings.database, writer_url=nowhere, api_url=nowhere, worker_url=nowhere)
+    alone = listening(structs.replace(settings, database=lost))
+    async with anyio.create_task_group() as group:
+        group.start_soon(work, alone, frozenset(PARTS))
+        await until_ready(alone, (503, {"status": "unavailable", "checks": {"postgres": "down"}}))
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert await readiness(alone) == (0, None)
+
+
+async def test_a_relay_that_hangs_is_named_and_a_worker_that_waits_for_it_says_that_it_drains(
+    settings: Settings, journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = Worker(pools, kafka, None)
-    collector = WorkerCollector(
-        lambda: part.statistics().monitor, lambda: part.statistics().relay, lambda: dict(part.statistics().consumers)
-    )
-    with serving("127.0.0.1", 0, collector, part.readiness) as port:
-        assert await get(port, "/readyz") == (
-            503,
-            b'{"broker":false,"notifications":false,"relay":false,"outbox":false}',
-        )
+    monkeypatch.setattr(relay, "FROZEN_SECONDS", 2.0)
+    settings = listening(settings)
+    well = {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok", "outbox": "ok"}
+    async with anyio.create_task_group() as group:
+        group.start_soon(work, settings, frozenset({"relay"}))
+        await until_ready(settings, (200, {"status": "ready", "checks": well}))
+        async with journal.pool.acquire() as connection, connection.transaction():
+            await connection.execute("lock table relay_cursors in access exclusive mode")
+            hanging = well | {"relay": "down"}
+            await until_ready(settings, (503, {"status": "unavailable", "checks": hanging}))
+            os.kill(os.getpid(), signal.SIGTERM)
+            await until_ready(settings, (503, {"status": "draining", "checks": hanging}))
+    assert await readiness(settings) == (0, None)
+
+
+async def test_a_second_signal_ends_a_worker_at_once(settings: Settings, journal: JournalWriter) -> None:
+    settings = listening(settings)
+    async with journal.pool.acquire() as connection, connection.transaction():
         async with anyio.create_task_group() as group:
-            await group.start(part.run)
-            await until(lambda: all(part.readiness().values()))
-            team_id = await journal.team()
-            await journal.append(team_id, 3)
-            await until(lambda: part.statistics().consumers["notifications"].passed == 3)
-            status, body = await get(port, "/metrics")
-            assert json.loads((await get(port, "/readyz"))[1]) == dict.fromkeys(part.readiness(), True)
-            assert (await get(port, "/healthz"))[0] == 200
-            assert (await get(port, "/other"))[0] == 404
-            part.stop()
-
-    assert status == 200
-    assert b"taskforge_relay_published_total 3.0" in body
-    assert b'taskforge_consumer_passed_total{consumer="notifications"} 3.0' in body
-    assert b'taskforge_relay_lag_events{range="0"}' in body
-
-
-async def get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body, asked from a thread because the server runs on one of its own."""
-
-    def ask() -> tuple[int, bytes]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read()
-        except HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    return await asyncio.to_thread(ask)
-
-
-def test_a_part_that_this_version_lacks_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert worker.run(argparse.Namespace(only=("relay", "webhooks")), None) == 2
-    assert "not in this version: webhooks" in capsys.readouterr().err
+            group.start_soon(work, settings, frozenset({"relay"}))
+            await until_ready(settings, (200, {"status": "ready", "checks": ANY}))
+            await connection.execute("lock table relay_cursors in access exclusive mode")
+            os.kill(os.getpid(), signal.SIGTERM)
+            await until_ready(settings, (503, {"status": "draining", "checks": ANY}))
+            began = time.monotonic()
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert time.monotonic() - began < PARTS_SECONDS / 2
 
 
 async def test_replay_by_hand_publishes_again_without_a_worker_and_a_dry_run_changes_nothing(
     journal: JournalWriter,
-    kafka: KafkaSettings,
-    database: DatabaseSettings,
-    pools: Pools,
+    settings: Settings,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     team_id = await journal.team()
     await journal.append(team_id, 5)
-    part = Worker(pools, kafka, None, only=frozenset({"relay"}))
-    async with anyio.create_task_group() as group:
-        await group.start(part.run)
-        await until(lambda: part.statistics().relay.published == 5)
-        part.stop()
+    async with working(settings, "relay") as worker:
+        await until(lambda: relay_of(worker).published == 5)
 
-    settings = argparse.Namespace(database=database, kafka=kafka)
     wish = argparse.Namespace(team=str(team_id), from_seq=4, dry_run=True)
     assert await asyncio.to_thread(replay.run, wish, settings) == 0
     assert await journal.cursor(team_id) == 5
@@ -121,7 +133,7 @@ async def test_replay_by_hand_publishes_again_without_a_worker_and_a_dry_run_cha
     assert await asyncio.to_thread(replay.run, wish, settings) == 0
     assert "2 events of 1 teams" in capsys.readouterr().err
 
-    records = await read_count(kafka.bootstrap_servers, EVENTS, 7)
+    records = await read_count(settings.kafka.bootstrap_servers, EVENTS, 7)
     assert seqs_by_team(records) == {str(team_id): [1, 2, 3, 4, 5, 4, 5]}
 
 

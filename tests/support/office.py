@@ -15,6 +15,7 @@ from core.task import Task, TaskFields
 from core.team import TeamState
 from db.people.sessions import Client
 from taskforge.commands.import_data import Job, import_file
+from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.transfer.importing import Tally
 from taskforge.transfer.targets import the_team
@@ -45,8 +46,8 @@ class Office:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Services]:
-        async with running(self.settings) as services:
-            yield services
+        async with running(self.settings, API) as process:
+            yield process.services
 
     async def sign_up(self, email: str, name: str) -> UUID:
         async with self.open() as services:

@@ -24,6 +24,7 @@ from db.settings import DatabaseSettings, ValkeySettings
 from streams.feeds.hub import HubTimes
 from streams.settings import FeedSettings, KafkaSettings
 from taskforge.devstack.ports import free_port
+from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.wiring import running
 from tests.support.account import NO_TLS
@@ -153,7 +154,8 @@ async def frames_until_closed(live: ClientConnection) -> tuple[list[dict[str, An
 async def serving(settings: Settings) -> AsyncIterator[Site]:
     """An API worker on a free port."""
     port = free_port()
-    async with running(settings) as services:
+    async with running(settings, API) as process:
+        services = process.services
         services.hub.times = QUICK
         app = create_app(services)
         await app.start()

@@ -68,9 +68,9 @@ class System:
         """The port that was chosen for a service."""
         return int(json.loads((self.data / "ports.json").read_text())[service])
 
-    def status(self, path: str) -> int:
-        """The status of a GET, 0 for none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port("http"), timeout=2)
+    def status(self, path: str, listener: str = "http") -> int:
+        """The status of a GET, 0 for none; `ops` is the worker's listener for its operators."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port(listener), timeout=2)
         try:
             connection.request("GET", path)
             return connection.getresponse().status

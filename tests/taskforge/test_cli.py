@@ -18,7 +18,7 @@ import pytest
 from db.settings import DatabaseSettings
 from taskforge.cli import parser, run
 from taskforge.commands.doctor import examine
-from taskforge.devstack import Services
+from taskforge.devstack import DevStack
 from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.settings import example, load
@@ -45,7 +45,7 @@ def taskforge(*arguments: str, **environment: str) -> "subprocess.CompletedProce
     )
 
 
-def external(services: Services, database: DatabaseSettings) -> dict[str, str]:
+def external(services: DevStack, database: DatabaseSettings) -> dict[str, str]:
     """The variables of services that are given by URL; on the usual port another system of this machine may answer."""
     return {
         "TASKFORGE_HTTP__PORT": str(free_port()),
@@ -68,6 +68,7 @@ def external(services: Services, database: DatabaseSettings) -> dict[str, str]:
         ["up", "--workers", "-1"],
         ["worker", "--only", "relay,cook"],
         ["worker", "--only", ","],
+        ["worker", "--only", "relay,webhooks"],
         ["migrate", "--check", "--back", "1"],
         ["import"],
         ["events"],
@@ -81,7 +82,7 @@ def test_wrong_usage_ends_with_code_2(arguments: list[str], capsys: pytest.Captu
 
 
 def test_worker_parts_come_as_a_tuple() -> None:
-    assert parser().parse_args(["worker", "--only", "relay, webhooks"]).only == ("relay", "webhooks")
+    assert parser().parse_args(["worker", "--only", "relay, notifications"]).only == ("relay", "notifications")
 
 
 def test_wrong_settings_end_with_code_2_and_one_line_each() -> None:
@@ -189,7 +190,7 @@ def test_services_without_a_url_are_the_embedded_ones() -> None:
 
 
 @pytest.mark.anyio
-async def test_other_commands_find_the_stack_that_runs(services: Services) -> None:
+async def test_other_commands_find_the_stack_that_runs(services: DevStack) -> None:
     settings = load(complete({"TASKFORGE_HTTP__WORKERS": "2"}, services.data.path))
     assert settings.valkey.url.reveal() == services.valkey_url
     assert settings.kafka.bootstrap_servers == services.kafka_bootstrap
@@ -199,7 +200,7 @@ async def test_other_commands_find_the_stack_that_runs(services: Services) -> No
 
 
 @pytest.mark.anyio
-async def test_migrate_goes_forwards_back_and_says_what_is_pending(services: Services) -> None:
+async def test_migrate_goes_forwards_back_and_says_what_is_pending(services: DevStack) -> None:
     session = await asyncpg.connect(services.postgres.url_of("postgres"))
     await session.execute("create database migrated_by_hand")
     urls = {name: url for name, url in complete({}, services.data.path).items() if name.startswith("TASKFORGE_")}
@@ -226,7 +227,7 @@ async def test_migrate_goes_forwards_back_and_says_what_is_pending(services: Ser
 
 
 @pytest.mark.anyio
-async def test_doctor_finds_everything_well(services: Services, database: DatabaseSettings) -> None:
+async def test_doctor_finds_everything_well(services: DevStack, database: DatabaseSettings) -> None:
     done = await asyncio.to_thread(lambda: taskforge("doctor", **external(services, database)))
     assert done.returncode == 0, done.stdout
     assert "wrong" not in done.stdout
@@ -240,12 +241,13 @@ async def test_doctor_finds_everything_well(services: Services, database: Databa
         "valkey",
         "kafka",
         "disk",
+        "worker",
     ):
         assert f"ok    {what}: " in done.stdout
 
 
 @pytest.mark.anyio
-async def test_doctor_names_what_is_wrong_and_the_remedy(services: Services, database: DatabaseSettings) -> None:
+async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, database: DatabaseSettings) -> None:
     session = await asyncpg.connect(services.postgres.url_of("postgres"))
     name = name_of(database)
     await session.execute(f"alter database {name} set synchronous_commit = off")
@@ -294,6 +296,10 @@ def test_up_is_ready_in_time_and_leaves_nothing_behind(up: Callable[..., System]
     cold = up()
     assert cold.start() <= 20
     assert cold.status("/readyz") == 200
+    cold.wait_until(lambda: cold.status("/readyz", "ops") == 200, "the worker is ready", 30)
+    assert cold.status("/metrics", "ops") == 200
+    examined = taskforge("doctor", "--data", str(cold.data))
+    assert "ok    worker: ready on" in examined.stdout, examined.stdout
     secrets = (cold.data / "secrets.json").read_text().split('"')
     assert not [line for line in cold.processes().values() for word in secrets if len(word) > 40 and word in line]
     assert cold.stop(signal.SIGINT) == 0
@@ -315,6 +321,7 @@ def test_up_brings_back_what_is_killed(up: Callable[..., System]) -> None:
         os.kill(killed, signal.SIGKILL)
         one.wait_until(partial(brought_back, one, killed, words), f"{words} is back", 30)
         one.wait_until(one.ready, f"ready again after {words}", 30)
+        one.wait_until(lambda: one.status("/readyz", "ops") == 200, "the worker is ready again", 30)
 
 
 def brought_back(system: System, killed: int, words: str) -> bool:
@@ -361,7 +368,7 @@ def first_child(pid: int) -> bool:
 
 @pytest.mark.anyio
 async def test_an_api_told_to_stop_while_its_worker_loads_stops_at_once(
-    services: Services, database: DatabaseSettings
+    services: DevStack, database: DatabaseSettings
 ) -> None:
     """The worker once kept its parent's signal handlers while importing, lost the signal and had to be killed."""
     environment = os.environ | external(services, database)

@@ -17,7 +17,7 @@ import pytest
 import valkey.asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from taskforge.devstack import DataDirBusy, DevstackError, ServiceFailed, Services, running_services
+from taskforge.devstack import DataDirBusy, DevStack, DevstackError, ServiceFailed, running_devstack
 from taskforge.devstack.child import Launch
 from taskforge.devstack.datadir import DataDir
 from taskforge.devstack.errors import PortTaken
@@ -41,7 +41,7 @@ async def fetchval(url: str, sql: str) -> object:
         await session.close()
 
 
-async def test_postgres_is_durable_has_vectors_and_demands_a_password(services: Services) -> None:
+async def test_postgres_is_durable_has_vectors_and_demands_a_password(services: DevStack) -> None:
     url = services.postgres_url
     assert await fetchval(url, "select current_database()") == "taskforge"
     assert await fetchval(url, "show fsync") == "on"
@@ -52,7 +52,7 @@ async def test_postgres_is_durable_has_vectors_and_demands_a_password(services: 
         await asyncpg.connect(services.postgres.url_of("taskforge", password="wrong"))
 
 
-async def test_valkey_answers_with_its_password_only(services: Services, valkey_url: str) -> None:
+async def test_valkey_answers_with_its_password_only(services: DevStack, valkey_url: str) -> None:
     async with valkey.asyncio.from_url(valkey_url) as client:
         assert await client.set("a", "1")
     async with valkey.asyncio.from_url(f"valkey://127.0.0.1:{services.valkey.port}") as stranger:
@@ -76,7 +76,7 @@ async def test_kafka_carries_a_message(kafka_bootstrap: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["postgres", "valkey", "kafka"])
-async def test_a_killed_service_is_restarted_on_the_same_port(services: Services, name: str) -> None:
+async def test_a_killed_service_is_restarted_on_the_same_port(services: DevStack, name: str) -> None:
     service = getattr(services, name)
     pid, port = service.pid, service.port
     restarts = services.supervisor.statistics().restarts[name]
@@ -87,7 +87,7 @@ async def test_a_killed_service_is_restarted_on_the_same_port(services: Services
     assert service.port == port
 
 
-async def test_a_service_killed_on_purpose_stays_down_until_started(services: Services) -> None:
+async def test_a_service_killed_on_purpose_stays_down_until_started(services: DevStack) -> None:
     await services.valkey.kill()
     assert services.valkey.pid is None
     assert not await services.valkey.ready()
@@ -95,7 +95,7 @@ async def test_a_service_killed_on_purpose_stays_down_until_started(services: Se
     assert await services.valkey.ready()
 
 
-async def test_postgres_killed_under_write_load_keeps_every_acknowledged_row(services: Services) -> None:
+async def test_postgres_killed_under_write_load_keeps_every_acknowledged_row(services: DevStack) -> None:
     url = services.postgres_url
     await fetchval(url, "create table if not exists acknowledged (n bigint primary key)")
     acknowledged: list[int] = []
@@ -123,7 +123,7 @@ async def test_postgres_killed_under_write_load_keeps_every_acknowledged_row(ser
 
 
 async def rows_of(directory: Path, sql: str) -> object:
-    async with running_services(directory, want={"postgres"}, default_ports={}) as services:
+    async with running_devstack(directory, want={"postgres"}, default_ports={}) as services:
         return await fetchval(services.postgres_url, sql)
 
 
@@ -150,10 +150,10 @@ def processes_of(directory: Path) -> list[int]:
 HOLD = """
 import asyncio, sys
 from pathlib import Path
-from taskforge.devstack import running_services
+from taskforge.devstack import running_devstack
 
 async def hold():
-    async with running_services(Path(sys.argv[1]), default_ports={}) as services:
+    async with running_devstack(Path(sys.argv[1]), default_ports={}) as services:
         print(services.postgres.pid, flush=True)
         await asyncio.Event().wait()
 
@@ -190,18 +190,18 @@ async def test_a_supervisor_killed_hard_leaves_no_process_and_loses_no_data(data
 
 
 async def test_two_supervisors_cannot_share_a_data_directory(data_dir: Path) -> None:
-    async with running_services(data_dir, want={"valkey"}, default_ports={}):
+    async with running_devstack(data_dir, want={"valkey"}, default_ports={}):
         with pytest.raises(DataDirBusy, match=rf"in use by another TaskForge \(pid {os.getpid()}\)"):
-            async with running_services(data_dir, want={"valkey"}, default_ports={}):
+            async with running_devstack(data_dir, want={"valkey"}, default_ports={}):
                 pass
 
 
-async def test_a_second_copy_takes_the_next_free_ports_and_keeps_them(services: Services, data_dir: Path) -> None:
+async def test_a_second_copy_takes_the_next_free_ports_and_keeps_them(services: DevStack, data_dir: Path) -> None:
     taken = services.ports
-    async with running_services(data_dir, default_ports=taken) as second:
+    async with running_devstack(data_dir, default_ports=taken) as second:
         first_ports = second.ports
         assert all(taken[name] < port < taken[name] + 100 for name, port in first_ports.items())
-    async with running_services(data_dir, default_ports={}) as again:
+    async with running_devstack(data_dir, default_ports={}) as again:
         assert again.ports == first_ports
 
 
@@ -235,7 +235,7 @@ def test_a_new_directory_gets_one_key(data_dir: Path) -> None:
     assert msgspec.json.decode((data_dir / "secrets.json").read_bytes())["keys"] == [key]
 
 
-async def test_no_password_is_visible_on_a_command_line(services: Services) -> None:
+async def test_no_password_is_visible_on_a_command_line(services: DevStack) -> None:
     lines = b""
     for process in (services.postgres, services.valkey, services.kafka):
         lines += await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
@@ -309,7 +309,7 @@ async def test_root_without_user_namespaces_runs_postgres_as_nobody(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     for _ in range(2):
-        async with running_services(data_dir, want={"postgres"}, default_ports={}) as services:
+        async with running_devstack(data_dir, want={"postgres"}, default_ports={}) as services:
             assert owner_of(services.postgres.pid) == pwd.getpwnam("nobody").pw_uid
             assert await fetchval(services.postgres_url, "select 1") == 1
 
@@ -320,7 +320,7 @@ async def test_root_is_told_when_nobody_cannot_reach_the_data(monkeypatch: pytes
     closed = data_dir / "closed"
     closed.mkdir(mode=0o700)
     with pytest.raises(DevstackError, match=r"cannot reach .*closed"):
-        async with running_services(closed / "data", want={"postgres"}, default_ports={}):
+        async with running_devstack(closed / "data", want={"postgres"}, default_ports={}):
             pass
 
 
@@ -354,13 +354,13 @@ async def test_a_port_taken_by_a_stranger_is_given_up_for_another(data_dir: Path
     with socket.create_server((LOOPBACK, 0)) as stranger:
         port = stranger.getsockname()[1]
         (data_dir / "ports.json").write_text(f'{{"valkey": {port}}}')
-        async with running_services(data_dir, want={"valkey"}, default_ports={}) as services:
+        async with running_devstack(data_dir, want={"valkey"}, default_ports={}) as services:
             assert services.valkey.port != port
             assert await services.valkey.ready()
 
 
 @pytest.mark.parametrize("name", ["postgres", "valkey", "kafka"])
-async def test_another_copy_on_our_port_never_passes_for_ours(services: Services, data_dir: Path, name: str) -> None:
+async def test_another_copy_on_our_port_never_passes_for_ours(services: DevStack, data_dir: Path, name: str) -> None:
     """Two copies that start at once can choose the same port; one of them loses it."""
     port = getattr(services, name).port
     log = data_dir / "log"

@@ -1,0 +1,116 @@
+"""The operators' listener of a worker: `/healthz`, `/readyz` and `/metrics`, the same answers as those of the API.
+
+It is served by a thread of its own, so that an event loop that hangs is seen from outside instead of hiding it.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager
+from socketserver import ThreadingMixIn
+from typing import Any, Final, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import anyio
+import anyio.to_thread
+from msgspec import json
+
+from api.health import Health, Readiness
+from api.metrics import CONTENT_TYPE, Metrics
+from api.settings import OpsSettings
+
+__all__ = ["listening"]
+
+LOOP_SECONDS: Final = 0.95
+"""The whole answer of `/readyz` comes within a second; each probe inside has a little less."""
+POLL_SECONDS: Final = 0.05
+
+T = TypeVar("T")
+Start = Callable[[str, list[tuple[str, str]]], Any]
+Answer = tuple[str, str, bytes]
+
+JSON: Final = "application/json"
+NOT_FOUND: Final = ("404 Not Found", JSON, b'{"status":"not found"}')
+OK: Final = "200 OK"
+NOT_READY: Final = "503 Service Unavailable"
+LOOP_HANGS: Final = Readiness("unavailable", {"event_loop": "down"})
+ALIVE: Final = (OK, JSON, b'{"status":"ok"}')
+HANGING: Final = (NOT_READY, JSON, json.encode(LOOP_HANGS))
+
+
+@asynccontextmanager
+async def listening(settings: OpsSettings, health: Health, metrics: Metrics) -> AsyncIterator[int]:
+    """Answer until the block ends; gives the port. Raises OSError when it is taken."""
+    application = _Operators(asyncio.get_running_loop(), health, metrics)
+    server = make_server(settings.host, settings.port, application, server_class=_Server, handler_class=_SilentHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="operators", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(server.shutdown)
+            # Waits for the answers on their way, which may need the event loop.
+            await anyio.to_thread.run_sync(server.server_close)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread per request: whoever is slow to ask keeps nobody else waiting."""
+
+
+class _SilentHandler(WSGIRequestHandler):
+    timeout = 1.0
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        """Scrapes are not worth a line each."""
+
+
+class _Operators:
+    """The WSGI application (PEP 3333). It runs in threads; whatever it asks of the process runs in the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, health: Health, metrics: Metrics) -> None:
+        self._loop, self._health, self._metrics = loop, health, metrics
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/healthz":
+                answer = self._liveness()
+            case "/readyz":
+                answer = self._readiness()
+            case "/metrics":
+                answer = self._numbers()
+            case _:
+                answer = NOT_FOUND
+        status, kind, body = answer
+        start(status, [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")])
+        return [body]
+
+    def _liveness(self) -> Answer:
+        return ALIVE if self._in_loop(_turn) is not None else HANGING
+
+    def _readiness(self) -> Answer:
+        state = self._in_loop(self._health.readiness) or LOOP_HANGS
+        return OK if state.ready else NOT_READY, JSON, json.encode(state)
+
+    def _numbers(self) -> Answer:
+        flushed = self._in_loop(self._flush) is not None
+        return (OK, CONTENT_TYPE, self._metrics.text()) if flushed else HANGING
+
+    async def _flush(self) -> bool:
+        self._metrics.flush()
+        return True
+
+    def _in_loop(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """The answer of the process, or None when its event loop does not give it in time."""
+        asked = asyncio.run_coroutine_threadsafe(question(), self._loop)
+        try:
+            return asked.result(LOOP_SECONDS)
+        except (TimeoutError, CancelledError):
+            asked.cancel()
+            return None
+
+
+async def _turn() -> bool:
+    """Whoever gets this answer knows that the event loop turns."""
+    return True

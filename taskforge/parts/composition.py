@@ -1,0 +1,96 @@
+"""The making of a process: what all roles share, and each part after what it stands on. Nothing runs yet."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from valkey.asyncio import Valkey
+
+from actors.system import TeamSystem
+from api.health import Health, Probe
+from api.metrics import Metrics, Sample
+from db.ids import new_id
+from db.journal.journal import PostgresJournal
+from db.pool import Pools
+from db.snapshots import ValkeySnapshots
+from streams.feeds.hub import Hub
+from taskforge.clock import SystemClock
+from taskforge.parts.background import Background, Teams
+from taskforge.parts.names import Part
+from taskforge.parts.process import Process
+from taskforge.parts.team_samples import feed_samples, team_samples
+from taskforge.settings import Settings
+
+if TYPE_CHECKING:
+    from api.services import Services
+    from streams.kafka.monitor import BrokerMonitor
+
+__all__ = ["Composition"]
+
+
+class Composition:
+    """A process while it is made. Parts go into one of three tiers; each tier stands on those before it.
+
+    `broker` and `services` are made by the roles that need them (`taskforge.parts.work`, `taskforge.parts.serving`).
+    """
+
+    def __init__(self, settings: Settings, pools: Pools, valkey: Valkey, health: Health, metrics: Metrics) -> None:
+        self.settings, self.pools, self.valkey, self.health, self.metrics = settings, pools, valkey, health, metrics
+        self.clock = SystemClock()
+        self.base: list[Part] = []
+        self.middle: list[Part] = []
+        self.work: list[Part] = []
+        self.probes: list[Probe] = []
+        self.broker: BrokerMonitor | None = None
+        self.services: Services | None = None
+        self._samples: list[Callable[[], Iterable[Sample]]] = []
+
+    def show(self, samples: Callable[[], Iterable[Sample]]) -> None:
+        """Show these numbers in `/metrics` while the process runs."""
+        self._samples.append(samples)
+
+    def samples(self) -> Iterator[Sample]:
+        """All numbers of the process at this moment."""
+        for samples in self._samples:
+            yield from samples()
+
+    def process(self) -> Process:
+        """What was made, to be run."""
+        return Process(
+            pools=self.pools,
+            valkey=self.valkey,
+            health=self.health,
+            metrics=self.metrics,
+            tiers=(self.base, self.middle, self.work),
+            teams=vars(self).get("teams"),
+            broker=self.broker,
+            services=self.services,
+        )
+
+    @cached_property
+    def journal(self) -> PostgresJournal:
+        return PostgresJournal(self.pools)
+
+    @cached_property
+    def hub(self) -> Hub:
+        """The live feeds, without which no team commits: they announce what it does to the other processes."""
+        hub = Hub(self.journal, self.settings.feeds, self.valkey)
+        self.base.append(Background("feeds", hub.run, statistics=hub.statistics, finish=hub.flush))
+        self.show(lambda: feed_samples(hub.statistics()))
+        return hub
+
+    @cached_property
+    def teams(self) -> TeamSystem:
+        """The door to every team, made for the first who needs it."""
+        teams = TeamSystem(
+            journal=self.journal,
+            snapshots=ValkeySnapshots(self.valkey),
+            feed=self.hub,
+            clock=self.clock,
+            new_id=new_id,
+            settings=self.settings.actors,
+        )
+        self.hub.attach(teams)
+        self.middle.append(Teams(teams))
+        self.show(lambda: team_samples(teams.statistics()))
+        return teams

@@ -1,0 +1,76 @@
+"""What `/readyz` asks: the services that a process depends on, and the parts of a worker."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from valkey.asyncio import Valkey
+
+from api.health import NotReady, Probe
+from db.pool import Pool
+from streams.settings import KafkaSettings
+from taskforge.parts.names import Part
+
+if TYPE_CHECKING:
+    from streams.kafka.monitor import BrokerMonitor
+
+__all__ = ["POSTGRES_NOT_REACHED", "broker_probe", "kafka_probe", "part_probe", "postgres_probe", "valkey_probe"]
+
+
+def postgres_probe(pool: Pool) -> Probe:
+    """Without Postgres nothing can be acknowledged and nothing can be relayed."""
+
+    async def ask() -> None:
+        await pool.fetchval("select 1")
+
+    return Probe("postgres", ask)
+
+
+def valkey_probe(valkey: Valkey) -> Probe:
+    """Without Valkey everything is only slower or later."""
+
+    async def ping() -> None:
+        await valkey.ping()
+
+    return Probe("valkey", ping, required=False)
+
+
+def kafka_probe(kafka: KafkaSettings) -> Probe:
+    """A TCP connection to one of the brokers: the API itself never talks to Kafka, it only reports."""
+
+    async def reach() -> None:
+        failure: OSError | None = None
+        for server in kafka.bootstrap_servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            try:
+                stream = await anyio.connect_tcp(host, int(port))
+            except OSError as error:
+                failure = error
+            else:
+                await stream.aclose()
+                return
+        raise failure or OSError("no broker is named")
+
+    return Probe("kafka", reach, required=False)
+
+
+def broker_probe(broker: "BrokerMonitor") -> Probe:
+    """What the monitor has seen by its last look."""
+    return Probe("kafka", _unless(lambda: broker.statistics().reachable, "the broker is not reached"))
+
+
+def part_probe(part: Part, *, required: bool) -> Probe:
+    """A part of a worker under its name."""
+    return Probe(part.name, _unless(lambda: part.ready, "it waits or hangs"), required)
+
+
+def _unless(ready: Callable[[], bool], reason: str) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        if not ready():
+            raise NotReady(reason)
+
+    return check
+
+
+POSTGRES_NOT_REACHED: Final = Probe("postgres", _unless(lambda: False, "not connected yet"))
+"""For a process that waits for the database before it has any part."""

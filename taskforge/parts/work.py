@@ -1,0 +1,79 @@
+"""The parts of a worker: relay and consumers. Loaded by workers only."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from api.metrics import Sample
+from db.pool import Pool
+from streams.consumers import notifications
+from streams.consumers.plan import ConsumerPlan
+from streams.consumers.runner import ConsumerRunner
+from streams.housekeeping import Housekeeper
+from streams.kafka.monitor import BrokerMonitor
+from streams.relay import wakeups
+from streams.relay.outbox import OutboxRelay
+from streams.relay.relay import Relay
+from taskforge.parts.background import Background, at_once
+from taskforge.parts.composition import Composition
+from taskforge.parts.names import Part
+from taskforge.parts.probes import broker_probe, part_probe, postgres_probe, valkey_probe
+from taskforge.parts.work_samples import (
+    broker_samples,
+    consumer_samples,
+    housekeeping_samples,
+    outbox_samples,
+    relay_samples,
+)
+
+__all__ = ["CONSUMERS", "add_work"]
+
+CONSUMERS: Final[Mapping[str, Callable[[Pool], ConsumerPlan]]] = {notifications.NAME: notifications.notifications}
+"""The consumers of this version by the names of their parts; each writes through the worker's pool."""
+
+
+def add_work(made: Composition, names: Sequence[str]) -> None:
+    """The named parts, what they stand on, and their probes: a worker is of no use without all that it works with."""
+    broker = made.broker = BrokerMonitor(made.settings.kafka, CONSUMERS)
+    _add_base(made, broker)
+    for name in names:
+        for part in _relay(made, broker) if name == Relay.name else _consumer(made, broker, name):
+            made.work.append(part)
+            # In a process that serves requests, too, it is one thing among others.
+            made.probes.append(part_probe(part, required=made.services is None))
+            made.show(partial(_readiness, part))
+
+
+def _add_base(made: Composition, broker: BrokerMonitor) -> None:
+    housekeeper = Housekeeper(made.pools.worker)
+    statistics = broker.statistics
+    made.base += [
+        Background("broker", broker.run, ready=lambda: statistics().reachable, statistics=statistics),
+        Background("housekeeping", at_once(housekeeper.run), statistics=housekeeper.statistics),
+    ]
+    made.show(lambda: broker_samples(statistics()))
+    made.show(lambda: housekeeping_samples(housekeeper.statistics()))
+    if made.services is None:
+        made.probes += [postgres_probe(made.pools.worker), valkey_probe(made.valkey), broker_probe(broker)]
+
+
+def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:
+    """What leaves the journal and the outbox, and the wake-ups that make it prompt."""
+    pool, kafka = made.pools.worker, made.settings.kafka
+    relay, outbox = Relay(pool, kafka, broker), OutboxRelay(pool, kafka, broker)
+    listening = partial(wakeups.listen, made.valkey, relay.wake, relay.sweep_soon)
+    made.base.append(Background("wakeups", at_once(listening)))
+    made.show(lambda: relay_samples(relay.statistics()))
+    made.show(lambda: outbox_samples(outbox.statistics()))
+    yield relay
+    yield outbox
+
+
+def _consumer(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:
+    runner = ConsumerRunner(CONSUMERS[name](made.pools.worker), made.settings.kafka, broker)
+    made.show(lambda: consumer_samples(name, runner.statistics()))
+    yield runner
+
+
+def _readiness(part: Part) -> Iterator[Sample]:
+    yield Sample("part_ready", "1 while the part does its work.", float(part.ready), {"part": part.name})

@@ -1,0 +1,58 @@
+"""What the parts of a worker count, as numbers for Prometheus. Names are the contract with dashboards."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from api.metrics import Sample, total
+from streams.consumers.runner import ConsumerStatistics
+from streams.housekeeping import HousekeepingStatistics
+from streams.kafka.monitor import MonitorStatistics
+from streams.relay.outbox import OutboxStatistics
+from streams.relay.relay import RelayStatistics
+
+__all__ = ["broker_samples", "consumer_samples", "housekeeping_samples", "outbox_samples", "relay_samples"]
+
+CONSUMER_TOTALS: Final = {
+    "applied": "Events whose effect was applied.",
+    "passed": "Events that needed no effect.",
+    "expired": "Events too old for an effect that leaves the system.",
+    "retried": "Records sent to the retry topic.",
+    "dead": "Records sent to the dead-letter topic.",
+    "restarts": "Times the consumer began anew.",
+}
+
+
+def broker_samples(statistics: MonitorStatistics) -> Iterator[Sample]:
+    yield Sample("broker_reachable", "1 when the last look reached the broker.", float(statistics.reachable))
+    yield total("broker_losses", "Times the broker was found without its topics.", statistics.losses)
+
+
+def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:
+    yield total("relay_published", "Events published.", statistics.published)
+    yield total("relay_spared", "Events found in the topic already after a crash.", statistics.spared)
+    yield total("relay_refills", "Ranges published anew from the journal.", statistics.refills)
+    yield Sample("relay_ranges", "Ranges of teams leased by this worker.", len(statistics.ranges))
+    yield Sample("relay_halted_teams", "Teams stopped at a hole in their journal.", len(statistics.halted))
+    for number, lag in statistics.lag.items():
+        of_range = {"range": str(number)}
+        yield Sample("relay_lag_events", "Events to publish, by range.", lag.events, of_range)
+        yield Sample("relay_lag_seconds", "Age of the oldest event to publish.", lag.seconds, of_range)
+
+
+def outbox_samples(statistics: OutboxStatistics) -> Iterator[Sample]:
+    yield total("outbox_moved", "Rows moved from the outbox to their topics.", statistics.moved)
+    yield total("outbox_discarded", "Rows deleted from the outbox that were never to leave.", statistics.discarded)
+    yield Sample("outbox_waiting", "Rows that wait in the outbox.", statistics.waiting, greatest=True)
+    yield Sample("outbox_lag_seconds", "Age of the oldest row in the outbox.", statistics.seconds, greatest=True)
+
+
+def consumer_samples(name: str, statistics: ConsumerStatistics) -> Iterator[Sample]:
+    for field, about in CONSUMER_TOTALS.items():
+        yield total(f"consumer_{field}", about, getattr(statistics, field), consumer=name)
+    yield Sample("consumer_lag", "Records not read yet.", statistics.lag, {"consumer": name})
+    yield Sample("consumer_held", "Partitions that wait.", statistics.held, {"consumer": name})
+
+
+def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:
+    for what, rows in statistics.forgotten.items():
+        yield total("forgotten_rows", "Rows deleted because their time was up.", rows, what=what)
