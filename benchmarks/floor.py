@@ -12,18 +12,13 @@ from blacksheep import Content, Request, Response
 from api.binding import MERGE_PATCH, body_of, decoder_for, path_value
 from api.calls import call_of
 from api.services import Services
-from benchmarks import load
-from benchmarks.account import Account
 from benchmarks.edge import Handler, OnOurEdge
-from benchmarks.measure import Result, in_turn, middle
-from benchmarks.stack import open_stack
-from benchmarks.writes import CLIENTS, TASKS, TEAMS, patches
 from core.task import TaskPatch
 from db.journal.sticky import StickyConnection
 from db.pool import Pool
 from db.transaction import ACQUIRE_SECONDS
 
-__all__ = ["app", "run"]
+__all__ = ["app"]
 
 INSERT: Final = """
 insert into task_events (team_id, seq, type, subject_id, actor_id, payload, at, salt, digest)
@@ -73,26 +68,3 @@ def _patching(services: Services) -> Handler:
 
 
 app = OnOurEdge(_patching)
-
-
-async def run(*, quick: bool) -> Result:
-    """As `writes`, on 32 teams, with the floor as a third server in the same turns. No goals: it explains theirs."""
-    result = Result("floor", note=f"{CLIENTS} connections on core 1, all servers and Postgres on core 0.")
-    async with open_stack() as stack:
-        with (
-            stack.api() as api,
-            stack.granian("benchmarks.baseline:app") as baseline,
-            stack.granian("benchmarks.floor:app") as floor,
-            Account(api.url) as account,
-        ):
-            mine = [account.team(number, TASKS) for number in range(TEAMS)]
-            theirs = [account.team(number, TASKS) for number in range(TEAMS, 2 * TEAMS)]
-            ours = patches(api, account, mine, quick=quick)
-            rows = patches(floor, account, mine, quick=quick)
-            each = patches(baseline, account, theirs, quick=quick)
-            samples = await in_turn(
-                2 if quick else 5, lambda: load.run(ours), lambda: load.run(rows), lambda: load.run(each)
-            )
-    for name, found in zip(("ours", "the floor", "one transaction each"), samples, strict=True):
-        result.numbers[name] = middle(found)
-    return result

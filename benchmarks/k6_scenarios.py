@@ -53,7 +53,8 @@ async def _run(name: str, api: Server, account: Account, team: tuple[str, list[s
         "SECONDS": "3" if quick else "15",
     }
     with tempfile.TemporaryDirectory(prefix="taskforge-k6-") as directory:
-        return await run_k6(SCRIPTS / f"{name}.js", environment, Path(directory))
+        summary, _ = await run_k6(SCRIPTS / f"{name}.js", environment, Path(directory))
+        return summary
 
 
 def _verdicts(metric: dict[str, Any]) -> list[dict[str, bool]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from msgspec import Struct, structs
 
 from benchmarks.machine import LOAD_CORE, busy_seconds, on_core
@@ -39,32 +40,55 @@ class Load(Struct, frozen=True):
 
 
 async def run(load: Load) -> Sample:
-    """Run the load; answers with another status than expected count as errors."""
+    """Run the load; what is answered with another status than expected, or not at all, counts as an error."""
     with tempfile.TemporaryDirectory(prefix="taskforge-load-") as directory:
         plan = Path(directory) / "targets.txt"
         plan.write_text("".join(f"{team} {task}\n" for team, task in load.targets))
         before = busy_seconds(LOAD_CORE)
         sample = await (_wrk(load, plan) if WRK else _k6(load, plan, Path(directory)))
-        return structs.replace(sample, load_busy=min(1.0, (busy_seconds(LOAD_CORE) - before) / load.seconds))
+        busy = min(1.0, (busy_seconds(LOAD_CORE) - before) / load.seconds)
+    if sample.errors and not sample.first_error:
+        sample = structs.replace(sample, first_error=await _asked_again(load))
+    return structs.replace(sample, load_busy=busy)
+
+
+async def _asked_again(load: Load) -> str:
+    """What the address answers now, for a load that only counted."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.get(load.url + load.path, headers=dict(load.headers))
+    return f"only counted; asked again, it is {answer.status_code} {answer.text[:300]}"
 
 
 async def _wrk(load: Load, plan: Path) -> Sample:
     command = [WRK or "wrk", "-t1", f"-c{load.clients}", f"-d{max(1, round(load.seconds))}s", "--latency"]
     for name, value in load.headers.items():
         command += ["-H", f"{name}: {value}"]
-    command += ["-s", str(HERE / "load.lua"), load.url + load.path, "--", str(plan)]
+    command += ["-s", str(HERE / "load.lua"), load.url + load.path, "--", str(plan), str(load.expected)]
     return _read_wrk(await _output(command))
 
 
 def _read_wrk(text: str) -> Sample:
     latencies = {share: float(value) * UNITS[unit] for share, value, unit in _LATENCY.findall(text)}
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    socket_errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     if rate is None or len(latencies) < 2:
         raise RuntimeError(f"wrk said:\n{text}")
-    errors = (int(wrong[1]) if wrong else 0) + (sum(map(int, socket_errors.groups())) if socket_errors else 0)
-    return Sample(float(rate[1]), latencies["50"], latencies["99"], errors)
+    # wrk's own count misses a wrong 2xx or 3xx, and ours is made for PATCH only.
+    wrong = max(_number(r"Non-2xx or 3xx responses: (\d+)", text), _number(r"Unexpected answers: (\d+)", text))
+    broken = {kind: _number(rf"Socket errors:.* {kind} (\d+)", text) for kind in ("connect", "read", "write")}
+    first = re.search(r"First unexpected answer: (.*)", text)
+    return Sample(
+        rate=float(rate[1]),
+        p50_ms=latencies["50"],
+        p99_ms=latencies["99"],
+        errors=wrong + sum(broken.values()),
+        first_error=first[1] if first else ", ".join(f"{n} failed to {kind}" for kind, n in broken.items() if n),
+        late=_number(r"Socket errors:.* timeout (\d+)", text),  # wrk's word for an answer after more than 2 s.
+    )
+
+
+def _number(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    return int(found[1]) if found else 0
 
 
 _LATENCY: Final = re.compile(r"^\s+(50|99)(?:\.\d+)?%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
@@ -80,26 +104,35 @@ async def _k6(load: Load, plan: Path, directory: Path) -> Sample:
         "TARGETS": str(plan),
         "EXPECTED": str(load.expected),
     }
-    summary = await run_k6(HERE / "k6" / "burst.js", environment, directory)
+    summary, text = await run_k6(HERE / "k6" / "burst.js", environment, directory)
     metrics = summary["metrics"]
+    first = _UNEXPECTED.search(text)
     duration = metrics["http_req_duration"]["values"]
     return Sample(
         rate=metrics["http_reqs"]["values"]["rate"],
         p50_ms=duration["med"],
         p99_ms=duration["p(99)"],
         errors=int(metrics["checks"]["values"]["fails"]),
+        first_error=first[1] if first else "",
     )
 
 
-async def run_k6(script: Path, environment: Mapping[str, str], directory: Path) -> dict[str, Any]:
-    """Run a k6 script on the load's core; gives its summary. A crossed threshold (exit 99) is the caller's to judge."""
+# What the script says of a failed check, in a line of k6's log.
+_UNEXPECTED: Final = re.compile(r'msg="unexpected: (.*?)" source=console')
+
+
+async def run_k6(script: Path, environment: Mapping[str, str], directory: Path) -> tuple[dict[str, Any], str]:
+    """Run a k6 script on the load's core; gives its summary and what it logged.
+
+    A crossed threshold (exit 99) is the caller's to judge.
+    """
     summary = directory / "summary.json"
     command = [k6_path(), "run", "--quiet", "--no-usage-report"]
     for name, value in {**environment, "SUMMARY": str(summary)}.items():
         command += ["--env", f"{name}={value}"]
-    await _output([*command, str(script)], allowed=(0, 99))
+    text = await _output([*command, str(script)], allowed=(0, 99))
     found: dict[str, Any] = json.loads(summary.read_text())
-    return found
+    return found, text
 
 
 def k6_path() -> str:

@@ -1,26 +1,32 @@
 """What a measurement is: samples taken in turn, medians of them, and goals they meet or miss."""
 
 import statistics
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
-__all__ = ["Goal", "Result", "Sample", "in_turn", "middle", "percentile", "sample_of"]
+__all__ = ["Goal", "Measuring", "Result", "Sample", "UnexpectedAnswers", "in_turn", "middle", "percentile", "sample_of"]
 
 
 class Sample(Struct, frozen=True):
     """One run of a load: answers per second, latencies in ms, and answers that were not the expected ones.
 
-    `load_busy` is the share of the load's core that was in use, where it was measured: near 1 the load itself, or
-    another program there, was the limit, and the server could do more.
+    `first_error` says what the first of them was, as far as the load could tell. `late` counts answers that were right
+    and took longer than 2 s. `load_busy` is the share of the load's core that was in use, where it was measured: near 1
+    the load itself, or another program there, was the limit, and the server could do more.
     """
 
     rate: float
     p50_ms: float
     p99_ms: float
     errors: int = 0
+    first_error: str = ""
+    late: int = 0
     load_busy: float | None = None
+
+
+Measuring: TypeAlias = Callable[[], Awaitable[Sample]]
 
 
 class Goal(Struct, frozen=True):
@@ -45,25 +51,41 @@ class Result(Struct):
     note: str = ""
 
 
-async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Sample]]) -> list[list[Sample]]:
-    """Run A B A B …, so that a slow minute of the machine hits both; gives the samples of each. Errors fail the run."""
-    samples: list[list[Sample]] = [[] for _ in runs]
-    for _ in range(rounds):
-        for own, run in zip(samples, runs, strict=True):
-            sample = await run()
+class UnexpectedAnswers(RuntimeError):
+    """A side answered something else than it should: a benchmark of errors proves nothing."""
+
+    def __init__(self, side: str, turn: int, sample: Sample) -> None:
+        first = sample.first_error or "not seen by the load"
+        super().__init__(f"{side}, turn {turn}: {sample.errors} unexpected answers; the first: {first}")
+
+
+async def in_turn(turns: int, sides: Mapping[str, Measuring]) -> dict[str, Sample]:
+    """Run A B A B …, so that a slow minute of the machine hits all sides; the median of each side's samples.
+
+    Raises UnexpectedAnswers; whatever else a side raises gets a note which side it was.
+    """
+    samples: dict[str, list[Sample]] = {side: [] for side in sides}
+    for turn in range(1, turns + 1):
+        for side, measure in sides.items():
+            try:
+                sample = await measure()
+            except Exception as error:
+                error.add_note(f"in turn {turn} of {side}")
+                raise
             if sample.errors:
-                raise RuntimeError(f"{sample.errors} unexpected answers: a benchmark of errors proves nothing")
-            own.append(sample)
-    return samples
+                raise UnexpectedAnswers(side, turn, sample)
+            samples[side].append(sample)
+    return {side: middle(own) for side, own in samples.items()}
 
 
 def middle(samples: Sequence[Sample]) -> Sample:
-    """The median of each number."""
+    """The median of each number, and all that was late."""
     busy = [sample.load_busy for sample in samples if sample.load_busy is not None]
     return Sample(
         rate=statistics.median(sample.rate for sample in samples),
         p50_ms=statistics.median(sample.p50_ms for sample in samples),
         p99_ms=statistics.median(sample.p99_ms for sample in samples),
+        late=sum(sample.late for sample in samples),
         load_busy=statistics.median(busy) if busy else None,
     )
 
