@@ -1,29 +1,25 @@
 """Fixtures shared by all tests: the real embedded services, fresh databases, and guards against leaks."""
 
 import asyncio
-import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import valkey.asyncio
 from valkey.asyncio import Valkey
 
-from core.secret import Secret
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.valkey import open_valkey
 from taskforge.devstack import DevStack, running_devstack
-from tests.support import directories
+from tests.support import databases, directories
 
 pytest_plugins = ["tests.support.parallel"]
 
 TEMPLATE = "taskforge_template"
-numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +63,7 @@ async def template_database(services: DevStack) -> str:
     """A migrated database that nobody connects to; the others are copies of it."""
     from db.migrate import migrate
 
-    await _statement(services, f"create database {TEMPLATE}")
+    await databases.create(services, TEMPLATE)
     await migrate(services.postgres.url_of(TEMPLATE), passwords=services.secrets.role_passwords)
     return TEMPLATE
 
@@ -75,17 +71,15 @@ async def template_database(services: DevStack) -> str:
 @pytest.fixture
 async def database(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     """A fresh migrated database for one test."""
-    name = await _copy(services, template_database)
-    yield _settings(services, name)
-    await _drop(services, name)
+    async with databases.copied(services, template_database) as name:
+        yield databases.settings_of(services, name)
 
 
 @pytest.fixture(scope="module")
 async def module_database(services: DevStack, template_database: str) -> AsyncIterator[DatabaseSettings]:
     """A fresh migrated database for the tests of one module."""
-    name = await _copy(services, template_database)
-    yield _settings(services, name)
-    await _drop(services, name)
+    async with databases.copied(services, template_database) as name:
+        yield databases.settings_of(services, name)
 
 
 @pytest.fixture
@@ -97,7 +91,7 @@ async def pools(database: DatabaseSettings) -> AsyncIterator[Pools]:
 @pytest.fixture
 async def superuser(services: DevStack, database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
     """Sees and changes every row: how a test moves time, and looks behind row-level security."""
-    connection = await asyncpg.connect(services.postgres.url_of(name_of(database)))
+    connection = await asyncpg.connect(databases.superuser_url(services, database))
     yield connection
     await connection.close()
 
@@ -176,42 +170,6 @@ def _is_ours(task: "asyncio.Task[Any]") -> bool:
     """The task that runs this fixture, the test runner's own, and the session's supervisor."""
     driver = getattr(task.get_coro(), "__name__", "") == "_call_in_runner_task"
     return task is asyncio.current_task() or driver or task.get_name().startswith("devstack:")
-
-
-def name_of(database: DatabaseSettings) -> str:
-    """The name under which the server knows it."""
-    return urlsplit(database.owner_url.reveal()).path.lstrip("/")
-
-
-def _settings(services: DevStack, name: str) -> DatabaseSettings:
-    return DatabaseSettings(
-        owner_url=Secret(services.role_url("taskforge_owner", name)),
-        api_url=Secret(services.role_url("taskforge_api", name)),
-        writer_url=Secret(services.role_url("taskforge_writer", name)),
-        worker_url=Secret(services.role_url("taskforge_worker", name)),
-    )
-
-
-async def _copy(services: DevStack, template: str) -> str:
-    await services.postgres.start()
-    name = f"taskforge_test_{next(numbers)}"
-    # Through the log a copy needs no checkpoints; in memory these cost nothing, and the log would fill it.
-    strategy = "file_copy" if directories.in_memory(services.data.path) else "wal_log"
-    await _statement(services, f"create database {name} template {template} strategy {strategy}")
-    return name
-
-
-async def _drop(services: DevStack, name: str) -> None:
-    await services.postgres.start()
-    await _statement(services, f"drop database {name} with (force)")
-
-
-async def _statement(services: DevStack, sql: str) -> None:
-    session = await asyncpg.connect(services.postgres.url_of("postgres"))
-    try:
-        await session.execute(sql)
-    finally:
-        await session.close()
 
 
 @pytest.fixture

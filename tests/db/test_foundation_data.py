@@ -17,10 +17,10 @@ from db.migrate import check, migrate
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
-from tests.conftest import name_of
 from tests.db.test_migrate import ALL, shape
 from tests.fixtures.foundation.reading import json_of
 from tests.fixtures.foundation.restoring import opened, restored
+from tests.support.databases import superuser_url
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ async def test_the_migrations_since_keep_every_row(services: DevStack, template_
 async def test_a_database_brought_forward_is_built_like_a_new_one(
     services: DevStack, foundation: DatabaseSettings, database: DatabaseSettings
 ) -> None:
-    old, new = [await shape(services.postgres.url_of(name_of(one))) for one in (foundation, database)]
+    old, new = [await shape(superuser_url(services, one)) for one in (foundation, database)]
     assert old == new
 
 

@@ -21,7 +21,8 @@ from db import tables
 from db.migrate import back, check, migrate
 from db.scram import scram_verifier
 from db.settings import DatabaseSettings
-from tests.conftest import name_of
+from taskforge.devstack import DevStack
+from tests.support import databases
 
 pytestmark = pytest.mark.anyio
 
@@ -30,16 +31,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-async def empty(services: Any, template_database: str) -> AsyncIterator[str]:
+async def empty(services: DevStack, template_database: str) -> AsyncIterator[str]:
     """The superuser's URL of a database without anything in it."""
-    await services.postgres.start()
-    session = await asyncpg.connect(services.postgres.url_of("postgres"))
-    try:
-        await session.execute("create database migrating")
-        yield services.postgres.url_of("migrating")
-        await session.execute("drop database migrating with (force)")
-    finally:
-        await session.close()
+    await databases.create(services, "migrating")
+    yield services.postgres.url_of("migrating")
+    await databases.drop(services, "migrating")
 
 
 async def fetch(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -188,7 +184,7 @@ async def test_the_installation_says_which_history_the_database_is_on(empty: str
     assert tuple(row)[2:] == tuple(real)
 
 
-async def test_an_owner_who_may_not_read_the_control_file_migrates_all_the_same(services: Any, empty: str) -> None:
+async def test_an_owner_who_may_not_read_the_control_file_migrates_all_the_same(services: DevStack, empty: str) -> None:
     await migrate(empty)
     owner = services.role_url("taskforge_owner", "migrating")
     await back(owner, len(ALL) - ALL.index(HISTORIES))
@@ -247,7 +243,7 @@ async def test_many_processes_may_migrate_at_once(empty: str) -> None:
     assert sorted(report.ran for report in reports) == [()] * 4 + [ALL]
 
 
-async def test_the_owner_may_migrate_without_being_superuser(services: Any, empty: str) -> None:
+async def test_the_owner_may_migrate_without_being_superuser(services: DevStack, empty: str) -> None:
     await migrate(empty)
     owner = services.role_url("taskforge_owner", "migrating")
     assert (await back(owner, len(ALL))).applied == ()
@@ -270,7 +266,7 @@ async def test_a_failing_migration_leaves_no_trace(empty: str, monkeypatch: pyte
     assert (await fetch(empty, "select to_regclass('half')"))[0][0] is None
 
 
-async def test_passwords_are_set_and_let_the_role_in(services: Any, empty: str) -> None:
+async def test_passwords_are_set_and_let_the_role_in(services: DevStack, empty: str) -> None:
     await migrate(empty, passwords=services.secrets.role_passwords)
     for role in services.secrets.role_passwords:
         rows = await fetch(services.role_url(role, "migrating"), "select current_user")
@@ -361,9 +357,8 @@ def spoken(kind: str) -> str:
 
 
 @pytest.fixture
-def superuser_url(services: Any, database: DatabaseSettings) -> str:
-    name = name_of(database)
-    return str(services.postgres.url_of(name))
+def superuser_url(services: DevStack, module_database: DatabaseSettings) -> str:
+    return databases.superuser_url(services, module_database)
 
 
 async def test_every_tenant_table_is_guarded_and_every_foreign_key_indexed(superuser_url: str) -> None:

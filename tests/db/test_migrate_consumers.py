@@ -8,13 +8,14 @@ import pytest
 
 from db import migrate as runner
 from db.migrate import back, migrate
+from taskforge.devstack import DevStack
+from tests.support import databases
 
 pytestmark = pytest.mark.anyio
 
 NAME = "taskforge_0007_consumers"
 STEPS = sum(path.stem >= NAME for path in runner.FOLDER.glob("*.py"))
 
-DATABASE = "migrating_consumers"
 TEAM = "01920000-0000-7000-8000-000000000001"
 ROWS = f"""
 insert into teams (id, name, key, created_by, created_at, updated_at, version)
@@ -26,18 +27,10 @@ values ('webhooks', 'claimed', now()), ('webhooks', 'applied', null);
 
 
 @pytest.fixture
-async def urls(services: Any, template_database: str) -> AsyncIterator[tuple[str, str]]:
+async def urls(services: DevStack, template_database: str) -> AsyncIterator[tuple[str, str]]:
     """The superuser's and the owner's URL of a migrated database."""
-    session = await asyncpg.connect(services.postgres.url_of("postgres"))
-    try:
-        await session.execute(f"create database {DATABASE} template {template_database}")
-        yield (
-            services.postgres.url_of(DATABASE),
-            services.role_url("taskforge_owner", DATABASE),
-        )
-        await session.execute(f"drop database {DATABASE} with (force)")
-    finally:
-        await session.close()
+    async with databases.copied(services, template_database) as name:
+        yield services.postgres.url_of(name), services.role_url("taskforge_owner", name)
 
 
 async def fetch(url: str, query: str) -> list[tuple[Any, ...]]:

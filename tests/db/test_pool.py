@@ -18,7 +18,7 @@ from db.journal.journal import PostgresJournal
 from db.pool import Pools, UnsafeServer, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading, savepoint, writing
-from tests.conftest import name_of
+from tests.support.databases import name_of
 from tests.support.team_writer import Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio

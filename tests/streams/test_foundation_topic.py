@@ -14,9 +14,9 @@ from msgspec import structs
 from db.settings import DatabaseSettings
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
-from tests.conftest import name_of
 from tests.fixtures.foundation.reading import json_of, lines_of
 from tests.fixtures.foundation.restoring import opened
+from tests.support.databases import superuser_url
 from tests.support.site import settings_for
 from tests.support.topic_reader import EVENTS, TASKS, read_all, seqs_by_team
 from tests.support.waiting import until
@@ -87,7 +87,7 @@ async def notified(superuser: str) -> list[tuple[str, str, str]]:
 async def test_a_worker_relays_what_was_left_and_repeats_nothing(
     services: DevStack, foundation: DatabaseSettings, filled: KafkaSettings, valkey_url: str
 ) -> None:
-    superuser = services.postgres.url_of(name_of(foundation))
+    superuser = superuser_url(services, foundation)
     before = await notified(superuser)
     settings = structs.replace(settings_for(foundation, valkey_url), kafka=filled)
     async with working(settings) as worker:

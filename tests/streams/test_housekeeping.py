@@ -7,7 +7,7 @@ import uuid_utils.compat as uuids
 from db.pool import open_pools
 from db.settings import DatabaseSettings
 from streams.housekeeping import tidy
-from tests.conftest import name_of
+from tests.support.databases import name_of
 
 pytestmark = pytest.mark.anyio
 

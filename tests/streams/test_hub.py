@@ -14,7 +14,7 @@ from core.codec import cloud_event
 from core.errors import BadInput, NotFound, ShuttingDown
 from streams.feeds.frames import Frame, Position, read_position
 from streams.feeds.subscription import FeedEnded
-from tests.support.feed_harness import NOW, FeedSource, a_hub, running, seqs, take, take_until_end
+from tests.support.feed_harness import NOW, FeedSource, a_hub, running_hub, seqs, take, take_until_end
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
 
@@ -55,7 +55,7 @@ def test_no_interleaving_of_backfill_and_live_leaves_a_hole_or_a_repeat(before, 
         source = FeedSource()
         team, hub = source.team(before), a_hub(source)
         start = min(after, before)
-        async with running(hub):
+        async with running_hub(hub):
             early = await hub.subscribe(team, SOMEBODY)
             following = asyncio.create_task(follow(early))
             joining = asyncio.create_task(hub.subscribe(team, SOMEBODY, Position(start)))
@@ -218,7 +218,7 @@ class TestSlowReaders:
         source = FeedSource()
         team, hub = source.team(1), a_hub(source)
         cut = []
-        async with running(hub):
+        async with running_hub(hub):
             reader = await hub.subscribe(team, SOMEBODY, Position(0))
             reader.on_cut = lambda: cut.append(reader.ended)
             await take(reader, 1)
@@ -229,7 +229,7 @@ class TestSlowReaders:
     async def test_what_everybody_has_is_let_go(self):
         source = FeedSource()
         team, hub = source.team(), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 hub.publish(team, source.commit(team, 100))
                 await take(reader, 100)
@@ -279,7 +279,7 @@ class TestRepair:
     async def test_commits_of_other_processes_are_found_by_the_position_check(self):
         source = FeedSource()
         team, hub = source.team(), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 source.commit(team, 450)
                 assert await take(reader, 450) == seqs(1, 450)
@@ -289,7 +289,7 @@ class TestRepair:
     async def test_a_hole_before_a_local_commit_is_filled(self):
         source = FeedSource()
         team, hub = source.team(), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 source.commit(team, 2)
                 hub.publish(team, source.commit(team, 1))
@@ -308,7 +308,7 @@ class TestRepair:
     async def test_the_feed_goes_on_when_the_journal_is_back(self):
         source = FeedSource()
         team, hub = source.team(), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 source.break_down()
                 source.commit(team, 3)
@@ -327,7 +327,7 @@ class TestRepair:
     async def test_a_rewritten_history_ends_all_feeds_of_the_team(self):
         source = FeedSource()
         team, hub = source.team(5), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 del source.committed[team][3:]
                 source.epoch = 2
@@ -338,7 +338,7 @@ class TestRepair:
     async def test_a_deleted_team_ends_its_feeds(self):
         source = FeedSource()
         team, hub = source.team(5), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 del source.committed[team]
                 assert await take_until_end(reader) == ([], "removed")
@@ -347,7 +347,7 @@ class TestRepair:
         monkeypatch.setattr("streams.feeds.hub.RESTART_SECONDS", 0.01)
         source = FeedSource()
         team, hub = source.team(), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 source.broken = RuntimeError("unheard of")
                 source.commit(team)
@@ -401,7 +401,7 @@ class TestEnding:
     async def test_a_guard_ends_the_feed(self):
         source = FeedSource()
         team, hub = source.team(1), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 reader.guard = lambda now: "revoked"
                 assert await take_until_end(reader) == ([], "revoked")
@@ -409,7 +409,7 @@ class TestEnding:
     async def test_a_reader_is_woken_empty_handed_when_he_asked_for_it(self):
         source = FeedSource()
         team, hub = source.team(1), a_hub(source)
-        async with running(hub):
+        async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 reader.wake_at = time.monotonic() + 0.01
                 with anyio.fail_after(5):

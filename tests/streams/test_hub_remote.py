@@ -17,7 +17,7 @@ from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
-from tests.support.feed_harness import NOW, FeedSource, running, seqs, take
+from tests.support.feed_harness import NOW, FeedSource, running_hub, seqs, take
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
 
@@ -38,7 +38,7 @@ async def two_hubs(source: FeedSource, valkey: Valkey, times: HubTimes) -> Async
     hubs = [Hub(source, FeedSettings(), valkey, times=times, now=lambda: NOW + timedelta(hours=1)) for _ in range(2)]
     for hub in hubs:
         hub.attach(source)
-    async with running(hubs[0]), running(hubs[1]):
+    async with running_hub(hubs[0]), running_hub(hubs[1]):
         yield hubs[0], hubs[1]
 
 

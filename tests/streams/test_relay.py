@@ -17,8 +17,8 @@ from streams.relay.replay import rewind
 from streams.relay.wakeups import listen
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
-from tests.streams.conftest import relaying
 from tests.support.journal_writer import JournalWriter, a_task, created, deleted, updated
+from tests.support.relaying import relaying
 from tests.support.topic_reader import EVENTS, TASKS, read_count, read_until, reading, seqs_by_team
 from tests.support.waiting import until
 

@@ -124,7 +124,7 @@ def a_hub(source: FeedSource, **settings: object) -> Hub:
 
 
 @asynccontextmanager
-async def running(hub: Hub) -> AsyncIterator[Hub]:
+async def running_hub(hub: Hub) -> AsyncIterator[Hub]:
     async with anyio.create_task_group() as group:
         await group.start(lambda *, task_status: hub.run(task_status=task_status))
         try:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.account import Account
-from tests.support.folding import columns_of, fold, read_topic
+from tests.support.folding import columns_of, fold
 from tests.support.system import System
+from tests.support.topic_reader import read_teams
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILES = {"mesos": 1294, "springxd": 2793, "duracloud": 579}
@@ -48,7 +49,7 @@ async def test_every_row_is_a_task_and_a_second_import_changes_nothing(system: S
     account.http.close()
 
     wanted = {teams[name]: boards[name]["seq"] for name in FILES}
-    events = await read_topic(f"127.0.0.1:{system.port('kafka')}", wanted)
+    events = await read_teams(f"127.0.0.1:{system.port('kafka')}", wanted)
     for name in FILES:
         assert [event["seq"] for event in events[teams[name]]] == list(range(1, boards[name]["seq"] + 1))
         assert fold(events[teams[name]]) == columns_of(boards[name])

@@ -14,8 +14,9 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.support.account import NO_TLS, Account
-from tests.support.folding import columns_of, fold, read_topic
+from tests.support.folding import columns_of, fold
 from tests.support.system import System
+from tests.support.topic_reader import read_teams
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(300)]
@@ -114,7 +115,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(system: Sy
     async with asyncio.timeout(60):
         while not reader.seqs or reader.seqs[-1] < board["seq"]:
             await asyncio.sleep(0.05)
-        events = await read_topic(f"127.0.0.1:{system.port('kafka')}", {team: board["seq"]})
+        events = await read_teams(f"127.0.0.1:{system.port('kafka')}", {team: board["seq"]})
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     account.http.close()

@@ -22,7 +22,7 @@ from taskforge.devstack import DevStack
 from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.settings import example, load
-from tests.conftest import name_of
+from tests.support.databases import name_of
 from tests.support.system import System
 
 REQUIRED = dict(STAND_INS)
