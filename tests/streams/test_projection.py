@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from core.codec import JournalRow
 from core.errors import StorageUnavailable
@@ -148,3 +149,25 @@ async def test_a_hole_in_the_journal_is_an_error_and_nothing_is_skipped(pools: P
         with pytest.raises(MissingEvent):
             await handle(NAME, row)
     assert await applied(pools, team_id) == [1]
+
+
+async def test_a_rewritten_history_is_built_anew_and_what_was_lost_is_ignored(
+    pools: Pools, journal: JournalWriter
+) -> None:
+    """A restore took the team back to its first event; since then it has had other events, in another epoch."""
+    await table(journal)
+    team_id, lost = await history(journal, 3)
+    handle = ordered(pools)
+    for row in lost:
+        await handle(NAME, row)
+    await journal.pool.execute("delete from task_events where team_id = $1 and seq > 1", team_id)
+    await journal.pool.execute("update teams set seq = 1, epoch = 2 where id = $1", team_id)
+    await journal.pool.execute("insert into team_epochs (team_id, epoch, from_seq) values ($1, 2, 2)", team_id)
+
+    (since,) = await journal.append(team_id, 1)
+    assert await handle(NAME, structs.replace(since.row, epoch=2)) == "applied"
+    assert await applied(pools, team_id) == [1, 2]
+    assert [await handle(NAME, row) for row in lost] == ["passed"] * 3
+    *_, latest = await journal.append(team_id, 2)
+    assert await handle(NAME, structs.replace(latest.row, epoch=2)) == "applied"
+    assert await applied(pools, team_id) == [1, 2, 3, 4]
