@@ -5,13 +5,13 @@ from typing import Any
 
 from blacksheep import Application, WebSocket
 from blacksheep.server.routing import RouteMethod
-from structlog.contextvars import bound_contextvars
 
 from api.access import Access
-from api.edge import Edge, request_id
+from api.edge import Edge
 from api.endpoints import register_all
 from api.problems import problem_answer
 from api.reads import Reads
+from api.request_ids import REQUEST_ID, request_id
 from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
@@ -57,13 +57,14 @@ class TaskForge(Application):
             await socket.close()
             return
         socket.route_values = match.values
-        given = socket.get_first_header(b"x-request-id") or b""
-        with bound_contextvars(request_id=request_id(given).decode()):
-            try:
-                await match.handler(socket)
-            except Exception:
-                log.exception("a WebSocket handler failed")
-                await socket.close(1011)
+        bound = REQUEST_ID.set(request_id(socket.get_first_header(b"x-request-id")))
+        try:
+            await match.handler(socket)
+        except Exception:
+            log.exception("a WebSocket handler failed")
+            await socket.close(1011)
+        finally:
+            REQUEST_ID.reset(bound)
 
 
 def create_app(services: Services) -> TaskForge:

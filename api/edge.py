@@ -5,17 +5,16 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-import uuid_utils
 from blacksheep import Response
 from blacksheep.contents import StreamedContent
 from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
 from msgspec import structs
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
+from api.request_ids import REQUEST_ID, request_id
 from api.request_log import RequestLog
 from core.errors import BadInput
 
@@ -26,16 +25,13 @@ if TYPE_CHECKING:
     from api.routing import EdgeRouter
     from api.services import Services
 
-__all__ = ["Edge", "request_id"]
+__all__ = ["Edge"]
 
 log = logging.getLogger(__name__)
 
-_ID_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _BODILESS: Final = frozenset({204, 304})
-
-_new_id = uuid_utils.uuid7
 
 
 class Edge:
@@ -50,13 +46,13 @@ class Edge:
         self._tokens = services.tokens
         self._body_limit = services.http.body_limit
         self._log = RequestLog(services.http)
+        self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
         call = Call(scope, receive, self._tokens, self._body_limit)
-        given = call.headers.get(b"x-request-id")
-        call.request_id = str(_new_id()).encode() if given is None else request_id(given)
+        call.request_id = request_id(call.headers.get(b"x-request-id"))
         if call.method == "GET" and len(call.headers) == len(scope["headers"]):
             try:
                 answer = self._reads.answer(call)
@@ -76,7 +72,7 @@ class Edge:
         """The ordinary way. The request's id is bound for whatever is logged here, and in tasks that start here."""
         status, streamed = INTERNAL.status, False
         scope[SCOPE_KEY] = call
-        bound = bind_contextvars(request_id=call.request_id.decode())
+        bound = REQUEST_ID.set(call.request_id)
         try:
             if (parent := call.headers.get(b"traceparent")) is not None:
                 call.traceparent = trace_parent(parent)
@@ -91,7 +87,7 @@ class Edge:
         finally:
             if not streamed:
                 self._done(call, status, started)
-            reset_contextvars(**bound)
+            REQUEST_ID.reset(bound)
 
     async def _respond(self, call: Call, scope: dict[str, Any], receive: Any) -> Response:
         try:
@@ -122,7 +118,7 @@ class Edge:
     def _done(self, call: Call, status: int, started: float) -> None:
         seconds = perf_counter() - started
         self._requests.record(call.route, call.method, status, seconds)
-        if status >= self._log.status or seconds >= self._log.seconds:
+        if status >= self._least_status or seconds >= self._least_seconds:
             self._log.write(call, status, seconds)
 
 
@@ -160,13 +156,6 @@ def _head(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
     if answer.status in _BODILESS:
         return [*answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
     return [(b"content-length", b"0"), *answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
-
-
-def request_id(given: bytes) -> bytes:
-    """The client's request id when it is well-formed (1 to 128 of A-Z a-z 0-9 - _ .), else a new UUIDv7."""
-    if 0 < len(given) <= 128 and not given.translate(None, _ID_BYTES):
-        return given
-    return str(_new_id()).encode()
 
 
 def trace_parent(value: bytes) -> str:

@@ -35,6 +35,9 @@ class RequestLog:
     def write(self, call: Call, status: int, seconds: float) -> None:
         """A warning for a failure of ours and for what was slow, else information."""
         slow = seconds >= self.seconds
+        level = logging.WARNING if slow or status >= INTERNAL.status else logging.INFO
+        if not log.isEnabledFor(level):
+            return
         fields: dict[str, Any] = {
             "method": call.method,
             "route": call.route,
@@ -46,5 +49,4 @@ class RequestLog:
             fields["team_id"] = call.team.decode()
         if slow:
             fields["slow"] = True
-        level = logging.WARNING if slow or status >= INTERNAL.status else logging.INFO
         log.log(level, "request", extra=fields)

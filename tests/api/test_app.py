@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.edge import request_id, trace_parent
+from api.edge import trace_parent
+from api.request_ids import request_id
 from tests.support.account import NO_TLS
 from tests.support.desk import RANDOM, Desk, problem
 
