@@ -7,7 +7,9 @@ import re
 from typing import Final
 from uuid import UUID
 
-__all__ = ["KINDS", "PARAMETER", "kind_of", "link", "pattern"]
+from streams.paths import TEAM, TEAM_BOARD
+
+__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "kind_of", "link", "pattern"]
 
 SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"
@@ -28,12 +30,10 @@ TASK_MOVE: Final = "/v1/tasks/{task_id}/move"
 TASK_RESTORE: Final = "/v1/tasks/{task_id}/restore"
 
 TEAMS: Final = "/v1/teams"
-TEAM: Final = "/v1/teams/{team_id}"
 TEAM_MEMBERS: Final = "/v1/teams/{team_id}/members"
 TEAM_MEMBER: Final = "/v1/teams/{team_id}/members/{user_id}"
 TEAM_LABELS: Final = "/v1/teams/{team_id}/labels"
 TEAM_LABEL: Final = "/v1/teams/{team_id}/labels/{label_id}"
-TEAM_BOARD: Final = "/v1/teams/{team_id}/board"
 TEAM_TASK_BY_NUMBER: Final = "/v1/teams/{team_id}/tasks/by-number/{number}"
 TEAM_EVENTS: Final = "/v1/teams/{team_id}/events"
 TEAM_LIVE: Final = "/v1/teams/{team_id}/live"

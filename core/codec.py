@@ -1,7 +1,7 @@
-"""Events as bytes, encoded once: the CloudEvent that feeds, topics and webhooks carry, and the journal row behind it.
+"""Events as journal rows, encoded once, and journal rows as events again.
 
-CloudEvents 1.0 JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md). The bytes are
-a pure function of the journal row, so that an event read back tomorrow is the same to the byte.
+What travels beyond the journal is made of the row alone (`streams/cloud_events.py`), so that an event that is read back
+tomorrow is the same to the byte.
 """
 
 import hashlib
@@ -27,7 +27,6 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AnyTeamEvent,
-    Event,
     Label,
     LabelEvent,
     Member,
@@ -39,8 +38,6 @@ from core.events import (
 )
 from core.principal import ActorKind
 from core.task import Task
-
-EVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
 class JournalRow(Struct, frozen=True, array_like=True, gc=False):
@@ -125,14 +122,6 @@ _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def schema_urn(event: type[Event]) -> str:
-    """The name of the JSON Schema of an event's data, the same on every host."""
-    return f"urn:taskforge:schema:{event.type}:{event.schema_version}"
-
-
-_SCHEMAS: Final = {name: schema_urn(event) for name, event in EVENT_TYPES.items()}
-
-
 def digest_of(salt: bytes, payload: bytes) -> bytes:
     """What a journal row remembers of its payload even after a redaction: SHA-256, 32 bytes."""
     return hashlib.sha256(salt + payload).digest()
@@ -205,54 +194,6 @@ def parse_event_id(text: str) -> tuple[UUID, int, int]:
     return UUID(match[1]), int(match[2] or 1), int(match[3])
 
 
-class _CloudEvent(Struct, gc=False):
-    """The envelope in the order of its bytes; what is unset is left out."""
-
-    specversion: str
-    id: str
-    source: str
-    type: str
-    subject: UUID
-    time: datetime
-    datacontenttype: str
-    dataschema: str
-    teamid: UUID
-    seq: int
-    epoch: int
-    actor: UUID
-    actorkind: ActorKind
-    via: UUID | msgspec.UnsetType
-    traceparent: str | msgspec.UnsetType
-    salt: bytes | msgspec.UnsetType
-    data: msgspec.Raw
-
-
-def cloud_event(row: JournalRow) -> bytes:
-    """The CloudEvent of a journal row, always the same bytes for the same row. The salt in it is Base64."""
-    team = str(row.team_id)
-    return _encode(
-        _CloudEvent(
-            "1.0",
-            f"{team}:{row.epoch}:{row.seq}",
-            f"/v1/teams/{team}",
-            row.type,
-            row.subject,
-            row.at,
-            "application/json",
-            _SCHEMAS.get(row.type) or f"urn:taskforge:schema:{row.type}:1",
-            row.team_id,
-            row.seq,
-            row.epoch,
-            row.actor_id,
-            row.actor_kind,
-            row.via or msgspec.UNSET,
-            row.traceparent or msgspec.UNSET,
-            row.salt or msgspec.UNSET,
-            msgspec.Raw(row.payload),
-        )
-    )
-
-
 def decode(row: JournalRow) -> AnyEvent:
     """The event of a journal row. Raises msgspec.ValidationError or KeyError for a row this version does not know."""
     data = _decoders[row.type].decode(row.payload)
@@ -266,47 +207,3 @@ def reread(row: JournalRow) -> Encoded:
     event = decode(row)
     task = encode_task(event.task) if isinstance(event, TaskEvent) else None
     return Encoded(event, row, task)
-
-
-class _Envelope(Struct, gc=False):
-    """What a CloudEvent of ours holds beyond its constants. Those of before the epochs end with the trace context."""
-
-    teamid: UUID
-    seq: int
-    type: str
-    subject: UUID
-    actor: UUID
-    time: datetime
-    data: msgspec.Raw
-    traceparent: str = ""
-    epoch: int = 1
-    actorkind: ActorKind = "user"
-    via: UUID | None = None
-    salt: bytes = b""
-
-
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-
-
-def parse_cloud_event(body: bytes) -> JournalRow:
-    """The journal row that a CloudEvent of ours was made from. Raises msgspec.MsgspecError for anything else.
-
-    Without a salt there is no digest either: that of a redacted row is in the journal only.
-    """
-    event = _decode_envelope(body)
-    payload = bytes(event.data)
-    return JournalRow(
-        event.teamid,
-        event.seq,
-        event.type,
-        event.subject,
-        event.actor,
-        event.time,
-        event.traceparent,
-        payload,
-        event.salt,
-        digest_of(event.salt, payload) if event.salt else b"",
-        event.actorkind,
-        event.via,
-        event.epoch,
-    )

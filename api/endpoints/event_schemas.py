@@ -19,8 +19,9 @@ from api.openapi import Operation, Reply
 from api.paths import pattern
 from api.problems import NoSuchPath
 from api.services import Services
-from core.codec import DATA_TYPES, schema_urn
+from core.codec import DATA_TYPES
 from core.events import EVENT_TYPES
+from streams.cloud_events import schema_urn
 
 __all__ = ["OPERATIONS", "register", "schemas"]
 

@@ -27,9 +27,9 @@ from api.openapi import Operation, Parameter, Reply
 from api.paging import page_json, page_of
 from api.paths import pattern
 from api.services import Services
-from core.codec import cloud_event
 from core.errors import BadInput
 from db import readmodel
+from streams.cloud_events import cloud_event
 from streams.feeds.frames import Position, read_position
 from streams.feeds.subscription import FeedEnded, Subscription
 

@@ -19,9 +19,9 @@ from api.paths import pattern
 from api.reads import board_answer, list_answer, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
-from core.codec import cloud_event
 from core.errors import NotFound
 from db import readmodel
+from streams.cloud_events import cloud_event
 
 __all__ = ["OPERATIONS", "register"]
 

@@ -23,8 +23,9 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.schemas import Topic
 from msgspec import Struct, structs
 
-from core.codec import JournalRow, parse_cloud_event
+from core.codec import JournalRow
 from core.errors import StorageUnavailable
+from streams.cloud_events import parse_cloud_event
 from streams.consumers.plan import Busy, ConsumerPlan, Permanent
 from streams.consumers.retries import Outgoing, after_failure, due_at, origin_of
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing

@@ -8,10 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.codec import Encoded, JournalRow, cloud_event
+from core.codec import Encoded, JournalRow
 from core.errors import BadInput
 from core.events import event_class
 from core.seq import MAX_SEQ
+from streams import paths
+from streams.cloud_events import cloud_event
 
 __all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
 
@@ -87,7 +89,7 @@ class Reset:
                 "reason": self.reason,
                 "seq": self.seq,
                 "epoch": epoch,
-                "snapshot": f"/v1/teams/{self.team_id}/board",
+                "snapshot": paths.TEAM_BOARD.format(team_id=self.team_id),
             }
         )
 

@@ -2,7 +2,7 @@
 
 | topic | key | value | order |
 |---|---|---|---|
-| task-events | team id as text | CloudEvent (`core.codec.cloud_event`, to the byte) | `seq` per team |
+| task-events | team id as text | CloudEvent (`streams/cloud_events.py`, to the byte) | `seq` per team |
 | tasks (compacted) | task id as text | the task's JSON, null once it is deleted | `version` per task |
 | <consumer>.retry, .dlq | as the original | as the original | none; kept for 14 days |
 | mail, jobs, ai-usage | subject as text | `db.outbox`: the row's id, a purpose, a subject | per subject; for 14 days |
@@ -17,8 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
-from core.codec import EVENTS_MEDIA_TYPE, JournalRow, event_id
+from core.codec import JournalRow, event_id
 from db import outbox
+from streams.cloud_events import MEDIA_TYPE
 
 __all__ = [
     "FAILED_DAYS",
@@ -105,7 +106,7 @@ def event_headers(row: JournalRow) -> Headers:
     """
     headers = [
         ("event_id", event_id(row).encode()),
-        ("content-type", EVENTS_MEDIA_TYPE.encode()),
+        ("content-type", MEDIA_TYPE.encode()),
         ("ce_specversion", b"1.0"),
         ("ce_type", row.type.encode()),
         ("ce_subject", str(row.subject).encode()),

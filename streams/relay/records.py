@@ -7,11 +7,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.codec import JournalRow, cloud_event
+from core.codec import JournalRow
 from core.event_data import encode_task
 from core.events import event_class
 from core.task import Task
 from db.journal.relay_cursors import Page
+from streams.cloud_events import cloud_event
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 
 __all__ = ["Record", "contiguous", "neighbours", "records_of"]

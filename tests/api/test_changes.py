@@ -16,7 +16,6 @@ from api.changes import Changes
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.ask import Ask
-from core.codec import cloud_event
 from core.commands import CreateTask, CreateTeam, RemoveMember, UpdateTask
 from core.errors import Conflict, DeadlineExceeded, Forbidden, KeyReused, NotFound
 from core.principal import Principal, Scope
@@ -24,6 +23,7 @@ from core.task import TaskFields, TaskPatch
 from db.idempotency import find_reply
 from db.people.sessions import Client
 from db.settings import DatabaseSettings
+from streams.cloud_events import cloud_event
 from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.site import settings_for

@@ -97,26 +97,31 @@ def test_the_lint_on_statuses_sees_numbers_and_names_and_leaves_limits_alone() -
     assert statuses(canary, AT_THE_EDGE) == [2, 3, 5, 6]
 
 
-PATHS = Path("api/paths.py")
-# They name a team by its address, below the floor that serves it.
-NAMING = {"core/codec.py": "the source of an event", "streams/feeds/frames.py": "the snapshot that a reset points to"}
+PATHS = {"streams/paths.py": "what events and resets name", "api/paths.py": "all others, for those who serve them"}
 
 
-def addresses(module: ast.Module) -> list[int]:
-    """Lines with a path of the API in a text or bytes that is no docstring."""
+def addresses(module: ast.Module) -> list[tuple[int, str]]:
+    """Paths of the API in texts or bytes that are no docstrings, with their lines."""
     spoken = [node.value for node in ast.walk(module) if isinstance(node, ast.Expr)]
     found = [node for node in ast.walk(module) if isinstance(node, ast.Constant) and node not in spoken]
     texts = [(node, node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value) for node in found]
-    return sorted(node.lineno for node, text in texts if isinstance(text, str) and text.startswith("/v1"))
+    return sorted((node.lineno, text) for node, text in texts if isinstance(text, str) and text.startswith("/v1"))
 
 
-def test_paths_of_the_api_are_written_in_one_file() -> None:
-    """The document, the router, the reads from memory and every Location spelt them, each for itself."""
-    found = {str(path): lines for path in modules(*LAYERS) if path != PATHS and (lines := addresses(tree(path)))}
-    assert found.keys() == NAMING.keys()
-    assert addresses(tree(PATHS))
+def test_paths_of_the_api_are_written_in_one_place() -> None:
+    """The document, the router, the reads from memory and every Location spelt them, each for itself.
+
+    An event's source did so too, in `core`, which knows of no API.
+    """
+    found = {str(path): places for path in modules(*LAYERS) if (places := addresses(tree(path)))}
+    assert found.keys() == PATHS.keys()
+    written = [text for places in found.values() for _, text in places]
+    assert sorted(written) == sorted(set(written)), "a path is written twice"
+
+
+def test_the_lint_on_paths_sees_texts_and_bytes_and_leaves_docstrings_alone() -> None:
     canary = ast.parse('"""/v1/tasks."""\nTASK = b"/v1/tasks/%s"\nTEAM = f"/v1/teams/{team}"\nOTHER = "see /v1"')
-    assert addresses(canary) == [2, 3]
+    assert addresses(canary) == [(2, "/v1/tasks/%s"), (3, "/v1/teams/")]
 
 
 def swallowed(module: ast.Module) -> list[int]:

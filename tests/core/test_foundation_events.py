@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from core.codec import JournalRow, decode, parse_cloud_event
+from core.codec import JournalRow, decode
 from core.events import EVENT_TYPES, AnyEvent, LabelEvent, MemberEvent, TaskEvent
 from core.task import STATUSES
 from core.team import TeamState, evolve
+from streams.cloud_events import parse_cloud_event
 from tests.fixtures.foundation.reading import golden_cloud_event, golden_row, json_of, lines_of
 
 TOPIC: Final = "taskforge.task-events.v1"

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from core.codec import JournalRow, cloud_event, decode, encode, parse_cloud_event
+from core.codec import JournalRow, decode, encode
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -50,6 +50,7 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.team import TeamState, evolve
+from streams.cloud_events import cloud_event, parse_cloud_event
 from tests.support.core_team import MISSING, SALT, START, TEAM
 
 USERS = [UUID(int=number) for number in range(11, 17)]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.codec import cloud_event
 from core.errors import BadInput, NotFound, ShuttingDown
+from streams.cloud_events import cloud_event
 from streams.feeds.frames import Frame, Position, read_position
 from streams.feeds.subscription import FeedEnded
 from tests.support.feed_harness import NOW, FeedSource, a_hub, running_hub, seqs, take, take_until_end

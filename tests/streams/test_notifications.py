@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from core.codec import cloud_event, encode
+from core.codec import encode
+from streams.cloud_events import cloud_event
 from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_topic, team_key
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from core.codec import cloud_event, encode, parse_event_id
+from core.codec import encode, parse_event_id
 from core.events import AnyEvent, Member, MemberAdded
+from streams.cloud_events import cloud_event
 from streams.relay.records import neighbours, records_of
 from tests.support.journal_writer import NOW, SALT, SOMEBODY, a_task, created, deleted, updated
 from tests.support.topic_reader import EVENTS, TASKS

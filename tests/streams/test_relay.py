@@ -8,11 +8,12 @@ import anyio
 import pytest
 from msgspec import structs
 
-from core.codec import cloud_event, event_id
+from core.codec import event_id
 from db.journal import relay_cursors
 from db.journal.relay_cursors import RANGES
 from db.pool import Pools
 from db.valkey import open_valkey
+from streams.cloud_events import cloud_event
 from streams.relay.replay import rewind
 from streams.relay.wakeups import listen
 from streams.settings import KafkaSettings

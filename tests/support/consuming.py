@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import anyio
 from aiokafka import AIOKafkaProducer
 
-from core.codec import JournalRow, cloud_event
+from core.codec import JournalRow
+from streams.cloud_events import cloud_event
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.kafka.monitor import BrokerMonitor

@@ -7,17 +7,28 @@ from core.codec import Encoded, encode
 from core.commands import (
     AddMember,
     AnyCommand,
+    ArchiveTask,
     Asking,
+    ChangeRole,
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteLabel,
+    DeleteTask,
+    MoveTask,
+    RemoveMember,
+    RenameMember,
+    RestoreTask,
+    UpdateLabel,
+    UpdateTask,
+    UpdateTeam,
 )
 from core.decide import decide
 from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
-from core.task import Status, Task, TaskFields
+from core.task import Status, Task, TaskFields, TaskPatch
 from core.team import TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -95,3 +106,26 @@ class CoreTeam:
 def gone(events: list[AnyEvent]) -> list[UUID]:
     """The tasks that the events delete for good."""
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
+
+
+def every_event() -> CoreTeam:
+    """A team in whose life every type of event happened, with text that is hard to carry."""
+    team = CoreTeam()
+    label = team.label('quotes " and \\ back')
+    due = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028\x7f", due_at=due, estimate=0.1)
+    other = team.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
+    team.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
+    team.ask(UpdateLabel(label_id=label, name="renamed"))
+    team.ask(RenameMember("Vera \u2028"), VIEWER)
+    team.ask(ChangeRole(VIEWER, "admin"))
+    team.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
+    for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.
+        team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
+        team.task(f"Filler {turn}") if turn == 0 else None
+    team.ask(DeleteLabel(label))
+    team.ask(ArchiveTask(task.id))
+    team.ask(RestoreTask(task.id))
+    team.ask(RemoveMember(ADMIN))
+    team.ask(DeleteTask(task.id))
+    return team
