@@ -1,10 +1,8 @@
 """Fixtures shared by all tests: the real embedded services, fresh databases, and guards against leaks."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -16,6 +14,7 @@ from db.settings import DatabaseSettings
 from db.valkey import open_valkey
 from taskforge.devstack import DevStack, running_devstack
 from tests.support import databases, directories
+from tests.support.leaks import leak_free
 
 pytest_plugins = ["tests.support.parallel"]
 
@@ -131,45 +130,8 @@ def guarded(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 async def no_leaks(anyio_backend: str) -> AsyncIterator[None]:
-    loop = asyncio.get_running_loop()
-    complaints: list[str] = []
-    with _Listening(loop, complaints):
-        before = asyncio.all_tasks()
+    async with leak_free():
         yield
-        for _ in range(10):  # Tasks cancelled by the last fixture end within a few turns of the loop.
-            await asyncio.sleep(0)
-        leaked = [task for task in asyncio.all_tasks() - before if not _is_ours(task)]
-    for task in leaked:
-        task.cancel()
-    assert not leaked, f"tasks without an owner at the end of the test: {leaked}"
-    assert not complaints, f"errors in the event loop: {complaints}"
-
-
-class _Listening:
-    """Collects what the loop would only log, such as a pending task that was destroyed."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, complaints: list[str]) -> None:
-        self._loop = loop
-        self._complaints = complaints
-        self._next = loop.get_exception_handler()
-
-    def __enter__(self) -> None:
-        self._loop.set_exception_handler(self._hear)
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.set_exception_handler(self._next)
-
-    def _hear(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if context.get("exception") is None:
-            self._complaints.append(str(context.get("message")))
-        if self._next is not None:
-            self._next(loop, context)
-
-
-def _is_ours(task: "asyncio.Task[Any]") -> bool:
-    """The task that runs this fixture, the test runner's own, and the session's supervisor."""
-    driver = getattr(task.get_coro(), "__name__", "") == "_call_in_runner_task"
-    return task is asyncio.current_task() or driver or task.get_name().startswith("devstack:")
 
 
 @pytest.fixture

@@ -7,20 +7,36 @@ import pytest
 from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
 from tests.support.desk import Desk
-from tests.support.site import serving, settings_for
+from tests.support.leaks import leak_free
+from tests.support.site import Site, serving, settings_for
+
+OUTLIVING = {"desk", "site"}
 
 
 @pytest.fixture(scope="module")
-async def desk(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator[Desk]:
-    """An API worker with a team that has an owner, an admin, a member and a viewer, and a stranger."""
+async def site(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator[Site]:
+    """An API worker; each test makes people and teams of its own."""
     await services.valkey.start()
-    async with serving(settings_for(module_database, services.valkey.url)) as site:
-        yield await Desk.open(site)
+    async with leak_free(), serving(settings_for(module_database, services.valkey.url)) as running:
+        yield running
+
+
+@pytest.fixture
+async def own_site(database: DatabaseSettings, valkey_url: str) -> AsyncIterator[Site]:
+    """An API worker for one test, which counts all its feeds or ends them."""
+    async with serving(settings_for(database, valkey_url)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def desk(site: Site) -> Desk:
+    """A team with an owner, an admin, a member and a viewer, and a stranger, before the worker of the module."""
+    return await Desk.open(site)
 
 
 @pytest.fixture(autouse=True)
 def guarded(request: pytest.FixtureRequest) -> None:
-    """As everywhere, except behind a desk: its application outlives the test, and its servants come and go."""
+    """As everywhere, except with the module's worker, whose tasks come and go: it leaks nothing by the module's end."""
     asynchronous = request.node.get_closest_marker("anyio") is not None and "anyio_backend" in request.fixturenames
-    if asynchronous and "desk" not in request.fixturenames:
+    if asynchronous and not OUTLIVING & set(request.fixturenames):
         request.getfixturevalue("no_leaks")

@@ -6,19 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.site import joined, removed, serving, settings_for
+from db.settings import DatabaseSettings
+from tests.support.site import Site, joined, removed, serving, settings_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def site(database, valkey_url):
-    async with serving(settings_for(database, valkey_url)) as running:
-        yield running
-
-
-async def test_a_page_holds_the_cloud_events_in_order_and_names_the_next(site):
+async def test_a_page_holds_the_cloud_events_in_order_and_names_the_next(site: Site) -> None:
     ada = await site.person()
     team = await site.team(ada)
     for number in range(4):
@@ -41,7 +36,7 @@ async def test_a_page_holds_the_cloud_events_in_order_and_names_the_next(site):
     "query",
     ["limit=0", "limit=101", "after=-1", "after=9223372036854775808", "after=99", "after=2:1", "after=", "nonsense=1"],
 )
-async def test_a_bad_page_request_is_a_bad_request(site, query):
+async def test_a_bad_page_request_is_a_bad_request(site: Site, query: str) -> None:
     ada = await site.person()
     team = await site.team(ada)
     answer = await site.client.get(f"/v1/teams/{team}/events?{query}", headers=ada.headers)
@@ -50,7 +45,7 @@ async def test_a_bad_page_request_is_a_bad_request(site, query):
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-async def test_foreign_and_random_teams_look_alike(site, accept):
+async def test_foreign_and_random_teams_look_alike(site: Site, accept: str) -> None:
     ada, eve = await site.person(), await site.person()
     team = await site.team(ada)
     answers = [
@@ -63,7 +58,7 @@ async def test_foreign_and_random_teams_look_alike(site, accept):
     assert nobody.status_code == 401
 
 
-async def test_a_stream_starts_with_a_place_and_goes_on_with_what_happens(site):
+async def test_a_stream_starts_with_a_place_and_goes_on_with_what_happens(site: Site) -> None:
     ada = await site.person()
     team = await site.team(ada)
     async with site.stream(team, ada) as stream:
@@ -81,7 +76,7 @@ async def test_a_stream_starts_with_a_place_and_goes_on_with_what_happens(site):
     assert page.json()["items"] == [event["data"]]
 
 
-async def test_a_stream_resumes_after_the_last_event_id_which_wins_over_after(site):
+async def test_a_stream_resumes_after_the_last_event_id_which_wins_over_after(site: Site) -> None:
     ada = await site.person()
     team = await site.team(ada)
     for _ in range(3):
@@ -95,7 +90,7 @@ async def test_a_stream_resumes_after_the_last_event_id_which_wins_over_after(si
 
 
 @pytest.mark.parametrize(("place", "reason"), [("7:2", "epoch"), ("1:99", "ahead"), ("9223372036854775807", "ahead")])
-async def test_a_place_that_cannot_be_resumed_gives_one_reset(site, place, reason):
+async def test_a_place_that_cannot_be_resumed_gives_one_reset(site: Site, place: str, reason: str) -> None:
     ada = await site.person()
     team = await site.team(ada)
     async with site.stream(team, ada, **{"Last-Event-ID": place}) as stream:
@@ -108,24 +103,24 @@ async def test_a_place_that_cannot_be_resumed_gives_one_reset(site, place, reaso
 
 
 @pytest.mark.parametrize("place", ["9223372036854775808", "-1", "x"])
-async def test_a_malformed_last_event_id_is_a_bad_request(site, place):
+async def test_a_malformed_last_event_id_is_a_bad_request(site: Site, place: str) -> None:
     ada = await site.person()
     team = await site.team(ada)
     headers = {**ada.headers, "Accept": "text/event-stream", "Last-Event-ID": place}
     assert (await site.client.get(f"/v1/teams/{team}/events", headers=headers)).status_code == 400
 
 
-async def test_a_stream_whose_client_leaves_is_released(site):
-    ada = await site.person()
-    team = await site.team(ada)
-    async with site.stream(team, ada) as stream:
+async def test_a_stream_whose_client_leaves_is_released(own_site: Site) -> None:
+    ada = await own_site.person()
+    team = await own_site.team(ada)
+    async with own_site.stream(team, ada) as stream:
         await stream.next()
-        assert site.services.hub.statistics().subscribers == 1
-    await until(lambda: not site.services.hub._open)
-    assert site.services.hub.statistics().subscribers == 0
+        assert own_site.services.hub.statistics().subscribers == 1
+    await until(lambda: not own_site.services.hub._open)
+    assert own_site.services.hub.statistics().subscribers == 0
 
 
-async def test_a_removed_member_gets_his_removal_and_nothing_more(site):
+async def test_a_removed_member_gets_his_removal_and_nothing_more(site: Site) -> None:
     ada, bob = await site.person(), await site.person()
     team = await site.team(ada)
     await joined(site, team, ada, bob)
@@ -140,7 +135,7 @@ async def test_a_removed_member_gets_his_removal_and_nothing_more(site):
     assert again.status_code == 404
 
 
-async def test_a_stream_ends_with_its_session(site):
+async def test_a_stream_ends_with_its_session(site: Site) -> None:
     ada = await site.person()
     team = await site.team(ada)
     async with site.stream(team, ada) as stream:
@@ -150,21 +145,21 @@ async def test_a_stream_ends_with_its_session(site):
         assert await stream.next() == {}
 
 
-async def test_draining_sends_streams_elsewhere_within_two_seconds(site):
-    ada = await site.person()
-    team = await site.team(ada)
-    async with site.stream(team, ada) as stream:
+async def test_draining_sends_streams_elsewhere_within_two_seconds(own_site: Site) -> None:
+    ada = await own_site.person()
+    team = await own_site.team(ada)
+    async with own_site.stream(team, ada) as stream:
         await stream.next()
         async with asyncio.timeout(2):
-            await site.services.hub.drain()
+            await own_site.services.hub.drain()
         assert (await stream.next())["event"] == "reconnect"
         assert 1000 <= stream.retry <= 3000
         assert await stream.next() == {}
     headers = {**ada.headers, "Accept": "text/event-stream"}
-    assert (await site.client.get(f"/v1/teams/{team}/events", headers=headers)).status_code == 503
+    assert (await own_site.client.get(f"/v1/teams/{team}/events", headers=headers)).status_code == 503
 
 
-async def test_a_silent_stream_beats(database, valkey_url):
+async def test_a_silent_stream_beats(database: DatabaseSettings, valkey_url: str) -> None:
     async with serving(settings_for(database, valkey_url, heartbeat_seconds=0.05)) as site:
         ada = await site.person()
         team = await site.team(ada)
@@ -173,7 +168,9 @@ async def test_a_silent_stream_beats(database, valkey_url):
         assert beats == [{"id": "1:2", "event": "heartbeat", "data": {"seq": 2}}] * 3
 
 
-async def test_a_stream_that_lived_long_enough_is_told_to_reconnect(database, valkey_url):
+async def test_a_stream_that_lived_long_enough_is_told_to_reconnect(
+    database: DatabaseSettings, valkey_url: str
+) -> None:
     async with serving(settings_for(database, valkey_url, connection_seconds=1)) as site:
         ada = await site.person()
         team = await site.team(ada)
@@ -182,7 +179,9 @@ async def test_a_stream_that_lived_long_enough_is_told_to_reconnect(database, va
             assert (await stream.next())["event"] == "reconnect"
 
 
-async def test_a_stream_on_another_worker_follows_and_resumes_across_workers(database, valkey_url):
+async def test_a_stream_on_another_worker_follows_and_resumes_across_workers(
+    database: DatabaseSettings, valkey_url: str
+) -> None:
     settings = settings_for(database, valkey_url)
     async with serving(settings) as here, serving(settings) as there:
         ada = await here.person()
@@ -196,7 +195,7 @@ async def test_a_stream_on_another_worker_follows_and_resumes_across_workers(dat
             assert await stream.seqs(12) == list(range(21, 33))
 
 
-async def test_pages_are_the_same_bytes_as_the_stream(site):
+async def test_pages_are_the_same_bytes_as_the_stream(site: Site) -> None:
     ada = await site.person()
     team = await site.team(ada)
     page = await site.client.get(f"/v1/teams/{team}/events", headers=ada.headers)

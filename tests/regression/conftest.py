@@ -1,5 +1,5 @@
 """The fixtures of the floors that these tests look at from outside."""
 
-from tests.api.conftest import desk, guarded
+from tests.api.conftest import desk, guarded, site
 
-__all__ = ["desk", "guarded"]
+__all__ = ["desk", "guarded", "site"]

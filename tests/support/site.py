@@ -94,7 +94,7 @@ class Stream:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
-        self.retry: int | None = None
+        self.retry = 0
         self._lines = _lines(answer)
 
     async def next(self) -> dict[str, Any]:
