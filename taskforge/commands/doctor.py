@@ -163,7 +163,7 @@ async def _role(what: str, url: Secret) -> list[Finding]:
 
 
 async def _valkey(url: Secret) -> list[Finding]:
-    client = valkey.asyncio.from_url(url.reveal(), socket_connect_timeout=WAIT_SECONDS)  # type: ignore[no-untyped-call]
+    client = valkey.asyncio.from_url(url.reveal(), socket_connect_timeout=WAIT_SECONDS)
     async with client:
         info = await client.info("server")
     return [Finding("valkey", f"version {info.get('valkey_version') or info.get('redis_version')}")]

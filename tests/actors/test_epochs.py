@@ -1,6 +1,7 @@
 """A team whose history was rewritten: its actor starts over, and nobody else notices."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from msgspec import structs
@@ -14,7 +15,7 @@ from tests.support.asking import by
 pytestmark = pytest.mark.anyio
 
 
-def rewrite(ports: Ports, team, seq: int) -> None:
+def rewrite(ports: Ports, team: UUID, seq: int) -> None:
     """The journal went back to `seq`, as after a restore."""
     del ports.journal.rows[team][seq:]
     ports.journal.epochs[team] = 2

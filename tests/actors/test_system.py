@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.board import TeamView
+from actors.system import TeamSystem
 from core.codec import encode, reread
 from core.commands import ArchiveTask, CreateTask, MoveTask, UpdateTask
 from core.events import TaskEvent
-from core.query import SORT_FIELDS, TaskQuery, sort_key
+from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
 from core.task import STATUSES, Task, TaskFields, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
@@ -106,9 +108,9 @@ async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> Non
         assert other.active() == [(team, 7)]
 
 
-async def settled(system, team, seq) -> None:
+async def settled(system: TeamSystem, team: UUID, seq: int) -> None:
     async with asyncio.timeout(5):
-        while system.peek(team).seq < seq:
+        while (view := system.peek(team)) is None or view.seq < seq:
             await asyncio.sleep(0)
 
 
@@ -159,7 +161,7 @@ async def test_pages_walk_the_whole_board_in_every_order() -> None:
                 assert [task.id for task in seen] == [task.id for task in in_order(seen, sort, descending=descending)]
 
 
-def walk(view, query: TaskQuery) -> list[Task]:
+def walk(view: TeamView, query: TaskQuery) -> list[Task]:
     seen: list[Task] = []
     while True:
         page = msgspec.json.decode(view.page(query, LISTS), type=Page)
@@ -170,7 +172,7 @@ def walk(view, query: TaskQuery) -> list[Task]:
         assert page.last[2] == seen[-1].id
 
 
-def in_order(tasks: list[Task], sort, *, descending: bool) -> list[Task]:
+def in_order(tasks: list[Task], sort: SortField, *, descending: bool) -> list[Task]:
     present = [task for task in tasks if not sort_key(task, sort)[0]]
     missing = [task for task in tasks if sort_key(task, sort)[0]]
     return [

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from actors.envelope import CommandResult
+from actors.system import TeamSystem
 from core.commands import ArchiveTask, Batch, CreateTask, DeleteTask, RemoveMember, RestoreTask, UpdateTask
 from core.errors import (
     AheadOfHistory,
@@ -22,7 +24,7 @@ from core.errors import (
     StorageUnavailable,
 )
 from core.task import Task, TaskFields, TaskPatch
-from core.writes import CommitUnknown, Rejected, RowChanges, TeamWrites
+from core.writes import CommitOutcome, CommitUnknown, Rejected, RowChanges, TeamWrites
 from tests.support.actor_harness import (
     MEMBER,
     OWNER,
@@ -53,7 +55,7 @@ async def test_waiting_commands_are_committed_as_one_batch_with_contiguous_numbe
     assert len(ports.journal.commits) - before <= 2
 
 
-async def new_task_result(system, team, title):
+async def new_task_result(system: TeamSystem, team: UUID, title: str) -> CommandResult:
     return await system.ask(team, CreateTask(TaskFields(title=title)), by(OWNER))
 
 
@@ -232,7 +234,7 @@ async def test_a_constraint_fails_only_the_guilty_command(monkeypatch: pytest.Mo
     ports = Ports()
     write = ports.journal._write
 
-    def refuse_evil(writes: TeamWrites):
+    def refuse_evil(writes: TeamWrites) -> CommitOutcome:
         evil = any(task.title == "evil" for task in writes.rows.get("task", RowChanges()).kept)
         return Rejected("tasks_title_check") if evil else write(writes)
 

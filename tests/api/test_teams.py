@@ -37,7 +37,8 @@ async def test_a_wrong_team_is_pointed_at(desk: Desk, body: dict[str, str], poin
 
 async def test_my_teams_come_in_pages_with_my_role(desk: Desk) -> None:
     teams = [await desk.new_team("viewer") for _ in range(3)]
-    seen, cursor = dict[str, str](), ""
+    seen: dict[str, str] = {}
+    cursor: str | None = ""
     while cursor is not None:
         page = (await desk.get(f"/v1/teams?limit=2{cursor and '&cursor=' + cursor}", "viewer")).json()
         seen |= {team["id"]: team["my_role"] for team in page["items"]}

@@ -147,8 +147,8 @@ def sleeping(module: ast.Module) -> list[int]:
     found = []
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep":
-            constant = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value
-            if constant and constant > 0.2:
+            seconds = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else 0
+            if isinstance(seconds, int | float) and seconds > 0.2:
                 found.append(node.lineno)
     return found
 

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from core.layered import Layered
 
 keys = st.integers(0, 6)
+Steps = list[tuple[int, int | None]]
+Round = tuple[Steps, int]
 writes = st.lists(st.tuples(keys, st.none() | st.integers(0, 3)), max_size=12)
 rounds = st.lists(st.tuples(writes, st.booleans()), max_size=6)
 
 
-def write(mapping: Layered[int, int], model: dict[int, int], steps: list[tuple[int, int | None]]) -> None:
+def write(mapping: Layered[int, int], model: dict[int, int], steps: Steps) -> None:
     for key, value in steps:
         if value is None:
             mapping.remove(key)
@@ -30,7 +32,7 @@ def same(mapping: Layered[int, int], model: dict[int, int]) -> None:
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), rounds)
-def test_forks_and_merges_agree_with_a_plain_dict(base: dict[int, int], rounds: list[tuple[list, bool]]) -> None:
+def test_forks_and_merges_agree_with_a_plain_dict(base: dict[int, int], rounds: list[Round]) -> None:
     state, model = Layered(dict(base)), dict(base)
     for steps, keep in rounds:
         fork, copy = state.fork(), dict(model)
@@ -45,7 +47,7 @@ def test_forks_and_merges_agree_with_a_plain_dict(base: dict[int, int], rounds: 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
-def test_a_fork_of_a_fork_starts_from_what_is_not_merged(base: dict, first: list, second: list) -> None:
+def test_a_fork_of_a_fork_starts_from_what_is_not_merged(base: dict[int, int], first: Steps, second: Steps) -> None:
     state, outer = Layered(dict(base)), dict(base)
     fork = state.fork()
     write(fork, outer, first)
@@ -59,7 +61,7 @@ def test_a_fork_of_a_fork_starts_from_what_is_not_merged(base: dict, first: list
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), st.lists(st.tuples(writes, st.integers(0, 3)), max_size=8))
-def test_a_chain_of_forks_is_merged_from_below_while_it_grows(base: dict, rounds: list) -> None:
+def test_a_chain_of_forks_is_merged_from_below_while_it_grows(base: dict[int, int], rounds: list[Round]) -> None:
     """As the committer does it: the newest is written while older ones wait for their transactions to land."""
     chain = [(Layered(dict(base)), dict(base))]
     for steps, merges in rounds:
@@ -79,7 +81,7 @@ def test_a_chain_of_forks_is_merged_from_below_while_it_grows(base: dict, rounds
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.dictionaries(keys, st.integers(0, 3)), writes, writes)
-def test_a_detached_copy_no_longer_follows(base: dict, first: list, second: list) -> None:
+def test_a_detached_copy_no_longer_follows(base: dict[int, int], first: Steps, second: Steps) -> None:
     state, model = Layered(dict(base)), dict(base)
     write(state, model, first)
     copy, frozen = state.detach(), dict(model)

@@ -126,7 +126,7 @@ class Life(RuleBasedStateMachine):
 
     def put_away(self, choices: Choices) -> AnyCommand:
         kinds = [self.an_archive, self.an_archive, self.a_restore, self.a_restore, self.a_delete]
-        return choices.of(kinds)(choices)  # type: ignore[no-any-return]
+        return choices.of(kinds)(choices)
 
     def batch(self, choices: Choices) -> AnyCommand:
         makers = [self.a_create, self.an_update, self.a_move, self.an_archive, self.a_restore]
@@ -136,12 +136,12 @@ class Life(RuleBasedStateMachine):
         user, role = choices.of(USERS), choices.of(ROLES)
         renaming = RenameMember(choices.of(["N", "M"]))
         changes = [AddMember(user, "N", role), ChangeRole(user, role), renaming, RemoveMember(user)]
-        return choices.of(changes)  # type: ignore[no-any-return]
+        return choices.of(changes)
 
     def labels(self, choices: Choices) -> AnyCommand:
         label, name = self.any_label(choices), choices.of(["bug", "Bug", "docs", "ops"])
         change = UpdateLabel(label_id=label, name=name)
-        return choices.of([CreateLabel(name, "#00aa00"), change, DeleteLabel(label)])  # type: ignore[no-any-return]
+        return choices.of([CreateLabel(name, "#00aa00"), change, DeleteLabel(label)])
 
     def team(self, choices: Choices) -> AnyCommand:
         limits = {choices.of(STATUSES): 1 + choices.below(5) for _ in range(choices.below(4))}
@@ -154,23 +154,23 @@ class Life(RuleBasedStateMachine):
         """Mostly somebody who may, sometimes whoever."""
         members = self.state.members.values()
         if choices.below(6) == 0:
-            return choices.of(USERS)  # type: ignore[no-any-return]
+            return choices.of(USERS)
         wanted = choices.of([("owner",), ("owner", "admin"), ("owner", "admin", "member")])
-        return choices.of([member.user_id for member in members if member.role in wanted])  # type: ignore[no-any-return]
+        return choices.of([member.user_id for member in members if member.role in wanted])
 
     def any_task(self, choices: Choices) -> UUID:
         kind, board = choices.below(16), list(self.state.tasks.values())
         if kind == 0:
             return MISSING
         if (kind <= 2 or not board) and self.archive:
-            return choices.of(list(self.archive))  # type: ignore[no-any-return]
-        return choices.of(board).id if board else MISSING  # type: ignore[no-any-return]
+            return choices.of(list(self.archive))
+        return choices.of(board).id if board else MISSING
 
     def any_label(self, choices: Choices) -> UUID:
-        return choices.of([*self.state.labels, MISSING])  # type: ignore[no-any-return]
+        return choices.of([*self.state.labels, MISSING])
 
     def version(self, choices: Choices) -> int | None:
-        return choices.of([None] * 9 + [self.state.seq])  # type: ignore[no-any-return]
+        return choices.of([None] * 9 + [self.state.seq])
 
     def a_create(self, choices: Choices) -> CreateTask:
         external = choices.maybe("abcdefghijkl")

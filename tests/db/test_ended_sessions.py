@@ -9,6 +9,7 @@ from db.people.identity import Identity
 from db.people.sessions import Client, Grant, Lifetimes, Reused
 from db.pool import Pools
 from db.transaction import writing
+from tests.support.asking import session_of
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ async def test_a_used_token_of_a_session_that_goes_on_is_recognised_however_old_
         " where consumed_at is not null"
     )
     assert await forget_ended_sessions(pools.worker) == 0
-    assert await identity.sessions.refresh(ada.refresh_token) == Reused(ada.principal.session_id)
+    assert await identity.sessions.refresh(ada.refresh_token) == Reused(session_of(ada.principal))
     assert isinstance(newest, Grant)
 
 
@@ -46,10 +47,10 @@ async def test_what_ended_lately_is_kept_for_whoever_looks_into_it(
     pools: Pools, identity: Identity, ada: Grant, superuser: "asyncpg.Connection"
 ) -> None:
     other = await identity.sessions.start(ada.principal.user_id, CLIENT)
-    await identity.sessions.revoke(ada.principal.user_id, ada.principal.session_id)
+    await identity.sessions.revoke(ada.principal.user_id, session_of(ada.principal))
     await superuser.execute("update sessions set revoked_at = now() - interval '29 days' where revoked_at is not null")
     await superuser.execute(
-        "update sessions set expires_at = now() - interval '29 days' where id = $1", other.principal.session_id
+        "update sessions set expires_at = now() - interval '29 days' where id = $1", session_of(other.principal)
     )
     assert await forget_ended_sessions(pools.worker) == 0
     assert await forget_ended_sessions(pools.worker, days=28) == 2
@@ -59,9 +60,9 @@ async def test_what_ended_lately_is_kept_for_whoever_looks_into_it(
 async def test_a_session_revoked_within_the_day_is_never_forgotten_because_other_processes_may_not_know_yet(
     pools: Pools, identity: Identity, ada: Grant
 ) -> None:
-    await identity.sessions.revoke(ada.principal.user_id, ada.principal.session_id)
+    await identity.sessions.revoke(ada.principal.user_id, session_of(ada.principal))
     assert await forget_ended_sessions(pools.worker, days=0) == 0
-    assert list(await identity.sessions.revoked_within(86_400)) == [ada.principal.session_id]
+    assert list(await identity.sessions.revoked_within(86_400)) == [session_of(ada.principal)]
 
 
 async def test_a_session_with_more_tokens_than_a_slice_goes_slice_by_slice(

@@ -12,6 +12,7 @@ from db import readmodel
 from db.journal import relay_cursors
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
+from db.transaction import reading
 from tests.support.team_writer import Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +77,7 @@ async def test_epochs_of_other_teams_are_not_shown(
 ) -> None:
     writer, stranger = await new_team(journal, owner), await add_user(pools, "Eve")
     await rewrite(superuser, writer, 2)
-    async with readmodel.reading(pools.api, stranger) as rows:
+    async with reading(pools.api, stranger) as rows:
         assert await rows.fetch("select * from team_epochs") == []
-    async with readmodel.reading(pools.api, owner) as rows:
+    async with reading(pools.api, owner) as rows:
         assert len(await rows.fetch("select * from team_epochs")) == 1

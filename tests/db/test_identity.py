@@ -13,6 +13,7 @@ from db.people.identity import Identity
 from db.people.sessions import Client, Grant, Lifetimes, Reused
 from db.pool import Pools
 from db.transaction import reading, writing
+from tests.support.asking import session_of
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ async def test_sign_up_makes_a_user_with_one_session(identity: Identity) -> None
     user = await identity.user(grant.principal.user_id)
     assert (user.email, user.name, user.email_verified_at) == ("ada@example.com", "Ada", None)
     (session,) = await identity.sessions.list(user.id, before=None, limit=50)
-    assert (session.id, session.user_agent, session.ip) == (grant.principal.session_id, "a browser", "192.0.2.1")
+    assert (session.id, session.user_agent, session.ip) == (session_of(grant.principal), "a browser", "192.0.2.1")
     assert session.expires_at - session.created_at == timedelta(days=30)
 
 
@@ -144,10 +145,10 @@ async def test_a_used_token_after_the_grace_revokes_the_session(
     first = await signed_up(identity)
     second = await refreshed(identity, first.refresh_token)
     await later(superuser, 11)
-    assert await identity.sessions.refresh(first.refresh_token) == Reused(first.principal.session_id)
+    assert await identity.sessions.refresh(first.refresh_token) == Reused(session_of(first.principal))
     with pytest.raises(Unauthenticated):
         await identity.sessions.refresh(second.refresh_token)
-    assert list(await identity.sessions.revoked_within(60)) == [first.principal.session_id]
+    assert list(await identity.sessions.revoked_within(60)) == [session_of(first.principal)]
 
 
 async def test_a_thief_who_refreshes_first_is_found_out_by_the_victim(identity: Identity) -> None:
@@ -225,11 +226,11 @@ async def test_what_is_no_refresh_token_is_refused(identity: Identity, token: st
 async def test_a_revoked_session_cannot_be_refreshed_even_within_the_grace(identity: Identity) -> None:
     first = await signed_up(identity)
     second = await refreshed(identity, first.refresh_token)
-    assert await identity.sessions.revoke(first.principal.user_id, first.principal.session_id)
+    assert await identity.sessions.revoke(first.principal.user_id, session_of(first.principal))
     for token in (first.refresh_token, second.refresh_token):
         with pytest.raises(Unauthenticated):
             await identity.sessions.refresh(token)
-    assert not await identity.sessions.revoke(first.principal.user_id, first.principal.session_id)
+    assert not await identity.sessions.revoke(first.principal.user_id, session_of(first.principal))
 
 
 async def test_revoking_while_refreshing_never_leaves_a_live_session(
@@ -239,7 +240,7 @@ async def test_revoking_while_refreshing_never_leaves_a_live_session(
         grant = await signed_up(identity, f"user{number}@example.com")
         answers = await asyncio.gather(
             identity.sessions.refresh(grant.refresh_token),
-            identity.sessions.revoke(grant.principal.user_id, grant.principal.session_id),
+            identity.sessions.revoke(grant.principal.user_id, session_of(grant.principal)),
             return_exceptions=True,
         )
         assert answers[1] is True
@@ -252,7 +253,7 @@ async def test_revoking_while_refreshing_never_leaves_a_live_session(
 async def test_logging_out_by_a_used_token_ends_the_session_too(identity: Identity) -> None:
     first = await signed_up(identity)
     second = await refreshed(identity, first.refresh_token)
-    assert await identity.sessions.revoke_by_token(first.refresh_token) == first.principal.session_id
+    assert await identity.sessions.revoke_by_token(first.refresh_token) == session_of(first.principal)
     with pytest.raises(Unauthenticated):
         await identity.sessions.refresh(second.refresh_token)
     assert await identity.sessions.revoke_by_token(first.refresh_token) is None
@@ -262,10 +263,10 @@ async def test_all_sessions_or_all_but_this_one_are_revoked(identity: Identity, 
     first = await signed_up(identity)
     user_id = first.principal.user_id
     others = [await identity.sessions.start(user_id, Client()) for _ in range(3)]
-    keep = first.principal.session_id
+    keep = session_of(first.principal)
     async with writing(pools.api, user_id) as tx:
         ended = await identity.sessions.revoke_all_in(tx, user_id, keep=keep)
-    assert set(ended) == {other.principal.session_id for other in others}
+    assert set(ended) == {session_of(other.principal) for other in others}
     async with writing(pools.api, user_id) as tx:
         assert list(await identity.sessions.revoke_all_in(tx, user_id)) == [keep]
 
@@ -273,8 +274,8 @@ async def test_all_sessions_or_all_but_this_one_are_revoked(identity: Identity, 
 async def test_sessions_are_listed_newest_first_in_pages(identity: Identity) -> None:
     first = await signed_up(identity)
     user_id = first.principal.user_id
-    ids = [first.principal.session_id]
-    ids += [(await identity.sessions.start(user_id, Client())).principal.session_id for _ in range(4)]
+    ids = [session_of(first.principal)]
+    ids += [session_of((await identity.sessions.start(user_id, Client())).principal) for _ in range(4)]
     seen: list[UUID] = []
     before: UUID | None = None
     while page := await identity.sessions.list(user_id, before=before, limit=2):
@@ -285,7 +286,7 @@ async def test_sessions_are_listed_newest_first_in_pages(identity: Identity) -> 
 
 async def test_another_users_session_is_neither_seen_nor_revoked(identity: Identity) -> None:
     ada, bob = await signed_up(identity), await signed_up(identity, "bob@example.com")
-    assert not await identity.sessions.revoke(ada.principal.user_id, bob.principal.session_id)
+    assert not await identity.sessions.revoke(ada.principal.user_id, session_of(bob.principal))
     assert len(await identity.sessions.list(ada.principal.user_id, before=None, limit=50)) == 1
     assert (await refreshed(identity, bob.refresh_token)).principal == bob.principal
 
@@ -304,8 +305,8 @@ async def test_row_security_hides_people_from_each_other_whatever_the_sql_says(
 
 async def test_revoked_sessions_are_shown_to_the_watch_only(identity: Identity, pools: Pools) -> None:
     ada = await signed_up(identity)
-    await identity.sessions.revoke(ada.principal.user_id, ada.principal.session_id)
-    assert list(await identity.sessions.revoked_within(60)) == [ada.principal.session_id]
+    await identity.sessions.revoke(ada.principal.user_id, session_of(ada.principal))
+    assert list(await identity.sessions.revoked_within(60)) == [session_of(ada.principal)]
     async with reading(pools.api, None) as tx:
         assert await tx.fetchval("select count(*) from sessions") == 0
 

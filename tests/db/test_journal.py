@@ -216,7 +216,7 @@ async def test_changes_beside_tasks_are_committed_by_the_one_statement(
         special.decided(AddMember(friend, "Bob", "member"), CreateLabel("bug", "#ff0000")),
         fresh.decided(CreateTeam(fresh.team_id, "Fresh", "FRE", "Ada"), CreateTask(TaskFields(title="x"))),
     ]
-    outcomes = await journal.commit(batches)
+    outcomes = dict(await journal.commit(batches))
     assert outcomes.pop(stale.team_id) == FenceBroken(stale.state.seq)
     assert set(outcomes.values()) == {Committed()}
     assert len(outcomes) == 3
@@ -282,8 +282,8 @@ async def test_a_new_task_takes_over_the_external_id_of_one_deleted_in_the_same_
     writer = await new_team(journal, owner)
     fields = TaskFields(title="one", external_id="E-1", external_source="jira")
     assert await writer.commit(journal, CreateTask(fields)) == Committed()
-    replaced = [DeleteTask(first_task(writer)), CreateTask(structs.replace(fields, title="two"))]
-    assert await writer.commit(journal, *replaced) == Committed()
+    delete, create = DeleteTask(first_task(writer)), CreateTask(structs.replace(fields, title="two"))
+    assert await writer.commit(journal, delete, create) == Committed()
     loaded = await journal.load(writer.team_id)
     assert loaded is not None
     assert [task.title for task in loaded.tasks.values()] == ["two"]

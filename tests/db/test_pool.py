@@ -78,8 +78,8 @@ async def test_a_writing_transaction_keeps_all_or_nothing(pools: Pools) -> None:
         await fail()
     async with writing(pools.worker) as rows:
         assert await rows.execute("insert into inbox (consumer, event_id) values ('c', 'e')") == 1
-    async with reading(pools.worker, None) as rows:
-        assert await rows.fetchval("select count(*) from inbox") == 1
+    async with reading(pools.worker, None) as seen:
+        assert await seen.fetchval("select count(*) from inbox") == 1
 
 
 async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(pools: Pools) -> None:

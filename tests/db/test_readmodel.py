@@ -12,7 +12,7 @@ import uuid_utils.compat as uu
 from msgspec import structs
 
 from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, RemoveMember, UpdateTask
-from core.query import SORT_FIELDS, TaskQuery, sort_key
+from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.writes import Committed
 from db import readmodel
@@ -142,8 +142,9 @@ async def test_every_order_walks_all_tasks_once_as_memory_would(
 async def test_every_filter_finds_what_memory_would(
     pools: Pools, owner: UUID, writers: list[Writer], given: dict[str, Any]
 ) -> None:
-    for archived, sort in itertools.product((False, True), ("due_at", "title")):
-        query = TaskQuery(**given, archived=archived, sort=sort, limit=6)  # type: ignore[arg-type]
+    sorts: tuple[SortField, ...] = ("due_at", "title")
+    for archived, sort in itertools.product((False, True), sorts):
+        query = TaskQuery(**given, archived=archived, sort=sort, limit=6)
         assert await walked(pools.api, owner, query, None) == expected(everything(writers), query)
 
 
@@ -153,7 +154,7 @@ async def test_filters_by_reference_find_what_memory_would(pools: Pools, owner: 
     parent = next(task.parent_id for task in tasks if task.parent_id is not None)
     for given in ({"assignee": owner}, {"parent": parent}, {"labels": labels[:1]}, {"labels": labels[:2]}):
         for archived in (False, True):
-            query = TaskQuery(**given, archived=archived, limit=5)  # type: ignore[arg-type]
+            query = TaskQuery(**given, archived=archived, limit=5)
             assert await walked(pools.api, owner, query, None) == expected(tasks, query)
 
 

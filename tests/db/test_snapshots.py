@@ -243,7 +243,7 @@ async def test_another_teams_snapshot_under_this_teams_key_is_a_miss(valkey_clie
 async def test_a_key_of_another_type_is_a_miss_and_never_an_error(valkey_client: Valkey) -> None:
     snapshots, state = ValkeySnapshots(valkey_client), a_state()
     assert state.team is not None
-    await valkey_client.rpush(snapshots._key(state.team.id), b"x")
+    await valkey_client.execute_command("RPUSH", snapshots._key(state.team.id), b"x")
     assert await snapshots.get(state.team.id) is None
     await snapshots.put(state)
 

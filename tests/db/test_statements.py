@@ -151,7 +151,7 @@ async def test_tasks_side_by_side_share_neither_connection_nor_user(pools: Pools
             return [name for _ in range(20) for name in await tx.all(NAMES)]
 
     async with writing(pools.api, ada) as outer:
-        assert await asyncio.gather(names(ada), names(bob)) == [["Ada"] * 20, ["Bob"] * 20]
+        assert [*await asyncio.gather(names(ada), names(bob))] == [["Ada"] * 20, ["Bob"] * 20]
         assert await outer.all(NAMES) == ["Ada"]
 
 

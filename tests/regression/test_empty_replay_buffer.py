@@ -8,7 +8,7 @@ from tests.support.journal_writer import SOMEBODY
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_late_first_event_does_not_restart_an_empty_buffer_and_cut_off_its_readers():
+async def test_a_late_first_event_does_not_restart_an_empty_buffer_and_cut_off_its_readers() -> None:
     source = FeedSource()
     team, hub = source.team(), a_hub(source)
     with await hub.subscribe(team, SOMEBODY) as reader:

@@ -8,6 +8,7 @@ import sys
 import anyio
 import pytest
 
+from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
 from taskforge.devstack.ports import free_port
 from taskforge.processes import http_get
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_worker_as_it_runs_in_production_answers_its_operators(
-    services: DevStack, database: object, kafka_bootstrap: str, no_taskforge_environment: pytest.MonkeyPatch
+    services: DevStack, database: DatabaseSettings, kafka_bootstrap: str, no_taskforge_environment: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     environment = os.environ | external(services, database) | {"TASKFORGE_OPS__PORT": str(port)}

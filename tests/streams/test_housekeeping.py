@@ -7,7 +7,8 @@ import uuid_utils.compat as uuids
 from db.pool import open_pools
 from db.settings import DatabaseSettings
 from streams.housekeeping import tidy
-from tests.support.databases import name_of
+from taskforge.devstack import DevStack
+from tests.support.databases import superuser_url
 
 pytestmark = pytest.mark.anyio
 
@@ -17,10 +18,9 @@ MARK = "insert into inbox (consumer, event_id, at) values ('notifications', $1, 
 
 
 async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
-    database: DatabaseSettings, services, template_database: str
+    database: DatabaseSettings, services: DevStack, template_database: str
 ) -> None:
-    name = name_of(database)
-    connection = await asyncpg.connect(services.postgres.url_of(name))
+    connection = await asyncpg.connect(superuser_url(services, database))
     try:
         for days in (6, 8):
             await connection.execute(KEY, uuids.uuid7(), "k" * 16, b"f" * 32, days)

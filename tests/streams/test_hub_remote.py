@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -11,12 +13,13 @@ import pytest
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
-from core.codec import reread
+from core.codec import Encoded, JournalRow, reread
 from db.valkey import open_valkey
 from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
+from taskforge.devstack import DevStack
 from tests.support.feed_harness import NOW, FeedSource, running_hub, seqs, take
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
@@ -42,7 +45,7 @@ async def two_hubs(source: FeedSource, valkey: Valkey, times: HubTimes) -> Async
         yield hubs[0], hubs[1]
 
 
-async def heard(valkey: Valkey, team_id: object, listeners: int) -> None:
+async def heard(valkey: Valkey, team_id: UUID, listeners: int) -> None:
     """Wait until so many processes listen to the team."""
     await until_subscribed(valkey, channel_of(team_id), listeners)
 
@@ -53,7 +56,7 @@ async def until_subscribed(valkey: Valkey, channel: str, listeners: int) -> None
             await asyncio.sleep(0.01)
 
 
-async def test_a_commit_of_one_process_reaches_the_readers_of_another_by_pubsub_alone(valkey):
+async def test_a_commit_of_one_process_reaches_the_readers_of_another_by_pubsub_alone(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, NEVER) as (here, there):
@@ -66,7 +69,7 @@ async def test_a_commit_of_one_process_reaches_the_readers_of_another_by_pubsub_
     assert source.absorbed == source.committed[team]
 
 
-async def test_a_process_does_not_take_its_own_messages(valkey):
+async def test_a_process_does_not_take_its_own_messages(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, NEVER) as (here, there):
@@ -77,21 +80,30 @@ async def test_a_process_does_not_take_its_own_messages(valkey):
     assert len(source.absorbed) == 3
 
 
-async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monkeypatch):
+async def test_a_team_that_nobody_else_listens_to_is_not_announced(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process alone would read all its own commits again."""
     source = FeedSource()
     lonely, shared = source.team(), source.team()
     monkeypatch.setattr(source, "active", list)  # Who reads a team listens to it, nobody else.
     messages: list[bytes] = []
     receive = RemoteFeed._receive
-    monkeypatch.setattr(RemoteFeed, "_receive", lambda self, c, data: messages.append(c) or receive(self, c, data))
+
+    def noted(self: RemoteFeed, channel: bytes, data: bytes) -> None:
+        messages.append(channel)
+        receive(self, channel, data)
+
+    monkeypatch.setattr(RemoteFeed, "_receive", noted)
     async with two_hubs(source, valkey, NEVER) as (here, there):
         mine = await here.subscribe(lonely, SOMEBODY), await here.subscribe(shared, SOMEBODY)
         with mine[0], mine[1], await there.subscribe(shared, SOMEBODY) as reader:
             await heard(valkey, lonely, 1)
             await heard(valkey, shared, 2)
             channels = {channel_of(team).encode() for team in (lonely, shared)}
-            await until(lambda: here._remote._confirmed == channels)
+            remote = here._remote
+            assert remote is not None
+            await until(lambda: remote._confirmed == channels)
             async with valkey.pubsub() as relay:
                 await relay.subscribe(COMMITTED_CHANNEL)
                 await until_subscribed(valkey, COMMITTED_CHANNEL, 1)
@@ -107,12 +119,19 @@ async def test_a_team_that_nobody_else_listens_to_is_not_announced(valkey, monke
     assert set(messages) == {channel_of(shared).encode()}
 
 
-async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monkeypatch):
+async def test_a_message_that_tells_nothing_new_is_not_taken_apart(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a turn under the row lock: the team has read the journal before the other process announced it."""
     source = FeedSource()
     team, known = source.team(), source.team()
-    parsed: list[int] = []
-    monkeypatch.setattr("streams.feeds.remote.reread", lambda row: parsed.append(1) or reread(row))
+    parsed: list[JournalRow] = []
+
+    def noted(row: JournalRow) -> Encoded:
+        parsed.append(row)
+        return reread(row)
+
+    monkeypatch.setattr("streams.feeds.remote.reread", noted)
     async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(team, SOMEBODY) as reader:
             there._listen_also_to(known)
@@ -126,7 +145,7 @@ async def test_a_message_that_tells_nothing_new_is_not_taken_apart(valkey, monke
     assert len(parsed) == 2
 
 
-async def test_a_team_read_later_is_heard_on_the_same_connection(valkey):
+async def test_a_team_read_later_is_heard_on_the_same_connection(valkey: Valkey) -> None:
     source = FeedSource()
     teams = [source.team() for _ in range(5)]
     async with two_hubs(source, valkey, NEVER) as (here, there):
@@ -137,7 +156,7 @@ async def test_a_team_read_later_is_heard_on_the_same_connection(valkey):
                 assert await take(reader, 1) == [1]
 
 
-async def test_a_batch_too_large_to_send_is_fetched_from_the_journal(valkey):
+async def test_a_batch_too_large_to_send_is_fetched_from_the_journal(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
@@ -149,7 +168,7 @@ async def test_a_batch_too_large_to_send_is_fetched_from_the_journal(valkey):
     assert source.behind_calls[-1] == (team, 1)
 
 
-async def test_the_relay_is_nudged_with_the_bare_team_id(valkey):
+async def test_the_relay_is_nudged_with_the_bare_team_id(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
@@ -165,11 +184,13 @@ async def test_the_relay_is_nudged_with_the_bare_team_id(valkey):
     assert message["data"] == str(team).encode()
 
 
-async def test_dropping_every_second_message_loses_nothing_within_five_seconds(valkey, monkeypatch):
+async def test_dropping_every_second_message_loses_nothing_within_five_seconds(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dropped = 0
     receive = RemoteFeed._receive
 
-    def lossy(self, channel, data):
+    def lossy(self: RemoteFeed, channel: bytes, data: bytes) -> None:
         nonlocal dropped
         dropped += 1
         if dropped % 2:
@@ -188,7 +209,7 @@ async def test_dropping_every_second_message_loses_nothing_within_five_seconds(v
                 assert await take(reader, 80) == seqs(1, 80)
 
 
-async def test_valkey_killed_and_restarted_delays_feeds_and_loses_nothing(services, valkey):
+async def test_valkey_killed_and_restarted_delays_feeds_and_loses_nothing(services: DevStack, valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, HubTimes(check=0.2)) as (here, there):
@@ -207,7 +228,7 @@ async def test_valkey_killed_and_restarted_delays_feeds_and_loses_nothing(servic
                 assert await take(reader, 1) == [6]
 
 
-async def heard_again(valkey: Valkey, team_id: object) -> None:
+async def heard_again(valkey: Valkey, team_id: UUID) -> None:
     with anyio.fail_after(10):
         while True:
             try:
@@ -216,7 +237,7 @@ async def heard_again(valkey: Valkey, team_id: object) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_flushed_valkey_changes_nothing(valkey):
+async def test_a_flushed_valkey_changes_nothing(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, NEVER) as (here, there):
@@ -227,7 +248,7 @@ async def test_a_flushed_valkey_changes_nothing(valkey):
             assert await take(reader, 1) == [1]
 
 
-async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey):
+async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, HubTimes()) as (here, there):
@@ -252,7 +273,7 @@ async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey):
         [[b"t" * 16, 5, "task.created", b"s" * 16, b"a" * 16, datetime(2026, 1, 1, tzinfo=UTC), "", b'{"task":1}']],
     ],
 )
-async def test_a_message_that_is_not_ours_is_ignored(valkey, poison):
+async def test_a_message_that_is_not_ours_is_ignored(valkey: Valkey, poison: Any) -> None:
     source = FeedSource()
     team = source.team()
     async with two_hubs(source, valkey, NEVER) as (here, there):
@@ -266,7 +287,7 @@ async def test_a_message_that_is_not_ours_is_ignored(valkey, poison):
     assert len(source.absorbed) == 1
 
 
-async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey):
+async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey: Valkey) -> None:
     source = FeedSource()
     team, other = source.team(), source.team()
     first, _, third = source.commit(team, 3)
@@ -283,7 +304,7 @@ async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey):
     assert [event.row.team_id for event in source.absorbed] == [other]
 
 
-async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey):
+async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team(1)
     times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
@@ -297,7 +318,7 @@ async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey):
             await until(lambda: there.statistics().lag == 0)
 
 
-async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
+async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
     feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
@@ -306,7 +327,7 @@ async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey):
     assert feed.dropped >= 3
 
 
-async def test_a_process_that_ends_has_announced_everything_it_committed(valkey):
+async def test_a_process_that_ends_has_announced_everything_it_committed(valkey: Valkey) -> None:
     """An import once ended with its last batch still queued, and boards lacked 79 tasks for a while."""
     source = FeedSource()
     team = source.team()

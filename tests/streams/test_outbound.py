@@ -15,7 +15,7 @@ from core.codec import JournalRow, encode, event_id
 from db.pool import Pools
 from db.transaction import Reading
 from streams.consumers.outbound import Outbound, outbound
-from streams.consumers.plan import Busy, Permanent
+from streams.consumers.plan import Busy, Handling, Permanent
 from tests.support.journal_writer import NOW, SALT, a_task, created
 
 pytestmark = pytest.mark.anyio
@@ -109,11 +109,15 @@ async def test_a_silent_receiver_costs_a_bounded_time_and_another_attempt_follow
     assert await outbound(pools.worker, wanted(recorder))(CONSUMER, event()) == "applied"
 
 
+async def delivered(handle: Handling) -> None:
+    await handle(CONSUMER, event())
+
+
 async def test_two_deliveries_at_once_send_once_and_the_second_has_to_wait(pools: Pools, recorder: Recorder) -> None:
     recorder.silent = True
     handle = outbound(pools.worker, wanted(recorder))
     async with anyio.create_task_group() as group:
-        group.start_soon(handle, CONSUMER, event())
+        group.start_soon(delivered, handle)
         with anyio.fail_after(5):
             while not recorder.ids:
                 await anyio.sleep(0.005)
@@ -127,7 +131,7 @@ async def test_whoever_is_cut_off_leaves_the_event_to_be_claimed_at_once(pools: 
     recorder.silent = True
     handle = outbound(pools.worker, wanted(recorder))
     async with anyio.create_task_group() as group:
-        group.start_soon(handle, CONSUMER, event())
+        group.start_soon(delivered, handle)
         with anyio.fail_after(5):
             while not recorder.ids:
                 await anyio.sleep(0.005)

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from typing import Any
-from unittest.mock import ANY
+from unittest.mock import ANY, Mock
 
 import anyio
 import pytest
@@ -138,5 +138,5 @@ async def test_replay_by_hand_publishes_again_without_a_worker_and_a_dry_run_cha
 
 
 def test_a_replay_of_no_team_id_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert replay.run(argparse.Namespace(team="ENG", from_seq=1), None) == 2
+    assert replay.run(argparse.Namespace(team="ENG", from_seq=1), Mock()) == 2
     assert "no team id" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
@@ -117,7 +118,7 @@ class SourceView:
         return "member"
 
 
-def a_hub(source: FeedSource, **settings: object) -> Hub:
+def a_hub(source: FeedSource, **settings: Any) -> Hub:
     hub = Hub(source, FeedSettings(**settings), None, times=QUICK, now=lambda: NOW + timedelta(hours=1))
     hub.attach(source)
     return hub

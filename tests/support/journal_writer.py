@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -42,7 +43,7 @@ def a_task(team_id: UUID, number: int = 1, **fields: object) -> Task:
     return structs.replace(task, **fields)
 
 
-def created(task: Task, seq: int, actor_id: UUID = SOMEBODY, **fields: object) -> TaskCreated:
+def created(task: Task, seq: int, actor_id: UUID = SOMEBODY, **fields: Any) -> TaskCreated:
     task = structs.replace(task, version=seq)
     return TaskCreated(team_id=task.team_id, seq=seq, actor_id=actor_id, at=NOW, task=task, **fields)
 

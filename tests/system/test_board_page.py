@@ -81,7 +81,12 @@ def shown(page: Any) -> dict[str, list[str]]:
     return found
 
 
-def face(page: Any, title: str, status: str = "") -> Any:
+def shows(page: Any, board: Callable[[], dict[str, list[str]]]) -> None:
+    """Wait until the page has every task where the server has it."""
+    eventually(lambda: shown(page) == board(), "the page agrees with the server")
+
+
+def face(page: Any, title: str | re.Pattern[str], status: str = "") -> Any:
     scope = f".column[data-status={status}] " if status else ""
     return page.locator(f"{scope}.card-face", has_text=title)
 
@@ -137,7 +142,7 @@ def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], An
     assert [titles[task_id] for task_id in board["open"]] == ["third", "first"]
     assert [titles[task_id] for task_id in board["in_progress"]] == ["second"]
     for page in (here, there):
-        eventually(lambda page=page: shown(page) == board, "the page shows the board's order")
+        shows(page, lambda: board)
 
 
 def test_the_keyboard_moves_a_card_as_well(new_browser: Callable[[], Any], account: Account) -> None:
@@ -260,7 +265,7 @@ def test_both_browsers_resume_without_reload_after_the_api_was_killed(
     account.call("POST", "/v1/tasks", team_id=team_id, title="after the crash", status="done")
     for page in (here, there):
         face(page, "after the crash", "done").wait_for()
-        eventually(lambda page=page: shown(page) == account.board(team_id), "the page agrees with the server")
+        shows(page, lambda: account.board(team_id))
         assert page.evaluate("window.stayed === true"), "the page was reloaded"
 
 
@@ -279,7 +284,7 @@ def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], 
     face(page, re.compile(r"task 0$"), "open").drag_to(page.locator(".column[data-status=done] .scroll"))
     face(page, re.compile(r"task 0$"), "done").wait_for()
     assert time.monotonic() - started < 5
-    eventually(lambda: shown(page) == account.board(team_id), "the page agrees with the server")
+    shows(page, lambda: account.board(team_id))
 
 
 def test_the_page_is_revalidated_and_allows_nothing_from_elsewhere(system: System) -> None:

@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.account import NO_TLS, Account
@@ -40,7 +40,7 @@ async def test_open_feeds_end_with_a_word_and_do_not_hold_up_the_stop(system: Sy
     assert time.monotonic() - started < 6
 
 
-async def close_code(socket) -> int | None:
+async def close_code(socket: ClientConnection) -> int | None:
     with contextlib.suppress(ConnectionClosed):
         async with asyncio.timeout(10):
             while True:

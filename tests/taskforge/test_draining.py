@@ -145,7 +145,7 @@ async def test_a_part_that_breaks_ends_the_process_and_the_others_still_stop_in_
         raise ArithmeticError("broken")
 
     broken = Background("broken", at_once(break_down))
-    with pytest.RaisesGroup(ArithmeticError, allow_unwrapped=False, flatten_subgroups=True):
+    with pytest.RaisesGroup(ArithmeticError, flatten_subgroups=True):
         async with started([*tiers(said), [broken]]):
             await asyncio.Event().wait()
     assert said == IN_ORDER

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.envelope import CommandResult
 from actors.system import TeamSystem
 from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask, UpdateTeam
 from core.errors import DomainError, Forbidden, NotFound, StorageUnavailable
@@ -297,7 +298,8 @@ async def test_an_import_of_the_same_file_at_the_same_time_makes_each_task_once(
 async def test_an_unknown_outcome_is_asked_for_again_and_never_doubled(
     office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, lost = TeamSystem.ask, []
+    original = TeamSystem.ask
+    lost: list[Any] = []
 
     async def lossy(self: TeamSystem, *args: Any, **options: Any) -> Any:
         result = await original(self, *args, **options)
@@ -360,7 +362,8 @@ async def test_a_team_that_cannot_be_called_that_is_not_made(office: Office, olg
 async def test_a_label_made_by_somebody_else_at_this_moment_is_used(
     office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, made = TeamSystem.ask, []
+    original = TeamSystem.ask
+    made: list[CommandResult] = []
 
     async def race(self: TeamSystem, team_id: UUID, command: Any, *rest: Any) -> Any:
         if isinstance(command, CreateLabel) and not made:
@@ -377,7 +380,8 @@ async def test_a_label_made_by_somebody_else_at_this_moment_is_used(
 async def test_a_refusal_whose_answer_was_lost_is_still_a_refusal(
     office: Office, olga: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, lost = TeamSystem.ask, []
+    original = TeamSystem.ask
+    lost: list[Any] = []
 
     async def lossy(self: TeamSystem, *args: Any, **options: Any) -> Any:
         try:
