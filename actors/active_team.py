@@ -14,6 +14,7 @@ from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound
 from core.events import AnyEvent
 from core.team import TeamState, evolve
+from core.upcasts import UnknownEvent
 from core.writes import JournalPosition
 
 __all__ = ["ActiveTeam"]
@@ -126,7 +127,7 @@ class ActiveTeam:
             return
         try:
             events = [(decode(row), None) for row in rows]
-        except (KeyError, msgspec.MsgspecError):
+        except (UnknownEvent, msgspec.MsgspecError):
             log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
             view.reload(await self._load())
             return

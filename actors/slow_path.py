@@ -26,6 +26,7 @@ from actors.loading import load_needs
 from actors.mailbox import Mailbox
 from actors.ports import LockedTeam
 from actors.prepared_batch import PreparedBatch
+from core.codec import current_data
 from core.errors import (
     Conflict,
     FieldConflict,
@@ -174,7 +175,7 @@ class SlowPath:
             return
         base: dict[str, Any] = {}
         for row in await self._context.journal.task_history(self.team_id, stale.task_id, stale.expected):
-            previous = msgspec.json.decode(row.payload, type=_Previous).previous
+            previous = msgspec.json.decode(current_data(row), type=_Previous).previous
             base = {**previous, **base}
         stale.conflicts = tuple(
             FieldConflict(name, base[name], stale.theirs.get(name), yours)

@@ -38,6 +38,7 @@ from core.events import (
 )
 from core.principal import ActorKind
 from core.task import Task
+from core.upcasts import known_type, upcast
 
 
 class JournalRow(Struct, frozen=True, array_like=True, gc=False):
@@ -45,6 +46,7 @@ class JournalRow(Struct, frozen=True, array_like=True, gc=False):
 
     `payload` is the JSON of `data`; `traceparent` (W3C) may be empty. `digest` is the SHA-256 of salt and payload as
     they were written; `salt` (16 random bytes) is empty once the row is redacted. `via` is the key used, if any.
+    `schema_version` is that of the payload when it was written.
 
     Encoded it is an array: so it travels between processes, also of two releases. New fields go to its end and have a
     default: an older program ignores them, and a newer one does without them.
@@ -62,6 +64,7 @@ class JournalRow(Struct, frozen=True, array_like=True, gc=False):
     digest: bytes = b""
     actor_kind: ActorKind = "user"
     via: UUID | None = None
+    schema_version: int = 1
     epoch: int = 1
 
 
@@ -115,10 +118,8 @@ def _data_of(noun: Noun) -> type[Struct]:
             assert_never(noun)
 
 
-DATA_TYPES: Final = {name: _data_of(event.noun) for name, event in EVENT_TYPES.items()}
-"""What the JSON of `data` is, by the event's type."""
 _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(kind) for name, kind in DATA_TYPES.items()
+    name: msgspec.json.Decoder(_data_of(event.noun)) for name, event in EVENT_TYPES.items()
 }
 
 
@@ -158,6 +159,7 @@ def encode(
         digest_of(salt, payload),
         actor_kind,
         via,
+        event.schema_version,
         epoch,
     )
     return Encoded(event, row, task)
@@ -194,10 +196,18 @@ def parse_event_id(text: str) -> tuple[UUID, int, int]:
     return UUID(match[1]), int(match[2] or 1), int(match[3])
 
 
+def current_data(row: JournalRow) -> bytes:
+    """The JSON of the row's data in the shape of today; as it is where a newer program wrote it."""
+    return upcast(row.type, row.schema_version, row.payload)
+
+
 def decode(row: JournalRow) -> AnyEvent:
-    """The event of a journal row. Raises msgspec.ValidationError or KeyError for a row this version does not know."""
-    data = _decoders[row.type].decode(row.payload)
-    kind = EVENT_TYPES[row.type]
+    """The event of a journal row, however old. What newer programs added to its data is ignored.
+
+    Raises UnknownEvent, and msgspec.ValidationError for data of another shape.
+    """
+    kind = known_type(row.type, row.schema_version)
+    data = _decoders[row.type].decode(current_data(row))
     fields = {name: getattr(data, name) for name in data.__struct_fields__}
     return kind(team_id=row.team_id, seq=row.seq, actor_id=row.actor_id, at=row.at, **fields)
 

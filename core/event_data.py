@@ -6,7 +6,7 @@ raises the `schema_version` of the events and needs a step in `upcasts.py` that 
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 from msgspec import Struct
@@ -18,9 +18,14 @@ from core.task import Priority, Status
 
 __all__ = [
     "Label",
+    "LabelData",
     "Member",
+    "MemberData",
     "Task",
+    "TaskData",
     "Team",
+    "TeamData",
+    "data_type",
     "encode_label",
     "encode_label_fields",
     "encode_member",
@@ -90,6 +95,50 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime
     updated_at: datetime
     version: int
+
+
+class TaskData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed, `ranks` the neighbours that got a new rank with it."""
+
+    task: Task
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
+class MemberData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed."""
+
+    member: Member
+    previous: dict[str, Any] = {}
+
+
+class LabelData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed."""
+
+    label: Label
+    previous: dict[str, Any] = {}
+
+
+class TeamData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
+
+    team: Team
+    previous: dict[str, Any] = {}
+
+
+def data_type(noun: events.Noun) -> type[Struct]:
+    """The shape of the data of events about a noun: what their JSON Schema is made of."""
+    match noun:
+        case "task":
+            return TaskData
+        case "member":
+            return MemberData
+        case "label":
+            return LabelData
+        case "team":
+            return TeamData
+        case _:
+            assert_never(noun)
 
 
 encode_task: Final = encoder(task.Task, Task)

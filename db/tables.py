@@ -173,6 +173,7 @@ class TaskEvents(Table, tablename="task_events", db=POSTGRES):
     digest = Bytea()
     actor_kind = Text(default="user")
     via = UUID(null=True, default=None)
+    schema_version = SmallInt(default=1)
 
 
 class TeamEpochs(Table, tablename="team_epochs", db=POSTGRES):

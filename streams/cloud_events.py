@@ -4,6 +4,7 @@ JSON format: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats
 row alone.
 """
 
+import re
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,7 +13,6 @@ import msgspec
 from msgspec import Struct
 
 from core.codec import JournalRow, digest_of, event_id
-from core.events import EVENT_TYPES, Event
 from core.principal import ActorKind
 from streams import paths
 
@@ -24,12 +24,13 @@ _encode = msgspec.json.Encoder().encode
 _SOURCE: Final = paths.TEAM.removesuffix("{team_id}")
 
 
-def schema_urn(event: type[Event]) -> str:
+# The version of the data ends its schema's name, which was a path before it was a URN: `/schemas/task.moved.v1.json`.
+_VERSION: Final = re.compile(r"(?::|\.v)([1-9][0-9]{0,3})(?:\.json)?$")
+
+
+def schema_urn(event_type: str, version: int) -> str:
     """The name of the JSON Schema of an event's data, the same on every host."""
-    return f"urn:taskforge:schema:{event.type}:{event.schema_version}"
-
-
-_SCHEMAS: Final = {name: schema_urn(event) for name, event in EVENT_TYPES.items()}
+    return f"urn:taskforge:schema:{event_type}:{version}"
 
 
 class _CloudEvent(Struct, gc=False):
@@ -65,7 +66,7 @@ def cloud_event(row: JournalRow) -> bytes:
             row.subject,
             row.at,
             "application/json",
-            _SCHEMAS.get(row.type) or f"urn:taskforge:schema:{row.type}:1",
+            schema_urn(row.type, row.schema_version),
             row.team_id,
             row.seq,
             row.epoch,
@@ -88,6 +89,7 @@ class _Attributes(Struct, gc=False):
     subject: UUID
     actor: UUID
     time: datetime
+    dataschema: str
     data: msgspec.Raw
     traceparent: str = ""
     epoch: int = 1
@@ -105,6 +107,9 @@ def parse_cloud_event(body: bytes) -> JournalRow:
     Without a salt there is no digest either: that of a redacted row is in the journal only.
     """
     event = _decode(body)
+    version = _VERSION.search(event.dataschema)
+    if version is None:
+        raise msgspec.ValidationError(f"a schema without a version: {event.dataschema}")
     payload = bytes(event.data)
     return JournalRow(
         event.teamid,
@@ -119,5 +124,6 @@ def parse_cloud_event(body: bytes) -> JournalRow:
         digest_of(event.salt, payload) if event.salt else b"",
         event.actorkind,
         event.via,
+        int(version[1]),
         event.epoch,
     )

@@ -19,7 +19,7 @@ from api.openapi import Operation, Reply
 from api.paths import pattern
 from api.problems import NoSuchPath
 from api.services import Services
-from core.codec import DATA_TYPES
+from core.event_data import data_type
 from core.events import EVENT_TYPES
 from streams.cloud_events import schema_urn
 
@@ -82,7 +82,7 @@ def schemas() -> dict[str, tuple[EventSchema, bytes]]:
     """By URN: what is listed, and the schema itself."""
     found = {}
     for name, event in EVENT_TYPES.items():
-        urn = schema_urn(event)
+        urn = schema_urn(name, event.schema_version)
         listed = EventSchema(urn, name, event.schema_version, paths.link(paths.SCHEMA, urn).decode())
         found[urn] = (listed, encode(_schema(name, urn)))
     return found
@@ -90,7 +90,7 @@ def schemas() -> dict[str, tuple[EventSchema, bytes]]:
 
 def _schema(name: str, urn: str) -> dict[str, Any]:
     """The schema of the payload's struct, which stands at the top and loses the name it has in the program."""
-    schema = msgspec.json.schema(DATA_TYPES[name], ref_template="#/$defs/{name}")
+    schema = msgspec.json.schema(data_type(EVENT_TYPES[name].noun), ref_template="#/$defs/{name}")
     definitions = dict(schema["$defs"])
     top = definitions.pop(schema["$ref"].rpartition("/")[2])
     about = inspect.getdoc(EVENT_TYPES[name])

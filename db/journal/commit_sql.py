@@ -41,6 +41,7 @@ ROW_COLUMNS: Final = (
     "digest",
     "actor_kind",
     "via",
+    "schema_version",
 )
 KEY_COLUMNS: Final = ("principal", "key", "team_id", "fingerprint", "status", "headers", "body", "seq")
 SETTINGS: Final = ("id", "name", "key", "wip_limits", "created_by", "created_at", "updated_at", "version")

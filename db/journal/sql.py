@@ -56,7 +56,7 @@ LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order 
 # The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
 EVENT_SELECT: Final = """
 e.team_id, e.seq, e.type, e.subject_id, e.actor_id, e.at, e.traceparent, convert_to(e.payload, 'UTF8') as payload,
-coalesce(e.salt, '') as salt, e.digest, e.actor_kind, e.via, coalesce((
+coalesce(e.salt, '') as salt, e.digest, e.actor_kind, e.via, e.schema_version, coalesce((
     select p.epoch from team_epochs p where p.team_id = e.team_id and p.from_seq <= e.seq order by p.epoch desc limit 1
 ), 1) as epoch
 """

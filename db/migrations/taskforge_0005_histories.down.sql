@@ -12,5 +12,5 @@ alter table notifications
 drop table team_epochs;
 drop trigger digest on task_events;
 drop function task_events_digest();
-alter table task_events drop salt, drop digest, drop actor_kind, drop via;
-drop domain row_salt, row_digest, actor_kind;
+alter table task_events drop salt, drop digest, drop actor_kind, drop via, drop schema_version;
+drop domain row_salt, row_digest, actor_kind, schema_version;

@@ -6,16 +6,20 @@ set local role taskforge_owner;
 create domain row_salt as bytea check (octet_length(value) = 16);
 create domain row_digest as bytea check (octet_length(value) = 32);
 create domain actor_kind as text check (value in ('user', 'key', 'agent', 'system'));
+create domain schema_version as smallint check (value >= 1);
 
 -- `digest` is the SHA-256 of salt and payload. Redacting a row takes its salt away and replaces its payload, and what was
 -- there cannot be found by guessing, while checkpoints over the digests stay true.
+-- `schema_version` is that of the payload: rows are never written anew, and older payloads are brought up to date by who
+-- reads them. Programs of the release before write version 1.
 -- Both commands write the table anew and so fill the rows that are there: an update would see none of them, because row
 -- security is forced on the owner too.
 alter table task_events
     add salt row_salt default substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16),
     add digest row_digest,
     add actor_kind actor_kind not null default 'user',
-    add via uuid;
+    add via uuid,
+    add schema_version schema_version not null default 1;
 alter table task_events
     alter digest type row_digest using sha256(salt || convert_to(payload, 'UTF8')),
     alter digest set not null;
@@ -66,7 +70,7 @@ alter table notifications
 create type commit_team_2 as (id uuid, expected bigint, added bigint, top bigint, epoch integer);
 create type commit_event_2 as (
     team_id uuid, seq bigint, type text, subject_id uuid, actor_id uuid, at timestamptz, traceparent text, payload bytea,
-    salt bytea, digest bytea, actor_kind text, via uuid);
+    salt bytea, digest bytea, actor_kind text, via uuid, schema_version smallint);
 create type commit_settings as (
     id uuid, name text, key text, wip_limits json, created_by uuid, created_at timestamptz, updated_at timestamptz,
     version bigint);

@@ -7,6 +7,7 @@ import msgspec
 from core.assignment import ASSIGNING_TYPES, newly_assigned
 from core.codec import JournalRow, decode, event_id
 from core.events import AnyTaskEvent, TaskEvent
+from core.upcasts import UnknownEvent
 from db.people.notifications import add_assigned
 from db.pool import Pool
 from db.transaction import Writing
@@ -38,7 +39,7 @@ async def _notify(tx: Writing, row: JournalRow) -> bool:
 def _event(row: JournalRow) -> AnyTaskEvent:
     try:
         event = decode(row)
-    except msgspec.MsgspecError as error:
+    except (UnknownEvent, msgspec.MsgspecError) as error:
         raise Permanent(f"{row.type} with data of another shape: {error}") from error
     assert isinstance(event, TaskEvent), f"{row.type} is about a task"
     return event

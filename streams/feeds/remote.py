@@ -18,6 +18,7 @@ from valkey.asyncio import Valkey
 from valkey.asyncio.client import PubSub
 
 from core.codec import Encoded, JournalRow, reread
+from core.upcasts import UnknownEvent
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["COMMITTED_CHANNEL", "Arrival", "RemoteFeed", "channel_of"]
@@ -259,7 +260,7 @@ class RemoteFeed:
             if message.origin == self._origin or not self._is_news(message.team_id, message.seq):
                 return
             events = [reread(row) for row in self._decode_rows(message.rows)]
-        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+        except (UnknownEvent, msgspec.MsgspecError, ValueError) as error:
             self._quiet.warning("a message on %s is not one of ours: %s", channel, error)
             return
         numbers = [event.row.seq for event in events]

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from core.codec import JournalRow
+from core.codec import JournalRow, current_data
 from core.event_data import encode_task
 from core.events import event_class
 from core.task import Task
@@ -48,7 +48,7 @@ def contiguous(page: Page) -> tuple[JournalRow, ...]:
 def neighbours(rows: Iterable[JournalRow]) -> set[tuple[UUID, UUID]]:
     """(team id, task id) of the tasks whose rank was spread anew by an event about another task."""
     spread = (row for row in rows if _holds_task(row) and b'"ranks":' in row.payload)
-    return {(row.team_id, task_id) for row in spread for task_id in _task_data(row.payload).ranks}
+    return {(row.team_id, task_id) for row in spread for task_id in _task_data(current_data(row)).ranks}
 
 
 def records_of(row: JournalRow, others: Mapping[UUID, Task], *, known: bool = False) -> list[Record]:
@@ -77,7 +77,7 @@ def _holds_task(row: JournalRow) -> bool:
 
 def _task_records(row: JournalRow, others: Mapping[UUID, Task]) -> Iterable[Record]:
     headers = task_headers(row)
-    data = _task_data(row.payload)
+    data = _task_data(current_data(row))
     yield Record(TASKS, _task_key(row.subject), bytes(data.task), headers)
     for task_id in data.ranks:
         task = others.get(task_id)

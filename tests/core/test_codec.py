@@ -9,6 +9,7 @@ from msgspec import structs
 from core.codec import JournalRow, decode, encode, event_id, parse_event_id, reread
 from core.events import EVENT_TYPES, LabelEvent, MemberEvent, TaskEvent, TeamUpdated
 from core.task import Task
+from core.upcasts import UnknownEvent
 from tests.support.core_team import SALT, TEAM, CoreTeam, every_event
 
 
@@ -50,13 +51,13 @@ def test_rows_travel_between_releases(history: CoreTeam) -> None:
     """In arrays over Valkey: what the other release does not send has its default, what it sends more is ignored."""
     decode_row = msgspec.msgpack.Decoder(JournalRow).decode
     for encoded in history.journal:
-        row = structs.replace(encoded.row, epoch=2)
+        row = structs.replace(encoded.row, epoch=2, schema_version=3)
         fields = list(structs.astuple(row))
         assert decode_row(msgspec.msgpack.encode(row)) == row
         assert decode_row(msgspec.msgpack.encode([*fields, "of tomorrow"])) == row
         older = decode_row(msgspec.msgpack.encode(fields[:8]))
         assert older == JournalRow(*fields[:8])
-        assert (older.epoch, older.actor_kind, older.via, older.salt) == (1, "user", None, b"")
+        assert (older.epoch, older.schema_version, older.actor_kind, older.via, older.salt) == (1, 1, "user", None, b"")
 
 
 def test_attributes_that_this_version_does_not_know_are_ignored(history: CoreTeam) -> None:
@@ -87,10 +88,12 @@ def test_a_row_names_its_event(history: CoreTeam) -> None:
     assert parse_event_id(event_id(row)) == (TEAM, 9, row.seq)
 
 
-def test_a_row_of_an_unknown_type_or_shape_is_refused(history: CoreTeam) -> None:
+def test_a_row_of_an_unknown_type_version_or_shape_is_refused(history: CoreTeam) -> None:
     row = history.journal[0].row
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownEvent, match=r"^team\.exploded of version 1 is not known here$"):
         decode(structs.replace(row, type="team.exploded"))
+    with pytest.raises(UnknownEvent, match=r"^team\.updated of version 2 is not known here$"):
+        decode(structs.replace(row, schema_version=2))
     with pytest.raises(msgspec.ValidationError):
         decode(structs.replace(row, payload=b'{"team":{"id":1}}'))
 

@@ -26,10 +26,13 @@ from core.commands import (
     UpdateTeam,
 )
 from core.errors import DomainError, NotFound, StorageUnavailable
+from core.events import TaskUpdated
 from core.ranking import between
 from core.task import STATUSES, TaskFields, TaskPatch
 from core.writes import Committed, CommitUnknown, FenceBroken, JournalPosition, KeysTaken, Rejected, TeamWrites
+from db import readmodel
 from db.idempotency import Found, find_reply
+from db.journal import relay_cursors
 from db.journal.commit_sql import SHAPES, statement_of
 from db.journal.journal import PostgresJournal
 from db.pool import Connection, Pools
@@ -315,6 +318,22 @@ async def test_payloads_come_back_to_the_byte(journal: PostgresJournal, owner: U
     assert await journal.task_history(writer.team_id, task_id, 0) == rows
     assert await journal.task_history(writer.team_id, task_id, rows[-1].seq) == []
     assert [row.seq for row in await journal.read(writer.team_id, 0, 2)] == [1, 2]
+
+
+async def test_rows_keep_the_version_in_which_they_were_written(
+    pools: Pools, journal: PostgresJournal, owner: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await new_team(journal, owner, 1)
+    with monkeypatch.context() as later:
+        later.setattr(TaskUpdated, "schema_version", 7)
+        assert await journal.commit([retitle(writer, "by a later program")]) == {writer.team_id: Committed()}
+    versions = [1, 1, 1, 7]
+    assert [row.schema_version for row in await journal.read(writer.team_id, 0)] == versions
+    assert [
+        row.schema_version for row in await readmodel.events_after(pools.api, owner, writer.team_id, 0, 9)
+    ] == versions
+    (page,) = await relay_cursors.read(pools.worker, [writer.team_id], per_team=100)
+    assert [row.schema_version for row in page.rows] == versions
 
 
 async def test_a_lock_lets_nobody_else_commit_until_it_is_done(journal: PostgresJournal, owner: UUID) -> None:

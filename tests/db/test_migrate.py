@@ -152,12 +152,12 @@ async def test_rows_of_the_release_before_get_salts_digests_and_ids_with_an_epoc
     await back(empty, len(ALL) - ALL.index(HISTORIES))
     await run(empty, SOME_ROWS)
     await migrate(empty)
-    events = await fetch(empty, "select payload, salt, digest, actor_kind, via from task_events")
+    events = await fetch(empty, "select payload, salt, digest, actor_kind, via, schema_version from task_events")
     assert len({row["salt"] for row in events}) == len(events) == 2
     for row in events:
         assert len(row["salt"]) == 16
         assert row["digest"] == hashlib.sha256(row["salt"] + row["payload"].encode()).digest()
-        assert (row["actor_kind"], row["via"]) == ("user", None)
+        assert (row["actor_kind"], row["via"], row["schema_version"]) == ("user", None, 1)
     seen = await fetch(empty, "select event_id from inbox order by 1")
     assert [row[0] for row in seen] == [f"{TEAM}:1:2", f"{TEAM}:2:2", "of somebody else:2"]
     assert (await fetch(empty, "select event_id from notifications"))[0][0] == f"{TEAM}:1:2"

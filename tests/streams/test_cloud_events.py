@@ -85,6 +85,20 @@ def test_a_cloud_event_of_before_the_epochs_is_of_the_first_one(history: CoreTea
     assert parse_cloud_event(msgspec.json.encode(older)) == structs.replace(row, salt=b"", digest=b"")
 
 
+def test_a_cloud_event_keeps_the_version_of_its_data(history: CoreTeam) -> None:
+    row = structs.replace(history.journal[0].row, schema_version=12)
+    body = cloud_event(row)
+    assert json.loads(body)["dataschema"] == "urn:taskforge:schema:team.updated:12"
+    assert parse_cloud_event(body) == row
+
+
+@pytest.mark.parametrize("name", ["", "urn:taskforge:schema:team.updated", "/schemas/team.updated.json", "urn:a:0"])
+def test_data_of_no_version_is_not_taken_for_ours(history: CoreTeam, name: str) -> None:
+    body = json.loads(cloud_event(history.journal[0].row))
+    with pytest.raises(msgspec.ValidationError, match="without a version"):
+        parse_cloud_event(json.dumps(body | {"dataschema": name}).encode())
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"teamid":"x"}', b'{"specversion":"1.0"}'])
 def test_other_bytes_are_not_taken_for_an_event(body: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):

@@ -10,10 +10,11 @@ from uuid import UUID
 import anyio
 import msgspec
 import pytest
+from msgspec import structs
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
-from core.codec import Encoded, JournalRow, reread
+from core.codec import Encoded, JournalRow, encode, reread
 from db.valkey import open_valkey
 from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
@@ -21,7 +22,7 @@ from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings
 from taskforge.devstack import DevStack
 from tests.support.feed_harness import NOW, FeedSource, running_hub, seqs, take
-from tests.support.journal_writer import SOMEBODY
+from tests.support.journal_writer import SALT, SOMEBODY, a_task, created
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -261,6 +262,12 @@ async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey: Valk
             await heard_again(valkey, team)
 
 
+def _newer_row() -> JournalRow:
+    """An event of a type that is known here, with data of a version that is not."""
+    row = encode(created(a_task(UUID(int=3)), 5), salt=SALT).row
+    return structs.replace(row, schema_version=2)
+
+
 @pytest.mark.parametrize(
     "poison",
     [
@@ -270,6 +277,7 @@ async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey: Valk
         [b"{}"],
         [[]],
         [[b"t" * 16, 5, "task.exploded", b"s" * 16, b"a" * 16, datetime(2026, 1, 1, tzinfo=UTC), "", b"{}"]],
+        [_newer_row()],
         [[b"t" * 16, 5, "task.created", b"s" * 16, b"a" * 16, datetime(2026, 1, 1, tzinfo=UTC), "", b'{"task":1}']],
     ],
 )

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuids
+from msgspec import structs
 
 from core.codec import encode
 from streams.cloud_events import cloud_event
@@ -73,7 +74,8 @@ async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_othe
     after = encode(created(a_task(team_id, assignee_id=ann), 1), salt=SALT)
     other = encode(created(a_task(team_id), 2), salt=SALT)
     misshapen = cloud_event(other.row).replace(b'"number":1', b'"number":"one"')
-    poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen]
+    newer = cloud_event(structs.replace(other.row, schema_version=2))
+    poison = [b"{", b"", b'{"specversion":"1.0"}', b"\xff\xfe", misshapen, newer]
     async with working(settings, "notifications") as worker, producing(kafka) as producer:
         for value in poison:
             await producer.send_and_wait(TASK_EVENTS, value, key=team_key(team_id), headers=[("odd", b"\xff\xfe")])

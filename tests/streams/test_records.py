@@ -1,12 +1,16 @@
 """What one event puts into the topics."""
 
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from core.codec import encode, parse_event_id
-from core.events import AnyEvent, Member, MemberAdded
+from core.events import AnyEvent, Member, MemberAdded, TaskCreated
+from core.task import Task
+from core.upcasts import STEPS
 from streams.cloud_events import cloud_event
 from streams.relay.records import neighbours, records_of
 from tests.support.journal_writer import NOW, SALT, SOMEBODY, a_task, created, deleted, updated
@@ -44,6 +48,32 @@ def test_a_deleted_task_ends_with_a_tombstone_whatever_its_event_still_says() ->
     row = encode(deleted(TASK, 7), salt=SALT).row
     for one in (row, structs.replace(row, payload=b'{"id":1}')):
         assert records_of(one, {})[-1].value is None
+
+
+def test_the_state_of_a_task_has_todays_shape_however_old_its_event_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event itself stays as it was written, and goes on saying so."""
+
+    def with_title(data: dict[str, Any]) -> dict[str, Any]:
+        task = dict(data["task"])
+        return {**data, "task": {**task, "title": task.pop("name")}}
+
+    row = encode(created(TASK, 7), salt=SALT).row
+    older = structs.replace(row, payload=row.payload.replace(b'"title":', b'"name":'))
+    monkeypatch.setattr(TaskCreated, "schema_version", 2)
+    monkeypatch.setitem(STEPS, ("task.created", 1), with_title)
+    event, state = records_of(older, {})
+    assert event.value == cloud_event(older)
+    assert b'"dataschema":"urn:taskforge:schema:task.created:1"' in cloud_event(older)
+    assert b'"name":' in cloud_event(older)
+    assert state.value is not None
+    assert msgspec.json.decode(state.value, type=Task) == structs.replace(TASK, version=7)
+
+
+def test_what_a_newer_program_wrote_is_passed_on_as_it_is() -> None:
+    row = structs.replace(encode(created(TASK, 7), salt=SALT).row, schema_version=2)
+    event, state = records_of(row, {})
+    assert b'"dataschema":"urn:taskforge:schema:task.created:2"' in (event.value or b"")
+    assert (state.value or b"?") in row.payload
 
 
 def test_an_event_of_an_unknown_type_is_passed_on_and_changes_no_task() -> None:
