@@ -174,7 +174,7 @@ def status_of(error: BaseException) -> int:
 
 
 def problem_answer(error: BaseException) -> Answer:
-    """The answer to an error. One that nobody raised on purpose is logged and told as a bare 500."""
+    """The answer to an error. One that nobody raised on purpose is logged, and answered as a bare 500."""
     problem = _problem_of(error)
     if problem is INTERNAL:
         log.error("unhandled exception", exc_info=error)

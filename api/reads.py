@@ -1,8 +1,8 @@
 """Answers from memory as ready bytes. Synchronous: the edge calls them before anything else is tried.
 
-Four steps: which read it is, whether the asker may see the team (`access.py`), the bytes that the board has ready
+Four steps: which read it is, whether whoever asks may see the team (`access.py`), the bytes that the board has ready
 (`actors/board.py`), the answer around them (`etags.py`). The handlers take the last two as well, when a board had to be
-activated first, so that both ways give the same bytes.
+activated first, so that both ways lead to the same bytes.
 """
 
 from typing import Final
@@ -106,7 +106,7 @@ def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Represent
 def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation) -> Answer | None:
     """A task of the board, or None when it is not there."""
     found = view.task(task_id, shown)
-    return None if found is None else versioned(call, *found)
+    return None if found is None else versioned(call, found[0], found[1])
 
 
 def board_answer(call: Call, view: TeamView, shown: Representation) -> Answer:

@@ -1,7 +1,7 @@
 """A line in the log for requests that were refused, failed or were slow, or for all of them.
 
-A line has the method, the route's template, the status, milliseconds, the request's id and the team once the asker is
-known to be a member of it. It never has a path, a query, a header or a body: all of them can hold secrets.
+A line has the method, the route's template, the status, milliseconds, the request's id and the team once whoever
+asks is known to be a member of it. It never has a path, a query, a header or a body: all of them can hold secrets.
 """
 
 import logging

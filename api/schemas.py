@@ -232,6 +232,6 @@ _OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name no
 
 
 def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
-    """The team with the asker's role and what it allows."""
+    """The team with the role of whoever asks, and what it allows."""
     fields: dict[str, Any] = {name: getattr(team, name) for name in _OF_TEAM}
     return TeamAnswer(**fields, my_role=role, permissions=permissions)

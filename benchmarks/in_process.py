@@ -42,7 +42,7 @@ class InProcess:
         self._by_owner = Ask(Principal.of_user(owner))
 
     async def team(self, number: int) -> list[Target]:
-        """A new team of 64 tasks; gives (team id, task id) of each."""
+        """A new team of 64 tasks: (team id, task id) of each."""
         team_id = new_id()
         await self.services.teams.ask(
             team_id,
@@ -51,7 +51,7 @@ class InProcess:
         )
         created = Batch(tuple(CreateTask(TaskFields(title=f"Task {index}")) for index in range(TASKS)))
         result = await self.services.teams.ask(team_id, created, self._by_owner)
-        return [(team_id, item[0]) for item in result.items]
+        return [(team_id, item.task.id) for item in result.items]
 
     async def change(self, target: Target, patch: TaskPatch) -> object:
         """One change by the actor of the team."""

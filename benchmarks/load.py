@@ -122,7 +122,7 @@ _UNEXPECTED: Final = re.compile(r'msg="unexpected: (.*?)" source=console')
 
 
 async def run_k6(script: Path, environment: Mapping[str, str], directory: Path) -> tuple[dict[str, Any], str]:
-    """Run a k6 script on the load's core; gives its summary and what it logged.
+    """Run a k6 script on the load's core: its summary, and what it logged.
 
     A crossed threshold (exit 99) is the caller's to judge.
     """

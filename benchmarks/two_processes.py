@@ -27,7 +27,7 @@ CONTIGUOUS: Final = "select count(*) = max(seq) and min(seq) = 1 from task_event
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a writing process is told on its standard input."""
+    """What a writing process reads from its standard input."""
 
     owner: UUID
     targets: list[Target]
@@ -94,6 +94,6 @@ async def _write(order: Order) -> Sample:
 
 if __name__ == "__main__":
     schedule_in_batches()  # As the process of a worker does.
-    told = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.stdout.buffer.write(msgspec.json.encode(runner.run(_write(told))))
+        sys.stdout.buffer.write(msgspec.json.encode(runner.run(_write(order))))

@@ -183,7 +183,7 @@ class EventStream:
             watching.cancel()
 
     def _greeting(self) -> bytes:
-        """A place to resume from even if nothing else arrives, unless a reset still has to be told."""
+        """A place to resume from even if nothing else arrives, unless a reset is still to be sent."""
         if not self._subscription.resetting:
             return _retry() + self._heartbeat()
         self._subscription.wake_at = time.monotonic() + self._heartbeat_seconds
@@ -196,7 +196,7 @@ class EventStream:
         return b'id: %d:%d\nevent: heartbeat\ndata: {"seq":%d}\n\n' % (subscription.epoch, seq, seq)
 
     async def _until_gone(self) -> None:
-        """The server tells of a lost client here and nowhere else: sending to it neither fails nor blocks."""
+        """The server reports a lost client here and nowhere else: sending to it neither fails nor blocks."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._subscription.end("gone")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from blacksheep import Request, Response, Router
 from msgspec import UNSET, Struct
+from msgspec.json import Decoder
 
 from actors.board import TeamView
 from actors.envelope import CommandResult
@@ -131,26 +132,17 @@ class Teams:
 
     async def list_members(self, request: Request) -> Response:
         """GET /v1/teams/{team_id}/members."""
-        call = call_of(request)
-        call.principal()
-        query = query_of(request, PageQuery)
-        view = await self._access.team(call, path_value(request, "team_id"))
-        return page_from_memory(
-            call, query, MEMBERS, view.state.members.values(), lambda member: (member.joined_at, member.user_id)
-        )
+        return await self._list(request, MEMBERS, members_of, lambda member: (member.joined_at, member.user_id))
 
     async def update_member(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
-        call, team_id, view = await self._changing(request)
         user_id = path_value(request, "user_id")
-        patch = await body_of(request, self._member_patch, *MERGE_PATCH)
 
-        def render(result: CommandResult) -> Answer:
+        def after(view: TeamView, result: CommandResult) -> Member:
             changed = [one.event.member for one in result.events if isinstance(one.event, MemberEvent)]
-            member: Member = changed[-1] if changed else view.state.members[user_id]
-            return Answer(200, encode(member), self._changes.headers(team_id, result.seq))
+            return changed[-1] if changed else view.state.members[user_id]
 
-        return await self._make(call, team_id, ChangeRole(user_id, patch.role), render)
+        return await self._patch(request, self._member_patch, lambda patch: ChangeRole(user_id, patch.role), after)
 
     async def remove_member(self, request: Request) -> Response:
         """DELETE /v1/teams/{team_id}/members/{user_id}; of oneself: leave."""
@@ -160,13 +152,7 @@ class Teams:
 
     async def list_labels(self, request: Request) -> Response:
         """GET /v1/teams/{team_id}/labels."""
-        call = call_of(request)
-        call.principal()
-        query = query_of(request, PageQuery)
-        view = await self._access.team(call, path_value(request, "team_id"))
-        return page_from_memory(
-            call, query, LABELS, view.state.labels.values(), lambda label: (label.name.casefold(), label.id)
-        )
+        return await self._list(request, LABELS, labels_of, lambda label: (label.name.casefold(), label.id))
 
     async def create_label(self, request: Request) -> Response:
         """POST /v1/teams/{team_id}/labels."""
@@ -182,21 +168,55 @@ class Teams:
 
     async def update_label(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/labels/{label_id}."""
-        call, team_id, view = await self._changing(request)
         label_id = path_value(request, "label_id")
-        patch = await body_of(request, self._label_patch, *MERGE_PATCH)
 
-        def render(result: CommandResult) -> Answer:
+        def command(patch: LabelPatch) -> AnyCommand:
+            return UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
+
+        def after(view: TeamView, result: CommandResult) -> Label:
             changed = [one.event.label for one in result.events if isinstance(one.event, LabelEvent)]
-            label: Label = changed[-1] if changed else view.state.labels[label_id]
-            return Answer(200, encode(label), self._changes.headers(team_id, result.seq))
+            return changed[-1] if changed else view.state.labels[label_id]
 
-        command = UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
-        return await self._make(call, team_id, command, render)
+        return await self._patch(request, self._label_patch, command, after)
 
     async def delete_label(self, request: Request) -> Response:
         """DELETE /v1/teams/{team_id}/labels/{label_id}."""
         return await self._remove(request, lambda: DeleteLabel(path_value(request, "label_id")))
+
+    async def _list(
+        self,
+        request: Request,
+        cursors: Cursors[P],
+        things_of: Callable[[TeamView], Iterable[T]],
+        place_of: Callable[[T], P],
+    ) -> Response:
+        """A page of what a team has in memory, in the order of the places."""
+        call = call_of(request)
+        call.principal()
+        query = query_of(request, PageQuery)
+        view = await self._access.team(call, path_value(request, "team_id"))
+        ordered = sorted(things_of(view), key=place_of)
+        if query.cursor is not None:
+            ordered = ordered[bisect_right(ordered, cursors.read(query.cursor), key=place_of) :]
+        shown, last = page_of(ordered, query.limit)
+        page = {"items": shown, "next_cursor": None if last is None else cursors.write(place_of(last))}
+        return json(200, page, about_team(call.team, call.seq))
+
+    async def _patch(
+        self,
+        request: Request,
+        decoder: Decoder[T],
+        command_of: Callable[[T], AnyCommand],
+        after: Callable[[TeamView, CommandResult], object],
+    ) -> Response:
+        """A merge patch of one thing of a team; `after` finds it in the result, or unchanged in the team before."""
+        call, team_id, view = await self._changing(request)
+        patch = await body_of(request, decoder, *MERGE_PATCH)
+
+        def render(result: CommandResult) -> Answer:
+            return Answer(200, encode(after(view, result)), self._changes.headers(team_id, result.seq))
+
+        return await self._make(call, team_id, command_of(patch), render)
 
     async def _changing(self, request: Request) -> tuple[Call, UUID, TeamView]:
         """The call, its team and the team as it stands. Raises what signing in, conditions and membership demand."""
@@ -217,16 +237,14 @@ class Teams:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
 
-def page_from_memory(
-    call: Call, query: PageQuery, cursors: Cursors[P], things: Iterable[T], place_of: Callable[[T], P]
-) -> Response:
-    """A page of things of a board, in the order of their places."""
-    ordered = sorted(things, key=place_of)
-    if query.cursor is not None:
-        ordered = ordered[bisect_right(ordered, cursors.read(query.cursor), key=place_of) :]
-    shown, last = page_of(ordered, query.limit)
-    page = {"items": shown, "next_cursor": None if last is None else cursors.write(place_of(last))}
-    return json(200, page, about_team(call.team, call.seq))
+def members_of(view: TeamView) -> Iterable[Member]:
+    """All members, in no order."""
+    return view.state.members.values()
+
+
+def labels_of(view: TeamView) -> Iterable[Label]:
+    """All labels, in no order."""
+    return view.state.labels.values()
 
 
 def settled(view: TeamView) -> Team:
@@ -242,7 +260,7 @@ def permissions_of(role: Role) -> tuple[Permission, ...]:
 
 
 def etag_of(team: Team, role: Role) -> bytes:
-    """The answer names the asker's role, so its ETag must too."""
+    """The answer names the role of whoever asks, so its ETag must too."""
     return b'"%d-%s"' % (team.version, role.encode())
 
 

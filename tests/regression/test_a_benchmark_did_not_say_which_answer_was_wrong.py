@@ -62,9 +62,9 @@ async def test_the_first_unexpected_answer_is_told_with_its_side(server: Server,
     async def fine() -> Sample:
         return Sample(1.0, 1.0, 1.0)
 
-    with pytest.raises(RuntimeError) as told:
+    with pytest.raises(RuntimeError) as raised:
         await in_turn(1, {"theirs": fine, "ours": lambda: load.run(job)})
-    message = str(told.value)
+    message = str(raised.value)
     assert message.startswith("ours, turn 1: 1 unexpected answers; the first: 503 ")
     assert "overloaded" in message
 

@@ -16,7 +16,7 @@ CONNECTIONS = "select pid from pg_stat_activity where application_name = 'taskfo
 
 @pytest.fixture
 def expirations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Fills with a word for every time that a pool was told to replace its connections."""
+    """Fills with a word for every time that a pool is made to replace its connections."""
     found: list[str] = []
     real = asyncpg.pool.Pool.expire_connections
 
