@@ -64,6 +64,7 @@ async def open_pools(settings: DatabaseSettings) -> AsyncIterator[Pools]:
     """The pools, until the block ends; connections lost later are replaced as they are needed.
 
     Raises UnsafeServer for a server with `fsync` or `synchronous_commit` off, StorageUnavailable for none.
+    Whether this program may run on the database is another question: see `db.installation`.
     """
     size = settings.pool_size
     async with (

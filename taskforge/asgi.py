@@ -7,11 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from api.app import create_app
+from api.closed import closed
 from taskforge.logs import configure
 from taskforge.parts.names import API
+from taskforge.parts.process import Process
 from taskforge.settings import load
-from taskforge.stopping import drain_on_signal
+from taskforge.stopping import ask_to_stop, drain_on_signal
 from taskforge.tuning import settle_collector
 from taskforge.wiring import running
 
@@ -53,8 +57,17 @@ class LifespanApp:
             settle_collector()
             drain_on_signal(process)
             await send({"type": "lifespan.startup.complete"})
-            await receive()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._close_when_outdated, process)
+                await receive()
+                group.cancel_scope.cancel()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close_when_outdated(self, process: Process) -> None:
+        """Nothing is served from then on, and the server is asked to end, with all of its processes."""
+        await process.format.outdated.wait()
+        self._app = closed
+        ask_to_stop()
 
 
 app = LifespanApp()

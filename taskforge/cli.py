@@ -114,6 +114,9 @@ def _migrate(commands: Any) -> None:
     command = _add(commands, "migrate", "Bring the database schema up to date.")
     choice = command.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true", help="only say what is pending; exit 1 when something is")
+    choice.add_argument(
+        "--finish", action="store_true", help="end what lets programs of the release before run: they stop at once"
+    )
     choice.add_argument("--back", type=_positive, metavar="N", help="undo the last N migrations, and their data")
 
 

@@ -20,7 +20,7 @@ from taskforge.parts.draining import FEEDS_SECONDS
 if TYPE_CHECKING:
     from taskforge.parts.process import Process
 
-__all__ = ["DRAIN", "DRAINED", "DrainingServer", "drain_on_signal", "undisturbed_loading"]
+__all__ = ["DRAIN", "DRAINED", "DrainingServer", "ask_to_stop", "drain_on_signal", "undisturbed_loading"]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,12 @@ def undisturbed_loading() -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(DRAIN, signal.SIG_IGN)
     signal.signal(DRAINED, signal.SIG_DFL)
+
+
+def ask_to_stop() -> None:
+    """In a worker: have the whole server end, as by a SIGTERM from outside."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(os.getppid(), signal.SIGTERM)
 
 
 def drain_on_signal(process: "Process") -> None:

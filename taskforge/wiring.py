@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from api.health import Health
 from api.metrics import Metrics
+from db.installation import check_format
 from db.pool import open_pools
 from db.valkey import open_valkey
 from taskforge.parts.composition import Composition
@@ -26,13 +27,16 @@ async def running(
 ) -> AsyncIterator[Process]:
     """A process with the parts of these roles, until the block ends; then it drains (see `taskforge.parts.draining`).
 
-    Raises StorageUnavailable or UnsafeServer when Postgres cannot be used; Valkey and Kafka may be away. What the block
-    raises comes out as itself. `health` and `metrics` are given by those who show them before and afterwards, too.
+    Raises StorageUnavailable, UnsafeServer or WrongFormat when the database cannot be used; Valkey and Kafka may be
+    away. What the block raises comes out as itself. `health` and `metrics` are given by those who show them before and
+    afterwards, too.
     """
     if unknown := roles - ROLES:
         raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
     async with open_valkey(settings.valkey.url.reveal()) as valkey, open_pools(settings.database) as pools:
-        made = Composition(settings, pools, valkey, health or Health(), metrics or Metrics())
+        await check_format(pools.writer)
+        format_pool = pools.api if roles.isdisjoint(PARTS) else pools.worker
+        made = Composition(settings, pools, valkey, health or Health(), metrics or Metrics(), format_pool)
         _compose(made, roles)
         process = made.process()
         with process.health.probing(made.probes), process.metrics.showing(made.samples):

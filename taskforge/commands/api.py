@@ -1,6 +1,7 @@
 """`taskforge api`: Granian with the application, in one or more worker processes."""
 
 import argparse
+import asyncio
 import logging
 import os
 import resource
@@ -8,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from granian._internal import load_target
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 
+from core.errors import StorageUnavailable
+from db.installation import check_database
 from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
@@ -49,8 +52,12 @@ LOGGING: dict[str, Any] = {
 
 
 def run(_: argparse.Namespace, settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT. Raises `DevstackError` when the port is taken."""
+    """Serve until SIGTERM or SIGINT. Raises `DevstackError` when the port is taken.
+
+    Raises WrongFormat when this program is too old for the database, also after it has become so.
+    """
     http = settings.http
+    _refuse_wrong_format(settings)
     # Granian listens with SO_REUSEPORT: without the claim, a second server would silently share the first one's port.
     claimed = claim(http.port, "api")
     if claimed is None or not is_free(http.port, http.host):
@@ -61,7 +68,14 @@ def run(_: argparse.Namespace, settings: Settings) -> int:
     _raise_file_limit()
     with claimed, _metrics_directory():
         _server(settings).serve(target_loader=_Load(settings.log_level, settings.log_format), wrap_loader=True)
+    _refuse_wrong_format(settings)
     return 0
+
+
+def _refuse_wrong_format(settings: Settings) -> None:
+    """One clear line instead of processes that each fail to start. A database that is down is waited for by them."""
+    with suppress(StorageUnavailable):
+        asyncio.run(check_database(settings.database.api_url))
 
 
 def _server(settings: Settings) -> DrainingServer:

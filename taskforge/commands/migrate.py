@@ -1,4 +1,4 @@
-"""`taskforge migrate`: the schema forwards, back, or only checked."""
+"""`taskforge migrate`: the schema forwards, finished, back, or only checked."""
 
 import argparse
 import asyncio
@@ -26,9 +26,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 async def _run(args: argparse.Namespace, database: DatabaseSettings, console: Console) -> int:
     owner = database.owner_url.reveal()
     if args.check:
-        pending = await migrate.check(owner)
+        pending, steps = await migrate.check(owner), await migrate.unfinished(owner)
         console.print(f"pending: {', '.join(pending)}" if pending else "schema is up to date")
+        if steps:
+            console.print(f"to be finished, once no older program runs: {', '.join(steps)}")
         return 1 if pending else 0
+    if args.finish:
+        report = await migrate.finish(owner)
+        console.print(f"finished: {', '.join(report.ran) or 'nothing, there is no step left'}")
+        return 0
     if args.back:
         report = await migrate.back(owner, args.back)
         console.print(f"undone: {', '.join(report.ran) or 'nothing'}")

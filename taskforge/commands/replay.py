@@ -8,6 +8,7 @@ import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from db.installation import check_format
 from db.journal import relay_cursors as cursors
 from db.pool import Pool, open_pools
 from streams.kafka.broker import BrokerUnavailable, calm_logs
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _replay(settings: Settings, team_id: UUID | None, first: int, *, dry_run: bool, console: Console) -> int:
     async with open_pools(settings.database) as pools:
+        await check_format(pools.worker)
         teams, events = await cursors.published_since(pools.worker, team_id, first - 1)
     console.print(f"{events} events of {teams} teams" + (" would be published again" if dry_run else ""))
     if dry_run or not events:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from db.installation import check_database
 from taskforge import embedded, logs
 from taskforge.commands import migrate
 from taskforge.devstack import DevStack, DevstackError, Kind, running_devstack
@@ -108,7 +109,9 @@ async def _session(plan: Plan, console: Console) -> None:
         raise DevstackError(f"cannot listen on {host}:{plan.port}: the port is taken; choose another --port")
     async with AsyncExitStack() as stack:
         devstack = await stack.enter_async_context(running_devstack(plan.data, want=plan.kinds))
-        report = await migrate.apply(load(_variables(plan, devstack)).database)
+        database = load(_variables(plan, devstack)).database
+        report = await migrate.apply(database)
+        await check_database(database.worker_url)
         port = stack.enter_context(_own_port(plan))
         book = PortBook(devstack.data.ports, {})
         book.remember("http", port)

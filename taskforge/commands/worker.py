@@ -14,6 +14,7 @@ from api.metrics import Metrics
 from core.errors import StorageUnavailable
 from streams.kafka.broker import Backoff, calm_logs
 from taskforge.operators import listening
+from taskforge.parts.format_watch import FormatWatch
 from taskforge.parts.names import PARTS
 from taskforge.parts.probes import POSTGRES_NOT_REACHED
 from taskforge.settings import Settings
@@ -34,8 +35,8 @@ async def work(settings: Settings, parts: Set[str]) -> None:
     """Run these parts until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
     Database, broker and Valkey may all be down at the start and at any time; the operators' listener answers from the
-    first moment to the last. Raises UnsafeServer for a database that may lose what it acknowledged, OSError when the
-    listener's port is taken.
+    first moment to the last. Raises UnsafeServer for a database that may lose what it acknowledged, WrongFormat for one
+    that this program is too old for, also once it has become so, OSError when the listener's port is taken.
     """
     health, metrics, stopping = Health([POSTGRES_NOT_REACHED]), Metrics(), anyio.Event()
     with anyio.CancelScope() as scope, _heeding_signals(stopping, scope), calm_logs():
@@ -44,14 +45,29 @@ async def work(settings: Settings, parts: Set[str]) -> None:
             backoff = Backoff()
             while not stopping.is_set():
                 try:
-                    async with running(settings, parts, health=health, metrics=metrics):
+                    async with running(settings, parts, health=health, metrics=metrics) as process:
                         logger.info("the worker runs: %s", ", ".join(sorted(parts)))
-                        await stopping.wait()
+                        await _until_over(stopping, process.format)
+                    if process.format.error is not None:
+                        raise process.format.error
                 except StorageUnavailable as error:
                     logger.warning("the worker waits for the database: %s", error)
                     with anyio.move_on_after(backoff.next()):
                         await stopping.wait()
     logger.info("the worker has ended")
+
+
+async def _until_over(stopping: anyio.Event, watch: FormatWatch) -> None:
+    """Until somebody stops the worker, or it must not run any more."""
+    async with anyio.create_task_group() as group:
+
+        async def stop_when_outdated() -> None:
+            await watch.outdated.wait()
+            group.cancel_scope.cancel()
+
+        group.start_soon(stop_when_outdated)
+        await stopping.wait()
+        group.cancel_scope.cancel()
 
 
 @contextmanager

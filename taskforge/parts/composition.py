@@ -11,11 +11,12 @@ from api.health import Health, Probe
 from api.metrics import Metrics, Sample
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
-from db.pool import Pools
+from db.pool import Pool, Pools
 from db.snapshots import ValkeySnapshots
 from streams.feeds.hub import Hub
 from taskforge.clock import SystemClock
-from taskforge.parts.background import Background, Teams
+from taskforge.parts.background import Background, Teams, at_once
+from taskforge.parts.format_watch import FormatWatch
 from taskforge.parts.names import Part
 from taskforge.parts.process import Process
 from taskforge.parts.team_samples import feed_samples, team_samples
@@ -34,10 +35,19 @@ class Composition:
     `broker` and `services` are made by the roles that need them (`taskforge.parts.work`, `taskforge.parts.serving`).
     """
 
-    def __init__(self, settings: Settings, pools: Pools, valkey: Valkey, health: Health, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pools: Pools,
+        valkey: Valkey,
+        health: Health,
+        metrics: Metrics,
+        format_pool: Pool,
+    ) -> None:
         self.settings, self.pools, self.valkey, self.health, self.metrics = settings, pools, valkey, health, metrics
         self.clock = SystemClock()
-        self.base: list[Part] = []
+        self.format = FormatWatch(format_pool, health)
+        self.base: list[Part] = [Background("format", at_once(self.format.run))]
         self.middle: list[Part] = []
         self.work: list[Part] = []
         self.probes: list[Probe] = []
@@ -61,6 +71,7 @@ class Composition:
             valkey=self.valkey,
             health=self.health,
             metrics=self.metrics,
+            format=self.format,
             tiers=(self.base, self.middle, self.work),
             teams=vars(self).get("teams"),
             broker=self.broker,

@@ -10,6 +10,7 @@ from api.health import Health
 from api.metrics import Metrics
 from db.pool import Pools
 from taskforge.parts.draining import Tiers
+from taskforge.parts.format_watch import FormatWatch
 from taskforge.parts.names import Part
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Process:
         valkey: Valkey,
         health: Health,
         metrics: Metrics,
+        format: FormatWatch,  # noqa: A002 (the word of this project)
         tiers: Tiers,
         teams: TeamSystem | None,
         broker: "BrokerMonitor | None",
         services: "Services | None",
     ) -> None:
         self.pools, self.valkey, self.health, self.metrics, self.tiers = pools, valkey, health, metrics, tiers
+        self.format = format
         self._teams, self._broker, self._services = teams, broker, services
 
     @property

@@ -18,7 +18,8 @@ from piccolo.table import Table
 from core.errors import StorageUnavailable
 from db import migrate as runner
 from db import tables
-from db.migrate import back, check, migrate
+from db.installation import FORMAT
+from db.migrate import back, check, finish, migrate, unfinished
 from db.scram import scram_verifier
 from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
@@ -264,6 +265,71 @@ async def test_a_failing_migration_leaves_no_trace(empty: str, monkeypatch: pyte
         await migrate(empty)
     assert await check(empty) == ["taskforge_9999_broken"]
     assert (await fetch(empty, "select to_regclass('half')"))[0][0] is None
+
+
+@pytest.fixture
+def with_contract_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A migration after all others that lets something new be written, once no older program runs."""
+    for source in runner.FOLDER.iterdir():
+        if source.is_file():
+            (tmp_path / source.name).write_bytes(source.read_bytes())
+    name = "taskforge_9999_new_kinds"
+    (tmp_path / f"{name}.py").write_text((tmp_path / f"{ALL[0]}.py").read_text())
+    (tmp_path / f"{name}.up.sql").write_text("create table of_tomorrow (id int);")
+    (tmp_path / f"{name}.finish.sql").write_text(
+        "set local role taskforge_owner; update installation set format = format + 1; reset role;"
+    )
+    (tmp_path / f"{name}.down.sql").write_text("drop table of_tomorrow; update installation set format = 1;")
+    monkeypatch.setattr(runner, "FOLDER", tmp_path)
+    return name
+
+
+async def format_of(url: str) -> int:
+    return int((await fetch(url, "select format from installation"))[0][0])
+
+
+async def test_a_contract_step_waits_until_the_migration_is_finished(
+    empty: str, with_contract_step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "FINISH_AT_ONCE", False)
+    before = [*ALL, with_contract_step]
+    assert list((await migrate(empty)).ran) == before
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [with_contract_step], 1)
+    reports = await asyncio.gather(*(finish(empty) for _ in range(3)))
+    assert sorted(report.ran for report in reports) == [(), (), (with_contract_step,)]
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [], 2)
+    assert (await migrate(empty)).ran == ()
+    assert (await back(empty, 1)).ran == (with_contract_step,)
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([with_contract_step], [], 1)
+    await migrate(empty)
+    assert await unfinished(empty) == [with_contract_step]
+
+
+async def test_until_the_first_release_a_contract_step_runs_at_once(empty: str, with_contract_step: str) -> None:
+    await migrate(empty)
+    assert (await unfinished(empty), await format_of(empty)) == ([], 2)
+
+
+async def test_a_failing_contract_step_leaves_the_migration_and_may_be_tried_again(
+    empty: str, with_contract_step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "FINISH_AT_ONCE", False)
+    await migrate(empty)
+    step = runner.FOLDER / f"{with_contract_step}.finish.sql"
+    good = step.read_text()
+    step.write_text("update installation set format = 7; select 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await finish(empty)
+    assert (await unfinished(empty), await format_of(empty)) == ([with_contract_step], 1)
+    step.write_text(good)
+    await finish(empty)
+    assert await format_of(empty) == 2
+
+
+async def test_the_program_knows_the_format_that_its_own_migrations_lead_to(empty: str) -> None:
+    await migrate(empty)
+    await finish(empty)
+    assert await format_of(empty) == FORMAT
 
 
 async def test_passwords_are_set_and_let_the_role_in(services: DevStack, empty: str) -> None:

@@ -70,6 +70,7 @@ def external(services: DevStack, database: DatabaseSettings) -> dict[str, str]:
         ["worker", "--only", ","],
         ["worker", "--only", "relay,webhooks"],
         ["migrate", "--check", "--back", "1"],
+        ["migrate", "--check", "--finish"],
         ["import"],
         ["events"],
     ],
@@ -216,6 +217,8 @@ async def test_migrate_goes_forwards_back_and_says_what_is_pending(services: Dev
         applied = await migrate()
         assert applied.returncode == 0, applied.stderr
         assert (await migrate("--check")).stdout == "schema is up to date\n"
+        finished = await migrate("--finish")
+        assert (finished.returncode, finished.stdout) == (0, "finished: nothing, there is no step left\n")
         await (await asyncpg.connect(urls["TASKFORGE_DATABASE__API_URL"])).close()
         undone = await migrate("--back", "1")
         assert undone.stdout.startswith("undone: ")

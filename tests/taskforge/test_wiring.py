@@ -56,11 +56,11 @@ def test_a_consumer_is_called_as_its_part() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["sessions", "feeds", "teams"]),
-        (TEAMS, ["feeds", "teams"]),
-        ({"relay"}, ["broker", "housekeeping", "wakeups", "relay", "outbox"]),
-        ({"notifications"}, ["broker", "housekeeping", "notifications"]),
-        ({"teams", "notifications"}, ["feeds", "broker", "housekeeping", "teams", "notifications"]),
+        (API, ["format", "sessions", "feeds", "teams"]),
+        (TEAMS, ["format", "feeds", "teams"]),
+        ({"relay"}, ["format", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
+        ({"notifications"}, ["format", "broker", "housekeeping", "notifications"]),
+        ({"teams", "notifications"}, ["format", "feeds", "broker", "housekeeping", "teams", "notifications"]),
     ],
 )
 async def test_a_role_brings_what_it_needs_and_nothing_else(
