@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 
 from actors.board import TeamView
 from actors.envelope import CommandResult
-from api import paths
+from api import paths, rest_v1
 from api.access import Access, across_teams
 from api.answers import Answer, about_team, encode, json
 from api.asks import ask_of
@@ -36,7 +36,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.errors import BadInput, NotFound
-from core.events import Label, LabelEvent, Member, MemberEvent, Team, TeamUpdated
+from core.events import LabelEvent, MemberEvent, Team, TeamUpdated
 from core.permissions import PERMISSIONS, Permission, Role
 from core.task import STATUSES
 from db import readmodel
@@ -138,9 +138,9 @@ class Teams:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
         user_id = path_value(request, "user_id")
 
-        def after(view: TeamView, result: CommandResult) -> Member:
+        def after(view: TeamView, result: CommandResult) -> rest_v1.Member:
             changed = [one.event.member for one in result.events if isinstance(one.event, MemberEvent)]
-            return changed[-1] if changed else view.state.members[user_id]
+            return rest_v1.member(changed[-1] if changed else view.state.members[user_id])
 
         return await self._patch(request, self._member_patch, lambda patch: ChangeRole(user_id, patch.role), after)
 
@@ -162,7 +162,7 @@ class Teams:
         def render(result: CommandResult) -> Answer:
             label = next(one.event.label for one in result.events if isinstance(one.event, LabelEvent))
             own = ((b"location", link(paths.TEAM_LABEL, team_id, label.id)),)
-            return Answer(201, encode(label), self._changes.headers(team_id, result.seq, own))
+            return Answer(201, encode(rest_v1.label(label)), self._changes.headers(team_id, result.seq, own))
 
         return await self._make(call, team_id, CreateLabel(new.name, new.color), render)
 
@@ -173,9 +173,9 @@ class Teams:
         def command(patch: LabelPatch) -> AnyCommand:
             return UpdateLabel(label_id=label_id, name=patch.name, color=patch.color)
 
-        def after(view: TeamView, result: CommandResult) -> Label:
+        def after(view: TeamView, result: CommandResult) -> rest_v1.Label:
             changed = [one.event.label for one in result.events if isinstance(one.event, LabelEvent)]
-            return changed[-1] if changed else view.state.labels[label_id]
+            return rest_v1.label(changed[-1] if changed else view.state.labels[label_id])
 
         return await self._patch(request, self._label_patch, command, after)
 
@@ -237,14 +237,14 @@ class Teams:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
 
 
-def members_of(view: TeamView) -> Iterable[Member]:
+def members_of(view: TeamView) -> Iterable[rest_v1.Member]:
     """All members, in no order."""
-    return view.state.members.values()
+    return map(rest_v1.member, view.state.members.values())
 
 
-def labels_of(view: TeamView) -> Iterable[Label]:
+def labels_of(view: TeamView) -> Iterable[rest_v1.Label]:
     """All labels, in no order."""
-    return view.state.labels.values()
+    return map(rest_v1.label, view.state.labels.values())
 
 
 def settled(view: TeamView) -> Team:

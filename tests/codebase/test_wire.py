@@ -2,8 +2,17 @@
 
 import subprocess
 import sys
+from typing import Any, get_args
 
+from msgspec import Struct, inspect
+
+from api.endpoints import all_operations
+from core.event_data import data_type
+from core.events import Label, Member, Noun, Team
+from core.task import Task
 from tests.support.source import ROOT
+
+DOMAIN = {Task, Member, Label, Team}
 
 # Runs in an interpreter of its own: it gives the domain's Structs a field more before anything else knows them.
 RICHER = """
@@ -68,3 +77,38 @@ def test_a_field_more_in_the_domain_changes_neither_events_nor_answers() -> None
     said, _, number = done.stdout.rpartition(",")
     assert said == "the same bytes"
     assert int(number.split()[0]) > 5
+
+
+def structs_within(info: inspect.Type, found: set[type]) -> set[type]:
+    """All Structs that a value of a type can hold."""
+    if isinstance(info, inspect.StructType):
+        if info.cls in found:
+            return found
+        found.add(info.cls)
+        inner: list[Any] = [field.type for field in info.fields]
+    else:
+        inner = [getattr(info, name) for name in info.__struct_fields__]
+    for one in inner:
+        for part in one if isinstance(one, tuple) else (one,):
+            if isinstance(part, inspect.Type):
+                structs_within(part, found)
+    return found
+
+
+def test_no_answer_and_no_event_is_made_of_the_domains_own_structs() -> None:
+    """A field of theirs would be shown to clients and written into topics as soon as it is there."""
+    answers = [reply.body for one in all_operations() for reply in one.replies.values() if reply.body is not None]
+    found = set[type]()
+    for kind in (*answers, *map(data_type, get_args(Noun))):
+        structs_within(inspect.type_info(kind), found)
+    assert len(found) > 20
+    assert not found & DOMAIN
+
+
+class Canary(Struct):
+    pages: dict[str, tuple[list[Task], ...] | None]
+    again: "list[Canary]"
+
+
+def test_the_lint_on_answers_looks_into_whatever_holds_a_struct() -> None:
+    assert structs_within(inspect.type_info(Canary), set()) & DOMAIN == {Task}
