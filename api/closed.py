@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from api.edge import request_id
 from api.problems import problem_answer
+from api.request_ids import request_id
 from core.errors import ShuttingDown
 
 __all__ = ["closed"]
@@ -22,7 +22,7 @@ async def closed(scope: Scope, _receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": RESTART})
         return
-    given = dict(scope["headers"]).get(b"x-request-id", b"")
+    given = dict(scope["headers"]).get(b"x-request-id")
     headers = [
         (b"content-type", _ANSWER.media_type),
         (b"content-length", b"%d" % len(_ANSWER.body)),

@@ -140,7 +140,8 @@ class Teams:
 
         def after(view: TeamView, result: CommandResult) -> rest_v1.Member:
             changed = [one.event.member for one in result.events if isinstance(one.event, MemberEvent)]
-            return rest_v1.member(changed[-1] if changed else view.state.members[user_id])
+            shown: rest_v1.Member = rest_v1.member(changed[-1] if changed else view.state.members[user_id])
+            return shown
 
         return await self._patch(request, self._member_patch, lambda patch: ChangeRole(user_id, patch.role), after)
 
@@ -175,7 +176,8 @@ class Teams:
 
         def after(view: TeamView, result: CommandResult) -> rest_v1.Label:
             changed = [one.event.label for one in result.events if isinstance(one.event, LabelEvent)]
-            return rest_v1.label(changed[-1] if changed else view.state.labels[label_id])
+            shown: rest_v1.Label = rest_v1.label(changed[-1] if changed else view.state.labels[label_id])
+            return shown
 
         return await self._patch(request, self._label_patch, command, after)
 

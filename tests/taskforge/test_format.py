@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -21,6 +22,7 @@ from tests.taskforge.test_cli import external
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 Started = list["subprocess.Popen[str]"]
+Message = MutableMapping[str, Any]
 TOO_OLD = "it is too old to run here"
 
 
@@ -105,18 +107,23 @@ async def test_an_api_process_that_is_outdated_serves_nothing_and_asks_its_serve
     """Whatever the server does next, nothing of the old program is answered any more."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    asked, states, shutdown = asyncio.Event(), asyncio.Queue[dict[str, object]](), asyncio.Event()
+    asked, states, shutdown = asyncio.Event(), asyncio.Queue[Message](), asyncio.Event()
     monkeypatch.setattr("taskforge.asgi.ask_to_stop", asked.set)
     monkeypatch.setattr("taskforge.asgi.drain_on_signal", lambda _: None)
     monkeypatch.setattr("db.installation.CHECK_SECONDS", 0.01)
-    told = iter([lambda: asyncio.sleep(0), shutdown.wait])
+    startup = iter([{"type": "lifespan.startup"}])
 
-    async def receive() -> dict[str, object]:
-        await next(told)()
-        return {}
+    async def receive() -> Message:
+        if (message := next(startup, None)) is not None:
+            return message
+        await shutdown.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def live() -> None:
+        await app({"type": "lifespan"}, receive, states.put)
 
     app = LifespanApp()
-    life = asyncio.create_task(app({"type": "lifespan"}, receive, states.put))
+    life = asyncio.create_task(live())
     assert await states.get() == {"type": "lifespan.startup.complete"}
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
@@ -131,13 +138,16 @@ async def test_an_api_process_that_is_outdated_serves_nothing_and_asks_its_serve
 
 
 async def test_a_closed_api_refuses_requests_and_sockets() -> None:
-    sent: list[dict[str, object]] = []
+    sent: list[Message] = []
 
-    async def send(message: dict[str, object]) -> None:
+    async def receive() -> Message:
+        raise AssertionError("nobody reads what is asked")
+
+    async def send(message: Message) -> None:
         sent.append(message)
 
-    await closed({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, send)
-    await closed({"type": "websocket", "headers": []}, None, send)
+    await closed({"type": "http", "headers": [(b"x-request-id", b"mine")]}, receive, send)
+    await closed({"type": "websocket", "headers": []}, receive, send)
     start_of_answer, body, close = sent
     assert start_of_answer["status"] == 503
     headers = dict(start_of_answer["headers"])
