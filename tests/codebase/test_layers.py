@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.source import LAYERS, ROOT, modules, tree
 
 LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
@@ -50,24 +48,24 @@ def test_the_layers_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("module", "line"),
-    [
-        ("core/canary.py", "import db.pool"),
-        ("core/canary.py", "import asyncio"),
-        ("actors/canary.py", "import db.pool"),
-        ("db/canary.py", "import actors.system"),
-        ("streams/canary.py", "import api.app"),
-        ("api/canary.py", "import taskforge.settings"),
-        ("streams/feeds/canary.py", "import streams.relay.relay"),
-        ("streams/kafka/canary.py", "import streams.consumers.runner"),
-        ("db/journal/canary.py", "import db.people.sessions"),
-        ("db/people/canary.py", "import db.journal.journal"),
-        ("api/auth/canary.py", "import api.endpoints.tasks"),
-        ("streams/feeds/frames.py", "import streams.feeds.hub"),
-    ],
+ARROWS = (
+    ("core.canary", "db.pool"),
+    ("core.canary", "asyncio"),
+    ("actors.canary", "db.pool"),
+    ("db.canary", "actors.system"),
+    ("streams.canary", "api.app"),
+    ("api.canary", "taskforge.settings"),
+    ("streams.feeds.canary", "streams.relay.relay"),
+    ("streams.kafka.canary", "streams.consumers.runner"),
+    ("db.journal.canary", "db.people.sessions"),
+    ("db.people.canary", "db.journal.journal"),
+    ("api.auth.canary", "api.endpoints.tasks"),
 )
-def test_the_lint_catches_an_arrow_that_points_up(tmp_path: Path, module: str, line: str) -> None:
+CIRCLE = ("streams.feeds.frames", "streams.feeds.hub")
+
+
+def test_the_lint_catches_every_arrow_that_points_up_and_every_circle(tmp_path: Path) -> None:
+    """All of them planted in one tree: the lint names each, so that one run shows that it sees them all."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for package in (*LAYERS, *ROOMS):
         (tmp_path / package).mkdir()
@@ -77,8 +75,13 @@ def test_the_lint_catches_an_arrow_that_points_up(tmp_path: Path, module: str, l
     (tmp_path / "streams/feeds/hub.py").write_text("import streams.feeds.frames\n")
     clean = lint(tmp_path)
     assert clean.returncode == 0, clean.stdout + clean.stderr
-    (tmp_path / module).write_text(line + "\n")
-    assert lint(tmp_path).returncode == 1
+    for source, target in (*ARROWS, CIRCLE):
+        with (tmp_path / source.replace(".", "/")).with_suffix(".py").open("a") as module:
+            module.write(f"import {target}\n")
+    broken = lint(tmp_path)
+    assert broken.returncode == 1
+    assert not [f"{source} -> {target}" for source, target in ARROWS if f"{source} -> {target}" not in broken.stdout]
+    assert "No cycles are allowed in streams.feeds." in broken.stdout
 
 
 def imports(module: ast.Module) -> set[str]:
