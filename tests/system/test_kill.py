@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(300)]
 
 WRITERS = 8
 PARTS = ("taskforge api", "taskforge worker", "bin/tansu", "bin/postgres", "valkey-server")
+PAUSE = 0.02
+"""Seconds between a writer's tasks: what is proven needs eight that never stop, not two cores that are full of them."""
+
 RESTART_SECONDS = 10.0
 """From the kill to ten more tasks per writer: the part's own start and the five seconds allowed after it."""
 
@@ -50,6 +53,7 @@ class Writer:
                     "PATCH", f"/v1/tasks/{task['id']}", patch, f"patch-{self.number:05}-{count:08}"
                 )
                 self.acknowledged[title] = changed
+                await asyncio.sleep(PAUSE)
 
     async def insist(self, method: str, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
         while True:
