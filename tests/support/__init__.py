@@ -1,0 +1,1 @@
+"""What tests share, one module per thing. Nothing in here is a test."""
