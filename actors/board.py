@@ -1,17 +1,18 @@
 """L1: a team's committed state with its answers as ready bytes, valid for exactly one `seq`.
 
 Which bytes those are is for the reader to say, who brings a `Representation`; the board keeps them ready for each one.
-Everything here is synchronous and touches no network: a hot read is a dictionary look-up.
+Everything here is synchronous and touches no network: a hot read is a dictionary look-up. What could hold the event
+loop for long (a search through much text) is a generator, to be run in slices.
 """
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from msgspec import structs
-
 from actors.ports import Representation
+from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
+from actors.slices import at_once
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.task import STATUSES, Task
@@ -19,55 +20,68 @@ from core.team import TeamState
 
 PAGES: Final = 256
 """Most list answers kept per team and representation: a page of 50 tasks is some 50 kB, so they are at most 13 MB."""
+LONG: Final = 2 * SLICE
+"""A page that may cost more than this is not made on the hot path."""
+TEAM_BYTES, TASK_BYTES = 20_000, 1_500
+"""Rough weights: of a team without its tasks, of a task without its text and answers."""
 
 
 class _Ready:
     """The answers that are ready in one representation."""
 
-    __slots__ = ("board", "pages", "representation", "tasks")
+    __slots__ = ("_page_bytes", "_task_bytes", "board", "pages", "representation", "tasks")
 
     def __init__(self, representation: Representation) -> None:
         self.representation = representation
         self.tasks: dict[UUID, bytes] = {}
         self.pages: dict[TaskQuery, bytes] = {}
         self.board: bytes | None = None
+        self._task_bytes = self._page_bytes = 0
 
     def task(self, task: Task) -> bytes:
         encoded = self.tasks.get(task.id)
         if encoded is None:
             encoded = self.tasks[task.id] = self.representation.task(task)
+            self._task_bytes += len(encoded)
         return encoded
 
     def keep_page(self, query: TaskQuery, page: bytes) -> bytes:
         if len(self.pages) >= PAGES:
             self.pages.clear()
+            self._page_bytes = 0
         self.pages[query] = page
+        self._page_bytes += len(page)
         return page
 
     def replace(self, changed: Iterable[tuple[UUID, bytes | None]]) -> None:
         """Drop whatever names a `seq`, and the changed tasks, unless their new bytes are at hand."""
         self.pages.clear()
-        self.board = None
+        self._page_bytes, self.board = 0, None
         for task_id, encoded in changed:
-            if encoded is None:
-                self.tasks.pop(task_id, None)
-            else:
+            self._task_bytes -= len(self.tasks.pop(task_id, b""))
+            if encoded is not None:
                 self.tasks[task_id] = encoded
+                self._task_bytes += len(encoded)
 
     def weight(self) -> int:
-        return sum(map(len, self.tasks.values())) + sum(map(len, self.pages.values())) + len(self.board or b"")
+        return self._task_bytes + self._page_bytes + len(self.board or b"")
 
 
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_numbers", "_orders", "_ready", "state")
+    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_texts", "_uncounted", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
         self._ready: dict[Representation, _Ready] = {}
         self._orders: dict[SortField, list[SortKey]] = {}
         self._numbers: dict[int, UUID] | None = None
+        self._texts = SearchTexts()
+        self._characters = sum(map(_size, state.tasks.values()))
+        """Of all titles and descriptions, but for what changed since they were last counted."""
+        self._uncounted: dict[UUID, Task | None] = {}
+        """The tasks that did, as they were then."""
 
     @property
     def seq(self) -> int:
@@ -94,14 +108,54 @@ class TeamView:
             self._numbers = {task.number: task.id for task in self.state.tasks.values()}
         return self._numbers.get(number)
 
+    def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
+        """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
+        page = self._in(representation).pages.get(query)
+        if page is None and not self._is_long(query):
+            page = self.page(query, representation)
+        return page
+
     def page(self, query: TaskQuery, representation: Representation) -> bytes:
-        """The answer to a query over the board."""
+        """The answer to a query over the board; at once, whatever it costs."""
         ready = self._in(representation)
         page = ready.pages.get(query)
-        return ready.keep_page(query, self._make_page(query, ready)) if page is None else page
+        if page is None:
+            found = at_once(find_tasks(query, self._order(query.sort), self.state.tasks, self._texts))
+            page = ready.keep_page(query, _page(query, found, representation, ready.task))
+        return page
+
+    def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
+        """As `page`, of the state at the first step; the board may go on between the steps."""
+        state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
+        found = yield from find_tasks(query, order, tasks, self._texts)
+        if self.state is not state:
+            return _page(query, found, representation, representation.task)
+        ready = self._in(representation)
+        return ready.keep_page(query, _page(query, found, representation, ready.task))
+
+    def ready_board(self, representation: Representation) -> bytes | None:
+        """The whole board, if it is at hand or quickly made; else it is once `encode_in_slices` has run."""
+        ready = self._in(representation)
+        if ready.board is None:
+            tasks = len(self.state.tasks)
+            missing = 1 - len(ready.tasks) / max(1, tasks)
+            if missing * (tasks * TASK_COST + self._count_characters()) > LONG:
+                return None
+        return self.board(representation)
+
+    def encode_in_slices(self, representation: Representation) -> Generator[None, None, None]:
+        """Encode every task that is not yet; the board may go on between the steps."""
+        spent = 0
+        for task_id in self.state.tasks.as_dict():
+            task, ready = self.state.tasks.get(task_id), self._in(representation)
+            if task is not None and task_id not in ready.tasks:
+                spent += TASK_COST + len(ready.task(task))
+                if spent >= SLICE:
+                    yield
+                    spent = 0
 
     def board(self, representation: Representation) -> bytes:
-        """The whole board, column by column."""
+        """The whole board, column by column; at once, whatever it costs."""
         ready = self._in(representation)
         if ready.board is None:
             columns = [(status, list(map(ready.task, self.state.ordered(status)))) for status in STATUSES]
@@ -114,9 +168,12 @@ class TeamView:
         `changed` has all the tasks that differ, with their JSON in the event where it is at hand.
         """
         before, after = self.state.tasks, state.tasks
-        if self._orders or self._numbers is not None:
-            for task_id in changed:
+        indexed = bool(self._orders) or self._numbers is not None
+        for task_id in changed:
+            if indexed:
                 self._reindex(before.get(task_id), after.get(task_id))
+            if task_id not in self._uncounted:
+                self._uncounted[task_id] = before.get(task_id)
         for ready in self._ready.values():
             reuses = ready.representation.reuses_events
             ready.replace(
@@ -127,13 +184,27 @@ class TeamView:
     def reload(self, state: TeamState) -> None:
         """Start over from a state that was loaded as a whole."""
         self.state = state
-        self._ready, self._orders, self._numbers = {}, {}, None
+        self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
+        self._uncounted, self._characters = {}, sum(map(_size, state.tasks.values()))
 
-    def weight(self) -> int:
-        """Roughly how many bytes of memory the team holds: texts, ready answers and 1.5 kB per task for the rest."""
-        texts = sum(len(task.title) + len(task.description) for task in self.state.tasks.values())
-        ready = sum(ready.weight() for ready in self._ready.values())
-        return 20_000 + texts + ready + 1_500 * len(self.state.tasks)
+    def weigh(self) -> int:
+        """Roughly how many bytes of memory the team holds; costs O(tasks that changed since it was last weighed).
+
+        Counted are texts (also those in lower case), ready answers, and 1.5 kB per task for the rest.
+        """
+        texts = self._count_characters() + self._texts.characters
+        ready = sum([ready.weight() for ready in self._ready.values()])
+        return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready
+
+    def _count_characters(self) -> int:
+        """Of all titles and descriptions."""
+        for task_id, task in self._uncounted.items():
+            self._characters += _size(self.state.tasks.get(task_id)) - _size(task)
+        self._uncounted.clear()
+        return self._characters
+
+    def _is_long(self, query: TaskQuery) -> bool:
+        return query.filtered and cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
 
     def _in(self, representation: Representation) -> _Ready:
         ready = self._ready.get(representation)
@@ -157,34 +228,6 @@ class TeamView:
             if new is not None:
                 insort(order, new)
 
-    def _make_page(self, query: TaskQuery, ready: _Ready) -> bytes:
-        tasks, conditions = self.state.tasks, _conditions(query)
-        found: list[Task] = []
-        last: SortKey | None = None
-        for key in self._walk(query):
-            task = tasks.get(key[2])
-            if task is None or not all(condition(task) for condition in conditions):
-                continue
-            if len(found) == query.limit:
-                last = sort_key(found[-1], query.sort)
-                break
-            found.append(task)
-        return ready.representation.page(list(map(ready.task, found)), query, last)
-
-    def _walk(self, query: TaskQuery) -> Iterator[SortKey]:
-        """The sort keys after the cursor, in the query's order; missing values come last in both directions."""
-        order = self._order(query.sort)
-        if not query.descending:
-            start = 0 if query.after is None else bisect_right(order, query.after)
-            return (order[index] for index in range(start, len(order)))
-        missing = bisect_left(order, (True,))
-        after = query.after
-        if after is None:
-            return _backwards(order, (missing, 0), (len(order), missing))
-        if after[0]:
-            return _backwards(order, (bisect_left(order, after), missing))
-        return _backwards(order, (bisect_left(order, after), 0), (len(order), missing))
-
     def _order(self, field: SortField) -> list[SortKey]:
         order = self._orders.get(field)
         if order is None:
@@ -192,18 +235,10 @@ class TeamView:
         return order
 
 
-def _backwards(order: Sequence[SortKey], *ranges: tuple[int, int]) -> Iterator[SortKey]:
-    """The keys of each range (end exclusive, start inclusive) from high to low."""
-    for end, start in ranges:
-        for index in range(end - 1, start - 1, -1):
-            yield order[index]
+def _page(query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes]) -> bytes:
+    last = sort_key(found.tasks[-1], query.sort) if found.more else None
+    return representation.page(list(map(encoded, found.tasks)), query, last)
 
 
-def _conditions(query: TaskQuery) -> tuple[Callable[[Task], bool], ...]:
-    """The fewest checks for a query: none for a plain list, a cheap one for statuses alone, else the whole match."""
-    if not query.filtered:
-        return ()
-    if not structs.replace(query, status=()).filtered:
-        wanted = frozenset(query.status)
-        return (lambda task: task.status in wanted,)
-    return (query.matches,)
+def _size(task: Task | None) -> int:
+    return 0 if task is None else len(task.title) + len(task.description)

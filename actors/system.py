@@ -26,6 +26,8 @@ from core.errors import DeadlineExceeded, DomainError, ShuttingDown
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 0.25
+SWEEP_SLICE: Final = 500
+"""Actors between two turns of the event loop: a sweep looks at each of them for some microseconds."""
 WEIGH_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 8.0
 
@@ -203,23 +205,48 @@ class TeamSystem:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._context.clock.monotonic()
-            for actor in self._actors.values():
-                actor.expire(now)
+            async for actors in self._in_slices():
+                for actor in actors:
+                    actor.expire(now)
             if now - weighed >= WEIGH_SECONDS:
                 weighed = now
                 await self.passivate(now)
 
+    async def _in_slices(self) -> AsyncIterator[Sequence[TeamActor]]:
+        """The actors of this moment, with a turn for everything else on the event loop after each slice of them."""
+        actors = list(self._actors.values())
+        for start in range(0, len(actors), SWEEP_SLICE):
+            yield actors[start : start + SWEEP_SLICE]
+            await asyncio.sleep(0)
+
     async def passivate(self, now: float) -> None:
-        """Let go of teams that nobody used, and of the least recently used ones while memory is over budget."""
+        """Let go of teams that were not used for long, and of the least recently used ones while over the budget."""
         settings = self._context.settings
-        weights = {team_id: actor.view.weight() for team_id, actor in self._actors.items() if actor.view is not None}
-        self._memory = sum(weights.values())
-        for team_id, actor in sorted(self._actors.items(), key=lambda item: item[1].used_at):
-            over = self._memory > settings.memory_budget_bytes
-            if not actor.is_idle() or not (over or now - actor.used_at > settings.idle_seconds):
-                continue
-            await actor.save()
-            if actor.is_idle() and self._actors.get(team_id) is actor:
-                del self._actors[team_id]
-                self._memory -= weights.get(team_id, 0)
-                self._passivated += 1
+        # Whatever is let go must not be held by a list, or all boards would be taken apart together at its end.
+        unused = await self._weigh(now - settings.idle_seconds)
+        while unused:
+            await self._let_go(unused.pop())
+        if self._memory > settings.memory_budget_bytes:
+            by_use = sorted(self._actors.values(), key=lambda actor: actor.used_at, reverse=True)
+            while by_use and self._memory > settings.memory_budget_bytes:
+                await self._let_go(by_use.pop())
+
+    async def _weigh(self, long_ago: float) -> list[TeamActor]:
+        """Sum up what all teams weigh, and find those that were last used before `long_ago` (monotonic seconds)."""
+        memory, unused = 0, list[TeamActor]()
+        async for actors in self._in_slices():
+            memory += sum([actor.weigh() for actor in actors])
+            unused += [actor for actor in actors if actor.used_at < long_ago]
+        self._memory = memory
+        return unused
+
+    async def _let_go(self, actor: TeamActor) -> None:
+        """Have an idle actor leave memory, and give the event loop a turn: taking a board apart takes time too."""
+        if not actor.is_idle():
+            return
+        await actor.save()
+        if actor.is_idle() and self._actors.get(actor.team_id) is actor:
+            del self._actors[actor.team_id]
+            self._memory -= actor.weigh()
+            self._passivated += 1
+            await asyncio.sleep(0)

@@ -300,6 +300,10 @@ class TeamActor:
         """Store a snapshot of what is in memory, if anything changed since the last one."""
         await self._team.save()
 
+    def weigh(self) -> int:
+        """Roughly how many bytes the team holds in memory; costs O(tasks that changed since it was last weighed)."""
+        return 0 if self.view is None else self.view.weigh()
+
     def statistics(self) -> ActorStatistics:
         """A frozen picture of this actor."""
         return ActorStatistics(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from actors.board import TeamView
 from actors.ports import Representation
+from actors.slices import in_slices
 from api import paths
 from api.access import Access
 from api.answers import Answer
@@ -17,9 +18,10 @@ from api.calls import Call
 from api.etags import fresh, not_modified, team_headers, versioned
 from api.listing import ListRequest, ListRequests
 from core.errors import TaskForgeError
+from core.query import TaskQuery
 from db.ids import uuid_of
 
-__all__ = ["Reads", "board_answer", "list_answer", "task_answer"]
+__all__ = ["Reads", "board_answer", "list_answer", "long_list_answer", "task_answer"]
 
 KEPT: Final = 4_096
 """Most ids remembered per process."""
@@ -91,16 +93,29 @@ class Reads:
         return found
 
 
-def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer:
-    """A page of the board's tasks. Its ETag is the board's position: the same URL at the same seq is the same page,
-    except that "me" is somebody else for somebody else."""
-    query, etag = asked.query, b'"%d.%d"' % (view.epoch, view.seq)
-    if asked.mine:
-        user_id = call.principal().user_id
-        query, etag = asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
+def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer | None:
+    """A page of the board's tasks, or None when making it here would take too long: then see `long_list_answer`."""
+    query, etag = _tagged(call, view, asked)
     if fresh(call, etag):
         return not_modified(call, etag)
-    return Answer(200, view.page(query, shown), team_headers(call, etag))
+    page = view.ready_page(query, shown)
+    return None if page is None else Answer(200, page, team_headers(call, etag))
+
+
+async def long_list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer:
+    """The same page, made in slices. It is of the board's seq at the call, which must be that of `call.seq`."""
+    query, etag = _tagged(call, view, asked)
+    page = await in_slices(view.page_in_slices(query, shown))
+    return Answer(200, page, team_headers(call, etag))
+
+
+def _tagged(call: Call, view: TeamView, asked: ListRequest) -> tuple[TaskQuery, bytes]:
+    """The query and its ETag, which is the board's position: the same URL at the same seq is the same page, except that
+    "me" is another user for every user."""
+    if asked.mine:
+        user_id = call.principal().user_id
+        return asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
+    return asked.query, b'"%d.%d"' % (view.epoch, view.seq)
 
 
 def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation) -> Answer | None:
@@ -109,9 +124,10 @@ def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation
     return None if found is None else versioned(call, found[0], found[1])
 
 
-def board_answer(call: Call, view: TeamView, shown: Representation) -> Answer:
-    """All columns of the board."""
+def board_answer(call: Call, view: TeamView, shown: Representation) -> Answer | None:
+    """All columns of the board, or None while too many tasks are not encoded: `TeamView.encode_in_slices` does that."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
     if fresh(call, etag):
         return not_modified(call, etag)
-    return Answer(200, view.board(shown), team_headers(call, etag))
+    board = view.ready_board(shown)
+    return None if board is None else Answer(200, board, team_headers(call, etag))

@@ -43,8 +43,14 @@ class Layered(Generic[K, V]):
 
     def detach(self) -> "Layered[K, V]":
         """An independent copy without layers: O(n), safe to read in another thread."""
+        return Layered(self.as_dict())
+
+    def as_dict(self) -> dict[K, V]:
+        """An independent copy as a plain dictionary: O(n)."""
+        if not self._above:
+            return self._base.copy()
         merged = {**self._base, **self._above}
-        return Layered({key: value for key, value in merged.items() if value is not None})
+        return {key: value for key, value in merged.items() if value is not None}
 
     def merge(self) -> None:
         """Write the unmerged writes, here and below, into the base that every fork shares: O(number of writes)."""

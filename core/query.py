@@ -47,6 +47,10 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
 
     def matches(self, task: Task) -> bool:
         """Whether the task satisfies all conditions; labels: all of them; `q`: any case, in title, text or key."""
+        return self.matches_fields(task) and (self.q is None or is_mentioned(self.q.lower(), task, search_text(task)))
+
+    def matches_fields(self, task: Task) -> bool:
+        """Whether the task satisfies all conditions but `q`."""
         return (
             (not self.status or task.status in self.status)
             and (self.assignee is None or task.assignee_id == self.assignee)
@@ -57,12 +61,21 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
             and (self.updated_after is None or task.updated_at > self.updated_after)
             and (self.parent is None or task.parent_id == self.parent)
             and (not self.no_parent or task.parent_id is None)
-            and (self.q is None or self._mentions(task, self.q.lower()))
         )
 
-    @staticmethod
-    def _mentions(task: Task, words: str) -> bool:
-        return words in task.title.lower() or words in task.description.lower() or words == task.key.lower()
+
+_APART: Final = "\0"
+"""No stored text holds it."""
+
+
+def search_text(task: Task) -> str:
+    """What `q` is looked for in, beside the key: title and description in lower case, kept apart."""
+    return f"{task.title.lower()}{_APART}{task.description.lower()}"
+
+
+def is_mentioned(words: str, task: Task, text: str) -> bool:
+    """Whether `words`, in lower case, are in the task's `search_text` or are its whole key."""
+    return (words in text and _APART not in words) or words == task.key.lower()
 
 
 _VALUES: Final[dict[SortField, Callable[[Task], Any]]] = {

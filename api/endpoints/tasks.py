@@ -6,6 +6,7 @@ from blacksheep import Request, Response, Router
 
 from actors.board import TeamView
 from actors.ports import Representation
+from actors.slices import in_slices
 from api import paths
 from api.access import Access, across_teams
 from api.answers import Answer, about_team
@@ -16,7 +17,7 @@ from api.etags import versioned
 from api.listing import ListRequest, read_list_request
 from api.paging import ACTIVITY, PageQuery, page_json, page_of
 from api.paths import pattern
-from api.reads import board_answer, list_answer, task_answer
+from api.reads import board_answer, list_answer, long_list_answer, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.errors import NotFound
@@ -43,7 +44,9 @@ class TaskReads:
         view = await self._access.team(call, asked.team_id)
         if asked.query.archived:
             return await self._stored_page(call, asked)
-        return list_answer(call, view, asked, self._representation).response()
+        shown = self._representation
+        answer = list_answer(call, view, asked, shown) or await long_list_answer(call, view, asked, shown)
+        return answer.response()
 
     async def _stored_page(self, call: Call, asked: ListRequest) -> Response:
         """A page by SQL: archived tasks, or those of all my teams."""
@@ -90,8 +93,13 @@ class TaskReads:
         call = call_of(request)
         call.principal()
         no_query(call)
-        view: TeamView = await self._access.team(call, path_value(request, "team_id"))
-        return board_answer(call, view, self._representation).response()
+        team_id = path_value(request, "team_id")
+        while True:
+            view: TeamView = await self._access.team(call, team_id)
+            answer = board_answer(call, view, self._representation)
+            if answer is not None:
+                return answer.response()
+            await in_slices(view.encode_in_slices(self._representation))
 
     async def get_activity(self, request: Request) -> Response:
         """GET /v1/tasks/{task_id}/activity: the task's CloudEvents, newest first."""

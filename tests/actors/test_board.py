@@ -139,15 +139,15 @@ async def test_the_weight_counts_every_representation() -> None:
         team = await new_team(system)
         await new_task(system, team, "t", description="d" * 1_000)
         view = await system.view(team)
-        weights = [view.weight()]
+        weights = [view.weigh()]
         for shown in (LISTS, PAGES):
             read_all(view, shown)
             ready = view._ready[shown]
             made = [*ready.tasks.values(), *ready.pages.values(), ready.board or b""]
-            weights.append(view.weight())
+            weights.append(view.weigh())
             assert weights[-1] - weights[-2] == sum(map(len, made)) > 0
         view.reload(view.state)
-        assert view.weight() == weights[0]
+        assert view.weigh() == weights[0]
 
 
 async def test_a_commands_answer_takes_the_events_bytes_only_where_they_are_the_same() -> None:

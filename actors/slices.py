@@ -1,0 +1,30 @@
+"""Long work on the event loop, in slices: a generator yields wherever the loop should have its turn."""
+
+import asyncio
+from collections.abc import Generator
+from typing import TypeVar
+
+__all__ = ["at_once", "in_slices"]
+
+T = TypeVar("T")
+
+
+async def in_slices(work: Generator[None, None, T]) -> T:
+    """Run the work to its result, with a turn for everything else on the event loop after each of its slices."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)
+
+
+def at_once(work: Generator[None, None, T]) -> T:
+    """Run the work to its result without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
