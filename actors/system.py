@@ -130,10 +130,11 @@ class TeamSystem:
     def peek(self, team_id: UUID) -> TeamView | None:
         """The committed board if the team is active here: the hot path, no await."""
         actor = self._actors.get(team_id)
-        if actor is None or actor.view is None:
+        view = None if actor is None else actor.view
+        if actor is None or view is None:
             return None
         actor.used_at = self._context.clock.monotonic()
-        return actor.view
+        return view
 
     def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         """Apply other workers' events; ignored unless the team is active here."""

@@ -34,11 +34,14 @@ class Access:
         Raises Unauthenticated, BadInput.
         """
         view, principal = self._teams.peek(team_id), call.principal()
-        if view is None or principal.user_id not in view.state.members or not principal.reaches(team_id):
+        if view is None:
             return None
-        if b"taskforge-min-seq" in call.headers and view.seq < call.min_seq():
+        state = view.state
+        if principal.user_id not in state.members or not principal.reaches(team_id):
             return None
-        call.team, call.seq = self._locations.name(team_id), view.seq
+        if b"taskforge-min-seq" in call.headers and state.seq < call.min_seq():
+            return None
+        call.team, call.seq = self._locations.name(team_id), state.seq
         return view
 
     async def team(self, call: Call, team_id: UUID) -> TeamView:

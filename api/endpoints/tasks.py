@@ -14,7 +14,7 @@ from api.binding import no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.endpoints.task_docs import READS as OPERATIONS
 from api.etags import versioned
-from api.listing import ListRequest, read_list_request
+from api.listing import ListRequest, ListRequests
 from api.paging import ACTIVITY, PageQuery, page_json, page_of
 from api.paths import pattern
 from api.reads import board_answer, list_answer, long_list_answer, task_answer
@@ -33,12 +33,13 @@ class TaskReads:
     def __init__(self, services: Services, representation: Representation) -> None:
         self._access, self._representation = Access(services), representation
         self._pool = services.pools.api
+        self._lists = ListRequests()
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /v1/tasks."""
         call = call_of(request)
         call.principal()
-        asked = read_list_request(call.query)
+        asked = self._lists.read(call.query)
         if asked.team_id is None:
             return await self._stored_page(call, asked)
         view = await self._access.team(call, asked.team_id)
