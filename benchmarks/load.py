@@ -82,7 +82,9 @@ def _read_wrk(text: str) -> Sample:
         p99_ms=latencies["99"],
         errors=wrong + sum(broken.values()),
         first_error=first[1] if first else ", ".join(f"{n} failed to {kind}" for kind, n in broken.items() if n),
-        late=_number(r"Socket errors:.* timeout (\d+)", text),  # wrk's word for an answer after more than 2 s.
+        # wrk's word for an answer after more than 2 s. The rival gives some on a slow machine: its 64 clients queue for
+        # the lock of one row. They were once taken for unexpected answers.
+        late=_number(r"Socket errors:.* timeout (\d+)", text),
     )
 
 
