@@ -290,6 +290,9 @@ def up(data_dir: Path) -> Iterator[Callable[..., System]]:
         return started[-1]
 
     yield start
+    # All of them first: they share their data, so that the first is gone only when the last is.
+    for one in started:
+        one.process.kill()
     for one in started:
         one.kill()
 
