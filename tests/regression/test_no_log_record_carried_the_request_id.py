@@ -11,12 +11,14 @@ import msgspec
 import pytest
 import structlog
 
+from api.endpoints.live import LiveSocket
 from core.commands import CreateTask
 from core.task import TaskFields
 from core.writes import Rejected
 from taskforge.logs import configure
 from tests.support.asking import by
 from tests.support.desk import RANDOM, Desk, new_key, problem
+from tests.support.site import frames_until_closed
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +108,20 @@ async def test_what_the_actor_logs_about_one_command_carries_the_id_of_its_reque
         problem(answer, 409, "conflict")
         messages = [record["message"] for record in records(output, request_id=name)]
         assert messages == ["refused by constraint tasks_title_check", "request"]
+
+
+async def test_what_a_socket_logs_carries_the_id_of_its_handshake(
+    desk: Desk, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: LiveSocket) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(LiveSocket, "serve", broken)
+    async with desk.site.live(desk.team, desk["owner"], **{"X-Request-ID": "mine-4"}) as live:
+        _, code, reason = await frames_until_closed(live)
+    assert (code, reason) == (1011, "")
+    (record,) = records(output, request_id="mine-4")
+    assert record["message"] == "a WebSocket handler failed"
 
 
 async def test_a_command_that_nobody_asked_over_http_has_no_request_id(desk: Desk, output: io.StringIO) -> None:
