@@ -57,7 +57,6 @@ def run(_: argparse.Namespace, settings: Settings) -> int:
     Raises WrongFormat when this program is too old for the database, also after it has become so.
     """
     http = settings.http
-    _refuse_wrong_format(settings)
     # Granian listens with SO_REUSEPORT: without the claim, a second server would silently share the first one's port.
     claimed = claim(http.port, "api")
     if claimed is None or not is_free(http.port, http.host):
@@ -67,6 +66,7 @@ def run(_: argparse.Namespace, settings: Settings) -> int:
         )
     _raise_file_limit()
     with claimed, _metrics_directory():
+        _refuse_wrong_format(settings)
         _server(settings).serve(target_loader=_Load(settings.log_level, settings.log_format), wrap_loader=True)
     _refuse_wrong_format(settings)
     return 0
