@@ -84,6 +84,9 @@ class Edge:
         except asyncio.CancelledError:
             if not call.cut:
                 raise
+        except Exception:
+            log.exception("an answer broke off")  # The server that ends the connection knows no request ids.
+            raise
         finally:
             if not streamed:
                 self._done(call, status, started)

@@ -133,6 +133,31 @@ async def test_an_event_of_a_newer_program_makes_the_team_reload_its_tables(
         assert ports.journal.loads == loads + 1
 
 
+async def test_an_attribute_of_a_newer_program_makes_no_team_reload_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        await other.view(team)
+        await new_task(one, team, "as before")
+        loads = ports.journal.loads
+
+        async def read(team_id: UUID, after: int, limit: int = 1000) -> list[JournalRow]:
+            newer = [msgspec.json.decode(row.payload) for row in ports.journal.rows[team_id][after:]]
+            for data in newer:
+                data["of_tomorrow"] = data["task"]["of_tomorrow"] = [1]
+            rows = ports.journal.rows[team_id][after:]
+            return [
+                msgspec.structs.replace(row, payload=msgspec.json.encode(data))
+                for row, data in zip(rows, newer, strict=True)
+            ]
+
+        monkeypatch.setattr(ports.journal, "read", read)
+        other.catch_up_to(team, 4)
+        await settled(other, team, 4)
+        assert ports.journal.loads == loads
+        assert [task.title for task in (await other.view(team)).state.tasks.values()] == ["as before"]
+
+
 async def test_snapshots_are_written_in_passing_but_not_too_often() -> None:
     ports = Ports()
     async with ports.system(snapshot_every=5) as system:

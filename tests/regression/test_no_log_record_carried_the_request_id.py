@@ -3,14 +3,16 @@
 import asyncio
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
+import httpx
 import msgspec
 import pytest
 import structlog
 
+from api.endpoints.feeds import EventStream
 from api.endpoints.live import LiveSocket
 from core.commands import CreateTask
 from core.task import TaskFields
@@ -108,6 +110,21 @@ async def test_what_the_actor_logs_about_one_command_carries_the_id_of_its_reque
         problem(answer, 409, "conflict")
         messages = [record["message"] for record in records(output, request_id=name)]
         assert messages == ["refused by constraint tasks_title_check", "request"]
+
+
+async def test_a_stream_that_breaks_off_says_of_which_request(
+    desk: Desk, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: EventStream) -> AsyncIterator[bytes]:
+        yield b"retry: 1000\n\n"
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(EventStream, "parts", broken)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await desk.get(f"/v1/teams/{desk.team}/events", Accept="text/event-stream", **{"X-Request-ID": "mine-5"})
+    (record,) = records(output, request_id="mine-5")
+    assert (record["message"], record["level"]) == ("an answer broke off", "error")
+    assert "a mistake of ours" in record["exception"]
 
 
 async def test_what_a_socket_logs_carries_the_id_of_its_handshake(
