@@ -41,7 +41,7 @@ HANGING: Final = (NOT_READY, JSON, json.encode(LOOP_HANGS))
 
 @asynccontextmanager
 async def listening(settings: OpsSettings, health: Health, metrics: Metrics) -> AsyncIterator[int]:
-    """Answer until the block ends; gives the port. Raises OSError when it is taken."""
+    """Answer until the block ends, on the port that is yielded. Raises OSError when it is taken."""
     application = _Operators(asyncio.get_running_loop(), health, metrics)
     server = make_server(settings.host, settings.port, application, server_class=_Server, handler_class=_SilentHandler)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="operators", daemon=True)

@@ -59,7 +59,7 @@ class DrainingServer(MPServer):
         if self._waiting_for is not None:
             self._stop()
             return
-        asked = [worker for worker in self.wrks if worker.is_alive() and _told(worker._id())]  # noqa: SLF001
+        asked = [worker for worker in self.wrks if worker.is_alive() and _asked_to_drain(worker._id())]  # noqa: SLF001
         self._waiting_for = len(asked)
         if asked:
             timer = threading.Timer(FEEDS_SECONDS, self._stop)
@@ -78,7 +78,7 @@ class DrainingServer(MPServer):
         super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
 
-def _told(pid: int | None) -> bool:
+def _asked_to_drain(pid: int | None) -> bool:
     if pid is None:
         return False
     with contextlib.suppress(ProcessLookupError):

@@ -322,7 +322,7 @@ class _FromTheBeginning(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def _lag(consumer: AIOKafkaConsumer) -> int:
-    """Records between the positions and the ends that the last fetches told."""
+    """Records between the positions and the ends of the partitions as of the last fetches."""
     lag = 0
     for place in consumer.assignment():
         with anyio.move_on_after(0.5):

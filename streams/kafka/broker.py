@@ -65,7 +65,7 @@ class Backoff:
         self._failures = 0
 
     def next(self) -> float:
-        """Count one more failure; gives the seconds to wait for it."""
+        """Count one more failure; returns the seconds to wait for it."""
         seconds = min(self._last, self._first * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return seconds

@@ -87,7 +87,7 @@ class BrokerMonitor:
         self._poke.set()
 
     async def known(self) -> str:
-        """Wait until the broker was reached and has all topics; gives its incarnation."""
+        """Wait until the broker was reached and has all topics; returns its incarnation."""
         async with self._condition:
             while not self._incarnation or self._doubted:
                 await self._condition.wait()

@@ -41,12 +41,12 @@ _floor = msgspec.json.Decoder(ReplayFloor).decode
 
 
 def range_key(number: int) -> str:
-    """The key of a range's note."""
+    """The key of what is remembered of a range."""
     return f"range:{number}"
 
 
 def replay_key(team_id: UUID | None) -> str:
-    """The key of a replay's note; None stands for all teams."""
+    """The key of what is remembered of a replay; None stands for all teams."""
     return f"replay:{'*' if team_id is None else team_id}"
 
 
@@ -76,6 +76,6 @@ async def read(consumer: AIOKafkaConsumer) -> dict[str, bytes]:
 
 
 async def write(producer: AIOKafkaProducer, key: str, value: bytes) -> None:
-    """Write a note and wait for its acknowledgement. Raises `BrokerUnavailable`."""
+    """Remember a value and wait for its acknowledgement. Raises `BrokerUnavailable`."""
     with broker_errors():
         await producer.send_and_wait(RELAY_STATE, value, key=key.encode(), partition=0)

@@ -67,7 +67,7 @@ class Publisher:
             for place, queue in by_place.items():
                 group.start_soon(write, place, queue)
         if failures:
-            raise _told(failures[0]) from failures[0]
+            raise _as_ours(failures[0]) from failures[0]
 
     async def _write(self, place: Place, queue: list[Record], allowed: Callable[[], bool]) -> None:
         topic, partition = place
@@ -92,7 +92,7 @@ class Publisher:
         self._ends[place] = offset + count
 
 
-def _told(error: Exception) -> Exception:
+def _as_ours(error: Exception) -> Exception:
     if isinstance(error, BrokerUnavailable | LeaseLost):
         return error
     return BrokerUnavailable(f"{type(error).__name__}: {error}")

@@ -2,8 +2,8 @@
 
 Why per team and not by a global number: rows become visible in the order of COMMIT, not of any serial; only a team's
 own `seq` is handed out under the team's lock. The cursor moves after every replica acknowledged. What is delivered
-twice all the same (at least once, `event_id` tells): a page whose relay lost its lease while the page was on its way,
-and a batch that a non-idempotent producer repeats after a broken connection.
+twice all the same (at least once, under the same `event_id`): a page whose relay lost its lease while it was on its
+way, and a batch that a non-idempotent producer repeats after a broken connection.
 """
 
 import logging

@@ -18,9 +18,10 @@ __all__ = ["rewind"]
 
 
 async def rewind(pool: Pool, kafka: KafkaSettings, incarnation: str, team_id: UUID | None, published: int) -> int:
-    """Let one team's events, or everybody's, after `published` go out again; gives the number of teams.
+    """Let one team's events, or everybody's, after `published` go out again; returns the number of teams.
 
-    Leaves a note first, so that a relay that starts meanwhile does not take what the topic holds for its own progress.
+    The broker remembers it first, so that a relay that starts meanwhile does not take what the topic holds for its own
+    progress.
     Raises BrokerUnavailable, StorageUnavailable.
     """
     async with producing(kafka) as producer, reading(kafka) as consumer:

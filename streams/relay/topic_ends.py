@@ -55,7 +55,7 @@ async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
 async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
     """Where the partitions end, found by reading their last batches.
 
-    The embedded broker tells the offset after the *first* record of the last batch. Raises what the client raises.
+    The embedded broker gives the offset after the *first* record of the last batch. Raises what the client raises.
     """
     ends = await _seek_to_tails(consumer, places, depth=1)
     silent = 0

@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.2
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Set cursors back and relay until nothing is left; gives the exit code."""
+    """Set cursors back and relay until nothing is left; returns the exit code."""
     console = Console(stderr=True, highlight=False)
     try:
         team_id = None if args.team is None else UUID(args.team)

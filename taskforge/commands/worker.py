@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Run the chosen parts (default: all there are); gives the exit code."""
+    """Run the chosen parts (default: all there are); returns the exit code."""
     asyncio.run(work(settings, frozenset(args.only or PARTS)))
     return 0
 
