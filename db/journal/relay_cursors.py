@@ -18,8 +18,10 @@ from db.journal.sql import EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
 
 __all__ = [
+    "BEGIN",
     "RANGES",
     "Lag",
+    "Look",
     "Move",
     "Page",
     "advance",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 RANGES: Final = 16
+BEGIN: Final = UUID(int=0)
+"""Before every team's id."""
 
 
 class Lag(Struct, frozen=True):
@@ -42,6 +46,13 @@ class Lag(Struct, frozen=True):
     team_id: UUID
     events: int
     oldest: datetime | None
+
+
+class Look(Struct, frozen=True):
+    """The teams found `behind`, in no order, and the id that the next look begins `after`: `BEGIN` at the last team."""
+
+    behind: Sequence[Lag]
+    after: UUID
 
 
 class Page(Struct, frozen=True):
@@ -66,22 +77,43 @@ def range_of(team_id: UUID) -> int:
     return team_id.int % RANGES
 
 
+# Whatever the size of the installation, only `$5` teams are read. An index cannot find those behind: it would have to
+# cover `teams.seq`, and then no commit could update its row in place (HOT).
 _LAGGING: Final = """
-select t.id, t.seq - coalesce(c.published_seq, 0) as events, e.at
-from teams t
-left join relay_cursors c on c.team_id = t.id
-left join task_events e on e.team_id = t.id and e.seq = coalesce(c.published_seq, 0) + 1
-where t.seq > coalesce(c.published_seq, 0)
-  and get_byte(uuid_send(t.id), 15) % $1 = any($2::int[]) and t.id <> all($3::uuid[])
-limit $4
+with slice as materialized (select id, seq from teams where id > $4 order by id limit $5),
+looked_at as (select id, seq from slice union select id, seq from teams where id = any($6::uuid[])),
+behind as (
+    select t.id, t.seq - coalesce(c.published_seq, 0) as events, e.at
+    from looked_at t
+    left join relay_cursors c on c.team_id = t.id
+    left join task_events e on e.team_id = t.id and e.seq = coalesce(c.published_seq, 0) + 1
+    where t.seq > coalesce(c.published_seq, 0)
+      and get_byte(uuid_send(t.id), 15) % $1 = any($2::int[]) and t.id <> all($3::uuid[])
+)
+select last.id as last, behind.id, behind.events, behind.at
+from (select 1) always
+left join (select id from slice order by id offset $5 - 1 limit 1) last on true
+left join behind on true
 """
 
 
-async def lagging(pool: Pool, ranges: Collection[int], *, without: Collection[UUID] = (), limit: int) -> list[Lag]:
-    """Teams of the ranges with events to publish, at most `limit`, in no order. Raises StorageUnavailable."""
+async def lagging(
+    pool: Pool,
+    ranges: Collection[int],
+    *,
+    after: UUID = BEGIN,
+    teams: int,
+    also: Collection[UUID] = (),
+    without: Collection[UUID] = (),
+) -> Look:
+    """Look for teams of the ranges with events to publish among the next `teams` teams of any range, by id, and `also`.
+
+    Raises StorageUnavailable.
+    """
     with storage_errors():
-        rows = await pool.fetch(_LAGGING, RANGES, list(ranges), list(without), limit)
-    return [Lag(row["id"], row["events"], row["at"]) for row in rows]
+        rows = await pool.fetch(_LAGGING, RANGES, list(ranges), list(without), after, teams, list(also))
+    behind = [Lag(row["id"], row["events"], row["at"]) for row in rows if row["id"] is not None]
+    return Look(behind, rows[0]["last"] or BEGIN)
 
 
 _READ: Final = f"""

@@ -8,7 +8,7 @@ way, and a batch that a non-idempotent producer repeats after a broken connectio
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
@@ -23,7 +23,7 @@ from msgspec import Struct, structs
 from core.errors import StorageUnavailable
 from core.task import Task
 from db.journal import relay_cursors as cursors
-from db.journal.relay_cursors import RANGES, Lag, Move, Page, range_of
+from db.journal.relay_cursors import BEGIN, RANGES, Lag, Move, Page, range_of
 from db.pool import Pool
 from streams.kafka import relay_state
 from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, producing
@@ -44,14 +44,15 @@ LEASES: Final = "tfr"  # Workers of every version agree on these three letters, 
 SWEEP_SECONDS: Final = 1.0
 FROZEN_SECONDS: Final = 10.0
 SWEEP_TEAMS: Final = 2_000
+"""Teams that a sweep looks at: the next ones by id, so that its cost does not grow with the installation. Wake-ups name
+the teams that commit; whenever some may have been missed, the sweep looks at all teams, in slices of so many."""
 ROUND_ROWS: Final = 4_000
 ROUND_TEAMS: Final = 200
 HALTED_SECONDS: Final = 30.0
-UNCERTAIN_TEAMS: Final = 100_000
 
 
 class RangeLag(Struct, frozen=True):
-    """What a range has left to publish as of the last sweep: events, and the age of the oldest in seconds."""
+    """What the teams of the last look have left to publish: events, and the age of the oldest in seconds."""
 
     events: int
     seconds: float
@@ -91,6 +92,8 @@ class Relay:
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
         self._swept = self._sweep_ended = float("-inf")
+        self._looked_after = BEGIN
+        self._look_at_all = True
         self._ready = False
         self._statistics = RelayStatistics()
 
@@ -102,6 +105,7 @@ class Relay:
 
     def sweep_soon(self) -> None:
         """Wake-ups may have been missed: look for all teams that are behind, now."""
+        self._look_at_all = True
         self._swept = float("-inf")
         self._awake.set()
 
@@ -160,6 +164,7 @@ class Relay:
 
     async def _session(self, incarnation: str, backoff: Backoff) -> None:
         """Publish as long as the broker lives this life; nothing before the ranges are entrusted to us in it."""
+        self._look_at_all = True
         self._swept = float("-inf")
         async with producing(self._kafka) as producer:
             with broker_errors():
@@ -188,10 +193,30 @@ class Relay:
         if taken:
             await self._take_over(taken, incarnation, producer)
         self._retry_halted()
-        behind = await cursors.lagging(self._pool, held, without=self._halted, limit=SWEEP_TEAMS)
+        behind = await self._look(held)
         self._dirty.update(dict.fromkeys(lag.team_id for lag in behind))
         self._statistics = structs.replace(self._statistics, lag=_lag_by_range(held, behind))
         self._ready, self._sweep_ended = True, time.monotonic()
+
+    async def _look(self, held: Collection[int]) -> Sequence[Lag]:
+        """Teams that are behind: among all, or among the next slice of them and those that wait for a round anyhow."""
+        if self._look_at_all:
+            self._look_at_all = False
+            return [lag async for behind in self._slices(held) for lag in behind if lag.team_id not in self._halted]
+        waiting = list(islice(self._dirty, SWEEP_TEAMS))
+        look = await cursors.lagging(
+            self._pool, held, after=self._looked_after, teams=SWEEP_TEAMS, also=waiting, without=self._halted
+        )
+        self._looked_after = look.after
+        return look.behind
+
+    async def _slices(self, ranges: Collection[int]) -> AsyncIterator[Sequence[Lag]]:
+        """All teams of the ranges that are behind, by slices of the teams."""
+        look = await cursors.lagging(self._pool, ranges, teams=SWEEP_TEAMS)
+        yield look.behind
+        while look.after != BEGIN:
+            look = await cursors.lagging(self._pool, ranges, after=look.after, teams=SWEEP_TEAMS)
+            yield look.behind
 
     async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
         """Make sure that the cursors of the ranges speak of this life of the broker; if not, begin anew."""
@@ -207,14 +232,16 @@ class Relay:
                 await relay_state.write(producer, range_key(number), incarnation.encode())
             refills = self._statistics.refills + (len(strange) if teams else 0)
             self._statistics = structs.replace(self._statistics, refills=refills)
-        behind = await cursors.lagging(self._pool, numbers, limit=UNCERTAIN_TEAMS)
-        self._uncertain.update(lag.team_id for lag in behind)
+        async for behind in self._slices(numbers):
+            self._uncertain.update(lag.team_id for lag in behind)
+        self._look_at_all = True
         self._entrusted.update(dict.fromkeys(numbers, incarnation))
 
     def _retry_halted(self) -> None:
         now = time.monotonic()
         for team_id in [team_id for team_id, since in self._halted.items() if now - since > HALTED_SECONDS]:
             del self._halted[team_id]
+            self._dirty[team_id] = None
 
     def _next_teams(self, incarnation: str) -> list[UUID]:
         teams = list(islice((team_id for team_id in self._dirty if team_id not in self._halted), ROUND_TEAMS))

@@ -28,6 +28,7 @@ async def listen(valkey: Valkey, wake: Callable[[UUID], None], missed: Callable[
         except ValkeyUnavailable as error:
             quiet.warning("no wake-ups from Valkey, sweeping only: %s", error)
             await backoff.wait()
+            missed()
 
 
 async def _subscribed(

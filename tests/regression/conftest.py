@@ -1,5 +1,6 @@
 """The fixtures of the floors that these tests look at from outside."""
 
 from tests.api.conftest import desk, guarded, site
+from tests.streams.conftest import journal, kafka
 
-__all__ = ["desk", "guarded", "site"]
+__all__ = ["desk", "guarded", "journal", "kafka", "site"]
