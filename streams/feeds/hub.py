@@ -8,7 +8,7 @@ positions, has it fetched from the journal.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 BACKFILL_ROWS: Final = 64
 REPAIR_ROWS: Final = 200
 POSITION_SECONDS: Final = 3.0
+POSITION_TEAMS: Final = 500
+"""Teams per query, so that no look at all of them holds the event loop for long."""
 DRAIN_SECONDS: Final = 1.5
 RESTART_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
@@ -295,14 +297,17 @@ class Hub:
         watched = active | self._channels.keys()
         if self._remote is not None:
             self._remote.want(watched)
-        if not watched:
-            return
-        before = {team_id: channel.head for team_id, channel in self._channels.items()}
+        teams = list(watched)
+        for start in range(0, len(teams), POSITION_TEAMS):
+            await self._check(teams[start : start + POSITION_TEAMS], active)
+
+    async def _check(self, teams: Sequence[UUID], active: Collection[UUID]) -> None:
+        before = {team_id: channel.head for team_id in teams if (channel := self._channels.get(team_id)) is not None}
         async with asyncio.timeout(POSITION_SECONDS):
-            found = await self._history.position(list(watched))
+            found = await self._history.position(teams)
         positions = {team_id: position.seq for team_id, position in found.items()}
-        for team_id in active:
-            if self._teams is not None and team_id in positions:
+        for team_id in teams:
+            if self._teams is not None and team_id in active and team_id in positions:
                 self._teams.catch_up_to(team_id, positions[team_id])
         for team_id, head in before.items():
             self._compare(team_id, head, positions.get(team_id))
