@@ -206,12 +206,16 @@ class TeamSystem:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._context.clock.monotonic()
-            async for actors in self._in_slices():
-                for actor in actors:
-                    actor.expire(now)
+            await self._expire(now)
             if now - weighed >= WEIGH_SECONDS:
                 weighed = now
                 await self.passivate(now)
+
+    async def _expire(self, now: float) -> None:
+        # Not a part of `_sweep`, whose variables would hold a slice of actors while they are let go.
+        async for actors in self._in_slices():
+            for actor in actors:
+                actor.expire(now)
 
     async def _in_slices(self) -> AsyncIterator[Sequence[TeamActor]]:
         """The actors of this moment, with a turn for everything else on the event loop after each slice of them."""

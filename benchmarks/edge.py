@@ -12,7 +12,7 @@ from api.routing import EdgeRouter
 from api.services import Services
 from taskforge.parts.names import API
 from taskforge.settings import load
-from taskforge.tuning import settle_collector
+from taskforge.tuning import tune_collector
 from taskforge.wiring import running
 
 __all__ = ["Handler", "OnOurEdge"]
@@ -48,7 +48,7 @@ class OnOurEdge:
             router.add_get("/healthz", _healthz)
             self._app = TaskForge(services, router)
             await self._app.start()
-            settle_collector()
+            tune_collector()
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

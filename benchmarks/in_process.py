@@ -19,7 +19,7 @@ from core.principal import Principal
 from core.task import TaskFields, TaskPatch
 from db.ids import new_id
 from taskforge.parts.names import API
-from taskforge.tuning import settle_collector
+from taskforge.tuning import tune_collector
 from taskforge.wiring import running
 
 __all__ = ["Change", "InProcess", "Target", "hammer", "open_system"]
@@ -68,7 +68,7 @@ async def open_system(stack: Stack) -> AsyncIterator[InProcess]:
     finally:
         await connection.close()
     async with running(stack.settings, API) as process:
-        settle_collector()  # As a worker does when it begins to serve.
+        tune_collector()  # As a worker does when it begins to serve.
         yield InProcess(process.services, owner)
 
 

@@ -16,7 +16,7 @@ from benchmarks.measure import Goal, Result, Sample, in_turn
 from benchmarks.stack import Stack, open_stack
 from taskforge.parts.names import API
 from taskforge.settings import load
-from taskforge.tuning import schedule_in_batches, settle_collector
+from taskforge.tuning import schedule_in_batches, tune_collector
 from taskforge.wiring import running
 
 __all__ = ["run"]
@@ -88,7 +88,7 @@ async def _write(order: Order) -> Sample:
     async with running(load(os.environ), API) as process:
         system = InProcess(process.services, order.owner)
         await process.teams.view(order.targets[0][0])
-        settle_collector()  # As a worker does when it begins to serve.
+        tune_collector()  # As a worker does when it begins to serve.
         return await hammer(system.change, order.targets, clients=CLIENTS, seconds=order.seconds)
 
 

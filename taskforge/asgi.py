@@ -16,7 +16,7 @@ from taskforge.parts.names import API
 from taskforge.parts.process import Process
 from taskforge.settings import load
 from taskforge.stopping import ask_to_stop, drain_on_signal
-from taskforge.tuning import settle_collector
+from taskforge.tuning import tune_collector
 from taskforge.wiring import running
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class LifespanApp:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             self._app = app
-            settle_collector()
+            tune_collector()
             drain_on_signal(process)
             await send({"type": "lifespan.startup.complete"})
             async with anyio.create_task_group() as group:

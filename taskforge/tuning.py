@@ -7,12 +7,15 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-YOUNG: Final = 50_000
-MIDDLE: Final = 20
-OLD: Final = 200
+# A collection costs up to 0.3 µs per object that it looks through: the young ones 3 ms, the middle generation, at most
+# `YOUNG * (MIDDLE + 1)` objects, 10 ms. With 20 times 50,000 it was 370 ms while boards were loaded.
+YOUNG: Final = 10_000
+MIDDLE: Final = 2
+OLD: Final = 10_000
+"""A full collection takes 0.4 s with 500,000 tasks in memory; none comes within another 200 million allocations."""
 
 
-def settle_collector() -> None:
+def tune_collector() -> None:
     """Call once after start: what lives now is never looked through again, and old objects rarely are.
 
     Boards are made of immutable Structs that hold no cycles and are not tracked (`gc=False`); a full collection with

@@ -19,6 +19,7 @@ from tests.support.actor_harness import MEMBER, OWNER, Ports, new_task, new_team
 from tests.support.asking import by
 from tests.support.representations import LISTS
 from tests.support.turns import most_in_one_turn
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +129,20 @@ async def test_idle_teams_leave_memory_one_by_one() -> None:
 async def test_teams_over_the_budget_leave_memory_one_by_one() -> None:
     _, most = await all_gone(Ports(), memory_budget_bytes=1)
     assert most == 1
+
+
+async def test_the_sweep_itself_holds_no_team_that_it_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slice it last looked at was a variable of the sweep, so that all of its boards were freed by the next one."""
+    ports, gone = Ports(), list[int]()
+    async with ports.system(idle_seconds=1.0) as system:
+        for _ in range(TEAMS):
+            await new_team(system)
+        for number, actor in enumerate(system._actors.values()):
+            weakref.finalize(actor, gone.append, number)
+        del actor
+        ports.clock.seconds += systems.WEIGH_SECONDS + 1
+        monkeypatch.setattr(systems, "SWEEP_SECONDS", 0.0)
+        assert await most_in_one_turn(until(lambda: len(gone) == TEAMS), lambda: len(gone)) == 1
 
 
 async def test_only_as_many_teams_leave_as_the_budget_asks_for() -> None:
