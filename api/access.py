@@ -1,4 +1,4 @@
-"""Which team a request is about, and whether whoever asks is a member: the one guarded door of the team endpoints.
+"""Which team a request is about, and whether the caller is a member: the one guarded door of the team endpoints.
 
 A foreign id must look exactly like a random one, in time too: whenever memory does not prove membership, Postgres is
 asked in the name of that user, and a team that is not theirs is never activated for them.
@@ -29,7 +29,7 @@ class Access:
         self._locations = services.locations
 
     def ready(self, call: Call, team_id: UUID) -> TeamView | None:
-        """The board, if it is in memory, new enough, and whoever asks is a member; no await, no network.
+        """The board, if it is in memory, new enough, and the caller is a member; no await, no network.
 
         Raises Unauthenticated, BadInput.
         """

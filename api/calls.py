@@ -31,7 +31,7 @@ class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
-    `traceparent` a valid W3C value or "". `team` and `seq` are set once whoever asks is known to be a member of a team,
+    `traceparent` a valid W3C value or "". `team` and `seq` are set once the caller is known to be a member of a team,
     for the headers of every answer; `ask` is set once the request goes on to its team.
     """
 

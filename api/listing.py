@@ -42,7 +42,7 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
 
 
 class ListRequest(Struct, frozen=True):
-    """What a list was asked for; `mine` says that the assignee is whoever asks."""
+    """What a list was asked for; `mine` says that the assignee is the caller."""
 
     team_id: UUID | None
     query: TaskQuery

@@ -21,7 +21,7 @@ AT_ONCE: Final = 8
 SECONDS: Final = 2.0
 """How long one team may take."""
 ROUNDS: Final = 10
-"""Another change of the name may overtake this one: whoever ends last looks again, but not for ever."""
+"""Another change of the name may overtake this one: the last one to end looks again, but not for ever."""
 
 
 class Names:

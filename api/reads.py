@@ -1,6 +1,6 @@
 """Answers from memory as ready bytes. Synchronous: the edge calls them before anything else is tried.
 
-Four steps: which read it is, whether whoever asks may see the team (`access.py`), the bytes that the board has ready
+Four steps: which read it is, whether the caller may see the team (`access.py`), the bytes that the board has ready
 (`actors/board.py`), the answer around them (`etags.py`). The handlers take the last two as well, when a board had to be
 activated first, so that both ways lead to the same bytes.
 """

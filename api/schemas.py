@@ -147,7 +147,7 @@ class ActivityPage(Struct, frozen=True):
 
 
 class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A team to create; whoever asks becomes its owner."""
+    """A team to create; the caller becomes its owner."""
 
     name: TeamName
     key: TeamKey
@@ -232,6 +232,6 @@ _OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name no
 
 
 def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
-    """The team with the role of whoever asks, and what it allows."""
+    """The team with the role of the caller, and what it allows."""
     fields: dict[str, Any] = {name: getattr(team, name) for name in _OF_TEAM}
     return TeamAnswer(**fields, my_role=role, permissions=permissions)

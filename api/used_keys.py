@@ -48,7 +48,7 @@ class UsedKeys:
         return handle
 
     async def _stored(self, call: Call) -> StoredReply | None:
-        """The reply stored under the call's key, as long as whoever asks is still a member of the team it is about.
+        """The reply stored under the call's key, as long as the caller is still a member of the team it is about.
 
         Raises KeyReused, and NotFound("team") for a former member.
         """

@@ -69,7 +69,7 @@ class ChangeRole(Struct, frozen=True, tag="change_role", gc=False):
 
 
 class RenameMember(Struct, frozen=True, tag="rename_member", gc=False):
-    """The name under which the team shows whoever asks; nobody renames anybody else."""
+    """The name under which the team shows the caller; nobody renames anybody else."""
 
     name: str
 

@@ -68,7 +68,7 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
 def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     """Raise NotFound("team") for strangers and for keys of another team, Forbidden when role or scopes do not suffice.
 
-    Whoever creates a team is its owner from the start.
+    The user who creates a team is its owner from the start.
     """
     creating = isinstance(command, CreateTeam)
     role = "owner" if creating else state.role_of(principal.user_id)

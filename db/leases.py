@@ -1,4 +1,4 @@
-"""Advisory locks of a session, as leases: whoever holds the session holds them, and they end with it.
+"""Advisory locks of a session, as leases: they belong to the session and end with it.
 
 A lock has two numbers (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS): the first names
 what is leased, the second is the number of the lease. Presence is a shared lock that every holder takes, with number 0.

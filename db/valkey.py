@@ -1,4 +1,4 @@
-"""The Valkey client, and its failures as one exception: whoever uses Valkey must be able to do without it."""
+"""The Valkey client, and its failures as one exception: what uses Valkey must be able to do without it."""
 
 import logging
 import time

@@ -82,6 +82,6 @@ def complete(given: Mapping[str, str], data: Path) -> dict[str, str]:
 
 
 def worker_port(data: Path) -> dict[str, str]:
-    """Where the worker of the stack in `data` answers its operators; for whoever asks it, not for another worker."""
+    """Where the worker of the stack in `data` answers its operators; not for another worker."""
     port = PortBook(DataDir(data).ports, {}).known().get("ops")
     return {} if port is None else {"TASKFORGE_OPS__PORT": str(port)}

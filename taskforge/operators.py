@@ -56,7 +56,7 @@ async def listening(settings: OpsSettings, health: Health, metrics: Metrics) -> 
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread per request: whoever is slow to ask keeps nobody else waiting."""
+    """A thread per request: a slow client keeps nobody else waiting."""
 
 
 class _SilentHandler(WSGIRequestHandler):
@@ -112,5 +112,5 @@ class _Operators:
 
 
 async def _turn() -> bool:
-    """Whoever gets this answer knows that the event loop turns."""
+    """This answer proves that the event loop turns."""
     return True

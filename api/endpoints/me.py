@@ -1,4 +1,4 @@
-"""`/v1/me`: the account of whoever asks, their sessions and their notifications."""
+"""`/v1/me`: the account of the caller, their sessions and their notifications."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -99,7 +99,7 @@ OPERATIONS: Final = (
         method="GET",
         path=paths.ME,
         id="getMe",
-        summary="The account of whoever asks",
+        summary="The account of the caller",
         tag="Me",
         replies={200: Reply(description="The account.", body=User)},
     ),

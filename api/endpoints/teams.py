@@ -73,7 +73,7 @@ class Teams:
     # Teams
 
     async def create_team(self, request: Request) -> Response:
-        """POST /v1/teams: whoever asks becomes the owner."""
+        """POST /v1/teams: the caller becomes the owner."""
         call = call_of(request)
         user_id = call.principal().user_id
         no_query(call)
@@ -106,7 +106,7 @@ class Teams:
         user_id = call.principal().user_id
         no_query(call)
         view = await self._access.team(call, team_id)
-        team, role = settled(view), view.role_of(user_id)
+        team, role = team_of(view), view.role_of(user_id)
         etag = etag_of(team, role)
         if fresh(call, etag):
             return not_modified(call, etag).response()
@@ -118,11 +118,11 @@ class Teams:
         call, team_id, view = await self._changing(request)
         user_id = call.principal().user_id
         patch = await body_of(request, self._team_patch, *MERGE_PATCH)
-        command = UpdateTeam(name=patch.name, wip_limits=merged_limits(settled(view), patch))
+        command = UpdateTeam(name=patch.name, wip_limits=merged_limits(team_of(view), patch))
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]
-            team, role = (changed[-1] if changed else settled(view)), view.role_of(user_id)
+            team, role = (changed[-1] if changed else team_of(view)), view.role_of(user_id)
             headers = self._changes.headers(team_id, result.seq, ((b"etag", etag_of(team, role)),))
             return Answer(200, encode(team_answer(team, role, permissions_of(role))), headers)
 
@@ -249,7 +249,7 @@ def labels_of(view: TeamView) -> Iterable[rest_v1.Label]:
     return map(rest_v1.label, view.state.labels.values())
 
 
-def settled(view: TeamView) -> Team:
+def team_of(view: TeamView) -> Team:
     """The team's settings."""
     if view.state.team is None:
         raise NotFound("team")
@@ -262,7 +262,7 @@ def permissions_of(role: Role) -> tuple[Permission, ...]:
 
 
 def etag_of(team: Team, role: Role) -> bytes:
-    """The answer names the role of whoever asks, so its ETag must too."""
+    """The answer names the role of the caller, so its ETag must too."""
     return b'"%d-%s"' % (team.version, role.encode())
 
 

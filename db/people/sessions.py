@@ -332,7 +332,7 @@ def _address(ip: str | None) -> str | None:
 
 
 def _seal(token: _Token, successor: str) -> bytes:
-    """The successor, readable only by whoever holds the token itself: the database has nothing but its hash."""
+    """The successor, readable only with the token itself: the database has nothing but its hash."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(_sealing_key(token.value)).encrypt(nonce, successor.encode(), token.hash)
 

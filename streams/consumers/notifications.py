@@ -1,4 +1,4 @@
-"""In-app notifications: whoever is given a task by somebody else is notified, once."""
+"""In-app notifications: a member who is assigned a task by somebody else is notified, once."""
 
 from typing import Final
 

@@ -132,7 +132,7 @@ class Channel:
         return future
 
     def stop_waiting(self, reader: Subscriber) -> None:
-        """Release one reader, if he waits."""
+        """Release one reader, if it waits."""
         future = self._waiting.pop(reader, None)
         if future is not None and not future.done():
             future.set_result(None)

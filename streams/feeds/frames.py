@@ -18,13 +18,13 @@ from streams.cloud_events import cloud_event
 __all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
 
 ResetReason = Literal["expired", "epoch", "ahead", "broken"]
-"""Why a reader must reload the snapshot: his place is too old, of another epoch, not reached yet, or before a hole."""
+"""Why a reader must reload the snapshot: its place is too old, of another epoch, not reached yet, or before a hole."""
 
 _POSITION: Final = re.compile(r"(?:([0-9]{1,19}):)?([0-9]{1,19})")
 
 
 class Position(Struct, frozen=True):
-    """A reader's place: he has everything up to `seq`. `epoch` is None when he did not say."""
+    """A reader's place: it has everything up to `seq`. `epoch` is None when it did not say."""
 
     seq: int
     epoch: int | None = None

@@ -1,4 +1,4 @@
-"""One reader of a team's feed: his place, what he may still get, and why it ended."""
+"""One reader of a team's feed: the reader's place, what may still be sent, and why the feed ended."""
 
 import logging
 import math
@@ -33,8 +33,8 @@ class Subscription:
     """Made by `Hub.subscribe`, read by one task with `next`; leaving its `with` block releases it.
 
     Events come in `seq` order, without hole or repeat.
-    `seq` is the reader's place (he has been given everything up to it), `head` the team's seq when he joined. `user_id`
-    was a member at `member_at`: his removal after that is the last event he gets.
+    `seq` is the reader's place (everything up to it was sent), `head` the team's seq at the time of joining. `user_id`
+    was a member at `member_at`: the removal after that is the last event that is sent.
     The connection may set: `guard`, asked every second whether and why to end (monotonic seconds in); `wake_at`, when
     `next` shall return empty-handed; `on_cut`, called when the reader is cut off while its connection hangs in a send.
     """
@@ -100,7 +100,7 @@ class Subscription:
                 return self._take(frames)
 
     def _in_memory(self) -> Sequence[Frame] | None:
-        """What is at hand for this reader; None when the buffer does not reach back to him and he may be backfilled."""
+        """What is at hand for this reader; None when the buffer does not reach back so far, but the journal may."""
         if self._page and self._page[-1].seq > self.seq:
             return slice_of(self._page, self.seq - self._page[0].seq + 1)
         self._page = ()
@@ -124,7 +124,7 @@ class Subscription:
         if self.ended is not None:
             return ()
         if [row.seq for row in rows] != list(range(self.seq + 1, self.seq + 1 + len(rows))) or not rows:
-            # Never a partial recovery: whoever meets a hole starts over from the snapshot.
+            # Never a partial recovery: a reader that meets a hole starts over from the snapshot.
             logger.error("the journal of team %s does not go on after seq %d", self.team_id, self.seq)
             self._live = True
             self.reset(Reset(self.team_id, "broken", self._channel.head or 0))

@@ -49,7 +49,7 @@ class _Clients(Struct, frozen=True):
 class BrokerMonitor:
     """One per process. `consumers` names those whose topics for retries and dead letters it makes.
 
-    `publishing` is held by whoever writes to the topics made from the journal.
+    `publishing` is held while one writes to the topics made from the journal.
     """
 
     def __init__(self, settings: KafkaSettings, consumers: Iterable[str] = ()) -> None:

@@ -115,7 +115,7 @@ class Postgres(ProcessService):
         await session.close(timeout=PROBE_SECONDS)
         return True
 
-    async def settle(self) -> None:
+    async def complete(self) -> None:
         session = await self._connect("postgres")
         try:
             if await session.fetchval("select 1 from pg_database where datname = $1", DATABASE) is None:

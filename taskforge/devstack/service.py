@@ -100,7 +100,7 @@ class ProcessService(abc.ABC):
         """Put the ground in order before a start."""
         return
 
-    async def settle(self) -> None:
+    async def complete(self) -> None:
         """Finish a start once the service answers."""
         return
 
@@ -128,7 +128,7 @@ class ProcessService(abc.ABC):
             self._child = await Child.spawn(await self.launch())
             try:
                 await self._until_ready(self._child)
-                await self.settle()
+                await self.complete()
             except BaseException:
                 await self._child.stop(self.stop_signal, 1.0)
                 raise

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class FormatWatch:
     """`outdated` is set once this program must not run any more, and `error` says why.
 
-    To end the process is the business of whoever runs it.
+    Ending the process is left to its runner.
     """
 
     def __init__(self, pool: Pool, health: Health) -> None:

@@ -90,16 +90,16 @@ async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> Non
         rows = ports.journal.rows[team]
         reads = ports.journal.reads
         other.absorb(team, [reread(rows[3])])
-        await settled(other, team, 4)
+        await until_at(other, team, 4)
         assert ports.journal.reads == reads
         await new_task(one, team, "third")
         other.absorb(team, [reread(rows[5])])
-        await settled(other, team, 6)
+        await until_at(other, team, 6)
         other.absorb(team, [reread(rows[3])])
         other.catch_up_to(team, 3)
         await new_task(one, team, "fourth")
         other.catch_up_to(team, 7)
-        await settled(other, team, 7)
+        await until_at(other, team, 7)
         view, own = other.peek(team), one.peek(team)
         assert view is not None
         assert own is not None
@@ -107,7 +107,7 @@ async def test_other_processes_events_are_absorbed_and_gaps_are_fetched() -> Non
         assert other.active() == [(team, 7)]
 
 
-async def settled(system: TeamSystem, team: UUID, seq: int) -> None:
+async def until_at(system: TeamSystem, team: UUID, seq: int) -> None:
     async with asyncio.timeout(5):
         while (view := system.peek(team)) is None or view.seq < seq:
             await asyncio.sleep(0)
@@ -129,7 +129,7 @@ async def test_an_event_of_a_newer_program_makes_the_team_reload_its_tables(
 
         monkeypatch.setattr(ports.journal, "read", read)
         other.catch_up_to(team, 4)
-        await settled(other, team, 4)
+        await until_at(other, team, 4)
         assert ports.journal.loads == loads + 1
 
 
@@ -153,7 +153,7 @@ async def test_an_attribute_of_a_newer_program_makes_no_team_reload_its_tables(m
 
         monkeypatch.setattr(ports.journal, "read", read)
         other.catch_up_to(team, 4)
-        await settled(other, team, 4)
+        await until_at(other, team, 4)
         assert ports.journal.loads == loads
         assert [task.title for task in (await other.view(team)).state.tasks.values()] == ["as before"]
 

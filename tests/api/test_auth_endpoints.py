@@ -375,8 +375,8 @@ async def test_sessions_are_paged_and_ended_one_by_one_or_all(http: httpx.AsyncC
 
 async def test_a_foreign_session_looks_like_one_that_does_not_exist(http: httpx.AsyncClient) -> None:
     ada, bob = await sign_up(http), await sign_up(http, email="bob@example.com")
-    (his,) = (await http.get("/v1/me/sessions", headers=by(bob))).json()["items"]
-    foreign = await http.delete(f"/v1/me/sessions/{his['id']}", headers=by(ada))
+    (session,) = (await http.get("/v1/me/sessions", headers=by(bob))).json()["items"]
+    foreign = await http.delete(f"/v1/me/sessions/{session['id']}", headers=by(ada))
     random = await http.delete(f"/v1/me/sessions/{uuids.uuid7()}", headers=by(ada))
     check_problem(foreign, 404, "not-found")
     assert foreign.content == random.content

@@ -1,4 +1,4 @@
-"""The algebra of live feeds: whatever a reader does, he gets every event after his place once and in order."""
+"""The algebra of live feeds: whatever a reader does, it gets every event after its place once and in order."""
 
 import asyncio
 import time

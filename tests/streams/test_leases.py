@@ -1,4 +1,4 @@
-"""Leases: shared among whoever is present, held by one at a time, gone with the session."""
+"""Leases: shared among the processes that are present, held by one at a time, gone with the session."""
 
 import math
 from collections.abc import AsyncIterator
