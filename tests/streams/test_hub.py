@@ -251,7 +251,7 @@ class TestMembership:
         assert hub.statistics().subscribers == 0
         assert not hub._open
 
-    async def test_his_removal_is_the_last_thing_a_member_gets(self) -> None:
+    async def test_the_removal_is_the_last_thing_a_member_gets(self) -> None:
         source, user = FeedSource(), uuid4()
         team, hub = source.team(1, user=user), a_hub(source)
         with (
@@ -291,6 +291,14 @@ class TestRepair:
                 assert await take(reader, 450) == seqs(1, 450)
         assert hub.statistics().gaps_repaired >= 1
         assert (team, 450) in source.behind_calls
+
+    async def test_a_look_at_all_teams_asks_for_a_few_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("streams.feeds.hub.POSITION_TEAMS", 2)
+        source = FeedSource()
+        teams = {source.team(number) for number in range(5)}
+        await a_hub(source).check_positions()
+        assert source.positions == 3
+        assert {team for team, _ in source.behind_calls} == teams
 
     async def test_a_hole_before_a_local_commit_is_filled(self) -> None:
         source = FeedSource()
@@ -414,7 +422,7 @@ class TestEnding:
                 reader.guard = lambda now: "revoked"
                 assert await take_until_end(reader) == ([], "revoked")
 
-    async def test_a_reader_is_woken_empty_handed_when_he_asked_for_it(self) -> None:
+    async def test_a_reader_is_woken_empty_handed_on_request(self) -> None:
         source = FeedSource()
         team, hub = source.team(1), a_hub(source)
         async with running_hub(hub):
