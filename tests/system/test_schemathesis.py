@@ -1,6 +1,11 @@
-"""Schemathesis against the whole system: no 5xx, and nothing that /openapi.json does not say."""
+"""Schemathesis against the whole system: no 5xx, and nothing that /openapi.json does not say.
+
+`TASKFORGE_FUZZ_EXAMPLES` sets how many random requests each operation gets (default 12) beside the examples and the
+systematic ones.
+"""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +29,7 @@ CHECKS = (
 )
 ENDS_THE_SESSION = ("logOut", "revokeMySessions", "revokeMySession")
 SECONDS = 150
+EXAMPLES = os.environ.get("TASKFORGE_FUZZ_EXAMPLES", "12")
 
 
 def explore(system: System, directory: Path, *arguments: str) -> None:
@@ -61,11 +67,13 @@ def test_every_operation_answers_as_described(system: System, tmp_path: Path) ->
     explore(
         system,
         tmp_path,
-        "--max-examples=25",
+        f"--max-examples={EXAMPLES}",
         *(f"--exclude-operation-id={operation}" for operation in ENDS_THE_SESSION),
     )
 
 
 @pytest.mark.timeout(SECONDS + 30)
 def test_the_operations_that_end_sessions_answer_as_described(system: System, tmp_path: Path) -> None:
-    explore(system, tmp_path, "--max-examples=10", *(f"--include-operation-id={one}" for one in ENDS_THE_SESSION))
+    explore(
+        system, tmp_path, f"--max-examples={EXAMPLES}", *(f"--include-operation-id={one}" for one in ENDS_THE_SESSION)
+    )
