@@ -82,7 +82,9 @@ async def test_a_writing_transaction_keeps_all_or_nothing(pools: Pools) -> None:
         assert await seen.fetchval("select count(*) from inbox") == 1
 
 
-async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(pools: Pools) -> None:
+async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(
+    pools: Pools, superuser: asyncpg.Connection
+) -> None:
     entered = asyncio.Event()
 
     async def slow() -> None:
@@ -93,6 +95,11 @@ async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(
 
     task = asyncio.ensure_future(slow())
     await entered.wait()
+    # A request to cancel that overtakes its statement cancels nothing.
+    asleep = "select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
+    async with asyncio.timeout(10):
+        while not await superuser.fetch(asleep):
+            await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

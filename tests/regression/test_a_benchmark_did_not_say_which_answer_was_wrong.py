@@ -21,6 +21,10 @@ class Server:
     def __init__(self) -> None:
         self.asked = 0
         self.port = 0
+        self.connections: set[asyncio.Task[None]] = set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.create_task(self.serve(reader, writer)))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -40,10 +44,11 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.accept, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
     yield server
     listening.close()
+    await asyncio.gather(*server.connections)
 
 
 @pytest.fixture(params=["wrk", "k6"])
