@@ -4,7 +4,12 @@ It is served by a thread of its own, so that an event loop that hangs is seen fr
 """
 
 import asyncio
+import contextlib
+import logging
+import socket
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
@@ -22,9 +27,15 @@ from api.settings import OpsSettings
 
 __all__ = ["listening"]
 
+log = logging.getLogger(__name__)
+
 LOOP_SECONDS: Final = 0.95
 """The whole answer of `/readyz` comes within a second; each probe inside has a little less."""
 POLL_SECONDS: Final = 0.05
+CONNECTION_SECONDS: Final = 2.0
+"""How long a connection lasts at most, however its client sends and reads."""
+CONNECTIONS: Final = 64
+"""At a time; what comes beyond them is closed at once."""
 
 T = TypeVar("T")
 Start = Callable[[str, list[tuple[str, str]]], Any]
@@ -51,12 +62,53 @@ async def listening(settings: OpsSettings, health: Health, metrics: Metrics) -> 
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(server.shutdown)
-            # Waits for the answers on their way, which may need the event loop.
-            await anyio.to_thread.run_sync(server.server_close)
+            await anyio.to_thread.run_sync(server.finish)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread per request: a slow client keeps nobody else waiting."""
+    """A thread per connection, each for a limited time: a slow client keeps neither others nor the end waiting."""
+
+    daemon_threads = True
+    request_queue_size = 2 * CONNECTIONS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ends: dict[Any, float] = {}
+        """When each open connection is cut."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._ends) >= CONNECTIONS:
+            super().shutdown_request(request)
+            return
+        self._ends[request] = time.monotonic() + CONNECTION_SECONDS
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._ends.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called at every poll."""
+        now = time.monotonic()
+        for request, end in list(self._ends.items()):
+            if end < now:
+                with contextlib.suppress(OSError):  # It ended by itself.
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> None:
+        """Wait for the answers on their way, which may need the event loop, and cut what is left in time."""
+        while self._ends:
+            self.service_actions()
+            time.sleep(POLL_SECONDS)
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the base class calls it so)
+        """A client that falls silent, or goes, is worth no traceback."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            log.debug("a connection of an operator ended: %s", error)
+        else:
+            log.error("an operator could not be answered", exc_info=error)
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -202,15 +202,13 @@ class _Me:
         call = call_of(request)
         user_id = own_account(call)
         patch = await body_of(request, self._patch, *MERGE_PATCH)
-        if isinstance(patch.name, UnsetType):
-            return json(200, await self._identity.user(user_id))
-        name = clean_name(patch.name)
+        name = None if isinstance(patch.name, UnsetType) else clean_name(patch.name)
 
         async def run(tx: Writing) -> Answer:
             return Answer(200, encode(await self._identity.rename_in(tx, user_id, name)))
 
         response = await self._once(call, run)
-        if response.status == 200:
+        if response.status == 200 and name is not None:
             await self._names.carry(call.principal(), call.traceparent)
         return response
 

@@ -73,9 +73,13 @@ class Identity:
         async with reading(self._pool, user_id) as tx:
             return _there(await tx.one(_USER, user_id=user_id))
 
-    async def rename_in(self, tx: Writing, user_id: UUID, name: str) -> User:
-        """Change the name inside a transaction of the user's. Raises Unauthenticated when the account is gone."""
-        await tx.run(_RENAME, user_id=user_id, name=name)
+    async def rename_in(self, tx: Writing, user_id: UUID, name: str | None) -> User:
+        """Change the name (None: leave it) inside a transaction of the user's.
+
+        Raises Unauthenticated when the account is gone.
+        """
+        if name is not None:
+            await tx.run(_RENAME, user_id=user_id, name=name)
         return _there(await tx.one(_USER, user_id=user_id))
 
 

@@ -223,3 +223,13 @@ async def test_the_form_of_a_key_is_judged_before_the_body_of_an_account_change(
 async def test_a_random_id_with_a_key_is_not_stored(desk: Desk) -> None:
     answer = await keyed(desk, new_key(), "PATCH", f"/v1/tasks/{RANDOM}", {"title": "x"})
     problem(answer, 404, "not-found")
+
+
+async def test_an_account_patch_that_changes_nothing_has_its_key_all_the_same(desk: Desk) -> None:
+    """It was answered before its key was looked at."""
+    for number, (first, second) in enumerate((({}, {"name": "Kay"}), ({"name": "Kay"}, {}))):
+        key = {"Idempotency-Key": f"an-account-patch-{number}"}
+        assert (await desk.patch("/v1/me", first, **key)).status_code == 200
+        assert (await desk.patch("/v1/me", second, **key)).status_code == 422
+        again = await desk.patch("/v1/me", first, **key)
+        assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from api.health import Health, Probe
 from api.metrics import Metrics, Sample
 from api.settings import OpsSettings
+from taskforge import operators
 from taskforge.operators import listening
 from taskforge.processes import http_get
 from tests.support.waiting import until
@@ -107,3 +109,34 @@ async def test_a_taken_port_is_an_error_at_once() -> None:
         with pytest.raises(OSError, match="in use"):
             async with listening(settings, Health(), Metrics()):
                 pytest.fail("it must not listen")
+
+
+async def test_many_clients_at_once_are_answered_at_once() -> None:
+    async with listening(OpsSettings(), Health(), Metrics()) as port:
+        began = time.monotonic()
+        answers = await asyncio.gather(*(ask(port, "/healthz") for _ in range(operators.CONNECTIONS // 2)))
+        assert [status for status, _ in answers] == [200] * len(answers)
+        assert time.monotonic() - began < 1.0  # A connection that the queue drops is tried again after a second.
+
+
+async def test_a_client_that_drips_is_cut_and_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One such client once kept a worker from ending, for as long as it liked."""
+    monkeypatch.setattr(operators, "CONNECTION_SECONDS", 0.5)
+    caplog.set_level(logging.INFO)
+
+    async def drip(port: int) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        answer = asyncio.ensure_future(reader.read())
+        writer.write(b"GET /healthz HTTP/1.1\r\n")
+        while not (await asyncio.wait([answer], timeout=0.02))[0]:
+            writer.write(b"X")
+        answer.exception()
+        writer.close()
+
+    async with asyncio.TaskGroup() as group:
+        async with listening(OpsSettings(), Health(), Metrics()) as port:
+            group.create_task(drip(port))
+            assert (await ask(port, "/healthz"))[0] == 200
+        assert caplog.records == []
