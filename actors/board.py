@@ -12,7 +12,7 @@ from uuid import UUID
 
 from actors.ports import Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
-from actors.slices import at_once
+from actors.slices import at_once, first_slice
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.task import STATUSES, Task
@@ -110,9 +110,11 @@ class TeamView:
 
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
-        page = self._in(representation).pages.get(query)
-        if page is None and not self._is_long(query):
-            page = self.page(query, representation)
+        ready = self._in(representation)
+        page = ready.pages.get(query)
+        if page is None and not (query.q is not None and self._is_long(query)):
+            found = first_slice(self._find(query))
+            page = None if found is None else ready.keep_page(query, _page(query, found, representation, ready.task))
         return page
 
     def page(self, query: TaskQuery, representation: Representation) -> bytes:
@@ -120,7 +122,7 @@ class TeamView:
         ready = self._in(representation)
         page = ready.pages.get(query)
         if page is None:
-            found = at_once(find_tasks(query, self._order(query.sort), self.state.tasks, self._texts))
+            found = at_once(self._find(query))
             page = ready.keep_page(query, _page(query, found, representation, ready.task))
         return page
 
@@ -203,8 +205,13 @@ class TeamView:
         self._uncounted.clear()
         return self._characters
 
+    def _find(self, query: TaskQuery) -> Generator[None, None, Found]:
+        """The page's tasks, on the live board: for work that the event loop does not interrupt."""
+        return find_tasks(query, self._order(query.sort), self.state.tasks, self._texts)
+
     def _is_long(self, query: TaskQuery) -> bool:
-        return query.filtered and cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
+        """Whether a search may cost so much that it is not begun on the hot path."""
+        return cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
 
     def _in(self, representation: Representation) -> _Ready:
         ready = self._ready.get(representation)

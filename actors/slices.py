@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Generator
 from typing import TypeVar
 
-__all__ = ["at_once", "in_slices"]
+__all__ = ["at_once", "first_slice", "in_slices"]
 
 T = TypeVar("T")
 
@@ -28,3 +28,13 @@ def at_once(work: Generator[None, None, T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def first_slice(work: Generator[None, None, T]) -> T | None:
+    """The result of the work if its first slice is all of it, else None."""
+    try:
+        next(work)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    return None

@@ -71,6 +71,17 @@ async def test_many_tasks_are_filtered_in_slices() -> None:
     assert view.ready_page(TaskQuery(), REST_V1) is not None
 
 
+async def test_a_page_that_is_soon_found_is_made_at_once_however_large_the_board(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages of one status were made off the hot path after every change, from a copy of the whole board."""
+    monkeypatch.setattr(search, "SLICE", 20 * search.TASK_COST)
+    view = a_board(100, 0)
+    assert view.ready_page(TaskQuery(status=("open",), limit=10), REST_V1) is not None
+    assert view.ready_page(TaskQuery(status=("done",), limit=10), REST_V1) is None
+    assert view.ready_page(TaskQuery(status=("open",), limit=30), REST_V1) is None
+
+
 async def test_a_long_search_answers_over_http_as_a_short_one(desk: Desk) -> None:
     words = "Ж" * 15_000
     tasks = [await desk.task(f"Long {number}", description=words) for number in range(30)]
