@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 _SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+DISCARD_SECONDS: Final = 2.0
+DISCARDED_BODIES: Final = 16
+"""How many times the largest body is still read of one that is too large."""
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -104,6 +108,8 @@ class Edge:
             request.route_values = call.values
             response: Response = await route.handler(request)
         except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
+            if isinstance(error, BodyTooLarge):
+                await _discard(receive, DISCARDED_BODIES * self._body_limit)
             return refusal(call, error)
         return response
 
@@ -131,6 +137,17 @@ def refusal(call: Call, error: Exception) -> Response:
     if call.team:
         answer = structs.replace(answer, headers=about_team(call.team, call.seq, answer.headers))
     return answer.response()
+
+
+async def _discard(receive: Any, most: int) -> None:
+    """Read what a client is still sending, within bounds: to a connection closed under it, the answer would be lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while most > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                most -= len(message.get("body", b""))
 
 
 async def _send(call: Call, response: Response, send: Any) -> None:

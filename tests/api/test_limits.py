@@ -27,6 +27,19 @@ async def test_a_body_over_one_mebibyte_is_too_large(desk: Desk, chunked: bool) 
     assert (await desk.get("/healthz")).status_code == 200
 
 
+async def test_a_client_that_sends_all_of_a_body_too_large_gets_its_answer(desk: Desk) -> None:
+    """The connection was closed under what it was still sending, and the answer was lost now and then."""
+    url = desk.client.base_url
+    for _ in range(10):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        head = f"POST /v1/tasks HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: {6 * LIMIT}\r\n\r\n"
+        writer.write(head.encode() + b"x" * 6 * LIMIT)
+        async with asyncio.timeout(10):
+            await writer.drain()
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
 async def test_a_body_of_just_one_mebibyte_is_read(desk: Desk) -> None:
     start = b'{"team_id":"' + desk.team.encode() + b'","title":"x"'
     body = start + b" " * (LIMIT - len(start) - 1) + b"}"

@@ -224,13 +224,16 @@ async def test_several_relays_move_every_row_once_and_each_subjects_in_order(
         async with anyio.create_task_group() as writers:
             for subject in subjects:
                 writers.start_soon(write, subject)
-        await until(lambda: sum(relay.statistics().moved for relay in relays) == 100)
+            while sum(relay.statistics().moved > 0 for relay in relays) < 2:  # One may be faster than the others.
+                subject = uuids.uuid7()
+                wanted[str(subject)] = await written(pools, [subject])
+        number = sum(map(len, wanted.values()))
+        await until(lambda: sum(relay.statistics().moved for relay in relays) == number)
         async with reading(kafka.bootstrap_servers, MAIL) as consumer:
-            records = await read_until(consumer, lambda records: len(records) >= 100)
+            records = await read_until(consumer, lambda records: len(records) >= number)
 
-    assert len(records) == 100
+    assert len(records) == number
     assert ids_by_key(records) == wanted
-    assert sum(relay.statistics().moved > 0 for relay in relays) > 1
 
 
 async def test_the_topics_of_the_outbox_are_made_as_planned(pools: Pools, kafka: KafkaSettings) -> None:
