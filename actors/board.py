@@ -110,21 +110,16 @@ class TeamView:
 
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
-        ready = self._in(representation)
-        page = ready.pages.get(query)
-        if page is None and not (query.q is not None and self._is_long(query)):
+        page = self._in(representation).pages.get(query)
+        if page is None and not self._is_long(query):
             found = first_slice(self._find(query))
-            page = None if found is None else ready.keep_page(query, _page(query, found, representation, ready.task))
+            page = None if found is None else self._keep_page(query, found, representation)
         return page
 
     def page(self, query: TaskQuery, representation: Representation) -> bytes:
         """The answer to a query over the board; at once, whatever it costs."""
-        ready = self._in(representation)
-        page = ready.pages.get(query)
-        if page is None:
-            found = at_once(self._find(query))
-            page = ready.keep_page(query, _page(query, found, representation, ready.task))
-        return page
+        page = self._in(representation).pages.get(query)
+        return self._keep_page(query, at_once(self._find(query)), representation) if page is None else page
 
     def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
         """As `page`, of the state at the first step; the board may go on between the steps."""
@@ -132,8 +127,7 @@ class TeamView:
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
             return _page(query, found, representation, representation.task)
-        ready = self._in(representation)
-        return ready.keep_page(query, _page(query, found, representation, ready.task))
+        return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
         """The whole board, if it is at hand or quickly made; else it is once `encode_in_slices` has run."""
@@ -209,9 +203,13 @@ class TeamView:
         """The page's tasks, on the live board: for work that the event loop does not interrupt."""
         return find_tasks(query, self._order(query.sort), self.state.tasks, self._texts)
 
+    def _keep_page(self, query: TaskQuery, found: Found, representation: Representation) -> bytes:
+        ready = self._in(representation)
+        return ready.keep_page(query, _page(query, found, representation, ready.task))
+
     def _is_long(self, query: TaskQuery) -> bool:
-        """Whether a search may cost so much that it is not begun on the hot path."""
-        return cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
+        """Whether a search of text may cost so much that it is not begun on the hot path."""
+        return query.q is not None and cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
 
     def _in(self, representation: Representation) -> _Ready:
         ready = self._ready.get(representation)

@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 _SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_BODILESS: Final = frozenset({204, 304})
 DISCARD_SECONDS: Final = 2.0
 DISCARDED_BODIES: Final = 16
 """How many times the largest body is still read of one that is too large."""
-_BODILESS: Final = frozenset({204, 304})
 
 
 class Edge:
@@ -107,9 +107,11 @@ class Edge:
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
             response: Response = await route.handler(request)
-        except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
-            if isinstance(error, BodyTooLarge):
+        except BodyTooLarge as error:
+            if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
                 await _discard(receive, DISCARDED_BODIES * self._body_limit)
+            return refusal(call, error)
+        except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
             return refusal(call, error)
         return response
 

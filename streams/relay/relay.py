@@ -212,10 +212,10 @@ class Relay:
 
     async def _slices(self, ranges: Collection[int]) -> AsyncIterator[Sequence[Lag]]:
         """All teams of the ranges that are behind, by slices of the teams."""
-        look = await cursors.lagging(self._pool, ranges, teams=SWEEP_TEAMS)
-        yield look.behind
-        while look.after != BEGIN:
-            look = await cursors.lagging(self._pool, ranges, after=look.after, teams=SWEEP_TEAMS)
+        after: UUID | None = None
+        while after != BEGIN:
+            look = await cursors.lagging(self._pool, ranges, after=after or BEGIN, teams=SWEEP_TEAMS)
+            after = look.after
             yield look.behind
 
     async def _take_over(self, numbers: Sequence[int], incarnation: str, producer: AIOKafkaProducer) -> None:
