@@ -143,7 +143,11 @@ async def transaction(
         raise RuntimeError("a transaction inside a transaction would silently be none")
     # A UUID's text needs no quoting; other settings go through `scope`, as parameters.
     scope = "" if user_id is None else f"; set local app.user_id = '{UUID(int=user_id.int)}'"
-    tag: str = await connection.execute(begin + scope)
+    try:
+        tag: str = await connection.execute(begin + scope)
+    except BaseException:
+        await _roll_back(connection, "rollback", interrupted=True)
+        raise
     try:
         yield tag
     except BaseException:
@@ -164,9 +168,12 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
     await connection.execute("release savepoint part")
 
 
-async def _roll_back(connection: Connection, statement: str) -> None:
-    """The server ends the transaction of a lost connection by itself; the pool replaces the connection."""
+async def _roll_back(connection: Connection, statement: str, *, interrupted: bool = False) -> None:
+    """The server ends the transaction of a lost connection by itself; the pool replaces the connection.
+
+    When the statement that begins it was `interrupted`, the driver does not know yet what came of it.
+    """
     # Also when everything is cancelled: the pool would otherwise find the transaction open and complain.
     with suppress(*UNREACHABLE), anyio.move_on_after(ROLLBACK_SECONDS, shield=True):
-        if connection.is_in_transaction():
+        if interrupted or connection.is_in_transaction():
             await connection.execute(statement)

@@ -17,7 +17,7 @@ from core.writes import Committed, CommitUnknown
 from db.journal.journal import PostgresJournal
 from db.pool import Pools, UnsafeServer, open_pools
 from db.settings import DatabaseSettings
-from db.transaction import Writing, reading, savepoint, writing
+from db.transaction import Writing, reading, savepoint, transaction, writing
 from tests.support.databases import name_of
 from tests.support.team_writer import Writer, add_user, new_team
 
@@ -105,6 +105,23 @@ async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(
         await task
     async with writing(pools.worker) as rows:
         assert await rows.fetchval("select count(*) from inbox") == 0
+
+
+async def test_a_transaction_that_is_cancelled_as_it_begins_is_rolled_back(pools: Pools) -> None:
+    """BEGIN had reached the server, and the pool found the transaction open and complained."""
+    async with pools.worker.acquire() as connection:
+
+        async def begin() -> None:
+            async with transaction(connection):
+                await anyio.sleep_forever()
+
+        task = asyncio.create_task(begin())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await connection.execute("select 1")
+        assert not connection.is_in_transaction()
 
 
 async def test_a_savepoint_takes_back_its_part_only(pools: Pools) -> None:

@@ -24,7 +24,7 @@ from taskforge.devstack.errors import PortTaken
 from taskforge.devstack.kafka import Kafka
 from taskforge.devstack.packages import find_binary, package_dir
 from taskforge.devstack.ports import LOOPBACK, PortBook, free_port
-from taskforge.devstack.postgres import Postgres
+from taskforge.devstack.postgres import Postgres, binaries
 from taskforge.devstack.service import ProcessService, RestartPolicy
 from taskforge.devstack.supervisor import Supervisor
 from taskforge.devstack.valkey import Valkey
@@ -303,7 +303,13 @@ async def test_it_runs_as_an_ordinary_user(data_dir: Path) -> None:
         assert "CapEff:\t0000000000000000" in status
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
+AS_NOBODY = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(folder.stat().st_mode & 0o001 for folder in binaries().parents),
+    reason="changes the user, which takes root and a checkout that other users may enter",
+)
+
+
+@AS_NOBODY
 async def test_root_without_user_namespaces_runs_postgres_as_nobody(
     monkeypatch: pytest.MonkeyPatch, data_dir: Path
 ) -> None:
@@ -314,7 +320,7 @@ async def test_root_without_user_namespaces_runs_postgres_as_nobody(
             assert await fetchval(services.postgres_url, "select 1") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which takes root")
+@AS_NOBODY
 async def test_root_is_told_when_nobody_cannot_reach_the_data(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     closed = data_dir / "closed"
