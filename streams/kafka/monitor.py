@@ -59,6 +59,8 @@ class BrokerMonitor:
         self._poke = anyio.Event()
         self._incarnation = ""
         self._doubted = False
+        self._laying_out = False
+        self._lost = ""
         self._reachable = False
         self._losses = 0
         self._begun = self._finished = 0
@@ -75,7 +77,7 @@ class BrokerMonitor:
 
     def is_current(self, incarnation: str) -> bool:
         """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
-        return incarnation == self._incarnation and not self._doubted
+        return incarnation == self._incarnation and not (self._doubted or self._laying_out)
 
     def lives(self, incarnation: str) -> bool:
         """Whether no other life of the broker has been seen since; unlike `is_current`, doubts do not count."""
@@ -86,10 +88,15 @@ class BrokerMonitor:
         self._doubted = True
         self._poke.set()
 
+    def lost(self, incarnation: str) -> None:
+        """In this life the broker has lost records of a topic made from the journal: its next look begins another."""
+        self._lost = incarnation
+        self.doubt()
+
     async def known(self) -> str:
         """Wait until the broker was reached and has all topics; returns its incarnation."""
         async with self._condition:
-            while not self._incarnation or self._doubted:
+            while not (self._incarnation and self.is_current(self._incarnation)):
                 await self._condition.wait()
             return self._incarnation
 
@@ -140,8 +147,12 @@ class BrokerMonitor:
         doubted_before = self._doubted
         counts = await topics.partition_counts(clients.admin)
         state = await relay_state.read(clients.consumer) if RELAY_STATE in counts else {}
-        if BROKER not in state or any(plan.name not in counts for plan in self._plans if plan.from_journal):
+        lost = BROKER not in state or state[BROKER].decode() == self._lost
+        if lost or any(plan.name not in counts for plan in self._plans if plan.from_journal):
             async with self.publishing:
+                # Until the new life has its name, the old one must not pass for it: what a relay of the old life
+                # published into the topics made anew would stand there before their first event.
+                self._laying_out = True
                 await self._lay_out(clients, forgotten=BROKER not in state)
             state = await relay_state.read(clients.consumer)
         else:
@@ -158,6 +169,7 @@ class BrokerMonitor:
             if not self._reachable:
                 logger.info("the broker is reached, incarnation %s", incarnation)
             self._state, self._incarnation, self._reachable = state, incarnation, True
+            self._laying_out = False
             self._finished = self._begun
             # A doubt that came up during this look is for the next one.
             self._doubted = self._doubted and not doubted_before

@@ -14,7 +14,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from streams.kafka.broker import BROKER_ERRORS, BrokerUnavailable
 from streams.relay.records import Record
 
-__all__ = ["LeaseLost", "Publisher"]
+__all__ = ["LeaseLost", "Publisher", "RecordsLost"]
 
 KEYS_REMEMBERED: Final = 20_000
 
@@ -23,6 +23,10 @@ Place = tuple[str, int]
 
 class LeaseLost(Exception):
     """Another worker may be publishing these teams by now."""
+
+
+class RecordsLost(BrokerUnavailable):
+    """The broker gave an offset for the second time: what had it before is lost, although it was acknowledged."""
 
 
 class Publisher:
@@ -49,7 +53,7 @@ class Publisher:
         """Write all records and wait until every replica has them; order is kept within a partition.
 
         `allowed` is asked before each batch leaves; no raises LeaseLost. Raises BrokerUnavailable when any batch
-        failed, and also when offsets went back: then the broker has lost what it had acknowledged.
+        failed, and RecordsLost when offsets went back.
         """
         by_place: dict[Place, list[Record]] = {}
         for record in records:
@@ -67,7 +71,8 @@ class Publisher:
             for place, queue in by_place.items():
                 group.start_soon(write, place, queue)
         if failures:
-            raise _as_ours(failures[0]) from failures[0]
+            failure = next((error for error in failures if isinstance(error, RecordsLost)), failures[0])
+            raise _as_ours(failure) from failure
 
     async def _write(self, place: Place, queue: list[Record], allowed: Callable[[], bool]) -> None:
         topic, partition = place
@@ -88,7 +93,7 @@ class Publisher:
     def _check_end(self, place: Place, offset: int, count: int) -> None:
         end = self._ends.get(place, 0)
         if offset < end:
-            raise BrokerUnavailable(f"{place[0]}/{place[1]} went back from offset {end} to {offset}")
+            raise RecordsLost(f"{place[0]}/{place[1]} went back from offset {end} to {offset}")
         self._ends[place] = offset + count
 
 

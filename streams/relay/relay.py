@@ -31,9 +31,9 @@ from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import Leases
-from streams.relay.publisher import LeaseLost, Publisher
+from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
 from streams.relay.records import Record, contiguous, neighbours, records_of
-from streams.relay.topic_ends import Numbered, last_seqs
+from streams.relay.topic_ends import Run, last_runs
 from streams.settings import KafkaSettings
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
@@ -88,7 +88,7 @@ class Relay:
         self._awake = anyio.Event()
         self._dirty: dict[UUID, None] = {}
         self._uncertain: set[UUID] = set()
-        self._present: dict[UUID, Numbered] = {}
+        self._present: dict[UUID, Run] = {}
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
         self._swept = self._sweep_ended = float("-inf")
@@ -129,6 +129,7 @@ class Relay:
         """Relay until stopped; a broker or database that is down is waited for. Needs the monitor to run beside it."""
         backoff = Backoff()
         task_status.started()
+        incarnation = ""
         try:
             while not self._stopping:
                 try:
@@ -139,6 +140,8 @@ class Relay:
                 except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
                     self._ready = False
                     logger.warning("the relay pauses: %s", error)
+                    if isinstance(error, RecordsLost):
+                        self._monitor.lost(incarnation)
                     self._monitor.doubt()
                     await backoff.wait()
         finally:
@@ -277,7 +280,8 @@ class Relay:
         """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
         records: list[Record] = []
         for page in pages:
-            present = self._present.get(page.team_id, (0, 0))
+            run = self._present.get(page.team_id)
+            present = run.last if run is not None and run.follows(page.published) else (0, 0)
             for row in page.rows:
                 records += records_of(row, others, known=(row.epoch, row.seq) <= present)
             if present <= (page.rows[-1].epoch, page.rows[-1].seq):
@@ -308,8 +312,8 @@ class Relay:
         def floor(team_id: UUID, partition: int) -> int:
             return floors_of(state, incarnation, team_id).get(partition, 0)
 
-        found = await last_seqs(self._kafka, teams, floor)
-        self._present = {team_id: last for team_id, last in self._present.items() if team_id not in teams} | found
+        found = await last_runs(self._kafka, teams, floor)
+        self._present = {team_id: run for team_id, run in self._present.items() if team_id not in teams} | found
         self._uncertain.clear()
 
     def _count(self, pages: Sequence[Page], records: Sequence[Record]) -> None:

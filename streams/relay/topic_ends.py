@@ -1,6 +1,8 @@
 """What a topic's last records say about the relay's own progress, for when the cursor does not know.
 
-A relay that died between the acknowledgement and the cursor's step left at most one page per team in the topic.
+A relay that died between the acknowledgement and the cursor's step left at most one page per team in the topic. That
+page begins with the event after the cursor. Records that begin later are no progress: a page of an earlier life of the
+broker, which landed in a topic made anew, or what is left of a topic that lost its first records.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,13 +11,14 @@ from uuid import UUID
 
 import anyio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from msgspec import Struct
 
 from core.codec import parse_event_id
 from streams.kafka.broker import broker_errors, reading
 from streams.kafka.topics import TASK_EVENTS
 from streams.settings import KafkaSettings
 
-__all__ = ["DEPTH", "Numbered", "last_seqs", "true_ends"]
+__all__ = ["DEPTH", "Numbered", "Run", "last_runs", "true_ends"]
 
 DEPTH: Final = 10_000
 READ_SECONDS: Final = 20.0
@@ -25,20 +28,37 @@ SILENT_MS: Final = 200
 
 Floor = Callable[[UUID, int], int]
 
-
 Numbered = tuple[int, int]
 """An event's epoch and seq. They compare: a later epoch comes after all events that it left standing."""
 
 
-async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: Floor) -> dict[UUID, Numbered]:
-    """Epoch and seq of each team's last record among the last `DEPTH` records of its partition, where there is one.
+class Run(Struct, frozen=True):
+    """Events that stand in a topic one after the other, without a hole: from the seq `first` to `last`."""
+
+    first: int
+    last: Numbered
+
+    def and_then(self, event: Numbered) -> "Run":
+        """The run after one more record: longer, the same after a repeat, or begun anew after a hole."""
+        epoch, seq = event
+        if seq < self.first or (event > self.last and seq > self.last[1] + 1):
+            return Run(seq, event)
+        return self if event <= self.last else Run(self.first, (epoch, seq))
+
+    def follows(self, published: int) -> bool:
+        """Whether no event is missing between a cursor at the seq `published` and the run's end."""
+        return self.first <= published + 1
+
+
+async def last_runs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: Floor) -> dict[UUID, Run]:
+    """Each team's last run of events among the last `DEPTH` records of its partition, where there is one.
 
     `teams` gives each team's partition; records of a team below `floor(team, partition)` do not count.
     Raises `BrokerUnavailable`.
     """
     if not teams:
         return {}
-    last: dict[UUID, Numbered] = {}
+    runs: dict[UUID, Run] = {}
     async with reading(settings) as consumer:
         with broker_errors(), anyio.fail_after(READ_SECONDS):
             ends = await _seek_to_tails(consumer, {TopicPartition(TASK_EVENTS, number) for number in teams.values()})
@@ -48,8 +68,8 @@ async def last_seqs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
                 silent = 0 if found else silent + 1
                 for place, records in found.items():
                     for record in records:
-                        _note(last, record, teams, floor, place.partition)
-    return last
+                        _note(runs, record, teams, floor, place.partition)
+    return runs
 
 
 async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
@@ -83,7 +103,7 @@ async def _is_before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, i
 
 
 def _note(
-    last: dict[UUID, Numbered],
+    runs: dict[UUID, Run],
     record: "ConsumerRecord[bytes, bytes]",
     teams: Mapping[UUID, int],
     floor: Floor,
@@ -94,4 +114,5 @@ def _note(
     except ValueError:
         return
     if teams.get(team_id) == partition and record.offset >= floor(team_id, partition):
-        last[team_id] = (epoch, seq)
+        before = runs.get(team_id)
+        runs[team_id] = before.and_then((epoch, seq)) if before else Run(seq, (epoch, seq))
