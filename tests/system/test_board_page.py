@@ -223,7 +223,8 @@ def test_a_card_is_edited_and_archived_in_the_panel(new_browser: Callable[[], An
     assert (task["status"], task["description"]) == ("in_review", "All of it.")
     assert re.match(r"2030-02-0[34]T", task["due_at"])
     page.click(".card-face")
-    page.click("#panel-archive")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE" and answer.ok):
+        page.click("#panel-archive")
     page.wait_for_selector(".card", state="detached")
     assert account.board(team_id)["in_review"] == []
 
