@@ -26,8 +26,8 @@ MAX_SNAPSHOT_LAG: Final = 2_000
 SNAPSHOT_SECONDS: Final = 10.0
 """A hot team is saved at most this often."""
 
-ReceivedEvent = tuple[AnyEvent, bytes | None]
-"""An event of another process and, where it came with it, the JSON of its task."""
+ReceivedEvent = tuple[AnyEvent, bytes | None, bytes]
+"""An event of another process, the JSON of its task where it came with it, and its row's digest."""
 
 
 class ActiveTeam:
@@ -41,6 +41,7 @@ class ActiveTeam:
         self._context = context
         self._received: list[Encoded] = []
         self._known_seq = 0
+        self._lost = False
         self._received_events = 0
         self._saved_events = 0
         self._saved_at = context.clock.monotonic()
@@ -53,7 +54,7 @@ class ActiveTeam:
     @property
     def is_behind(self) -> bool:
         """Whether there is news that is not in the view yet."""
-        return bool(self._received or (self._known_seq and self._known_seq > self.seq))
+        return bool(self._received or self._lost or (self._known_seq and self._known_seq > self.seq))
 
     def current(self) -> TeamView:
         """The view of a team that is in memory."""
@@ -76,9 +77,19 @@ class ActiveTeam:
         """The journal has reached `seq`; the next `catch_up` goes there."""
         self._known_seq = max(self._known_seq, seq)
 
+    def note_lost(self) -> None:
+        """The journal does not have what is in memory: the next `catch_up` starts over from the tables."""
+        self._lost = True
+
     def forget(self) -> None:
         """Leave memory, because what is in the view can no longer be trusted."""
-        self.view, self._received, self._known_seq = None, [], 0
+        self.view, self._received, self._known_seq, self._lost = None, [], 0, False
+
+    async def abandon(self) -> None:
+        """Start over from the tables, which are behind what was committed here: see to it that a new epoch begins."""
+        view = self.current()
+        await self._context.journal.lose(self.team_id, JournalPosition(view.seq, view.epoch))
+        await self.reload()
 
     async def reload(self) -> None:
         """Start over from the tables: the team's history was rewritten, and what is in memory is of the old one."""
@@ -92,14 +103,27 @@ class ActiveTeam:
         if now is None:
             raise NotFound("team")
         state = await self._context.snapshots.get(self.team_id)
-        if state is None or not _is_usable(state, now):
+        if state is None or not _is_usable(state, now) or not await self._is_of_this_history(state):
             state = await self._load()
         self.view = TeamView(state)
         self.note_position(now.seq)
         return self.view
 
+    async def _is_of_this_history(self, snapshot: TeamState) -> bool:
+        """Whether the journal has, at the snapshot's seq, the event that the snapshot was taken after.
+
+        A restored database may have reached that seq again with other events, and says so nowhere else.
+        """
+        rows = await self._context.journal.read(self.team_id, snapshot.seq - 1, 1)
+        if rows and rows[0].seq == snapshot.seq and rows[0].digest == snapshot.digest:
+            return True
+        log.warning("a snapshot of another history is not used", extra={"team_id": str(self.team_id)})
+        return False
+
     async def catch_up(self, wanted: int = 0) -> None:
         """Apply what was received, then read the journal up to `wanted` and every position that was noted."""
+        if self._lost:
+            await self.abandon()
         wanted = max(wanted, self._known_seq, self.apply_received())
         while self.seq < wanted:
             rows = await self._context.journal.read(self.team_id, self.seq)
@@ -113,7 +137,7 @@ class ActiveTeam:
         view, received, self._received = self.current(), self._received, []
         epoch, seq = view.epoch, view.seq
         news = [event for event in received if event.row.epoch == epoch and event.row.seq > seq]
-        self._apply(view, [(event.event, event.task) for event in news])
+        self._apply(view, [(event.event, event.task, event.row.digest) for event in news])
         return received[-1].row.seq if received else 0
 
     async def apply_rows(self, rows: Sequence[JournalRow]) -> None:
@@ -126,7 +150,7 @@ class ActiveTeam:
             await self.reload()
             return
         try:
-            events = [(decode(row), None) for row in rows]
+            events = [(decode(row), None, row.digest) for row in rows]
         except (UnknownEvent, msgspec.MsgspecError):
             log.warning("unknown event, reloading the team", extra={"team_id": str(self.team_id)})
             view.reload(await self._load())
@@ -138,9 +162,10 @@ class ActiveTeam:
         if not events:
             return
         before, state, changed = view.seq, view.state.fork(), dict[UUID, bytes | None]()
-        for event, task in events:
+        for event, task, digest in events:
             if event.seq == state.seq + 1:
                 evolve(state, event)
+                state.digest = digest
                 note_changed(changed, event, task)
         if state.seq > before:
             self._received_events += state.seq - before

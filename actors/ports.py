@@ -49,6 +49,10 @@ class Journal(Protocol):
         """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
         ...
 
+    async def lose(self, team_id: UUID, position: JournalPosition) -> None:
+        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins."""
+        ...
+
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
         ...

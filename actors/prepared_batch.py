@@ -132,6 +132,8 @@ class PreparedBatch:
                 self._beside_tasks = True
             else:
                 note_changed(self.changed, event, one.task)
+        if encoded:
+            state.digest = encoded[-1].row.digest
         self.events += encoded
         return CommandResult(state.seq, tuple(encoded), self._items(envelope.command, encoded))
 

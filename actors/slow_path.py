@@ -189,21 +189,30 @@ class SlowPath:
         if now == JournalPosition(prepared.base.seq, prepared.base.epoch):
             prepared.answer()
             return []
-        if now.epoch == prepared.base.epoch:
-            await self._team.catch_up(now.seq)
-        else:
+        if now.epoch != prepared.base.epoch:
             await self._team.reload()
+        elif now.seq < self._team.seq:
+            await self._abandon()
+        else:
+            await self._team.catch_up(now.seq)
         return batch
+
+    async def _abandon(self) -> None:
+        """The database is behind what was committed here. Whoever asked for something saw what is lost: ask again."""
+        await self._team.abandon()
+        raise StorageUnavailable("The team's history was restored to an earlier state; look again, then try again.")
 
     async def _conclude(self, prepared: PreparedBatch, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
         match outcome:
             case Committed():
                 self._team.adopt(prepared)
                 return []
-            case FenceBroken(rewritten=rewritten):
+            case FenceBroken(seq=seq, rewritten=rewritten):
                 self.fences += 1
                 if rewritten:
                     await self._team.reload()
+                elif seq < self._team.seq:
+                    await self._abandon()
                 self.locked_turns = LOCKED_TURNS
                 return batch
             case KeysTaken(hits=hits):

@@ -22,6 +22,7 @@ from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown
+from core.writes import JournalPosition
 
 log = logging.getLogger(__name__)
 
@@ -111,13 +112,19 @@ class TeamSystem:
             raise answer
         return answer
 
-    async def view(self, team_id: UUID, *, min_seq: int = 0, deadline: float | None = None) -> TeamView:
+    async def view(
+        self, team_id: UUID, *, min_seq: int = 0, epoch: int | None = None, deadline: float | None = None
+    ) -> TeamView:
         """The team's committed board at `min_seq` or later, activating it if need be; `deadline` in seconds.
+
+        Where `epoch` is known to be the journal's, a board of another one is not shown.
 
         Raises NotFound("team"), AheadOfHistory for a `min_seq` never handed out, or an Unavailable.
         """
         actor = self._actor(team_id)
-        if actor.view is not None and actor.view.seq >= min_seq:
+        if actor.view is not None and epoch not in (None, actor.view.epoch):
+            actor.compare(0, JournalPosition(min_seq, epoch))
+        elif actor.view is not None and actor.view.seq >= min_seq:
             actor.used_at = self._context.clock.monotonic()
             return actor.view
         seconds = self._context.settings.deadline_seconds if deadline is None else deadline
@@ -147,6 +154,12 @@ class TeamSystem:
         actor = self._actors.get(team_id)
         if actor is not None:
             actor.catch_up_to(seq)
+
+    def compare(self, team_id: UUID, seen: int, now: JournalPosition) -> None:
+        """The journal is at `now`, and was asked when the team was at `seen` here: see that both agree."""
+        actor = self._actors.get(team_id)
+        if actor is not None:
+            actor.compare(seen, now)
 
     def active(self) -> Sequence[tuple[UUID, int]]:
         """(team id, seq) of every team in memory."""

@@ -33,7 +33,7 @@ from actors.prepared_batch import PreparedBatch
 from actors.slow_path import BATCH, FirstAttempt, SlowPath
 from core.codec import Encoded
 from core.errors import AheadOfHistory, NotFound, ShuttingDown, StorageUnavailable, TaskForgeError
-from core.writes import CommitOutcome, Committed, TeamWrites
+from core.writes import CommitOutcome, Committed, JournalPosition, TeamWrites
 
 __all__ = ["ActorStatistics", "TeamActor"]
 
@@ -108,6 +108,16 @@ class TeamActor:
         if self.view is not None and seq > self.seq:
             self._team.note_position(seq)
             self._wake()
+
+    def compare(self, seen: int, now: JournalPosition) -> None:
+        """The journal is at `now`. `seen` was the seq in memory before it was asked: it cannot be behind that."""
+        if self.view is None:
+            return
+        if now.epoch != self.view.epoch or now.seq < seen:
+            self._team.note_lost()
+            self._wake()
+        else:
+            self.catch_up_to(now.seq)
 
     def _wake(self) -> None:
         self.used_at = self._context.clock.monotonic()

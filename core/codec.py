@@ -34,6 +34,7 @@ from core.events import (
     Noun,
     TaskEvent,
     Team,
+    TeamRestored,
     TeamUpdated,
 )
 from core.principal import ActorKind
@@ -100,6 +101,11 @@ class _TeamData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _HistoryData(Struct, gc=False):
+    epoch: int
+    from_seq: int
+
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -114,6 +120,8 @@ def _data_of(noun: Noun) -> type[Struct]:
             return _LabelData
         case "team":
             return _TeamData
+        case "history":
+            return _HistoryData
         case _:
             assert_never(noun)
 
@@ -173,6 +181,8 @@ def _payload(event: AnyTeamEvent) -> bytes:
             return b'{"label":%b,"previous":%b}' % (encode_label(event.label), encode_label_fields(event.previous))
         case TeamUpdated():
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
+        case TeamRestored():
+            return b'{"epoch":%d,"from_seq":%d}' % (event.epoch, event.from_seq)
         case _:
             assert_never(event)
 

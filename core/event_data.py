@@ -126,6 +126,13 @@ class TeamData(Struct, frozen=True):
     previous: dict[str, Any] = {}
 
 
+class HistoryData(Struct, frozen=True):
+    """Events of an older epoch whose seq is `from_seq` or higher have not happened."""
+
+    epoch: int
+    from_seq: int
+
+
 def data_type(noun: events.Noun) -> type[Struct]:
     """The shape of the data of events about a noun: what their JSON Schema is made of."""
     match noun:
@@ -137,6 +144,8 @@ def data_type(noun: events.Noun) -> type[Struct]:
             return LabelData
         case "team":
             return TeamData
+        case "history":
+            return HistoryData
         case _:
             assert_never(noun)
 

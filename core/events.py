@@ -44,7 +44,7 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-Noun = Literal["task", "member", "label", "team"]
+Noun = Literal["task", "member", "label", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -192,9 +192,25 @@ class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
     previous: dict[str, Any] = {}
 
 
+class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
+    """History was rewritten, by a restore: a new `epoch` begins with this event, whose `seq` is `from_seq`.
+
+    Whatever an older epoch had from there on has not happened.
+    """
+
+    type = "team.restored"
+    noun = "history"
+    epoch: int
+    from_seq: int
+
+    @property
+    def thing(self) -> Struct:
+        return self
+
+
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored | TaskDeleted
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
-AnyTeamEvent = AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated
+AnyTeamEvent = AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | TeamRestored
 AnyEvent = AnyTaskEvent | AnyTeamEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}

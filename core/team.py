@@ -26,6 +26,7 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
     Team,
+    TeamRestored,
     TeamUpdated,
 )
 from core.layered import Layered
@@ -50,6 +51,7 @@ class TeamState:
         "_owns_external",
         "archived",
         "columns",
+        "digest",
         "epoch",
         "external",
         "labels",
@@ -64,6 +66,8 @@ class TeamState:
         self.team: Team | None = None
         self.seq = 0
         self.epoch = 1
+        self.digest = b""
+        """Of the journal row at `seq`: which history this state is of. Empty where there is none, or nobody knows."""
         self.top_number = 0
         self.members: Mapping[UUID, Member] = {}
         self.labels: Mapping[UUID, Label] = {}
@@ -86,10 +90,11 @@ class TeamState:
         labels: Iterable[Label],
         tasks: Iterable[Task],
         archived_external: Mapping[ExternalKey, UUID],
+        digest: bytes = b"",
     ) -> "TeamState":
         """Build a state from stored rows: `tasks` are the board's, `archived_external` the ids of archived imports."""
         state = cls()
-        state.team, state.seq, state.epoch, state.top_number = team, seq, epoch, top_number
+        state.team, state.seq, state.epoch, state.digest, state.top_number = team, seq, epoch, digest, top_number
         state.members = {member.user_id: member for member in members}
         state.labels = {label.id: label for label in labels}
         board = {task.id: task for task in tasks}
@@ -111,7 +116,7 @@ class TeamState:
         """
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
-        other.members, other.labels = self.members, self.labels
+        other.digest, other.members, other.labels = self.digest, self.members, self.labels
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
@@ -218,6 +223,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             state.labels = _without(state.labels, label.id)
         case TeamUpdated(team=team):
             state.team = team
+        case TeamRestored(epoch=epoch):
+            state.epoch = epoch
         case _:
             assert_never(event)
     state.seq = event.seq

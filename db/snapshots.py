@@ -1,8 +1,9 @@
 """L2 of the team cache: compact team states in Valkey. Losing one costs latency; a wrong one must never be used.
 
-A value is a header (magic, format, schema fingerprint, epoch, seq, team, length and checksum) and a body of frames,
-each a length and msgpack: the head first, then tasks and external ids a few hundred at a time, so that neither side
-holds the interpreter for long. With 10,000 tasks: 6.3 MB, 1.7 MB after zlib level 1.
+A value is signed (`db/signed.py`). Inside it has a header (magic, format, schema fingerprint, epoch, seq, team, length
+and checksum) and a body of frames, each a length and msgpack: the head first, then tasks and external ids a few hundred
+at a time, so that neither side holds the interpreter for long. With 10,000 tasks: 6.3 MB, 1.7 MB after zlib level 1.
+The head holds the digest of the event at `seq` too, by which a reader knows whether it is of the history that stands.
 """
 
 import asyncio
@@ -21,13 +22,14 @@ from valkey.asyncio import Valkey
 from core.events import Label, Member, Team
 from core.task import Task
 from core.team import ExternalKey, TeamState
+from db.signed import Forged, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAGIC: Final = b"TFSN"
 TTL_SECONDS: Final = 7 * 86_400
 FRAME_ROWS: Final = 250
@@ -39,12 +41,13 @@ _HEADER: Final = struct.Struct(">4sB8sIQ16s?II")
 _CHECKSUM: Final = struct.Struct(">I")
 _LENGTH: Final = struct.Struct(">I")
 
-# Keeps whichever state is further on; `struct` reads epoch and seq from the header of what is there (bytes 14 to 25).
+# Keeps whichever state is further on; `struct` reads epoch and seq as the signed header claims them (bytes 13 to 24). A
+# forged claim keeps genuine values out only until somebody reads it: what is not ours is deleted then.
 _PUT_IF_NEWER: Final = """
-local old = redis.call('GETRANGE', KEYS[1], 0, 24)
-if #old == 25 and string.sub(old, 1, 13) == string.sub(ARGV[1], 1, 13) then
-  local epoch, seq = struct.unpack('>I4I8', old, 14)
-  local new_epoch, new_seq = struct.unpack('>I4I8', ARGV[1], 14)
+local old = redis.call('GETRANGE', KEYS[1], 0, 23)
+if #old == 24 and string.sub(old, 1, 4) == string.sub(ARGV[1], 1, 4) then
+  local epoch, seq = struct.unpack('>I4I8', old, 13)
+  local new_epoch, new_seq = struct.unpack('>I4I8', ARGV[1], 13)
   if epoch > new_epoch or (epoch == new_epoch and seq >= new_seq) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
@@ -61,6 +64,7 @@ class _Head(Struct):
     top_number: int
     members: tuple[Member, ...]
     labels: tuple[Label, ...]
+    digest: bytes
 
 
 class _Rows(Struct):
@@ -131,6 +135,7 @@ class SnapshotCodec:
             top_number=head.top_number,
             members=head.members,
             labels=head.labels,
+            digest=head.digest,
             tasks=(task for frame in rows for task in frame.tasks),
             archived_external={(source, key): task for frame in rows for source, key, task in frame.archived_external},
         )
@@ -161,8 +166,9 @@ class SnapshotCodec:
 class ValkeySnapshots:
     """`actors.ports.Snapshots` on Valkey. Every failure is a miss, logged at most once per minute."""
 
-    def __init__(self, client: Valkey, *, ttl_seconds: int = TTL_SECONDS) -> None:
+    def __init__(self, client: Valkey, signer: Signer, *, ttl_seconds: int = TTL_SECONDS) -> None:
         self._client = client
+        self._signer = signer
         self._ttl = ttl_seconds
         self._codec = SnapshotCodec()
         self._put_if_newer = client.register_script(_PUT_IF_NEWER)
@@ -180,9 +186,9 @@ class ValkeySnapshots:
             return None
         try:
             if len(data) < COMPRESS_BYTES:
-                return self._codec.decode(team_id, data)
-            return await asyncio.to_thread(self._codec.decode, team_id, data)
-        except UnusableSnapshot as error:
+                return self._open(team_id, data)
+            return await asyncio.to_thread(self._open, team_id, data)
+        except (Forged, UnusableSnapshot) as error:
             self._log.warning("snapshot of team %s ignored: %s", team_id, error)
             await self._drop(team_id)
             return None
@@ -196,14 +202,24 @@ class ValkeySnapshots:
             return
         parts = _parts(state, state.team.id)
         if parts.rows < THREAD_ROWS:
-            data = self._codec.encode(parts)
+            data = self._close(parts)
         else:
-            data = await asyncio.to_thread(self._codec.encode, parts)
+            data = await asyncio.to_thread(self._close, parts)
         try:
             with valkey_errors():
                 await self._put_if_newer(keys=[self._key(parts.team_id)], args=[data, self._ttl])
         except ValkeyUnavailable as error:
             self._log.warning("snapshot of team %s not stored: %s", parts.team_id, error)
+
+    def _close(self, parts: _Parts) -> bytes:
+        key, body = self._key(parts.team_id), self._codec.encode(parts)
+        return self._signer.sign(
+            "snapshot", key, body, seconds=self._ttl, team_id=parts.team_id, epoch=parts.epoch, seq=parts.seq
+        )
+
+    def _open(self, team_id: UUID, data: bytes) -> TeamState:
+        signed = self._signer.verify("snapshot", self._key(team_id), data, team_id=team_id)
+        return self._codec.decode(team_id, signed.body)
 
     async def _drop(self, team_id: UUID) -> None:
         """A damaged value whose header claims a high seq would otherwise keep good ones out until it expires."""
@@ -225,7 +241,9 @@ def _parts(state: TeamState, team_id: UUID) -> _Parts:
         team_id=team_id,
         epoch=state.epoch,
         seq=state.seq,
-        head=_Head(state.team, state.top_number, tuple(state.members.values()), tuple(state.labels.values())),
+        head=_Head(
+            state.team, state.top_number, tuple(state.members.values()), tuple(state.labels.values()), state.digest
+        ),
         tasks=tuple(on_board.values()),
         archived_external=tuple((key[0], key[1], task) for key, task in external.items() if task not in on_board),
     )

@@ -23,10 +23,12 @@ from db.dialect import POSTGRES
 
 __all__ = [
     "Comments",
+    "EpochsDue",
     "IdempotencyKeys",
     "Inbox",
     "Installation",
     "Labels",
+    "LiveTickets",
     "Memberships",
     "Notifications",
     "Outbox",
@@ -228,11 +230,23 @@ class Installation(Table, tablename="installation", db=POSTGRES):
     journal_oid = BigInt()
 
 
+class EpochsDue(Table, tablename="epochs_due", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+
+
 class Projections(Table, tablename="projections", db=POSTGRES):
     name = Text()
     team_id = UUID(primary_key=True, default=None)
     seq = BigInt(default=0)
     epoch = Integer(default=1)
+
+
+class LiveTickets(Table, tablename="live_tickets", db=POSTGRES):
+    ticket_hash = Bytea(primary_key=True, default=None)
+    user_id = UUID()
+    session_id = UUID()
+    team_id = UUID(null=True, default=None)
+    expires_at = Timestamptz()
 
 
 class Notifications(Table, tablename="notifications", db=POSTGRES):

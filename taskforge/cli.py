@@ -74,7 +74,20 @@ def _settings_of(args: argparse.Namespace) -> "Settings":
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="taskforge", description="One team, one writer, one sequence.")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_up, _api, _worker, _migrate, _openapi, _import, _export, _events, _doctor, _settings):
+    for add in (
+        _up,
+        _api,
+        _worker,
+        _migrate,
+        _restored,
+        _promoted,
+        _openapi,
+        _import,
+        _export,
+        _events,
+        _doctor,
+        _settings,
+    ):
         add(commands)
     return root
 
@@ -118,6 +131,19 @@ def _migrate(commands: Any) -> None:
         "--finish", action="store_true", help="end what lets programs of the release before run: they stop at once"
     )
     choice.add_argument("--back", type=_positive, metavar="N", help="undo the last N migrations, and their data")
+
+
+def _restored(commands: Any) -> None:
+    about = "Say that the database was restored: every team begins a new epoch, and whoever has copies starts over."
+    _add(commands, "restored", about, module="history")
+
+
+def _promoted(commands: Any) -> None:
+    about = "Say that another server has taken over, so that its new identity does not pass for a restore."
+    command = _add(commands, "promoted", about, module="history")
+    command.add_argument(
+        "--lossless", action="store_true", required=True, help="it has everything that was ever acknowledged"
+    )
 
 
 def _openapi(commands: Any) -> None:

@@ -14,6 +14,7 @@ from db.pool import open_pools
 from db.valkey import open_valkey
 from taskforge.parts.composition import Composition
 from taskforge.parts.draining import started
+from taskforge.parts.history_watch import settle_history
 from taskforge.parts.names import API, PARTS, ROLES, TEAMS
 from taskforge.parts.process import Process
 from taskforge.settings import Settings
@@ -35,6 +36,7 @@ async def running(
         raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
     async with open_valkey(settings.valkey.url.reveal()) as valkey, open_pools(settings.database) as pools:
         await check_format(pools.writer)
+        await settle_history(pools.writer)
         format_pool = pools.api if roles.isdisjoint(PARTS) else pools.worker
         made = Composition(settings, pools, valkey, health or Health(), metrics or Metrics(), format_pool)
         _compose(made, roles)

@@ -21,6 +21,7 @@ from core.errors import StorageUnavailable, Unauthenticated
 from core.principal import Principal
 from db.ids import uuid_of
 from db.keyset import Keyset
+from db.signed import Forged, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["AccessTokens", "Revocations", "RevokedSessions"]
@@ -36,6 +37,8 @@ LONGEST_HEADER: Final = 4096
 REMEMBERED: Final = 50_000
 
 CHANNEL: Final = b"taskforge:revoked"
+SAID_SECONDS: Final = 60.0
+"""How long a message may be on its way, clocks that differ included; whatever comes later was polled long before."""
 POLL_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 5.0
@@ -170,6 +173,7 @@ class Revocations:
         self,
         sessions: RevokedSessions,
         valkey: Valkey,
+        signer: Signer,
         *,
         access_seconds: int,
         poll_seconds: float = POLL_SECONDS,
@@ -177,6 +181,7 @@ class Revocations:
     ) -> None:
         self._sessions = sessions
         self._valkey = valkey
+        self._signer = signer
         self._poll_seconds = poll_seconds
         self._monotonic = monotonic
         self._keep = access_seconds + LEEWAY_SECONDS + CLOCK_MARGIN_SECONDS
@@ -193,9 +198,11 @@ class Revocations:
         self._hear(ended)
         if not ended:
             return
+        said = b"".join(session.bytes for session in ended)
         try:
             with valkey_errors():
-                await self._valkey.publish(CHANNEL, b"".join(session.bytes for session in ended))
+                message = self._signer.sign("revocations", CHANNEL, said, seconds=SAID_SECONDS)
+                await self._valkey.publish(CHANNEL, message)
         except ValkeyUnavailable as error:
             self._log.warning("revocation not announced, other processes will poll it: %s", error)
 
@@ -241,7 +248,16 @@ class Revocations:
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
                     if message is not None:
-                        self._hear(_sessions_in(message["data"]))
+                        self._hear_from_afar(message["data"])
+
+    def _hear_from_afar(self, data: bytes) -> None:
+        """What is not signed by one of us ends nobody's session; the next poll says what did end."""
+        try:
+            said = self._signer.verify("revocations", CHANNEL, data)
+        except Forged as error:
+            self._log.warning("a message about revoked sessions is not one of ours: %s", error)
+        else:
+            self._hear(_sessions_in(said.body))
 
     def _hear(self, session_ids: Iterable[UUID]) -> None:
         self._revoked.update(dict.fromkeys(session_ids, self._monotonic() + self._keep))

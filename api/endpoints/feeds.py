@@ -165,7 +165,7 @@ class EventStream:
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The chunks of the body, until the feed ends or the client leaves."""
-        subscription, epoch = self._subscription, self._subscription.epoch
+        subscription = self._subscription
         request = asyncio.current_task()
         if request is not None:
             subscription.on_cut = lambda: _abandon(self._call, request)
@@ -175,6 +175,7 @@ class EventStream:
                 yield self._greeting()
                 while True:
                     sendables = await subscription.next()
+                    epoch = subscription.epoch  # A restore gives the team another one while it is read.
                     yield b"".join([item.sse(epoch) for item in sendables]) if sendables else self._heartbeat()
         except FeedEnded as ended:
             if ended.reason in {"restart", "unavailable", "expired"}:

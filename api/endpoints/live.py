@@ -229,9 +229,8 @@ class LiveSocket:
                 receiving.cancel()
 
     async def _send_all(self, subscription: Subscription) -> int | None:
-        send, epoch = self._socket.send_text, subscription.epoch
-        you = subscription.user_id
-        await send(f'{{"type":"hello","seq":{subscription.head},"epoch":{epoch},"you":"{you}"}}')
+        send, you = self._socket.send_text, subscription.user_id
+        await send(f'{{"type":"hello","seq":{subscription.head},"epoch":{subscription.epoch},"you":"{you}"}}')
         self._rest(subscription)
         while True:
             try:
@@ -239,7 +238,7 @@ class LiveSocket:
             except FeedEnded as ended:
                 return CODES.get(ended.reason)
             for item in sendables:
-                await send(item.ws(epoch))
+                await send(item.ws(subscription.epoch))
             while self._outbox:
                 await send(self._outbox.popleft())
             if time.monotonic() >= self._due:

@@ -27,6 +27,7 @@ from core.writes import (
 )
 from db.errors import UNREACHABLE, constraint_of, storage_errors
 from db.journal import sql
+from db.journal.epochs import note_lost_history, raise_due_epochs
 from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
 from db.journal.sticky import StickyConnection
 from db.pool import Connection, Pool, Pools
@@ -104,6 +105,11 @@ class PostgresJournal:
         """Rows with `seq > after` in order, at most `limit`."""
         with storage_errors():
             return list(map(journal_row, await self._pool.fetch(sql.READ, team_id, after, limit)))
+
+    async def lose(self, team_id: UUID, position: JournalPosition) -> None:
+        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins."""
+        if await note_lost_history(self._pool, team_id, position.epoch, position.seq):
+            await raise_due_epochs(self._pool)
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
@@ -279,6 +285,7 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         top_number=row["top_number"],
         members=[Member(**_dict(member)) for member in members],
         labels=[Label(**_dict(label)) for label in labels],
+        digest=await rows.fetchval(sql.DIGEST, team_id, row["seq"]) or b"",
         tasks=[task_of(task, row["key"]) for task in tasks],
         archived_external={(found[0], found[1]): found[2] for found in archived},
     )

@@ -55,14 +55,16 @@ class NounRows(Struct, frozen=True):
 
 
 def _declared(noun: Noun) -> NounRows | None:
-    """None for two: tasks have shapes of their own, and a team's settings stand in the row that is its fence."""
+    """None for three: tasks have shapes of their own, a team's settings stand in the row that is its fence, and history
+    has no row but its event.
+    """
     match noun:
         case "member":
             columns = ("team_id", "user_id", "role", "name", "joined_at")
             return NounRows("member", "memberships", "commit_member", columns)
         case "label":
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
-        case "task" | "team":
+        case "task" | "team" | "history":
             return None
         case _:
             assert_never(noun)

@@ -5,6 +5,7 @@ from typing import Final
 __all__ = [
     "ARCHIVED",
     "BOARD",
+    "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
     "LOCK_TEAM",
@@ -49,6 +50,7 @@ select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.te
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null
 """  # noqa: S608
 
+DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
 POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
 LOCK_TEAM: Final = "select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"

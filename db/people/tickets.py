@@ -1,6 +1,6 @@
 """Live tickets: what a browser puts into a WebSocket's address instead of its access token. Single use, 30 seconds.
 
-Valkey holds them under the SHA-256 of the ticket, so that reading Valkey gives nobody a usable one.
+They are stored under their SHA-256, so that reading the table gives nobody a usable one.
 """
 
 import hashlib
@@ -8,45 +8,48 @@ import secrets
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
-from valkey.asyncio import Valkey
 
-from core.errors import Unavailable
 from core.principal import Principal
-from db.valkey import ValkeyUnavailable, valkey_errors
+from db.expressions import NOW, ahead, limited
+from db.pool import Pool
+from db.statements import change, given, insert, returned
+from db.tables import LiveTickets
+from db.transaction import writing
 
-__all__ = ["TICKET_SECONDS", "Tickets"]
+__all__ = ["TICKET_SECONDS", "Tickets", "forget_unused_tickets"]
 
 TICKET_SECONDS: Final = 30
 TICKET_BYTES: Final = 32
 LONGEST_TICKET: Final = 64
+ROWS_AT_ONCE: Final = 5_000
 
 
-class _Grant(Struct, array_like=True):
+class _Grant(Struct, frozen=True):
     user_id: UUID
     session_id: UUID
     team_id: UUID | None
 
 
 class Tickets:
-    """Issues and redeems tickets. Both raise `Unavailable` while Valkey is away: there is no second way in."""
+    """Issues and redeems tickets. Both raise StorageUnavailable: there is no second way in."""
 
-    def __init__(self, client: Valkey) -> None:
-        self._client = client
-        self._encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-        self._decoder = msgspec.msgpack.Decoder(_Grant)
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     async def issue(self, principal: Principal, team_id: UUID | None = None) -> str:
         """A ticket good for one connection within 30 s: to this team's feed, or to any when `team_id` is None."""
         assert principal.session_id is not None, "only sessions need tickets: a key is sent as a header"
         ticket = secrets.token_urlsafe(TICKET_BYTES)
-        grant = self._encode(_Grant(principal.user_id, principal.session_id, team_id))
-        try:
-            with valkey_errors():
-                await self._client.set(_key(ticket), grant, ex=TICKET_SECONDS)
-        except ValkeyUnavailable as error:
-            raise Unavailable("Live tickets cannot be issued right now.") from error
+        async with writing(self._pool, principal.user_id) as tx:
+            await tx.run(
+                _ISSUE,
+                ticket_hash=_hash(ticket),
+                user_id=principal.user_id,
+                session_id=principal.session_id,
+                team_id=team_id,
+                seconds=float(TICKET_SECONDS),
+            )
         return ticket
 
     async def redeem(self, ticket: str, team_id: UUID | None = None) -> Principal | None:
@@ -56,22 +59,49 @@ class Tickets:
         """
         if not 0 < len(ticket) <= LONGEST_TICKET or not ticket.isascii():
             return None
-        try:
-            with valkey_errors():
-                found: bytes | None = await self._client.getdel(_key(ticket))
-        except ValkeyUnavailable as error:
-            raise Unavailable("Live tickets cannot be checked right now.") from error
-        return None if found is None else self._admit(found, team_id)
-
-    def _admit(self, found: bytes, team_id: UUID | None) -> Principal | None:
-        try:
-            grant = self._decoder.decode(found)
-        except msgspec.MsgspecError:
-            return None
-        if grant.team_id is not None and grant.team_id != team_id:
+        spent = _hash(ticket)
+        async with writing(self._pool) as tx:
+            await tx.scope("app.token_hash", spent.hex())
+            grant = await tx.one(_SPEND, ticket_hash=spent)
+        if grant is None or grant.team_id not in (None, team_id):
             return None
         return Principal.of_user(grant.user_id, grant.session_id)
 
 
-def _key(ticket: str) -> bytes:
-    return b"taskforge:ticket:" + hashlib.sha256(ticket.encode()).hexdigest().encode()
+async def forget_unused_tickets(pool: Pool) -> int:
+    """Delete tickets that expired unused; how many. For the worker pool. Raises StorageUnavailable."""
+    total, deleted = 0, ROWS_AT_ONCE
+    while deleted >= ROWS_AT_ONCE:
+        async with writing(pool) as tx:
+            deleted = await tx.run(_FORGET, limit=ROWS_AT_ONCE)
+        total += deleted
+    return total
+
+
+def _hash(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode()).digest()
+
+
+_ISSUE: Final = change(
+    insert(
+        LiveTickets,
+        ticket_hash=given("ticket_hash"),
+        user_id=given("user_id"),
+        session_id=given("session_id"),
+        team_id=given("team_id"),
+        expires_at=ahead(given("seconds")),
+    )
+)
+_SPEND: Final = returned(
+    _Grant,
+    LiveTickets.delete()
+    .where((LiveTickets.ticket_hash == given("ticket_hash")) & (LiveTickets.expires_at > NOW))
+    .returning(LiveTickets.user_id, LiveTickets.session_id, LiveTickets.team_id),
+)
+_FORGET: Final = change(
+    LiveTickets.delete().where(
+        LiveTickets.ticket_hash.is_in(
+            limited(LiveTickets.select(LiveTickets.ticket_hash).where(LiveTickets.expires_at < NOW), given("limit"))
+        )
+    )
+)

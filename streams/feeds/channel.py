@@ -50,6 +50,8 @@ class Channel:
         self.tally = tally
         self.buffer: ReplayBuffer | None = None
         self.target = 0
+        self.epoch: int | None = None
+        """The epoch that head and buffer are of; None before the first is known."""
         self.readers: set[Subscriber] = set()
         self._limits = (max_events, max_bytes)
         self._waiting: dict[Subscriber, asyncio.Future[None]] = {}
@@ -101,6 +103,13 @@ class Channel:
         """End the feeds of all readers."""
         for reader in list(self.readers):
             reader.end(reason)
+
+    def rewrite(self, epoch: int, seq: int) -> None:
+        """The team's history was rewritten and stands at `seq` of a new epoch: nothing here holds any more."""
+        self.epoch, self.buffer = epoch, None
+        self._parked.clear()
+        self.target = 0
+        self._begin(seq + 1)
 
     def _begin(self, start: int) -> ReplayBuffer:
         self.buffer = ReplayBuffer(start, *self._limits)

@@ -8,9 +8,9 @@ positions, has it fetched from the journal.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import anyio
@@ -20,10 +20,11 @@ from valkey.asyncio import Valkey
 
 from core.codec import Encoded, JournalRow
 from core.errors import NotFound, ShuttingDown, Unavailable
-from core.permissions import Role
 from core.writes import JournalPosition
+from db.signed import Signer
 from streams.feeds.channel import Channel, Tally
 from streams.feeds.frames import Position, Reset, ResetReason, frames_of, frames_of_rows
+from streams.feeds.ports import History, Teams
 from streams.feeds.remote import Arrival, RemoteFeed
 from streams.feeds.subscription import Subscription
 from streams.settings import FeedSettings
@@ -40,38 +41,6 @@ POSITION_TEAMS: Final = 500
 DRAIN_SECONDS: Final = 1.5
 RESTART_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
-
-
-class History(Protocol):
-    """What the hub reads of the journal."""
-
-    async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
-        """The committed `seq` and epoch of each team that exists."""
-        ...
-
-    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
-        """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
-        ...
-
-
-class View(Protocol):
-    """A team's committed state, as far as feeds care."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def epoch(self) -> int: ...
-    def role_of(self, user_id: UUID) -> Role: ...
-
-
-class Teams(Protocol):
-    """The active teams of this process."""
-
-    async def view(self, team_id: UUID, *, min_seq: int = 0) -> View: ...
-    def absorb(self, team_id: UUID, events: Sequence[Encoded]) -> None: ...
-    def catch_up_to(self, team_id: UUID, seq: int) -> None: ...
-    def active(self) -> Sequence[tuple[UUID, int]]: ...
-    def seq_of(self, team_id: UUID) -> int | None: ...
 
 
 class HubTimes(Struct, frozen=True, kw_only=True):
@@ -106,7 +75,7 @@ class Hub:
         self,
         history: History,
         settings: FeedSettings,
-        valkey: Valkey | None,
+        others: tuple[Valkey, Signer] | None,
         *,
         times: HubTimes | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -115,7 +84,7 @@ class Hub:
         self.times = times or HubTimes()
         self._history = history
         self._now = now
-        self._remote = RemoteFeed(valkey, self._arrived, self._look, self._is_news) if valkey is not None else None
+        self._remote = None if others is None else RemoteFeed(*others, self._arrived, self._look, self._is_news)
         self._teams: Teams | None = None
         self._channels: dict[UUID, Channel] = {}
         self._open: set[Subscription] = set()
@@ -141,9 +110,13 @@ class Hub:
 
     def _deliver(self, team_id: UUID, events: Sequence[Encoded]) -> None:
         channel = self._channels.get(team_id)
-        if channel is not None and events:
+        if channel is None or not events:
+            return
+        if events[0].row.epoch == channel.epoch:
             channel.offer(frames_of(events))
             self._notice(channel)
+        elif channel.epoch is not None:
+            self._look()
 
     def _notice(self, channel: Channel) -> None:
         if channel.is_behind:
@@ -181,11 +154,13 @@ class Hub:
             raise NotFound("team")
         head = found.seq
         # A view older than the head would miss that the user was removed in between.
-        view = await self._teams.view(team_id, min_seq=head)
+        view = await self._teams.view(team_id, min_seq=head, epoch=found.epoch)
         view.role_of(reader.user_id)
         reader.place(head=head, seq=head if after is None else after.seq, epoch=view.epoch, member_at=view.seq)
         if after is not None and (reason := await self._obstacle(team_id, after, head, view.epoch)) is not None:
             reader.reset(Reset(team_id, reason, head))
+        if channel.epoch is None:
+            channel.epoch = view.epoch
         channel.observe(head)
         self._notice(channel)
         if self._draining:
@@ -266,6 +241,9 @@ class Hub:
                 if not rows:
                     channel.doubt()
                     return
+                if rows[-1].epoch != channel.epoch:
+                    self._look()
+                    return
                 self._tally.gaps += channel.is_behind
                 channel.offer(frames_of_rows(rows))
                 await asyncio.sleep(0)
@@ -293,39 +271,53 @@ class Hub:
 
         Raises an Unavailable, OSError or TimeoutError when the journal cannot be asked.
         """
-        active = {team_id for team_id, _ in self._teams.active()} if self._teams is not None else set()
-        watched = active | self._channels.keys()
+        active = dict(self._teams.active()) if self._teams is not None else {}
+        watched = active.keys() | self._channels.keys()
         if self._remote is not None:
             self._remote.want(watched)
         teams = list(watched)
         for start in range(0, len(teams), POSITION_TEAMS):
             await self._check(teams[start : start + POSITION_TEAMS], active)
 
-    async def _check(self, teams: Sequence[UUID], active: Collection[UUID]) -> None:
+    async def _check(self, teams: Sequence[UUID], active: Mapping[UUID, int]) -> None:
         before = {team_id: channel.head for team_id in teams if (channel := self._channels.get(team_id)) is not None}
         async with asyncio.timeout(POSITION_SECONDS):
             found = await self._history.position(teams)
-        positions = {team_id: position.seq for team_id, position in found.items()}
         for team_id in teams:
-            if self._teams is not None and team_id in active and team_id in positions:
-                self._teams.catch_up_to(team_id, positions[team_id])
+            if self._teams is not None and team_id in active and team_id in found:
+                self._teams.compare(team_id, active[team_id], found[team_id])
         for team_id, head in before.items():
-            self._compare(team_id, head, positions.get(team_id))
+            await self._compare(team_id, head, found.get(team_id))
 
-    def _compare(self, team_id: UUID, before: int | None, seq: int | None) -> None:
+    async def _compare(self, team_id: UUID, before: int | None, now: JournalPosition | None) -> None:
         """`before` was our head when the journal was asked, so that the journal cannot be behind it."""
         channel = self._channels.get(team_id)
-        if channel is None or before is None:
+        if channel is None or before is None or channel.epoch is None:
             return
-        if seq is None:
+        if now is None:
             channel.end_all("removed")
-        elif seq < before:
-            logger.error("team %s went back from seq %d to %d: its history was rewritten", team_id, before, seq)
-            channel.end_all("restart")
-            del self._channels[team_id]
+        elif now.epoch != channel.epoch:
+            await self._rewrite(channel, now)
+        elif now.seq < before:
+            logger.error("team %s went back from seq %d to %d: its history was rewritten", team_id, before, now.seq)
+            await self._history.lose(team_id, JournalPosition(before, now.epoch))
+            self._look()
         else:
-            channel.observe(seq)
+            channel.observe(now.seq)
             self._notice(channel)
+
+    async def _rewrite(self, channel: Channel, now: JournalPosition) -> None:
+        """Every reader gets one reset; who is no member in the new epoch gets nothing."""
+        assert self._teams is not None, "feeds have teams"
+        view = await self._teams.view(channel.team_id, min_seq=now.seq, epoch=now.epoch)
+        channel.rewrite(now.epoch, now.seq)
+        for reader in [reader for reader in self._open if reader.team_id == channel.team_id]:
+            try:
+                view.role_of(reader.user_id)
+            except NotFound:
+                reader.end("removed")
+            else:
+                reader.rewrite(now.epoch, now.seq)
 
     async def _tick(self) -> None:
         while True:

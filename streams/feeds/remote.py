@@ -1,8 +1,9 @@
 """Between the hubs of all processes: committed events over Valkey pub/sub, at most once.
 
-Channel `taskforge:team:<team id>` carries msgpack `[origin, team, last seq, [journal row, …]]`; the list is empty when
-the rows are too many bytes. Channel `taskforge:committed` carries bare team ids, separated by spaces: a nudge for the
-relay. Nothing is sent to a channel whose only listener is the sender.
+Channel `taskforge:team:<team id>` carries signed msgpack `[origin, [journal row, …]]`, whose header says the last seq
+and its epoch; the list is empty when the rows are too many bytes. What is not signed by one of us is dropped: position
+checks bring whatever it announced. Channel `taskforge:committed` carries bare team ids, separated by spaces: a nudge
+for the relay, which believes nothing of it but looks. Nothing is sent to a channel whose only listener is the sender.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from valkey.asyncio.client import PubSub
 
 from core.codec import Encoded, JournalRow, reread
 from core.upcasts import UnknownEvent
+from db.signed import Signer, peek
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["COMMITTED_CHANNEL", "Arrival", "RemoteFeed", "channel_of"]
@@ -33,6 +35,8 @@ FLUSH_BATCHES: Final = 256
 FLUSH_SECONDS: Final = 2.0
 GATHER_SECONDS: Final = 0.01
 """Between two flushes while commits keep coming: a team's commits travel together, and each message costs a process."""
+VALID_SECONDS: Final = 60.0
+"""How long a message may be on its way, clocks that differ included."""
 READ_SECONDS: Final = 1.0
 SILENT_READS: Final = 3
 PAUSE_SECONDS: Final = 0.25
@@ -52,8 +56,6 @@ def channel_of(team_id: UUID) -> str:
 
 class _Message(Struct, array_like=True, frozen=True):
     origin: bytes
-    team_id: UUID
-    seq: int
     rows: msgspec.Raw
     """Taken apart only when it is news."""
 
@@ -81,12 +83,14 @@ class RemoteFeed:
     def __init__(
         self,
         client: Valkey,
+        signer: Signer,
         arrived: Callable[[Arrival], None],
         look: Callable[[], None],
         is_news: Callable[[UUID, int], bool],
     ) -> None:
         self.dropped = 0
         self._client = client
+        self._signer = signer
         self._nudge_and_count = client.register_script(_NUDGE_AND_COUNT)
         self._publish_all = client.register_script(_PUBLISH_ALL)
         self._arrived = arrived
@@ -167,18 +171,28 @@ class RemoteFeed:
         nudge = " ".join(map(str, teams))
         counted: list[Any] = await self._nudge_and_count(args=[COMMITTED_CHANNEL, nudge, *map(channel_of, teams)])
         arguments: list[bytes] = []
-        for (team_id, merged), channel, listeners in zip(teams.items(), counted[::2], counted[1::2], strict=True):
+        for merged, channel, listeners in zip(teams.values(), counted[::2], counted[1::2], strict=True):
             if listeners > (channel in self._confirmed):
                 for part in _parts(merged):
-                    arguments += (channel, self._message(team_id, part))
+                    arguments += (channel, self._message(channel, part))
         if arguments:
             await self._publish_all(args=arguments)
 
-    def _message(self, team_id: UUID, events: Sequence[Encoded]) -> bytes:
+    def _message(self, channel: bytes, events: Sequence[Encoded]) -> bytes:
         rows = [event.row for event in events]
+        last = rows[-1]
         if len(rows[0].payload) > MESSAGE_BYTES:  # Then it is the only one of its part.
             rows = []
-        return self._encode(_Message(self._origin, team_id, events[-1].row.seq, msgspec.Raw(self._encode(rows))))
+        body = self._encode(_Message(self._origin, msgspec.Raw(self._encode(rows))))
+        return self._signer.sign(
+            "commits",
+            channel,
+            body,
+            seconds=VALID_SECONDS,
+            team_id=last.team_id,
+            epoch=last.epoch,
+            seq=last.seq,
+        )
 
     async def run_listener(self) -> None:
         """Hear the wanted teams, on a new connection whenever the old one fails."""
@@ -256,18 +270,21 @@ class RemoteFeed:
     def _receive(self, channel: bytes, data: bytes) -> None:
         """Take one message apart; whatever is not a whole, contiguous message of ours is left to position checks."""
         try:
-            message = self._decode(data)
-            if message.origin == self._origin or not self._is_news(message.team_id, message.seq):
+            team_id = UUID(channel.decode().rpartition(":")[2])
+            if not self._is_news(team_id, peek(data)[1]):
+                return
+            signed = self._signer.verify("commits", channel, data, team_id=team_id)
+            message = self._decode(signed.body)
+            if message.origin == self._origin:
                 return
             events = [reread(row) for row in self._decode_rows(message.rows)]
         except (UnknownEvent, msgspec.MsgspecError, ValueError) as error:
             self._quiet.warning("a message on %s is not one of ours: %s", channel, error)
             return
         numbers = [event.row.seq for event in events]
-        whole = not numbers or numbers == list(range(message.seq - len(numbers) + 1, message.seq + 1))
-        ours = channel == channel_of(message.team_id).encode() and all(e.row.team_id == message.team_id for e in events)
-        if whole and ours:
-            self._arrived(Arrival(message.team_id, message.seq, events))
+        whole = not numbers or numbers == list(range(signed.seq - len(numbers) + 1, signed.seq + 1))
+        if whole and all(event.row.team_id == team_id for event in events):
+            self._arrived(Arrival(team_id, signed.seq, events))
 
 
 def _parts(events: Sequence[Encoded]) -> list[list[Encoded]]:

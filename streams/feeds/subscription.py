@@ -68,6 +68,13 @@ class Subscription:
         """Start after `seq`, in a team that stands at `head`."""
         self.head, self.seq, self.epoch, self.member_at = head, seq, epoch, member_at
 
+    def rewrite(self, epoch: int, seq: int) -> None:
+        """Start again at `seq` of a new epoch, and tell the reader so."""
+        self.epoch, self.head, self.member_at = epoch, seq, seq
+        self._page, self._live = (), False
+        self.reset(Reset(self.team_id, "epoch", seq))
+        self._channel.stop_waiting(self)
+
     def reset(self, reset: Reset) -> None:
         """Start at the head instead, and tell the reader so before anything else."""
         self._reset, self.seq = reset, reset.seq
@@ -121,7 +128,7 @@ class Subscription:
             logger.warning("a feed cannot be backfilled: %s", error)
             self.end("unavailable")
             return ()
-        if self.ended is not None:
+        if self.ended is not None or self._reset is not None:
             return ()
         if [row.seq for row in rows] != list(range(self.seq + 1, self.seq + 1 + len(rows))) or not rows:
             # Never a partial recovery: a reader that meets a hole starts over from the snapshot.

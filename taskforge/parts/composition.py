@@ -1,7 +1,7 @@
 """The making of a process: what all roles share, and each part after what it stands on. Nothing runs yet."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from valkey.asyncio import Valkey
@@ -11,12 +11,15 @@ from api.health import Health, Probe
 from api.metrics import Metrics, Sample
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
+from db.keyset import Keyset
 from db.pool import Pool, Pools
+from db.signed import Signer
 from db.snapshots import ValkeySnapshots
 from streams.feeds.hub import Hub
 from taskforge.clock import SystemClock
 from taskforge.parts.background import Background, Teams, at_once
 from taskforge.parts.format_watch import FormatWatch
+from taskforge.parts.history_watch import watch_history
 from taskforge.parts.names import Part
 from taskforge.parts.process import Process
 from taskforge.parts.team_samples import feed_samples, team_samples
@@ -47,7 +50,10 @@ class Composition:
         self.settings, self.pools, self.valkey, self.health, self.metrics = settings, pools, valkey, health, metrics
         self.clock = SystemClock()
         self.format = FormatWatch(format_pool, health)
-        self.base: list[Part] = [Background("format", at_once(self.format.run))]
+        self.base: list[Part] = [
+            Background("format", at_once(self.format.run)),
+            Background("history", at_once(partial(watch_history, pools.writer))),
+        ]
         self.middle: list[Part] = []
         self.work: list[Part] = []
         self.probes: list[Probe] = []
@@ -79,13 +85,21 @@ class Composition:
         )
 
     @cached_property
+    def keys(self) -> Keyset:
+        return Keyset(self.settings.keys)
+
+    @cached_property
+    def signer(self) -> Signer:
+        return Signer(self.keys)
+
+    @cached_property
     def journal(self) -> PostgresJournal:
         return PostgresJournal(self.pools)
 
     @cached_property
     def hub(self) -> Hub:
         """The live feeds, without which no team commits: they announce what it does to the other processes."""
-        hub = Hub(self.journal, self.settings.feeds, self.valkey)
+        hub = Hub(self.journal, self.settings.feeds, (self.valkey, self.signer))
         self.base.append(Background("feeds", hub.run, statistics=hub.statistics, finish=hub.flush))
         self.show(lambda: feed_samples(hub.statistics()))
         return hub
@@ -95,7 +109,7 @@ class Composition:
         """The door to every team, made for the first who needs it."""
         teams = TeamSystem(
             journal=self.journal,
-            snapshots=ValkeySnapshots(self.valkey),
+            snapshots=ValkeySnapshots(self.valkey, self.signer),
             feed=self.hub,
             clock=self.clock,
             new_id=new_id,

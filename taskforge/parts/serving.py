@@ -5,7 +5,6 @@ from api.auth.tokens import AccessTokens, Revocations
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
-from db.keyset import Keyset
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
@@ -23,7 +22,7 @@ def add_services(made: Composition) -> None:
         idle=auth.refresh_idle_seconds, absolute=auth.refresh_absolute_seconds, grace=auth.grace_seconds
     )
     identity = Identity(made.pools.api, lifetimes)
-    revocations = Revocations(identity.sessions, made.valkey, access_seconds=auth.access_seconds)
+    revocations = Revocations(identity.sessions, made.valkey, made.signer, access_seconds=auth.access_seconds)
     made.base.append(Background("sessions", revocations.run))
     made.services = Services(
         http=made.settings.http,
@@ -34,10 +33,10 @@ def add_services(made: Composition) -> None:
         pools=made.pools,
         valkey=made.valkey,
         identity=identity,
-        tokens=AccessTokens(auth, Keyset(made.settings.keys), revocations),
+        tokens=AccessTokens(auth, made.keys, revocations),
         revocations=revocations,
         passwords=Passwords(),
-        tickets=Tickets(made.valkey),
+        tickets=Tickets(made.pools.api),
         clock=made.clock,
         new_id=new_id,
         health=made.health,

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from core.commands import UpdateTask
-from core.errors import NotFound
+from core.errors import NotFound, StorageUnavailable
 from core.task import TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
@@ -74,3 +74,63 @@ async def test_a_snapshot_of_another_epoch_is_not_used() -> None:
     rewrite(ports, team, 4)
     async with ports.system() as system:
         assert (await system.view(team)).epoch == 2
+
+
+async def test_a_journal_that_went_back_begins_a_new_epoch_and_whoever_asked_is_to_ask_again() -> None:
+    """Once such a team was asked for ever: each attempt lost its fence to nobody."""
+    ports = Ports()
+    async with ports.system() as system:
+        team, calm = await new_team(system), await new_team(system)
+        kept = await new_task(system, team)
+        lost = await new_task(system, team)
+        other = await new_task(system, calm)
+        del ports.journal.rows[team][4:]
+        asked = await asyncio.gather(
+            retitle(system, team, kept, "on"), retitle(system, calm, other, "calm"), return_exceptions=True
+        )
+        assert isinstance(asked[0], StorageUnavailable)
+        assert not isinstance(asked[1], BaseException)
+        again = await retitle(system, team, kept, "on")
+        assert [(event.row.epoch, event.row.seq) for event in again.events] == [(2, 6)]
+        view = await system.view(team)
+        assert (view.epoch, view.seq) == (2, 6)
+        assert lost not in view.state.tasks
+
+
+async def test_a_look_at_the_journal_that_went_back_reloads_the_team() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        lost = await new_task(system, team)
+        (seen,) = [seq for found, seq in system.active() if found == team]
+        del ports.journal.rows[team][seen - 1 :]
+        system.compare(team, seen, (await ports.journal.position([team]))[team])
+        view = await system.view(team, epoch=2)
+        assert (view.epoch, view.seq) == (2, seen)
+        assert lost not in view.state.tasks
+
+
+async def test_a_position_that_was_asked_for_before_a_commit_is_no_sign_of_a_lost_history() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        before = (await ports.journal.position([team]))[team]
+        task = await new_task(system, team)
+        system.compare(team, before.seq, before)
+        await retitle(system, team, task, "fine")
+        assert (await system.view(team)).epoch == 1
+
+
+async def test_a_snapshot_of_a_history_that_does_not_stand_is_not_used() -> None:
+    """The restored journal has reached the snapshot's seq again, with other events."""
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        await new_task(system, team)
+    assert ports.snapshots.states[team].seq == (seq := len(ports.journal.rows[team]))
+    row = ports.journal.rows[team][-1]
+    ports.journal.rows[team][-1] = structs.replace(row, digest=bytes(32))
+    loads = ports.journal.loads
+    async with ports.system() as system:
+        assert (await system.view(team)).seq == seq
+    assert ports.journal.loads == loads + 1

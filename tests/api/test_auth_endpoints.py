@@ -42,6 +42,7 @@ from db.transaction import writing
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
 from taskforge.devstack import DevStack
+from tests.support.signing import SIGNER
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +61,7 @@ async def parts(pools: Pools, valkey_url: str) -> AsyncIterator[Services]:
 def _parts(pools: Pools, valkey: Any) -> Services:
     settings = AuthSettings()
     identity = Identity(pools.api, Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10))
-    revocations = Revocations(identity.sessions, valkey, access_seconds=600, poll_seconds=0.05)
+    revocations = Revocations(identity.sessions, valkey, SIGNER, access_seconds=600, poll_seconds=0.05)
     absent, clock = Mock(), SystemClock()
     teams = TeamSystem(
         journal=absent, snapshots=absent, feed=absent, clock=clock, new_id=uuids.uuid7, settings=ActorSettings()
@@ -77,7 +78,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         tokens=AccessTokens(settings, Keyset([Secret("0123456789abcdef0123456789abcdef")]), revocations),
         revocations=revocations,
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
-        tickets=Tickets(valkey),
+        tickets=Tickets(pools.api),
         clock=clock,
         new_id=uuids.uuid7,
         health=Health(),

@@ -27,6 +27,7 @@ from core.principal import Principal
 from core.secret import Secret
 from db.keyset import Keyset
 from db.valkey import open_valkey
+from tests.support.signing import SIGNER, STRANGER
 from tests.support.waiting import until
 
 SECRET = Secret("0123456789abcdef0123456789abcdef-secret")
@@ -57,7 +58,7 @@ class NoValkey:
 
 
 def quiet_revocations() -> Revocations:
-    return Revocations(Memory(), NoValkey(), access_seconds=600)  # type: ignore[arg-type]
+    return Revocations(Memory(), NoValkey(), SIGNER, access_seconds=600)  # type: ignore[arg-type]
 
 
 def tokens(revocations: Revocations | None = None, keyset: Keyset = KEYSET, **more: Any) -> AccessTokens:
@@ -299,7 +300,7 @@ def test_a_remembered_token_costs_a_few_microseconds() -> None:
 
 @pytest.mark.anyio
 async def test_a_revoked_session_is_refused_at_once_where_it_was_revoked(valkey_client: Valkey) -> None:
-    revocations = Revocations(Memory(), valkey_client, access_seconds=600)
+    revocations = Revocations(Memory(), valkey_client, SIGNER, access_seconds=600)
     ours = tokens(revocations)
     value = bearer(ours.issue(ADA))
     ours.principal_of(value)
@@ -310,9 +311,9 @@ async def test_a_revoked_session_is_refused_at_once_where_it_was_revoked(valkey_
 
 @pytest.mark.anyio
 async def test_another_process_hears_of_it_over_valkey(valkey_client: Valkey, valkey_url: str) -> None:
-    here = Revocations(Memory(), valkey_client, access_seconds=600)
+    here = Revocations(Memory(), valkey_client, SIGNER, access_seconds=600)
     async with open_valkey(valkey_url) as other_client, anyio.create_task_group() as group:
-        there = Revocations(Memory(), other_client, access_seconds=600, poll_seconds=3600)
+        there = Revocations(Memory(), other_client, SIGNER, access_seconds=600, poll_seconds=3600)
         await group.start(there.run)
         while not (await valkey_client.pubsub_numsub(CHANNEL))[0][1]:
             await asyncio.sleep(0.005)
@@ -324,10 +325,31 @@ async def test_another_process_hears_of_it_over_valkey(valkey_client: Valkey, va
 
 
 @pytest.mark.anyio
+async def test_a_forged_revocation_ends_nobodys_session(valkey_client: Valkey, valkey_url: str) -> None:
+    async with open_valkey(valkey_url) as other_client, anyio.create_task_group() as group:
+        there = Revocations(Memory(), other_client, SIGNER, access_seconds=600, poll_seconds=3600)
+        await group.start(there.run)
+        while not (await valkey_client.pubsub_numsub(CHANNEL))[0][1]:
+            await asyncio.sleep(0.005)
+        victim, ended = uuid4(), uuid4()
+        for forged in (
+            victim.bytes,
+            STRANGER.sign("revocations", CHANNEL, victim.bytes, seconds=60),
+            SIGNER.sign("commits", CHANNEL, victim.bytes, seconds=60),
+            SIGNER.sign("revocations", CHANNEL, victim.bytes, seconds=-9),
+        ):
+            await valkey_client.publish(CHANNEL, forged)
+        await Revocations(Memory(), valkey_client, SIGNER, access_seconds=600).announce([ended])
+        await until(lambda: there.is_revoked(ended))
+        assert not there.is_revoked(victim)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
 async def test_without_valkey_the_database_tells_within_one_poll() -> None:
     memory = Memory()
     async with open_valkey("valkey://127.0.0.1:1/0") as nobody, anyio.create_task_group() as group:
-        revocations = Revocations(memory, nobody, access_seconds=600, poll_seconds=0.01)
+        revocations = Revocations(memory, nobody, SIGNER, access_seconds=600, poll_seconds=0.01)
         await group.start(revocations.run)
         memory.revoked.append(SESSION)
         await until(lambda: revocations.is_revoked(SESSION))
@@ -340,7 +362,7 @@ async def test_what_was_revoked_before_the_start_is_known_once_started(valkey_cl
     memory = Memory()
     memory.revoked.append(SESSION)
     async with anyio.create_task_group() as group:
-        revocations = Revocations(memory, valkey_client, access_seconds=600)
+        revocations = Revocations(memory, valkey_client, SIGNER, access_seconds=600)
         await group.start(revocations.run)
         assert revocations.is_revoked(SESSION)
         assert memory.asked[0] > 600
@@ -351,7 +373,9 @@ async def test_what_was_revoked_before_the_start_is_known_once_started(valkey_cl
 async def test_after_an_outage_of_the_database_the_poll_looks_back_over_all_of_it(valkey_client: Valkey) -> None:
     memory, now = Memory(), 0.0
     async with anyio.create_task_group() as group:
-        revocations = Revocations(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
+        revocations = Revocations(
+            memory, valkey_client, SIGNER, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now
+        )
         await group.start(revocations.run)
         memory.down = True
         now = 500.0
@@ -370,7 +394,9 @@ async def test_a_session_is_forgotten_only_when_no_token_of_it_can_be_alive(valk
     memory, now = Memory(), 0.0
     memory.revoked.append(SESSION)
     async with anyio.create_task_group() as group:
-        revocations = Revocations(memory, valkey_client, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now)
+        revocations = Revocations(
+            memory, valkey_client, SIGNER, access_seconds=600, poll_seconds=0.005, monotonic=lambda: now
+        )
         await group.start(revocations.run)
         memory.revoked.clear()
         now = 7_000.0

@@ -24,6 +24,7 @@ from core.decide import decide
 from core.errors import Conflict, Forbidden, NotFound
 from core.events import (
     LabelDeleted,
+    LabelUpdated,
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
@@ -72,6 +73,7 @@ def test_settings_change_field_by_field_and_only_when_they_differ(team: CoreTeam
     assert event.previous == {"name": "Engineering"}
     assert event.team.version == team.state.seq
     (event,) = team.ask(UpdateTeam(wip_limits={"open": 5}))
+    assert isinstance(event, TeamUpdated)
     assert event.previous == {"wip_limits": {}}
     assert team.ask(UpdateTeam(name="Platform", wip_limits={"open": 5})) == []
     assert team.ask(UpdateTeam()) == []
@@ -163,6 +165,7 @@ def test_label_names_are_unique_whatever_their_case(team: CoreTeam) -> None:
     with pytest.raises(Conflict):
         team.ask(UpdateLabel(label_id=other, name="BUG"))
     (event,) = team.ask(UpdateLabel(label_id=label, name="BUG"), MEMBER)
+    assert isinstance(event, LabelUpdated)
     assert event.previous == {"name": "Bug"}
 
 
@@ -170,6 +173,7 @@ def test_a_label_changes_only_when_it_differs(team: CoreTeam) -> None:
     label = team.label()
     assert team.ask(UpdateLabel(label_id=label, name="bug", color="#aa0000")) == []
     (event,) = team.ask(UpdateLabel(label_id=label, color="#00aa00"))
+    assert isinstance(event, LabelUpdated)
     assert event.previous == {"color": "#aa0000"}
 
 

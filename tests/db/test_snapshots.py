@@ -25,6 +25,7 @@ from core.task import PRIORITIES, STATUSES, Task
 from core.team import TeamState, evolve
 from db.snapshots import SnapshotCodec, UnusableSnapshot, ValkeySnapshots, _parts
 from db.valkey import open_valkey
+from tests.support.signing import SIGNER
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 CODEC = SnapshotCodec()
@@ -191,7 +192,7 @@ def test_a_bomb_is_refused_before_it_is_inflated() -> None:
 
 @pytest.mark.anyio
 async def test_what_was_put_is_got(valkey_client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(valkey_client), a_state(600)
+    snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state(600)
     assert state.team is not None
     assert await snapshots.get(state.team.id) is None
     await snapshots.put(state)
@@ -204,7 +205,7 @@ async def test_what_was_put_is_got(valkey_client: Valkey) -> None:
 
 @pytest.mark.anyio
 async def test_the_further_state_stays(valkey_client: Valkey) -> None:
-    snapshots, team_id = ValkeySnapshots(valkey_client), uuids.uuid7()
+    snapshots, team_id = ValkeySnapshots(valkey_client, SIGNER), uuids.uuid7()
     places = [(1, 5), (1, 4), (1, 300), (1, 256), (2, 2), (1, 10_000), (2, 2**40), (2, 2**40 - 1)]
     furthest = (0, 0)
     for epoch, seq in places:
@@ -218,7 +219,7 @@ async def test_the_further_state_stays(valkey_client: Valkey) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("poison", [b"", b"garbage", b"TFSN" + b"\xff" * 500, b"\0" * 100_000])
 async def test_a_poisoned_value_is_a_miss_and_makes_room(valkey_client: Valkey, poison: bytes) -> None:
-    snapshots, state = ValkeySnapshots(valkey_client), a_state()
+    snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state()
     assert state.team is not None
     await snapshots.put(state)
     (key,) = await valkey_client.keys("*")
@@ -230,7 +231,7 @@ async def test_a_poisoned_value_is_a_miss_and_makes_room(valkey_client: Valkey, 
 
 @pytest.mark.anyio
 async def test_another_teams_snapshot_under_this_teams_key_is_a_miss(valkey_client: Valkey) -> None:
-    snapshots, mine, theirs = ValkeySnapshots(valkey_client), a_state(), a_state()
+    snapshots, mine, theirs = ValkeySnapshots(valkey_client, SIGNER), a_state(), a_state()
     assert mine.team is not None
     assert theirs.team is not None
     await snapshots.put(theirs)
@@ -241,7 +242,7 @@ async def test_another_teams_snapshot_under_this_teams_key_is_a_miss(valkey_clie
 
 @pytest.mark.anyio
 async def test_a_key_of_another_type_is_a_miss_and_never_an_error(valkey_client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(valkey_client), a_state()
+    snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state()
     assert state.team is not None
     await valkey_client.execute_command("RPUSH", snapshots._key(state.team.id), b"x")
     assert await snapshots.get(state.team.id) is None
@@ -251,7 +252,7 @@ async def test_a_key_of_another_type_is_a_miss_and_never_an_error(valkey_client:
 @pytest.mark.anyio
 async def test_without_valkey_everything_is_a_miss_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async with open_valkey("valkey://127.0.0.1:1/0") as nobody:
-        snapshots, state = ValkeySnapshots(nobody), a_state()
+        snapshots, state = ValkeySnapshots(nobody, SIGNER), a_state()
         with caplog.at_level(logging.WARNING, "db.snapshots"):
             for _ in range(3):
                 await snapshots.put(state)
@@ -261,7 +262,7 @@ async def test_without_valkey_everything_is_a_miss_told_once(caplog: pytest.LogC
 
 @pytest.mark.anyio
 async def test_a_state_changed_while_it_is_stored_is_stored_as_it_was(valkey_client: Valkey) -> None:
-    snapshots, state = ValkeySnapshots(valkey_client), a_state(2_000)
+    snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state(2_000)
     assert state.team is not None
     before = contents(state.detach())
     storing = asyncio.ensure_future(snapshots.put(state))
@@ -287,7 +288,7 @@ async def test_ten_thousand_tasks_are_stored_and_read_off_the_loop_a_few_at_a_ti
 
         return noted
 
-    snapshots, state = ValkeySnapshots(valkey_client), a_state(10_000)
+    snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state(10_000)
     assert state.team is not None
     for name in ("encode", "decode"):
         monkeypatch.setattr(SnapshotCodec, name, noting(getattr(SnapshotCodec, name)))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadInput, NotFound, ShuttingDown
+from core.writes import JournalPosition
 from streams.cloud_events import cloud_event
 from streams.feeds.frames import Frame, Position, read_position
 from streams.feeds.subscription import FeedEnded
@@ -338,16 +339,46 @@ class TestRepair:
             source.break_down()
             assert await take_until_end(reader) == ([], "unavailable")
 
-    async def test_a_rewritten_history_ends_all_feeds_of_the_team(self) -> None:
+    async def test_a_rewritten_history_resets_every_feed_of_the_team_once_and_they_go_on(self) -> None:
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
+        async with running_hub(hub):
+            with await hub.subscribe(team, SOMEBODY) as here, await hub.subscribe(team, SOMEBODY, Position(2)) as there:
+                assert await take(there, 3) == [3, 4, 5]
+                del source.committed[team][3:]
+                assert await take(here, 1) == ["epoch"]
+                assert await take(there, 1) == ["epoch"]
+                assert (here.epoch, here.seq) == (2, 4)
+                hub.publish(team, source.commit(team, 2))
+                assert await take(here, 2) == [5, 6]
+                assert await take(there, 2) == [5, 6]
+            for place in (Position(5, 1), Position(3, 1)):
+                with await hub.subscribe(team, SOMEBODY, place) as again:
+                    assert await take(again, 1) == ["epoch"]
+        assert source.epoch == 2
+        assert hub.statistics().resets == 4
+
+    async def test_whoever_joined_in_a_lost_history_gets_nothing_of_the_one_that_stands(self) -> None:
+        source, stranger = FeedSource(), uuid4()
+        team, hub = source.team(3), a_hub(source)
+        source.membership(team, stranger, removed=False)
+        async with running_hub(hub):
+            with await hub.subscribe(team, stranger) as reader:
+                del source.committed[team][3:]
+                source.members[team].discard(stranger)
+                assert await take_until_end(reader) == ([], "removed")
+
+    async def test_a_commit_of_another_epoch_is_not_taken_for_the_next_event(self) -> None:
         source = FeedSource()
         team, hub = source.team(5), a_hub(source)
         async with running_hub(hub):
             with await hub.subscribe(team, SOMEBODY) as reader:
                 del source.committed[team][3:]
-                source.epoch = 2
-                assert await take_until_end(reader) == ([], "restart")
-            with await hub.subscribe(team, SOMEBODY, Position(5, 1)) as again:
-                assert await take(again, 1) == ["epoch"]
+                await source.lose(team, JournalPosition(5, 1))
+                source.commit(team, 1)
+                hub.publish(team, source.commit(team, 1))
+                assert await take(reader, 1) == ["epoch"]
+                assert reader.seq == 6
 
     async def test_a_deleted_team_ends_its_feeds(self) -> None:
         source = FeedSource()

@@ -15,6 +15,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from core.codec import Encoded, JournalRow, encode, reread
+from db.signed import Signer
 from db.valkey import open_valkey
 from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
@@ -23,6 +24,7 @@ from streams.settings import FeedSettings
 from taskforge.devstack import DevStack
 from tests.support.feed_harness import NOW, FeedSource, running_hub, seqs, take
 from tests.support.journal_writer import SALT, SOMEBODY, a_task, created
+from tests.support.signing import SIGNER, STRANGER
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +41,10 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
 
 @asynccontextmanager
 async def two_hubs(source: FeedSource, valkey: Valkey, times: HubTimes) -> AsyncIterator[tuple[Hub, Hub]]:
-    hubs = [Hub(source, FeedSettings(), valkey, times=times, now=lambda: NOW + timedelta(hours=1)) for _ in range(2)]
+    hubs = [
+        Hub(source, FeedSettings(), (valkey, SIGNER), times=times, now=lambda: NOW + timedelta(hours=1))
+        for _ in range(2)
+    ]
     for hub in hubs:
         hub.attach(source)
     async with running_hub(hubs[0]), running_hub(hubs[1]):
@@ -262,6 +267,13 @@ async def test_a_paused_valkey_delays_feeds_by_at_most_five_seconds(valkey: Valk
             await heard_again(valkey, team)
 
 
+def signed(team_id: UUID, seq: int, rows: list[Any], signer: Signer = SIGNER) -> bytes:
+    """A message as another process of ours would send it."""
+    body = msgspec.msgpack.Encoder(uuid_format="bytes").encode([b"o" * 16, rows])
+    channel = channel_of(team_id).encode()
+    return signer.sign("commits", channel, body, seconds=60, team_id=team_id, epoch=1, seq=seq)
+
+
 def _newer_row() -> JournalRow:
     """An event of a type that is known here, with data of a version that is not."""
     row = encode(created(a_task(UUID(int=3)), 5), salt=SALT).row
@@ -274,6 +286,7 @@ def _newer_row() -> JournalRow:
         b"",
         b"\xff\xff",
         msgspec.msgpack.encode([1, 2, 3]),
+        signed(UUID(int=1), 5, [], STRANGER),
         [b"{}"],
         [[]],
         [[b"t" * 16, 5, "task.exploded", b"s" * 16, b"a" * 16, datetime(2026, 1, 1, tzinfo=UTC), "", b"{}"]],
@@ -288,7 +301,7 @@ async def test_a_message_that_is_not_ours_is_ignored(valkey: Valkey, poison: Any
         with await there.subscribe(team, SOMEBODY) as reader:
             await heard(valkey, team, 1)
             if isinstance(poison, list):  # Rows that are none, in an envelope as it should be.
-                poison = msgspec.msgpack.encode([b"o" * 16, team.bytes, 5, poison])
+                poison = signed(team, 5, poison)
             await valkey.publish(channel_of(team), poison)
             here.publish(team, source.commit(team))
             assert await take(reader, 1) == [1]
@@ -299,14 +312,12 @@ async def test_a_message_about_another_team_or_with_a_hole_is_ignored(valkey: Va
     source = FeedSource()
     team, other = source.team(), source.team()
     first, _, third = source.commit(team, 3)
-    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-    origin = b"o" * 16
     async with two_hubs(source, valkey, NEVER) as (here, there):
         with await there.subscribe(other, SOMEBODY) as reader, await there.subscribe(team, SOMEBODY, Position(0)):
             await heard(valkey, team, 1)
             await heard(valkey, other, 1)
-            await valkey.publish(channel_of(other), encode([origin, team, 1, [first.row]]))
-            await valkey.publish(channel_of(team), encode([origin, team, 3, [first.row, third.row]]))
+            await valkey.publish(channel_of(other), signed(other, 1, [first.row]))
+            await valkey.publish(channel_of(team), signed(team, 3, [first.row, third.row]))
             here.publish(other, source.commit(other))
             assert await take(reader, 1) == [1]
     assert [event.row.team_id for event in source.absorbed] == [other]
@@ -316,12 +327,11 @@ async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey: Va
     source = FeedSource()
     team = source.team(1)
     times = HubTimes(check=3600.0, tick=0.01, hole=0.01, send=30.0)
-    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
     async with two_hubs(source, valkey, times) as (_, there):
         with await there.subscribe(team, SOMEBODY):
             await heard(valkey, team, 1)
             asked = source.reads
-            await valkey.publish(channel_of(team), encode([b"o" * 16, team, 10**6, []]))
+            await valkey.publish(channel_of(team), signed(team, 10**6, []))
             await until(lambda: source.reads > asked)
             await until(lambda: there.statistics().lag == 0)
 
@@ -329,7 +339,7 @@ async def test_a_false_position_is_doubted_once_the_journal_was_asked(valkey: Va
 async def test_too_much_to_announce_drops_the_oldest_and_counts_it(valkey: Valkey) -> None:
     source = FeedSource()
     team = source.team()
-    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
+    feed = RemoteFeed(valkey, SIGNER, lambda arrival: None, lambda: None, lambda team, seq: True)
     for _ in range(20):
         feed.send(team, source.commit(team, 1, size=500_000))
     assert feed.dropped >= 3
@@ -339,7 +349,7 @@ async def test_a_process_that_ends_has_announced_everything_it_committed(valkey:
     """An import once ended with its last batch still queued, and boards lacked 79 tasks for a while."""
     source = FeedSource()
     team = source.team()
-    feed = RemoteFeed(valkey, lambda arrival: None, lambda: None, lambda team, seq: True)
+    feed = RemoteFeed(valkey, SIGNER, lambda arrival: None, lambda: None, lambda team, seq: True)
     async with valkey.pubsub(ignore_subscribe_messages=True) as nudges:
         await nudges.subscribe(COMMITTED_CHANNEL)
         await until_subscribed(valkey, COMMITTED_CHANNEL, 1)

@@ -41,6 +41,17 @@ async def create(services: DevStack, name: str, template: str = "template1") -> 
     strategy = "file_copy" if directories.in_memory(services.data.path) else "wal_log"
     statement = f"create database {name} template {template} strategy {strategy}"
     await execute(services.postgres.url_of("postgres"), statement)
+    await execute(services.postgres.url_of(name), OWN_HISTORY)
+
+
+# A copy is another database with the template's history: without this it would pass for a restored one.
+OWN_HISTORY = """
+do $$ begin
+    if to_regclass('installation') is not null then
+        update installation set database_oid = (select oid from pg_database where datname = current_database());
+    end if;
+end $$
+"""
 
 
 @asynccontextmanager

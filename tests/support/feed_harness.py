@@ -12,7 +12,7 @@ from msgspec import structs
 
 from core.codec import Encoded, JournalRow, encode
 from core.errors import NotFound, StorageUnavailable
-from core.events import Member, MemberAdded, MemberRemoved
+from core.events import Member, MemberAdded, MemberRemoved, TeamRestored
 from core.permissions import Role
 from core.writes import JournalPosition
 from streams.feeds.frames import Frame, Reset
@@ -51,7 +51,7 @@ class FeedSource:
         events = []
         for seq in range(first, first + count):
             event = structs.replace(created(a_task(team_id, seq, description="x" * size), seq), at=at)
-            events.append(encode(event, salt=SALT))
+            events.append(encode(event, salt=SALT, epoch=self.epoch))
         rows.extend(events)
         return events
 
@@ -60,7 +60,7 @@ class FeedSource:
         kind = MemberRemoved if removed else MemberAdded
         member = Member(user_id=user, role="member", name="Ada", joined_at=NOW)
         event = kind(team_id=team_id, seq=len(rows) + 1, actor_id=SOMEBODY, at=NOW, member=member)
-        rows.append(encode(event, salt=SALT))
+        rows.append(encode(event, salt=SALT, epoch=self.epoch))
         (self.members[team_id].discard if removed else self.members[team_id].add)(user)
         return rows[-1:]
 
@@ -84,7 +84,19 @@ class FeedSource:
         await asyncio.sleep(0)
         await self.gate.wait()
 
-    async def view(self, team_id: UUID, *, min_seq: int = 0) -> "SourceView":
+    async def lose(self, team_id: UUID, position: JournalPosition) -> None:
+        """As the database does: a new epoch begins with an event of its own."""
+        rows = self.committed[team_id]
+        if position.epoch == self.epoch and len(rows) < position.seq:
+            self.epoch += 1
+            seq = len(rows) + 1
+            event = TeamRestored(team_id=team_id, seq=seq, actor_id=SOMEBODY, at=NOW, epoch=self.epoch, from_seq=seq)
+            rows.append(encode(event, salt=SALT, epoch=self.epoch))
+
+    def compare(self, team_id: UUID, seen: int, now: JournalPosition) -> None:
+        self.catch_up_to(team_id, now.seq)
+
+    async def view(self, team_id: UUID, *, min_seq: int = 0, epoch: int | None = None) -> "SourceView":
         await asyncio.sleep(0)
         if team_id not in self.committed:
             raise NotFound("team")

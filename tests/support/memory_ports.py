@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from core.codec import Encoded, JournalRow, decode
+from core.codec import Encoded, JournalRow, decode, encode
 from core.errors import NotFound
-from core.events import TaskEvent
+from core.events import TaskEvent, TeamRestored
 from core.task import Task
 from core.team import TeamState, evolve
 from core.writes import (
@@ -21,6 +21,9 @@ from core.writes import (
     RowChanges,
     TeamWrites,
 )
+
+NOBODY = UUID(int=0)
+LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class MemoryJournal:
@@ -83,7 +86,7 @@ class MemoryJournal:
         state = TeamState()
         for row in self.rows[team_id]:
             evolve(state, decode(row))
-        state.epoch = self.epochs.get(team_id, 1)
+        state.epoch, state.digest = self.epochs.get(team_id, 1), self.rows[team_id][-1].digest
         return state.merge()
 
     async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
@@ -96,6 +99,21 @@ class MemoryJournal:
     async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
         self.reads += 1
         return self.rows.get(team_id, [])[after : after + limit]
+
+    async def lose(self, team_id: UUID, position: JournalPosition) -> None:
+        rows, epoch = self.rows[team_id], self.epochs.get(team_id, 1)
+        if (epoch, len(rows)) < (position.epoch, position.seq) and epoch == position.epoch:
+            seq, epoch = len(rows) + 1, epoch + 1
+            event = TeamRestored(
+                team_id=team_id,
+                seq=seq,
+                actor_id=UUID(int=0),
+                at=datetime(2026, 1, 2, tzinfo=UTC),
+                epoch=epoch,
+                from_seq=seq,
+            )
+            self.epochs[team_id] = epoch
+            rows.append(encode(event, salt=bytes(16), epoch=epoch).row)
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         tasks = self.tasks.get(team_id, {})

@@ -1,0 +1,120 @@
+"""Histories: noticing that the database is on another one than before, and raising the epochs of its teams.
+
+A restore takes teams back. What the lost history had is known outside: in memories, feeds, topics and warehouses. So
+each team gets a new epoch, in which its next event says from where on the old one does not count.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from core.events import TeamRestored
+from db.pool import Pool
+from db.transaction import writing
+
+__all__ = [
+    "SLICE",
+    "accept_history",
+    "declare_restored",
+    "note_lost_history",
+    "notice_restore",
+    "raise_due_epochs",
+]
+
+logger = logging.getLogger(__name__)
+
+SLICE: Final = 500
+"""Teams whose epochs are raised in one transaction."""
+
+# By compare-and-set, so that one process of many finds it. What one role may not read, and another could, is no change.
+_MOVED: Final = """
+with now as materialized (select * from current_history()),
+moved as (
+    update installation i set
+        system_identifier = coalesce(n.system_identifier, i.system_identifier),
+        timeline = coalesce(n.timeline, i.timeline), database_oid = n.database_oid, journal_oid = n.journal_oid
+    from now n
+    where i.system_identifier <> n.system_identifier or i.timeline <> n.timeline
+       or i.database_oid <> n.database_oid or i.journal_oid <> n.journal_oid
+    returning i.id
+)
+"""
+_RESTORED: Final = f"""
+{_MOVED}
+insert into epochs_due select t.id from teams t where exists (select from moved) on conflict do nothing
+"""  # noqa: S608 (the text above)
+_ACCEPTED: Final = _MOVED + "select count(*) from moved"  # noqa: S608 (the text above)
+_ALL_DUE: Final = "insert into epochs_due select id from teams on conflict do nothing"
+_ONE_DUE: Final = """
+insert into epochs_due select id from teams where id = $1 and epoch = $2 and seq < $3 on conflict do nothing
+"""
+
+_RAISE: Final = """
+with due as materialized (
+    select t.id from teams t where t.id in (select team_id from epochs_due order by team_id limit $1)
+    order by t.id for no key update skip locked
+), raised as (
+    update teams t set epoch = t.epoch + 1, seq = t.seq + 1 from due d where t.id = d.id
+    returning t.id, t.epoch, t.seq, t.created_by
+), noted as (
+    insert into team_epochs (team_id, epoch, from_seq) select id, epoch, seq from raised
+), told as (
+    insert into task_events (team_id, seq, type, subject_id, actor_id, at, traceparent, payload, actor_kind)
+    select id, seq, $2, id, created_by, now(), '', format('{"epoch":%s,"from_seq":%s}', epoch, seq), 'system'
+    from raised
+)
+delete from epochs_due d using raised r where d.team_id = r.id returning d.team_id
+"""
+
+
+async def notice_restore(pool: Pool) -> int:
+    """Whether the database is on another history than when it was last asked; how many teams need a new epoch for it.
+
+    For the writer's pool. Raises StorageUnavailable.
+    """
+    async with writing(pool) as tx:
+        teams = await tx.execute(_RESTORED)
+    if teams:
+        logger.warning("the database is on another history: %d teams get a new epoch", teams)
+    return teams
+
+
+async def accept_history(pool: Pool) -> bool:
+    """Note that the database is on the history it says and has lost nothing; whether that was another one.
+
+    Raises StorageUnavailable.
+    """
+    async with writing(pool) as tx:
+        return bool(await tx.fetchval(_ACCEPTED))
+
+
+async def declare_restored(pool: Pool) -> int:
+    """Have all teams get a new epoch, whatever the database looks like; how many. Raises StorageUnavailable."""
+    async with writing(pool) as tx:
+        await tx.execute(_MOVED + "select from moved")
+        return await tx.execute(_ALL_DUE)
+
+
+async def note_lost_history(pool: Pool, team_id: UUID, epoch: int, seq: int) -> bool:
+    """A team was at `seq` of this epoch, and the database has it at less: have it get a new epoch; whether that is so.
+
+    Raises StorageUnavailable.
+    """
+    async with writing(pool) as tx:
+        lost = bool(await tx.execute(_ONE_DUE, team_id, epoch, seq))
+    if lost:
+        logger.warning("team %s was at seq %d of epoch %d and is behind it: it gets a new epoch", team_id, seq, epoch)
+    return lost
+
+
+async def raise_due_epochs(pool: Pool) -> Sequence[UUID]:
+    """Raise the epochs of a slice of the teams that need it, each with its event; which.
+
+    When it is empty, none are left but those that another process is raising.
+
+    Several processes may do so at once. For the writer's pool. Raises StorageUnavailable.
+    """
+    async with writing(pool) as tx:
+        rows = await tx.fetch(_RAISE, SLICE, TeamRestored.type)
+    return [row["team_id"] for row in rows]

@@ -1,0 +1,36 @@
+"""The part of every process that notices a restored database and gives its teams new epochs."""
+
+import logging
+from typing import Final
+
+import anyio
+
+from core.errors import StorageUnavailable
+from db.journal.epochs import notice_restore, raise_due_epochs
+from db.pool import Pool
+
+__all__ = ["settle_history", "watch_history"]
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 3.0
+
+
+async def settle_history(pool: Pool) -> None:
+    """Have every team on the history that stands, before anything is served. Raises StorageUnavailable."""
+    await notice_restore(pool)
+    teams = 0
+    while raised := await raise_due_epochs(pool):
+        teams += len(raised)
+    if teams:
+        logger.warning("%d teams have a new epoch", teams)
+
+
+async def watch_history(pool: Pool) -> None:
+    """Do so again and again until cancelled: a database may be restored under a running process."""
+    while True:
+        await anyio.sleep(LOOK_SECONDS)
+        try:
+            await settle_history(pool)
+        except StorageUnavailable as error:
+            logger.warning("whether the database was restored cannot be asked: %s", error)
