@@ -267,16 +267,18 @@ class TeamActor:
         """Whatever stands in the fast path's way: activate, catch up, serve viewers, write under the row lock."""
         if self.view is None:
             await self._team.activate()
-        await self._team.catch_up(max((seq for seq, _ in self._viewers), default=0))
-        self._serve_viewers(self._team.current())
+        viewers = self._viewers[:]
+        await self._team.catch_up(max((seq for seq, _ in viewers), default=0))
+        self._serve_viewers(self._team.current(), len(viewers))
         if self._slow_path.locked_turns and (batch := self._mailbox.take(BATCH, self._context.clock.monotonic())):
             await self._slow_path.run(batch)
         elif self._slow_path.locked_turns:
             self._slow_path.locked_turns = 0
         self._team.save_if_due()
 
-    def _serve_viewers(self, view: TeamView) -> None:
-        waiting, self._viewers = self._viewers, []
+    def _serve_viewers(self, view: TeamView, number: int) -> None:
+        """Serve the first so many. Who came later may wait for a seq that nobody has looked for yet."""
+        waiting, self._viewers = self._viewers[:number], self._viewers[number:]
         for min_seq, viewer in waiting:
             if viewer.done():
                 continue
