@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -12,6 +12,7 @@ from msgspec import Struct
 from core.errors import TaskForgeError
 from core.secret import Secret
 from db.errors import storage_errors
+from db.history_sql import RESTORED
 from db.settings import DatabaseSettings
 
 __all__ = ["Connection", "Pool", "Pools", "UnsafeServer", "open_pools"]
@@ -90,7 +91,7 @@ async def _pool(url: Secret, name: str, size: int, seconds: float, extra: dict[s
             url.reveal(),
             min_size=0,
             max_size=size,
-            init=_raw_json,
+            init=_ready_to_write if name == "writer" else _raw_json,
             # Workers take session locks, so theirs is the full reset. Everything in the other two pools is local to
             # a transaction, which the driver ends on release: they save a round trip each time.
             reset=None if name == "worker" else _nothing_to_reset,
@@ -114,6 +115,13 @@ async def _close(pool: Pool) -> None:
     except asyncio.CancelledError:
         pool.terminate()
         raise
+
+
+async def _ready_to_write(connection: Any) -> None:
+    """As `_raw_json`; and whoever connects to a restored database has its teams wait for their new epochs at once."""
+    await _raw_json(connection)
+    with suppress(asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):  # Not migrated yet: nothing is served.
+        await connection.execute(RESTORED)
 
 
 async def _raw_json(connection: Any) -> None:

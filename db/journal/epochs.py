@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from core.events import TeamRestored
+from db.history_sql import MOVED, RESTORED
 from db.pool import Pool
 from db.transaction import writing
 
@@ -27,24 +28,7 @@ logger = logging.getLogger(__name__)
 SLICE: Final = 500
 """Teams whose epochs are raised in one transaction."""
 
-# By compare-and-set, so that one process of many finds it. What one role may not read, and another could, is no change.
-_MOVED: Final = """
-with now as materialized (select * from current_history()),
-moved as (
-    update installation i set
-        system_identifier = coalesce(n.system_identifier, i.system_identifier),
-        timeline = coalesce(n.timeline, i.timeline), database_oid = n.database_oid, journal_oid = n.journal_oid
-    from now n
-    where i.system_identifier <> n.system_identifier or i.timeline <> n.timeline
-       or i.database_oid <> n.database_oid or i.journal_oid <> n.journal_oid
-    returning i.id
-)
-"""
-_RESTORED: Final = f"""
-{_MOVED}
-insert into epochs_due select t.id from teams t where exists (select from moved) on conflict do nothing
-"""  # noqa: S608 (the text above)
-_ACCEPTED: Final = _MOVED + "select count(*) from moved"  # noqa: S608 (the text above)
+_ACCEPTED: Final = MOVED + "select count(*) from moved"  # noqa: S608 (the text above)
 _ALL_DUE: Final = "insert into epochs_due select id from teams on conflict do nothing"
 _ONE_DUE: Final = """
 insert into epochs_due select id from teams where id = $1 and epoch = $2 and seq < $3 on conflict do nothing
@@ -74,7 +58,7 @@ async def notice_restore(pool: Pool) -> int:
     For the writer's pool. Raises StorageUnavailable.
     """
     async with writing(pool) as tx:
-        teams = await tx.execute(_RESTORED)
+        teams = await tx.execute(RESTORED)
     if teams:
         logger.warning("the database is on another history: %d teams get a new epoch", teams)
     return teams
@@ -92,7 +76,7 @@ async def accept_history(pool: Pool) -> bool:
 async def declare_restored(pool: Pool) -> int:
     """Have all teams get a new epoch, whatever the database looks like; how many. Raises StorageUnavailable."""
     async with writing(pool) as tx:
-        await tx.execute(_MOVED + "select from moved")
+        await tx.execute(MOVED + "select from moved")
         return await tx.execute(_ALL_DUE)
 
 

@@ -15,7 +15,7 @@ from db.journal.relay_cursors import Page
 from streams.cloud_events import cloud_event
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 
-__all__ = ["Record", "contiguous", "neighbours", "records_of"]
+__all__ = ["Record", "contiguous", "neighbours", "records_of", "restored_records"]
 
 
 class Record(Struct, frozen=True):
@@ -69,6 +69,17 @@ def records_of(row: JournalRow, others: Mapping[UUID, Task], *, known: bool = Fa
         case effect:
             assert_never(effect)
     return records
+
+
+def restored_records(row: JournalRow, lost: Iterable[UUID], now: Mapping[UUID, Task]) -> list[Record]:
+    """What brings the compacted topic back to the history that stands: of the tasks that the lost one touched, those
+    which are there `now`, and the end of the others.
+    """
+    headers = task_headers(row)
+    return [
+        Record(TASKS, _task_key(task_id), encode_task(now[task_id]) if task_id in now else None, headers)
+        for task_id in sorted(lost)
+    ]
 
 
 def _holds_task(row: JournalRow) -> bool:

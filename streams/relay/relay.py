@@ -21,6 +21,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct, structs
 
 from core.errors import StorageUnavailable
+from core.events import TeamRestored
 from core.task import Task
 from db.journal import relay_cursors as cursors
 from db.journal.relay_cursors import BEGIN, RANGES, Lag, Move, Page, range_of
@@ -32,8 +33,8 @@ from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import Leases
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
-from streams.relay.records import Record, contiguous, neighbours, records_of
-from streams.relay.topic_ends import Run, last_runs
+from streams.relay.records import Record, contiguous, neighbours, records_of, restored_records
+from streams.relay.topic_ends import Run, last_runs, lost_subjects
 from streams.settings import KafkaSettings
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
@@ -266,6 +267,7 @@ class Relay:
             await self._look_into_topic(incarnation, publisher)
         others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
         records = self._records(pages, others)
+        records += await self._restored(pages, publisher)
         self._uncertain.update(page.team_id for page in pages)
         async with self._monitor.publishing:
             if not self._monitor.is_current(incarnation):
@@ -287,6 +289,17 @@ class Relay:
             if present <= (page.rows[-1].epoch, page.rows[-1].seq):
                 self._present.pop(page.team_id, None)
         return records
+
+    async def _restored(self, pages: Sequence[Page], publisher: Publisher) -> list[Record]:
+        """Of teams whose pages say that they were restored, what the lost history left in the compacted topic."""
+        rows = {row.team_id: row for page in pages for row in page.rows if row.type == TeamRestored.type}
+        if not rows:
+            return []
+        first = {team_id: (row.epoch, row.seq) for team_id, row in rows.items()}
+        places = {team_id: publisher.partition(TASK_EVENTS, team_key(team_id)) for team_id in rows}
+        lost = await lost_subjects(self._kafka, places, first)
+        now = await cursors.tasks(self._pool, {(team_id, task_id) for team_id in lost for task_id in lost[team_id]})
+        return [record for team_id, row in rows.items() for record in restored_records(row, lost[team_id], now)]
 
     def _is_allowed(self) -> bool:
         return self._leases.alive

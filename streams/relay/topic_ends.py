@@ -14,13 +14,17 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from core.codec import parse_event_id
+from core.events import event_class
+from streams.cloud_events import parse_cloud_event
 from streams.kafka.broker import broker_errors, reading
 from streams.kafka.topics import TASK_EVENTS
+from streams.relay.records import neighbours
 from streams.settings import KafkaSettings
 
-__all__ = ["DEPTH", "Numbered", "Run", "last_runs", "true_ends"]
+__all__ = ["DEPTH", "Lost", "Numbered", "Run", "last_runs", "lost_subjects", "true_ends"]
 
 DEPTH: Final = 10_000
+LOST_DEPTH: Final = 100_000
 READ_SECONDS: Final = 20.0
 # An end may lie behind records that cannot be read (compacted, aborted, or lost by the embedded broker).
 SILENT_READS: Final = 5
@@ -30,6 +34,13 @@ Floor = Callable[[UUID, int], int]
 
 Numbered = tuple[int, int]
 """An event's epoch and seq. They compare: a later epoch comes after all events that it left standing."""
+
+
+Note = Callable[[int, "ConsumerRecord[bytes, bytes]"], None]
+"""(partition, record)."""
+
+Lost = Mapping[UUID, set[UUID]]
+"""By team the ids of tasks."""
 
 
 class Run(Struct, frozen=True):
@@ -59,17 +70,54 @@ async def last_runs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
     if not teams:
         return {}
     runs: dict[UUID, Run] = {}
+
+    def note(partition: int, record: "ConsumerRecord[bytes, bytes]") -> None:
+        _note(runs, record, teams, floor, partition)
+
+    await _read_tails(settings, set(teams.values()), DEPTH, note)
+    return runs
+
+
+async def lost_subjects(settings: KafkaSettings, teams: Mapping[UUID, int], first: Mapping[UUID, Numbered]) -> Lost:
+    """By team, the tasks of events that a restore took back: of an epoch before that of `first`, from its seq on.
+
+    `teams` gives each team's partition; the last `LOST_DEPTH` records of a partition count. Raises BrokerUnavailable.
+    """
+    lost: dict[UUID, set[UUID]] = {team_id: set() for team_id in teams}
+
+    def note(record: "ConsumerRecord[bytes, bytes]") -> None:
+        headers = dict(record.headers)
+        try:
+            team_id, epoch, seq = parse_event_id(headers.get("event_id", b"").decode())
+        except ValueError:
+            return
+        if team_id in first and epoch < first[team_id][0] and seq >= first[team_id][1]:
+            row = parse_cloud_event(record.value)
+            if event_class(row.type).state_record != "none":
+                lost[team_id].update((row.subject, *(task_id for _, task_id in neighbours([row]))))
+
+    await _read_tails(settings, set(teams.values()), LOST_DEPTH, lambda _, record: note(record))
+    return lost
+
+
+async def _read_tails(
+    settings: KafkaSettings,
+    partitions: set[int],
+    depth: int,
+    note: Callable[[int, "ConsumerRecord[bytes, bytes]"], None],
+) -> None:
+    """Give the last records of each partition to `note`, in their order."""
     async with reading(settings) as consumer:
         with broker_errors(), anyio.fail_after(READ_SECONDS):
-            ends = await _seek_to_tails(consumer, {TopicPartition(TASK_EVENTS, number) for number in teams.values()})
+            places = {TopicPartition(TASK_EVENTS, number) for number in partitions}
+            ends = await _seek_to_tails(consumer, places, depth)
             silent = 0
             while silent < SILENT_READS and await _is_before(consumer, ends):
                 found = await consumer.getmany(timeout_ms=SILENT_MS)
                 silent = 0 if found else silent + 1
                 for place, records in found.items():
                     for record in records:
-                        _note(runs, record, teams, floor, place.partition)
-    return runs
+                        note(place.partition, record)
 
 
 async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
@@ -85,7 +133,7 @@ async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> 
 
 
 async def _seek_to_tails(
-    consumer: AIOKafkaConsumer, places: set[TopicPartition], depth: int = DEPTH
+    consumer: AIOKafkaConsumer, places: set[TopicPartition], depth: int
 ) -> dict[TopicPartition, int]:
     consumer.assign(list(places))
     begins = await consumer.beginning_offsets(list(places))

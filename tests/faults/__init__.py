@@ -1,0 +1,1 @@
+"""What was done to the whole system from outside, and what must hold afterwards."""
