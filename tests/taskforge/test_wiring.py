@@ -14,12 +14,12 @@ from core.commands import CreateTeam
 from core.principal import Principal
 from db.settings import DatabaseSettings
 from streams.consumers.plan import ConsumerPlan
-from streams.settings import KafkaSettings
 from taskforge.cli import parser
 from taskforge.parts.names import API, PARTS, ROLES, TEAMS
 from taskforge.parts.work import CONSUMERS
 from taskforge.settings import Settings
 from taskforge.wiring import running
+from tests.support.apache_kafka import kafka_settings
 from tests.support.office import Office
 from tests.support.site import settings_for
 from tests.support.topic_reader import EVENTS, read_count, seqs_by_team
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def settings(database: DatabaseSettings, kafka_bootstrap: str, valkey_url: str) -> Settings:
-    return structs.replace(settings_for(database, valkey_url), kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap))
+    return structs.replace(settings_for(database, valkey_url), kafka=kafka_settings(kafka_bootstrap))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
