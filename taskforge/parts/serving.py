@@ -1,5 +1,7 @@
 """The role `api`: what requests reach. Loaded by processes of that role only."""
 
+from msgspec import structs
+
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
 from api.request_metrics import RequestMetrics
@@ -25,8 +27,11 @@ def add_services(made: Composition) -> None:
     identity = Identity(made.pools.api, lifetimes)
     revocations = Revocations(identity.sessions, made.valkey, access_seconds=auth.access_seconds)
     made.base.append(Background("sessions", revocations.run))
+    http = made.settings.http
+    if http.metrics_enabled is None:
+        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
     made.services = Services(
-        http=made.settings.http,
+        http=http,
         auth=auth,
         teams=made.teams,
         hub=made.hub,

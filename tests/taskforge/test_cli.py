@@ -306,7 +306,13 @@ def test_up_is_ready_and_leaves_nothing_behind(up: Callable[..., System]) -> Non
     assert cold.status("/metrics", "ops") == 200
     examined = taskforge("doctor", "--data", str(cold.data))
     assert "ok    worker: ready on" in examined.stdout, examined.stdout
+    assert "ok    api: ready on" in examined.stdout, examined.stdout
+    assert cold.status("/metrics", "api-ops") == 200
     secrets = (cold.data / "secrets.json").read_text().split('"')
+    superuser = msgspec.json.decode((cold.data / "secrets.json").read_bytes())["postgres_password"].encode()
+    ours = [pid for pid, line in cold.processes().items() if "taskforge" in line and "bin/" not in line]
+    assert len(ours) >= 3
+    assert not [pid for pid in ours if superuser in Path(f"/proc/{pid}/environ").read_bytes()]
     assert not [line for line in cold.processes().values() for word in secrets if len(word) > 40 and word in line]
     assert cold.stop(signal.SIGINT) == 0
     assert cold.processes() == {}
