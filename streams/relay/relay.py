@@ -265,7 +265,7 @@ class Relay:
         if self._uncertain:
             await self._look_into_topic(incarnation, publisher)
         others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
-        records = self._records(pages, others)
+        records = self._records(pages, others, incarnation)
         self._uncertain.update(page.team_id for page in pages)
         async with self._monitor.publishing:
             if not self._monitor.is_current(incarnation):
@@ -276,14 +276,14 @@ class Relay:
         self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
         self._count(pages, records)
 
-    def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task]) -> list[Record]:
+    def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task], incarnation: str) -> list[Record]:
         """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
         records: list[Record] = []
         for page in pages:
             run = self._present.get(page.team_id)
             present = run.last if run is not None and run.follows(page.published) else (0, 0)
             for row in page.rows:
-                records += records_of(row, others, known=(row.epoch, row.seq) <= present)
+                records += records_of(row, others, incarnation, known=(row.epoch, row.seq) <= present)
             if present <= (page.rows[-1].epoch, page.rows[-1].seq):
                 self._present.pop(page.team_id, None)
         return records
