@@ -23,7 +23,7 @@ from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.settings import example, load
 from tests.support.databases import name_of
-from tests.support.system import System
+from tests.support.system import BROKER, System
 
 REQUIRED = dict(STAND_INS)
 
@@ -328,7 +328,7 @@ def test_up_is_ready_and_leaves_nothing_behind(up: Callable[..., System]) -> Non
 def test_up_brings_back_what_is_killed(up: Callable[..., System]) -> None:
     one = up("--workers", "2")
     one.start()
-    for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", "bin/tansu"):
+    for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", BROKER):
         killed = one.pid_of(words)
         os.kill(killed, signal.SIGKILL)
         one.wait_until(partial(brought_back, one, killed, words), f"{words} is back", 30)
