@@ -28,7 +28,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     ] = ()
     access_log: Annotated[
         AccessLog, Meta(description="Requests that get a line in the log; problems: refused, failed or slow.")
-    ] = "problems"
+    ] = "all"
     slow_seconds: Annotated[float, Meta(gt=0, description="A request that takes this long is slow.")] = 1.0
     metrics_enabled: Annotated[
         bool | None, Meta(description="Serve /metrics on this listener, too. Default: except in production.")

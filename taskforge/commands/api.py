@@ -141,7 +141,12 @@ class _Load:
         parent_tie(signal.SIGTERM, parent=os.getppid())()
         schedule_in_batches()
         logs.configure(self._level, self._format)
-        application: Callable[..., Any] = load_target(target)
+        try:
+            application: Callable[..., Any] = load_target(target)
+        except Exception:
+            # Left to the server it would be a line for each line of the traceback.
+            logger.critical("the application cannot be loaded", exc_info=True)
+            raise SystemExit(1) from None
         return application
 
 
