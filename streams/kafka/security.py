@@ -1,26 +1,13 @@
 """How every client of ours proves to the brokers who it is, and checks who they are."""
 
-import ssl
 from typing import Any
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from streams.kafka.tls import tls_context
 from streams.settings import KafkaSettings
 
-__all__ = ["client_security", "consumer_security", "tls_context"]
-
-
-def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
-    """Checks names and certificates of brokers, and shows ours where there is one; None without TLS.
-
-    Raises OSError (ssl.SSLError is one) for a file that cannot be read.
-    """
-    if not settings.uses_tls:
-        return None
-    context = ssl.create_default_context(cafile=settings.ssl_ca or None)
-    if settings.ssl_certificate:
-        context.load_cert_chain(settings.ssl_certificate, settings.ssl_key or None)
-    return context
+__all__ = ["client_security", "consumer_security"]
 
 
 def client_security(settings: KafkaSettings) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, prod
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
-from streams.leases import Leases
+from streams.leases import RELAY, Leases
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
 from streams.relay.records import Record, contiguous, neighbours, records_of
 from streams.relay.topic_ends import Run, last_runs
@@ -40,7 +40,6 @@ __all__ = ["RangeLag", "Relay", "RelayStatistics"]
 
 logger = logging.getLogger(__name__)
 
-LEASES: Final = "tfr"  # Workers of every version agree on these three letters, or two of them relay the same range.
 SWEEP_SECONDS: Final = 1.0
 FROZEN_SECONDS: Final = 10.0
 SWEEP_TEAMS: Final = 2_000
@@ -83,7 +82,7 @@ class Relay:
         self._pool = pool
         self._kafka = kafka
         self._monitor = monitor
-        self._leases = Leases(pool, LEASES, RANGES)
+        self._leases = Leases(pool, RELAY, RANGES)
         self._stopping = False
         self._awake = anyio.Event()
         self._dirty: dict[UUID, None] = {}

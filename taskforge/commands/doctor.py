@@ -21,6 +21,7 @@ from core.secret import Secret
 from db import migrate
 from db.roles import excess_rights
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
+from streams.relay_watch import look
 from streams.settings import KafkaSettings
 from taskforge import embedded
 from taskforge.devstack.ports import is_free
@@ -86,6 +87,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("role api", lambda: _role("role api", database.api_url)),
         ("role writer", lambda: _role("role writer", database.writer_url)),
         ("role worker", lambda: _role("role worker", database.worker_url)),
+        ("relay", lambda: _relay(database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
         ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
@@ -169,6 +171,17 @@ async def _role(what: str, url: Secret) -> list[Finding]:
     if excess:
         return [Finding(what, excess, "row-level security must hold it: use the role that `taskforge migrate` makes")]
     return [Finding(what, "lets us in, under row-level security")]
+
+
+async def _relay(url: Secret) -> list[Finding]:
+    """A worker that is dead, or frozen, shows by what waits for it."""
+    async with asyncpg.create_pool(url.reveal(), min_size=0, max_size=1) as pool:
+        view = await look(pool)
+    detail = f"{view.workers} workers, {view.events} events wait"
+    if not view.late:
+        return [Finding("relay", detail)]
+    remedy = "start `taskforge worker`; one that runs says at its /readyz what it waits for"
+    return [Finding("relay", f"{detail}, for {view.seconds:.0f} s", remedy)]
 
 
 async def _valkey(url: Secret) -> list[Finding]:

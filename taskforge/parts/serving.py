@@ -11,9 +11,11 @@ from db.keyset import Keyset
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
-from taskforge.parts.background import Background
+from streams.relay_watch import RelayWatch
+from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
-from taskforge.parts.probes import kafka_probe, postgres_probe, valkey_probe
+from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
+from taskforge.parts.team_samples import relay_watch_samples
 
 __all__ = ["add_services"]
 
@@ -49,4 +51,8 @@ def add_services(made: Composition) -> None:
         metrics=made.metrics,
         requests=RequestMetrics(made.metrics),
     )
+    watch = RelayWatch(made.pools.worker)
+    made.base.append(Background("relay-watch", at_once(watch.run), statistics=watch.statistics))
+    made.show(lambda: relay_watch_samples(watch.statistics()))
     made.probes += [postgres_probe(made.pools.writer), valkey_probe(made.valkey), kafka_probe(made.settings.kafka)]
+    made.probes.append(relay_probe(watch))

@@ -266,7 +266,7 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, dat
         }
     )
     remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
-    assert sorted(remedies) == ["kafka", "role api", "role worker", "synchronous_commit", "valkey"]
+    assert sorted(remedies) == ["kafka", "relay", "role api", "role worker", "synchronous_commit", "valkey"]
     assert "synchronous_commit = on" in remedies["synchronous_commit"]
     assert "row-level security" in remedies["role api"]
     assert "taskforge migrate" in remedies["role worker"]

@@ -56,7 +56,7 @@ def test_a_consumer_is_called_as_its_part() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "sessions", "feeds", "teams"]),
+        (API, ["format", "sessions", "feeds", "relay-watch", "teams"]),
         (TEAMS, ["format", "feeds", "teams"]),
         ({"relay"}, ["format", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "broker", "housekeeping", "notifications"]),
