@@ -5,10 +5,13 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
+# The broker of the tests: `apache` is Apache Kafka, anything else the embedded one.
+KAFKA ?=
+export KAFKA
 # Where bytecode is forbidden (container images do that) each of the many Pythons that tests start would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help up test cover bench check fmt lock setup setup-dev
+.PHONY: help up test kafka cover bench check fmt lock setup setup-dev
 
 help: ## Say what each verb does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,8 +41,14 @@ setup-dev: $(VENV)/.synced-dev ## Create .venv and sync what developing needs.
 up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, worker. ARGS="--demo --workers 2"
 	@cd $(ROOT) && exec $(BIN)/taskforge up $(ARGS)
 
-test: setup-dev ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0".
+test: setup-dev $(if $(filter apache,$(KAFKA)),kafka) ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0". KAFKA=apache
 	@cd $(ROOT) && $(BIN)/python -m pytest -n auto $(ARGS)
+
+kafka: $(ROOT)/.kafka/.synced ## Get Apache Kafka's jars through Maven (it needs mvn and java), for `make test KAFKA=apache`.
+
+$(ROOT)/.kafka/.synced: $(ROOT)/tests/apache/pom.xml
+	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(ROOT)/.kafka/libs -DincludeScope=runtime
+	@touch $@
 
 # Few random lives are enough to reach the lines; `make test` lives them all.
 cover: setup-dev ## Fail when the tests of core/ and actors/ cover less than 95 % (lines and branches) of either.

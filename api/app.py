@@ -11,7 +11,7 @@ from api.edge import Edge
 from api.endpoints import register_all
 from api.problems import problem_answer
 from api.reads import Reads
-from api.request_ids import REQUEST_ID, request_id
+from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
@@ -57,14 +57,16 @@ class TaskForge(Application):
             await socket.close()
             return
         socket.route_values = match.values
-        bound = REQUEST_ID.set(request_id(socket.get_first_header(b"x-request-id")))
+        peer = scope.get("client")
+        name = request_id(socket.get_first_header(b"x-request-id"))
+        bound = REQUEST.set(Handshake(name, peer[0] if peer else ""))
         try:
             await match.handler(socket)
         except Exception:
             log.exception("a WebSocket handler failed")
             await socket.close(1011)
         finally:
-            REQUEST_ID.reset(bound)
+            REQUEST.reset(bound)
 
 
 def create_app(services: Services) -> TaskForge:

@@ -1,6 +1,7 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from blacksheep import Request
 
@@ -31,8 +32,8 @@ class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
-    `traceparent` a valid W3C value or "". `team` and `seq` are set once the caller is known to be a member of a team,
-    for the headers of every answer; `ask` is set once the request goes on to its team.
+    `traceparent` a valid W3C value or "", `client` the address of the peer. `team` and `seq` are set once the caller is
+    known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to its team.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Call:
         "_tokens",
         "ask",
         "body_limit",
+        "client",
         "cut",
         "headers",
         "method",
@@ -71,6 +73,8 @@ class Call:
         self.body_limit = body_limit
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
+        peer = scope.get("client")
+        self.client: str = peer[0] if peer else ""
         self.path: str = scope["raw_path"].decode("latin-1")
         self.query: bytes = scope["query_string"]
         self.request_id: bytes = b""
@@ -87,6 +91,16 @@ class Call:
                 raise Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
             self._principal = self._tokens.principal_of(header)
         return self._principal
+
+    @property
+    def user_id(self) -> UUID | None:
+        """Who asks, once that is known."""
+        return None if self._principal is None else self._principal.user_id
+
+    @property
+    def trace_id(self) -> str:
+        """Of the client's trace; "" without one."""
+        return self.traceparent[3:35]
 
     def min_seq(self) -> int:
         """`TaskForge-Min-Seq`: the answer must be true at this seq or later; 0 when absent. Raises BadInput."""

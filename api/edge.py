@@ -15,7 +15,7 @@ from msgspec import structs
 from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
-from api.request_ids import REQUEST_ID, request_id
+from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
 from core.errors import BadInput
 
@@ -73,10 +73,10 @@ class Edge:
         await self._answer(call, scope, receive, send, started)
 
     async def _answer(self, call: Call, scope: dict[str, Any], receive: Any, send: Any, started: float) -> None:
-        """The ordinary way. The request's id is bound for whatever is logged here, and in tasks that start here."""
+        """The ordinary way. The request is bound for whatever is logged here, and in tasks that start here."""
         status, streamed = INTERNAL.status, False
         scope[SCOPE_KEY] = call
-        bound = REQUEST_ID.set(call.request_id)
+        bound = REQUEST.set(call)
         try:
             if (parent := call.headers.get(b"traceparent")) is not None:
                 call.traceparent = trace_parent(parent)
@@ -94,7 +94,7 @@ class Edge:
         finally:
             if not streamed:
                 self._done(call, status, started)
-            REQUEST_ID.reset(bound)
+            REQUEST.reset(bound)
 
     async def _respond(self, call: Call, scope: dict[str, Any], receive: Any) -> Response:
         try:

@@ -1,14 +1,42 @@
-"""The id of a request: the client's, or a new one; in the answer, and in whatever is logged meanwhile."""
+"""The id of a request: the client's, or a new one; and the request that is being answered, for whatever is logged."""
 
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
 import uuid_utils
+from msgspec import Struct
 
-__all__ = ["REQUEST_ID", "request_id"]
+__all__ = ["REQUEST", "Handshake", "LoggedRequest", "request_id"]
 
-REQUEST_ID: Final[ContextVar[bytes]] = ContextVar("request_id")
-"""Of the request that is being answered, also in tasks that it starts; `taskforge.logs` adds it to every record."""
+
+class LoggedRequest(Protocol):
+    """What log records say of the request they belong to; what is not known (yet) is empty."""
+
+    @property
+    def request_id(self) -> bytes: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def user_id(self) -> UUID | None: ...
+    @property
+    def team(self) -> bytes: ...
+    @property
+    def client(self) -> str: ...
+
+
+class Handshake(Struct):
+    """A WebSocket as the log knows it. `user_id` and `team` are set once they are known."""
+
+    request_id: bytes
+    client: str
+    trace_id: str = ""
+    user_id: UUID | None = None
+    team: bytes = b""
+
+
+REQUEST: Final[ContextVar[LoggedRequest]] = ContextVar("request")
+"""The request that is being answered, also in tasks that it starts; `taskforge.logs` adds it to every record."""
 
 _ID_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 

@@ -28,19 +28,24 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     ] = ()
     access_log: Annotated[
         AccessLog, Meta(description="Requests that get a line in the log; problems: refused, failed or slow.")
-    ] = "problems"
+    ] = "all"
     slow_seconds: Annotated[float, Meta(gt=0, description="A request that takes this long is slow.")] = 1.0
-    metrics_enabled: Annotated[bool, Meta(description="Serve /metrics on this listener.")] = True
+    metrics_enabled: Annotated[
+        bool | None, Meta(description="Serve /metrics on this listener, too. Default: except in production.")
+    ] = None
 
 
 class OpsSettings(Struct, frozen=True, kw_only=True):
-    """The listener of a worker for its operators: health, readiness, metrics. It is not for the public."""
+    """The listeners for operators: health, readiness, metrics. They are not for the public."""
 
-    host: Annotated[str, Meta(min_length=1, description="Address on which a worker answers its operators.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, Meta(min_length=1, description="Address on which workers and API servers answer their operators.")
+    ] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65_535, description="TCP port of a worker for its operators; 0 takes a free one.")
+    ] = 0
+    api_port: Annotated[
+        int, Meta(ge=0, le=65_535, description="TCP port of an API server for its operators; 0 takes a free one.")
     ] = 0
 
 

@@ -12,10 +12,12 @@ __all__ = ["DatabaseSettings", "ValkeySettings"]
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
     """One PostgreSQL 18 database, one URL per role: least privilege is a matter of which URL a process holds."""
 
-    owner_url: Annotated[Secret, Meta(description="Role that owns the schema; only migrations use it.")]
     api_url: Annotated[Secret, Meta(description="Role of the API under row-level security.")]
     writer_url: Annotated[Secret, Meta(description="Role of the committer, the only writer of team data.")]
     worker_url: Annotated[Secret, Meta(description="Role of the relay and the consumers.")]
+    owner_url: Annotated[
+        Secret, Meta(description="Role that owns the schema; only `migrate` and `doctor` may hold it.")
+    ] = Secret("")
     pool_size: Annotated[int, Meta(ge=1, le=500, description="Connections per pool and process.")] = 8
 
 

@@ -5,7 +5,7 @@ The relay leases ranges of teams; whatever else must run once among all workers 
 
 import logging
 import math
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -13,9 +13,18 @@ from db import leases
 from db.errors import storage_errors
 from db.pool import Connection, Pool
 
-__all__ = ["Leases"]
+__all__ = ["RELAY", "Leases", "presence"]
 
 logger = logging.getLogger(__name__)
+
+
+RELAY: Final = "tfr"
+"""Workers of every version agree on these three letters, or two of them relay the same range."""
+
+
+def presence(namespace: str) -> int:
+    """The number under which those who share the leases of a namespace show that they are there."""
+    return int.from_bytes(namespace.encode("ascii") + b"p")
 
 
 class Leases:
@@ -31,7 +40,7 @@ class Leases:
             raise ValueError(f"a namespace of leases has three letters: {namespace!r}")
         self._pool = pool
         self._namespace, self._count = namespace, count
-        self._lease, self._presence = int.from_bytes(letters + b"l"), int.from_bytes(letters + b"p")
+        self._lease, self._presence = int.from_bytes(letters + b"l"), presence(namespace)
         self._session: Connection | None = None
         self._held: set[int] = set()
 

@@ -1,10 +1,15 @@
 """What `streams` needs to know at start. Read from the environment by `taskforge.settings`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["FeedSettings", "KafkaSettings"]
+from core.secret import Secret
+
+__all__ = ["FeedSettings", "KafkaSettings", "SaslMechanism", "SecurityProtocol"]
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
@@ -13,6 +18,35 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     bootstrap_servers: Annotated[str, Meta(min_length=1, description="host:port, several separated by commas.")]
     partitions: Annotated[int, Meta(ge=1, le=10_000, description="Partitions of a topic when we create it.")] = 6
     idempotent: Annotated[bool, Meta(description="Idempotent producer: on for Apache Kafka, off for Tansu.")] = False
+    security_protocol: Annotated[
+        SecurityProtocol, Meta(description="How to speak to the brokers; SSL means TLS, SASL means a login.")
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[SaslMechanism, Meta(description="How to log in, where the protocol has SASL.")] = (
+        "SCRAM-SHA-512"
+    )
+    sasl_username: Annotated[str, Meta(description="Who logs in.")] = ""
+    sasl_password: Annotated[Secret, Meta(description="The password of that login.")] = Secret("")
+    ssl_ca: Annotated[
+        str,
+        Meta(
+            description="PEM file of the authorities that the brokers' certificates are checked against; "
+            "default: those of the system."
+        ),
+    ] = ""
+    ssl_certificate: Annotated[
+        str, Meta(description="PEM file of our own certificate, for brokers that authenticate clients by it.")
+    ] = ""
+    ssl_key: Annotated[str, Meta(description="PEM file of that certificate's key, unless both are in one file.")] = ""
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether what is sent is encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether the client logs in."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +11,7 @@ import anyio
 from api.app import create_app
 from api.closed import closed
 from taskforge.logs import configure
+from taskforge.operators import listening
 from taskforge.parts.names import API
 from taskforge.parts.process import Process
 from taskforge.settings import load
@@ -44,7 +44,7 @@ class LifespanApp:
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                settings = load(os.environ, Path(".env"))
+                settings = load(os.environ)  # The command has put all of `.env` there that may be known here.
                 configure(settings.log_level, settings.log_format)
                 process = await stack.enter_async_context(running(settings, API))
                 app = create_app(process.services)
@@ -53,6 +53,10 @@ class LifespanApp:
                 log.exception("the API could not start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            ops = settings.ops
+            await stack.enter_async_context(
+                listening(ops.host, ops.api_port, process.health, process.metrics, shared=True)
+            )
             self._app = app
             tune_collector()
             drain_on_signal(process)

@@ -65,7 +65,12 @@ def _settings_of(args: argparse.Namespace) -> "Settings":
     given = embedded.complete(given, args.data)
     if problems:
         raise settings.SettingsError(problems)
-    chosen = settings.load(given)
+    also = [embedded.OWNER] if args.needs == "owner" else []
+    if not also:
+        # Whoever serves or works has no use for the owner's rights, and what it does not hold cannot be taken from it.
+        given.pop(embedded.OWNER, None)
+        os.environ.pop(embedded.OWNER, None)
+    chosen = settings.load(given, also=also)
     logs.configure(chosen.log_level, chosen.log_format)
     settings.adopt(os.environ, given)
     return chosen
@@ -95,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
 def _add(
     commands: Any, name: str, about: str, *, module: str | None = None, needs: str = "running"
 ) -> argparse.ArgumentParser:
-    """`needs`: valid settings of running services (`running`), or none (`nothing`)."""
+    """`needs`: valid settings of running services (`running`), those and the schema's owner (`owner`), or `nothing`."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
     command.add_argument(
         "--data", type=Path, default=Path(".taskforge"), metavar="DIR", help="where embedded services keep their data"
@@ -124,7 +129,7 @@ def _worker(commands: Any) -> None:
 
 
 def _migrate(commands: Any) -> None:
-    command = _add(commands, "migrate", "Bring the database schema up to date.")
+    command = _add(commands, "migrate", "Bring the database schema up to date.", needs="owner")
     choice = command.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true", help="only say what is pending; exit 1 when something is")
     choice.add_argument(

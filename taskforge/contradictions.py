@@ -1,10 +1,12 @@
 """What no single setting can be checked for: values that are well-formed but do not fit each other, or the mode."""
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from core.secret import Secret
+from streams.settings import KafkaSettings
 from taskforge.settings_struct import Settings
 
 __all__ = ["contradictions"]
@@ -16,6 +18,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """One line for each rule that is broken, naming its variables and showing no secret."""
     yield from _bad_urls(settings)
     yield from _bad_keys(settings.keys)
+    yield from _bad_login(settings.kafka)
     auth, feeds = settings.auth, settings.feeds
     if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:
         yield "TASKFORGE_AUTH__REFRESH_IDLE_SECONDS: must not exceed TASKFORGE_AUTH__REFRESH_ABSOLUTE_SECONDS"
@@ -37,11 +40,26 @@ def _bad_keys(keys: Sequence[Secret]) -> Iterator[str]:
             yield f"TASKFORGE_KEYS: key {place} must have at least {MIN_KEY_BYTES} bytes, has {len(key)}"
 
 
+def _bad_login(kafka: KafkaSettings) -> Iterator[str]:
+    if kafka.uses_sasl and not (kafka.sasl_username and kafka.sasl_password):
+        yield (
+            f"TASKFORGE_KAFKA__SECURITY_PROTOCOL: {kafka.security_protocol} needs TASKFORGE_KAFKA__SASL_USERNAME "
+            "and TASKFORGE_KAFKA__SASL_PASSWORD"
+        )
+    if kafka.sasl_password and not kafka.uses_sasl:
+        yield "TASKFORGE_KAFKA__SASL_PASSWORD: needs TASKFORGE_KAFKA__SECURITY_PROTOCOL=SASL_SSL or SASL_PLAINTEXT"
+    for field in ("ssl_ca", "ssl_certificate", "ssl_key"):
+        if getattr(kafka, field) and not kafka.uses_tls:
+            yield f"TASKFORGE_KAFKA__{field.upper()}: needs TASKFORGE_KAFKA__SECURITY_PROTOCOL=SSL or SASL_SSL"
+    if kafka.ssl_key and not kafka.ssl_certificate:
+        yield "TASKFORGE_KAFKA__SSL_KEY: needs TASKFORGE_KAFKA__SSL_CERTIFICATE"
+
+
 def _bad_urls(settings: Settings) -> Iterator[str]:
     database = settings.database
     for field in ("owner_url", "api_url", "writer_url", "worker_url"):
-        url = getattr(database, field).reveal()
-        yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
+        if url := getattr(database, field).reveal():
+            yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
     yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
     if settings.http.public_url is not None:
         yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
@@ -73,3 +91,38 @@ def _unfit_for_production(settings: Settings) -> Iterator[str]:
         yield "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
     elif not settings.http.public_url.startswith("https://"):
         yield "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production"
+    if settings.http.metrics_enabled:
+        yield (
+            "TASKFORGE_HTTP__METRICS_ENABLED: must not be true in production; "
+            "operators read /metrics at TASKFORGE_OPS__API_PORT"
+        )
+    yield from _open_valkey(settings.valkey.url.reveal())
+    yield from _open_kafka(settings.kafka)
+
+
+def _open_valkey(url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    if not parts.password:
+        yield "TASKFORGE_VALKEY__URL: has no password; production needs a Valkey that authenticates its clients"
+    if parts.scheme not in ("valkeys", "rediss", "unix") and not _is_loopback(parts.hostname or ""):
+        yield "TASKFORGE_VALKEY__URL: must be valkeys:// (TLS) in production, unless it is on loopback"
+
+
+def _open_kafka(kafka: KafkaSettings) -> Iterator[str]:
+    if not kafka.uses_sasl and not (kafka.uses_tls and kafka.ssl_certificate):
+        yield (
+            "TASKFORGE_KAFKA__SECURITY_PROTOCOL: must be SASL_SSL in production (or SSL with "
+            "TASKFORGE_KAFKA__SSL_CERTIFICATE, or SASL_PLAINTEXT on loopback): the broker must know its clients"
+        )
+    hosts = [server.strip().rpartition(":")[0].strip("[]") for server in kafka.bootstrap_servers.split(",")]
+    if not kafka.uses_tls and not all(map(_is_loopback, hosts)):
+        yield "TASKFORGE_KAFKA__SECURITY_PROTOCOL: must be SASL_SSL or SSL in production, unless it is on loopback"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

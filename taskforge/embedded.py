@@ -18,15 +18,17 @@ __all__ = [
     "DEFAULT_DATA",
     "KEYS",
     "NAMES",
+    "OWNER",
     "STAND_INS",
     "complete",
     "embedded_variables",
     "missing_kinds",
-    "worker_port",
+    "ops_ports",
 ]
 
 DEFAULT_DATA = Path(".taskforge")
 KEYS = "TASKFORGE_KEYS"
+OWNER = "TASKFORGE_DATABASE__OWNER_URL"
 
 NAMES: Mapping[Kind, tuple[str, ...]] = {
     "postgres": tuple(f"TASKFORGE_DATABASE__{role}_URL" for role in ("OWNER", "API", "WRITER", "WORKER")),
@@ -37,7 +39,7 @@ NAMES: Mapping[Kind, tuple[str, ...]] = {
 # Valid values that lead nowhere: for checking settings before the services run, and for commands that need none.
 STAND_INS: Mapping[str, str] = {
     **dict.fromkeys(NAMES["postgres"], f"postgresql://nobody@{LOOPBACK}:1/nothing"),
-    "TASKFORGE_VALKEY__URL": f"valkey://{LOOPBACK}:1/0",
+    "TASKFORGE_VALKEY__URL": f"valkey://:nothing@{LOOPBACK}:1/0",
     "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:1",
     KEYS: '["stand-in, never used to sign anything"]',
 }
@@ -65,7 +67,7 @@ def _variables(kind: Kind, secrets: LocalSecrets, port: int) -> dict[str, str]:
     accounts = {f"TASKFORGE_DATABASE__{role.removeprefix('taskforge_').upper()}_URL": (role, password)
                 for role, password in secrets.role_passwords.items()}  # fmt: skip
     # Only a superuser can make the roles and the extension, so here the owner's URL is the superuser's.
-    accounts["TASKFORGE_DATABASE__OWNER_URL"] = (SUPERUSER, secrets.postgres_password)
+    accounts[OWNER] = (SUPERUSER, secrets.postgres_password)
     return {name: postgres_url(port, DATABASE, user, password) for name, (user, password) in accounts.items()}
 
 
@@ -81,7 +83,8 @@ def complete(given: Mapping[str, str], data: Path) -> dict[str, str]:
     return found | dict(given)
 
 
-def worker_port(data: Path) -> dict[str, str]:
-    """Where the worker of the stack in `data` answers its operators; not for another worker."""
-    port = PortBook(DataDir(data).ports, {}).known().get("ops")
-    return {} if port is None else {"TASKFORGE_OPS__PORT": str(port)}
+def ops_ports(data: Path) -> dict[str, str]:
+    """Where worker and API of the stack in `data` answer their operators; not for others than those."""
+    ports = PortBook(DataDir(data).ports, {}).known()
+    names = {"ops": "TASKFORGE_OPS__PORT", "api-ops": "TASKFORGE_OPS__API_PORT"}
+    return {variable: str(ports[name]) for name, variable in names.items() if name in ports}

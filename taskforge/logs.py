@@ -1,21 +1,25 @@
 """Structured logs on standard error: JSON lines for machines, colours for people, secrets for nobody.
 
 Everything goes through the standard library's root logger, so libraries' records have the same shape as ours. While a
-request is answered, every record has its `request_id`; what is bound in `structlog.contextvars` (`trace_id`, `team_id`,
-…) appears in every record of that context.
+request is answered, every record has its `request_id` and the client's address, and trace, user and team once they are
+known; what is bound in `structlog.contextvars` appears in every record of that context.
 """
 
 import logging
 import re
 import sys
+import threading
+import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from api.request_ids import REQUEST_ID
+from api.request_ids import REQUEST
+from api.request_log import AccessRecord
 from core.secret import Secret
 
 __all__ = ["Format", "configure", "redact"]
@@ -31,7 +35,7 @@ BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE
 # A JSON Web Token anywhere in a text: header and payload are base64url of `{"`.
 JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 ASSIGNED = re.compile(r"""\b(password|passwd|secret|token)(["']?\s*[=:]\s*["']?)[^\s"'&,;)]+""", re.IGNORECASE)
-ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "team_id")
+ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "user_id", "team_id", "client")
 DEPTH = 6
 
 # Loggers that speak at info about every connection or request; theirs is noise unless debugging.
@@ -49,7 +53,8 @@ def configure(level: str = "info", format: Format = "auto", stream: TextIO | Non
     shared = _shared(console=console)
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_last(console, colours)]
     handler = logging.StreamHandler(output)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=shared))
+    formatter = structlog.stdlib.ProcessorFormatter if console else _JsonLines
+    handler.setFormatter(formatter(processors=last, foreign_pre_chain=shared))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter)]:
         root.removeHandler(old)
@@ -58,6 +63,7 @@ def configure(level: str = "info", format: Format = "auto", stream: TextIO | Non
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook, threading.excepthook = _uncaught, _uncaught_in_thread
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -70,9 +76,30 @@ def configure(level: str = "info", format: Format = "auto", stream: TextIO | Non
     )
 
 
+class _JsonLines(structlog.stdlib.ProcessorFormatter):
+    """Lines about requests take a short way: the long one costs more than many a request itself."""
+
+    _second = -1
+    _prefix = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record, AccessRecord):
+            level = record.levelname.lower()
+            line = {"time": self._time(record.created), "level": level, "logger": record.name, "message": record.msg}
+            return msgspec.json.encode(line | record.fields).decode()
+        return super().format(record)
+
+    def _time(self, created: float) -> str:
+        """As all other lines have it; a second's text serves everything within that second."""
+        second = int(created)
+        if second != self._second:
+            self._prefix, self._second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
+        return f"{self._prefix}.{int((created - second) * 1_000_000):06d}Z"
+
+
 def _shared(*, console: bool) -> list[Processor]:
     return [
-        _add_request_id,
+        _add_request,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -84,12 +111,31 @@ def _shared(*, console: bool) -> list[Processor]:
     ]
 
 
-def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Not bound in structlog's variables: to bind and to reset them costs ten times as much, and every request pays."""
-    known = REQUEST_ID.get(None)
-    if known is not None:
-        event.setdefault("request_id", known.decode())
+    request = REQUEST.get(None)
+    if request is not None:
+        event.setdefault("request_id", request.request_id.decode())
+        known = {"trace_id": request.trace_id, "team_id": request.team.decode(), "client": request.client}
+        if request.user_id is not None:
+            known["user_id"] = str(request.user_id)
+        for name, value in known.items():
+            if value:
+                event.setdefault(name, value)
     return event
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody caught is a record as well: Python's own text would be a line for each line of the traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("taskforge").critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _last(console: bool, colours: bool) -> list[Processor]:

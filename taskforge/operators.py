@@ -1,4 +1,4 @@
-"""The operators' listener of a worker: `/healthz`, `/readyz` and `/metrics`, the same answers as those of the API.
+"""The operators' listener of a process: `/healthz`, `/readyz` and `/metrics`, the same answers as those of the API.
 
 It is served by a thread of its own, so that an event loop that hangs is seen from outside instead of hiding it.
 """
@@ -23,7 +23,6 @@ from msgspec import json
 
 from api.health import Health, Readiness
 from api.metrics import CONTENT_TYPE, Metrics
-from api.settings import OpsSettings
 
 __all__ = ["listening"]
 
@@ -51,10 +50,16 @@ HANGING: Final = (NOT_READY, JSON, json.encode(LOOP_HANGS))
 
 
 @asynccontextmanager
-async def listening(settings: OpsSettings, health: Health, metrics: Metrics) -> AsyncIterator[int]:
-    """Answer until the block ends, on the port that is yielded. Raises OSError when it is taken."""
+async def listening(
+    host: str, port: int, health: Health, metrics: Metrics, *, shared: bool = False
+) -> AsyncIterator[int]:
+    """Answer until the block ends, on the port that is yielded. Raises OSError when it is taken.
+
+    A `shared` port is one that the processes of an API server listen on together: any of them answers.
+    """
     application = _Operators(asyncio.get_running_loop(), health, metrics)
-    server = make_server(settings.host, settings.port, application, server_class=_Server, handler_class=_SilentHandler)
+    kind = _SharingServer if shared else _Server
+    server = make_server(host, port, application, server_class=kind, handler_class=_SilentHandler)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="operators", daemon=True)
     thread.start()
     try:
@@ -109,6 +114,10 @@ class _Server(ThreadingMixIn, WSGIServer):
             log.debug("a connection of an operator ended: %s", error)
         else:
             log.error("an operator could not be answered", exc_info=error)
+
+
+class _SharingServer(_Server):
+    allow_reuse_port = True
 
 
 class _SilentHandler(WSGIRequestHandler):

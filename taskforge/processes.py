@@ -11,9 +11,10 @@ from taskforge.devstack.ports import LOOPBACK, PortBook, claim, is_free
 from taskforge.devstack.service import ProcessService, RestartPolicy
 from taskforge.parts.draining import PROCESS_SECONDS
 
-__all__ = ["OPS_PORT", "ApiProcess", "WorkerProcess", "command", "http_get", "near"]
+__all__ = ["API_OPS_PORT", "OPS_PORT", "ApiProcess", "WorkerProcess", "command", "http_get", "near"]
 
 OPS_PORT = "TASKFORGE_OPS__PORT"
+API_OPS_PORT = "TASKFORGE_OPS__API_PORT"
 PROBE_SECONDS = 3.0
 BODY_LIMIT = 64 * 1024
 
@@ -57,24 +58,34 @@ class WorkerProcess(ProcessService):
 
 
 class ApiProcess(ProcessService):
-    """`taskforge api`: up when it answers `/healthz`; whether its dependencies are well is `/readyz`'s business."""
+    """`taskforge api`: up when it answers `/healthz`; whether its dependencies are well is `/readyz`'s business.
+
+    Its operators' listener is on `ops_port`; where that is 0, on one that `ports` has for it.
+    """
 
     name = "api"
     start_seconds = 60.0
     stop_seconds = PROCESS_SECONDS
     restart = RestartPolicy(hang=30.0)
 
-    def __init__(self, environment: Mapping[str, str], host: str, port: int) -> None:
+    def __init__(self, environment: Mapping[str, str], host: str, port: int, ops_port: int, ports: PortBook) -> None:
         super().__init__(port=port, log=None)
         self._environment = environment
-        self._host = near(host)
+        self._host, self._given, self._ports = near(host), ops_port, ports
+        self._ops_port = ops_port
 
     async def launch(self) -> Launch:
-        return Launch(argv=command("api"), env=self._environment, cwd=Path.cwd())
+        self._ops_port = self._given or self._ports.claim("api-ops")
+        environment = {**self._environment, API_OPS_PORT: str(self._ops_port)}
+        return Launch(argv=command("api"), env=environment, cwd=Path.cwd())
 
     @property
     def url(self) -> str:
         return f"http://{self._host}:{self.port}"
+
+    @property
+    def ops_url(self) -> str:
+        return f"http://{self._host}:{self._ops_port}"
 
     def port_taken(self, port: int) -> bool:
         handle = claim(port, "api")

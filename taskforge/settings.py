@@ -9,12 +9,12 @@ import difflib
 import math
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, structs
 
 from core.secret import Secret
 from taskforge.contradictions import contradictions
@@ -121,8 +121,8 @@ def adopt(environ: MutableMapping[str, str], given: Mapping[str, str]) -> None:
     environ.update(given)
 
 
-def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
-    """Settings from `environ`, and from `env_file` where the environment is silent.
+def load(environ: Mapping[str, str], env_file: Path | None = None, *, also: Collection[str] = ()) -> Settings:
+    """Settings from `environ`, and from `env_file` where the environment is silent. What `also` names is required, too.
 
     Raises `SettingsError` for what cannot be read, else with all mistakes at once: unknown names (with the likely meant
     one), missing ones, values of the wrong type or out of range, values that contradict each other.
@@ -135,7 +135,8 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     leaves: dict[tuple[str, ...], Any] = {}
     for variable in known.values():
         try:
-            leaves[variable.path] = _parse(variable, given.get(variable.name))
+            wanted = structs.replace(variable, default=UNSET) if variable.name in also else variable
+            leaves[variable.path] = _parse(wanted, given.get(variable.name))
         except ValueError as error:
             problems.append(str(error))
     if problems:
@@ -168,7 +169,7 @@ def _parse(variable: Variable, text: str | None) -> Any:
     try:
         parsed = msgspec.convert(value, variable.type, strict=False)
     except msgspec.ValidationError as error:
-        expected = str(error).removeprefix("Expected ").split(", got ")[0].replace("`", "")
+        expected = str(error).removeprefix("Expected ").split(", got ")[0].replace("`", "").removesuffix(" | null")
         if expected.startswith("Invalid enum value"):
             choices = typing.get_args(_unannotate(variable.type)[0])
             expected = "one of " + ", ".join(choices)
@@ -236,7 +237,7 @@ def default_text(variable: Variable) -> str:
             return str(variable.default).lower()
         case tuple():
             return ",".join(variable.default)
-        case None | msgspec.UnsetType():
+        case None | msgspec.UnsetType() | Secret():
             return ""
         case _:
             return str(variable.default)

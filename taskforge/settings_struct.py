@@ -29,7 +29,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ]
     mode: Annotated[
-        Literal["development", "production"], Meta(description="production refuses generated secrets and plain http.")
+        Literal["development", "production"],
+        Meta(
+            description="production refuses what fits only a machine of one's own: generated secrets, plain http, "
+            "open services, roles above row-level security."
+        ),
     ] = "development"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")

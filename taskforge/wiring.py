@@ -17,6 +17,7 @@ from taskforge.parts.draining import started
 from taskforge.parts.history_watch import settle_history
 from taskforge.parts.names import API, PARTS, ROLES, TEAMS
 from taskforge.parts.process import Process
+from taskforge.parts.roles import refuse_roles_of_pools
 from taskforge.settings import Settings
 
 __all__ = ["running"]
@@ -28,14 +29,15 @@ async def running(
 ) -> AsyncIterator[Process]:
     """A process with the parts of these roles, until the block ends; then it drains (see `taskforge.parts.draining`).
 
-    Raises StorageUnavailable, UnsafeServer or WrongFormat when the database cannot be used; Valkey and Kafka may be
-    away. What the block raises comes out as itself. `health` and `metrics` are given by those who show them before and
-    afterwards, too.
+    Raises StorageUnavailable, UnsafeServer or WrongFormat when the database cannot be used, SettingsError in production
+    when a role is above row-level security; Valkey and Kafka may be away. What the block raises comes out as itself.
+    `health` and `metrics` are given by those who show them before and afterwards, too.
     """
     if unknown := roles - ROLES:
         raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
     async with open_valkey(settings.valkey.url.reveal()) as valkey, open_pools(settings.database) as pools:
         await check_format(pools.writer)
+        await refuse_roles_of_pools(settings, pools)
         await settle_history(pools.writer)
         format_pool = pools.api if roles.isdisjoint(PARTS) else pools.worker
         made = Composition(settings, pools, valkey, health or Health(), metrics or Metrics(), format_pool)

@@ -14,6 +14,7 @@ from db.settings import DatabaseSettings
 from db.valkey import open_valkey
 from taskforge.devstack import DevStack, running_devstack
 from tests.support import databases, directories
+from tests.support.apache_kafka import broker_kind, empty
 from tests.support.leaks import leak_free
 
 pytest_plugins = ["tests.support.parallel"]
@@ -53,7 +54,7 @@ async def services(anyio_backend: str, session_data_dir: Path) -> AsyncIterator[
     `await services.postgres.kill()` is a crash that lasts until `await services.postgres.start()`; a signal sent to
     `services.postgres.pid` is a crash that the supervisor mends.
     """
-    async with running_devstack(session_data_dir, default_ports={}) as running:
+    async with running_devstack(session_data_dir, default_ports={}, broker=broker_kind()) as running:
         yield running
 
 
@@ -115,9 +116,8 @@ async def valkey_client(valkey_url: str) -> AsyncIterator[Valkey]:
 
 @pytest.fixture
 async def kafka_bootstrap(services: DevStack) -> str:
-    """`host:port` of a broker without topics: it keeps everything in memory, so a restart empties it."""
-    await services.kafka.stop()
-    await services.kafka.start()
+    """`host:port` of a broker without topics."""
+    await empty(services.kafka)
     return services.kafka.bootstrap_servers
 
 

@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 from valkey.asyncio import Valkey
 
+from api.request_ids import REQUEST
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
 from core.principal import Principal
@@ -104,7 +105,7 @@ class AccessTokens:
         if known is None:
             known = self._admit(digest, authorization)
         if known.ends_at <= self._wall_clock() or self._revocations.is_revoked(known.principal.session_id):
-            raise refused("expired or revoked")
+            raise refused("expired or revoked", known.principal.user_id)
         return known.principal
 
     def _remember_again(self, digest: bytes) -> _Known | None:
@@ -138,8 +139,17 @@ class AccessTokens:
                 leeway=LEEWAY_SECONDS,
             )
             return self._known(claims)
+        except jwt.ExpiredSignatureError as error:
+            raise refused(type(error).__name__, self._user_of(token)) from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise refused(type(error).__name__) from error
+
+    def _user_of(self, token: bytes) -> UUID | None:
+        """Whose token it is, of one whose signature is good: that is checked before any claim."""
+        try:
+            return uuid_of(self._jwt.decode(token, options={"verify_signature": False, "require": []})["sub"])
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            return None
 
     def _key_for(self, header: dict[str, Any]) -> bytes:
         """The key of our own set that the header names; nothing else of the header is ever followed."""
@@ -268,9 +278,14 @@ class Revocations:
             del self._revoked[session_id]
 
 
-def refused(reason: str) -> Unauthenticated:
-    """The one answer to every bad credential; only the log knows which part failed."""
-    logger.info("access token refused: %s", reason)
+def refused(reason: str, user_id: UUID | None = None) -> Unauthenticated:
+    """The one answer to every bad credential; only the log knows which part failed, and whose it was if that is sure.
+
+    Where the request came from is on the record as on every one of a request. What is asked of memory before there is
+    one says nothing: it is asked again.
+    """
+    if REQUEST.get(None) is not None:
+        logger.info("access token refused: %s", reason, extra={} if user_id is None else {"user_id": str(user_id)})
     return Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
 
 

@@ -27,6 +27,7 @@ from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
 from api.openapi import Operation, Reply
 from api.paths import pattern
+from api.request_ids import REQUEST, Handshake
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from core.principal import Principal
@@ -173,6 +174,8 @@ class LiveSocket:
             after = None if query.after is None else read_position(query.after, "after")
             lifetime = await self._admit(query.ticket)
             await self._check_member(lifetime.principal)
+            if isinstance(handshake := REQUEST.get(None), Handshake):
+                handshake.team = str(self._team_id).encode()
             subscription = await self._services.hub.subscribe(self._team_id, lifetime.principal.user_id, after)
         except BadInput as error:
             await self._socket.send_text(_error(error))
@@ -199,6 +202,8 @@ class LiveSocket:
         else:
             principal = authenticate(self._socket, services)
             seconds = self._token_seconds(self._socket.get_single_header(b"authorization"))
+        if isinstance(handshake := REQUEST.get(None), Handshake):
+            handshake.user_id = principal.user_id
         return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.revocations.is_revoked)
 
     async def _check_member(self, principal: Principal) -> None:

@@ -24,7 +24,7 @@ class Health(Struct, frozen=True):
     status: str
 
 
-_READY: Final = {"status": "ready", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "ok"}}
+_READY: Final = {"status": "ready", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok"}}
 
 OPERATIONS: Final = (
     Operation(
@@ -42,7 +42,8 @@ OPERATIONS: Final = (
         id="readiness",
         summary="Whether the process should get requests",
         tag="Operations",
-        description="Without Postgres, or while draining, it should not. Without Valkey or Kafka it is only degraded.",
+        description="Without Postgres, or while draining, it should not. Without Valkey, Kafka or a worker that relays "
+        "it is only degraded.",
         replies={
             200: Reply(description="Ready, perhaps degraded.", body=Readiness, example=_READY),
             NOT_READY: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),

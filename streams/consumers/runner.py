@@ -30,6 +30,7 @@ from streams.consumers.plan import Busy, ConsumerPlan, Permanent
 from streams.consumers.retries import Outgoing, after_failure, due_at, origin_of
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.monitor import BrokerMonitor
+from streams.kafka.security import consumer_security
 from streams.settings import KafkaSettings
 
 __all__ = ["ConsumerRunner", "ConsumerStatistics"]
@@ -158,8 +159,11 @@ class ConsumerRunner:
                     await broker.stop()
 
     def _broker(self) -> KafkaBroker:
+        with broker_errors():
+            security = consumer_security(self._kafka)
         return KafkaBroker(
             self._kafka.bootstrap_servers.split(","),
+            security=security,
             client_id=self._plan.group,
             consumer_only=True,
             apply_types=False,

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.kafka.security import client_security
 from streams.settings import KafkaSettings
 
 __all__ = [
@@ -75,13 +76,19 @@ class Backoff:
         await anyio.sleep(self.next())
 
 
+def _connection(settings: KafkaSettings) -> dict[str, Any]:
+    """Where every client connects, and how. A certificate that cannot be read is one more broker out of reach."""
+    with broker_errors():
+        return {"bootstrap_servers": settings.bootstrap_servers.split(","), **client_security(settings)}
+
+
 @asynccontextmanager
 async def producing(
     settings: KafkaSettings, *, compression: Compression | None = None
 ) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that acknowledges what every in-sync replica has. Raises `BrokerUnavailable`."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
+        **_connection(settings),
         client_id="taskforge-relay",
         acks="all",
         enable_idempotence=settings.idempotent,
@@ -99,7 +106,7 @@ async def producing(
 async def administrating(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client that makes and describes topics. Raises `BrokerUnavailable`."""
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
+        **_connection(settings),
         client_id="taskforge-admin",
         request_timeout_ms=REQUEST_MS,
     )
@@ -111,7 +118,7 @@ async def administrating(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdmin
 async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group, for looking at partitions by hand. Raises `BrokerUnavailable`."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
+        **_connection(settings),
         client_id="taskforge-reader",
         auto_offset_reset="earliest",
         enable_auto_commit=False,

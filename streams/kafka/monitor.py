@@ -7,6 +7,7 @@ relay and consumers wait for a change of incarnation.
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,11 +30,14 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 8.0
+FROZEN_SECONDS: Final = 4.0
+"""A look takes milliseconds: a broker that has let none end for this long does not answer, connected or not."""
 DELETE_SECONDS: Final = 10.0
 
 
 class MonitorStatistics(Struct, frozen=True):
-    """`reachable` by the last look; `incarnation` is empty before the first; `losses` counts lost topics."""
+    """`reachable` by the last look, unless the next one is long overdue; `incarnation` is empty before the first;
+    `losses` counts lost topics."""
 
     reachable: bool
     incarnation: str
@@ -64,6 +68,7 @@ class BrokerMonitor:
         self._reachable = False
         self._losses = 0
         self._begun = self._finished = 0
+        self._looked = float("-inf")
         self._state: RelayState = {}
         self.publishing = anyio.Lock()
 
@@ -73,7 +78,8 @@ class BrokerMonitor:
         return self._state
 
     def statistics(self) -> MonitorStatistics:
-        return MonitorStatistics(self._reachable, self._incarnation, self._losses)
+        frozen = not self._laying_out and time.monotonic() - self._looked > FROZEN_SECONDS
+        return MonitorStatistics(self._reachable and not frozen, self._incarnation, self._losses)
 
     def is_current(self, incarnation: str) -> bool:
         """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
@@ -170,7 +176,7 @@ class BrokerMonitor:
                 logger.info("the broker is reached, incarnation %s", incarnation)
             self._state, self._incarnation, self._reachable = state, incarnation, True
             self._laying_out = False
-            self._finished = self._begun
+            self._finished, self._looked = self._begun, time.monotonic()
             # A doubt that came up during this look is for the next one.
             self._doubted = self._doubted and not doubted_before
             self._condition.notify_all()

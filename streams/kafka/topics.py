@@ -23,6 +23,7 @@ from streams.cloud_events import MEDIA_TYPE
 
 __all__ = [
     "FAILED_DAYS",
+    "INCARNATION",
     "RELAY_STATE",
     "RETRY_LEVELS",
     "TASKS",
@@ -42,6 +43,9 @@ __all__ = [
 TASK_EVENTS: Final = "taskforge.task-events.v1"
 TASKS: Final = "taskforge.tasks.v1"
 RELAY_STATE: Final = "taskforge.relay.v1"
+
+INCARNATION: Final = "tf-incarnation"
+"""The header with the name of the broker's life: a reader that meets a new one begins the topic anew."""
 
 RETRY_LEVELS: Final = 5
 FAILED_DAYS: Final = 14
@@ -99,26 +103,29 @@ def team_key(team_id: UUID) -> bytes:
     return str(team_id).encode()
 
 
-def event_headers(row: JournalRow) -> Headers:
-    """`event_id` (what consumers deduplicate by), CloudEvents attributes, and W3C `traceparent`.
+def event_headers(row: JournalRow, incarnation: str) -> Headers:
+    """`event_id` (what consumers deduplicate by), the life of the broker (`tf-incarnation`), and W3C `traceparent`.
 
-    Kafka protocol binding of CloudEvents, structured mode: the content type says that the value is the whole event.
+    Kafka protocol binding of CloudEvents, structured mode: the content type says that the value is the whole event. A
+    header of the binary mode (`ce_…`) beside it would make libraries that detect the mode take the value for the data.
     """
     headers = [
         ("event_id", event_id(row).encode()),
         ("content-type", MEDIA_TYPE.encode()),
-        ("ce_specversion", b"1.0"),
-        ("ce_type", row.type.encode()),
-        ("ce_subject", str(row.subject).encode()),
+        (INCARNATION, incarnation.encode()),
     ]
     if row.traceparent:
         headers.append(("traceparent", row.traceparent.encode()))
     return headers
 
 
-def task_headers(row: JournalRow) -> Headers:
-    """Which event brought a task into the state that the record shows."""
-    return [("event_id", event_id(row).encode()), ("content-type", b"application/json")]
+def task_headers(row: JournalRow, incarnation: str) -> Headers:
+    """Which event brought a task into the state that the record shows, and in which life of the broker it says so."""
+    return [
+        ("event_id", event_id(row).encode()),
+        ("content-type", b"application/json"),
+        (INCARNATION, incarnation.encode()),
+    ]
 
 
 async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:

@@ -51,31 +51,31 @@ def neighbours(rows: Iterable[JournalRow]) -> set[tuple[UUID, UUID]]:
     return {(row.team_id, task_id) for row in spread for task_id in _task_data(current_data(row)).ranks}
 
 
-def records_of(row: JournalRow, others: Mapping[UUID, Task], *, known: bool = False) -> list[Record]:
-    """What one event puts into the topics; when the event itself is `known` there, only the tasks.
+def records_of(row: JournalRow, others: Mapping[UUID, Task], incarnation: str, *, known: bool = False) -> list[Record]:
+    """What one event puts into the topics in this life of the broker; when it is `known` there, only the tasks.
 
     `others` holds the event's neighbours as they are now.
     """
     records: list[Record] = []
     if not known:
-        records.append(Record(TASK_EVENTS, team_key(row.team_id), cloud_event(row), event_headers(row)))
+        records.append(Record(TASK_EVENTS, team_key(row.team_id), cloud_event(row), event_headers(row, incarnation)))
     match event_class(row.type).state_record:
         case "none":
             pass
         case "tombstone":
-            records.append(Record(TASKS, _task_key(row.subject), None, task_headers(row)))
+            records.append(Record(TASKS, _task_key(row.subject), None, task_headers(row, incarnation)))
         case "task":
-            records += _task_records(row, others)
+            records += _task_records(row, others, incarnation)
         case effect:
             assert_never(effect)
     return records
 
 
-def restored_records(row: JournalRow, lost: Iterable[UUID], now: Mapping[UUID, Task]) -> list[Record]:
+def restored_records(row: JournalRow, lost: Iterable[UUID], now: Mapping[UUID, Task], incarnation: str) -> list[Record]:
     """What brings the compacted topic back to the history that stands: of the tasks that the lost one touched, those
     which are there `now`, and the end of the others.
     """
-    headers = task_headers(row)
+    headers = task_headers(row, incarnation)
     return [
         Record(TASKS, _task_key(task_id), encode_task(now[task_id]) if task_id in now else None, headers)
         for task_id in sorted(lost)
@@ -86,8 +86,8 @@ def _holds_task(row: JournalRow) -> bool:
     return event_class(row.type).state_record == "task"
 
 
-def _task_records(row: JournalRow, others: Mapping[UUID, Task]) -> Iterable[Record]:
-    headers = task_headers(row)
+def _task_records(row: JournalRow, others: Mapping[UUID, Task], incarnation: str) -> Iterable[Record]:
+    headers = task_headers(row, incarnation)
     data = _task_data(current_data(row))
     yield Record(TASKS, _task_key(row.subject), bytes(data.task), headers)
     for task_id in data.ranks:

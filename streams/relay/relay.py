@@ -31,7 +31,7 @@ from streams.kafka.broker import Backoff, BrokerUnavailable, broker_errors, prod
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
-from streams.leases import Leases
+from streams.leases import RELAY, Leases
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
 from streams.relay.records import Record, contiguous, neighbours, records_of, restored_records
 from streams.relay.topic_ends import Run, last_runs, lost_subjects
@@ -41,7 +41,6 @@ __all__ = ["RangeLag", "Relay", "RelayStatistics"]
 
 logger = logging.getLogger(__name__)
 
-LEASES: Final = "tfr"  # Workers of every version agree on these three letters, or two of them relay the same range.
 SWEEP_SECONDS: Final = 1.0
 FROZEN_SECONDS: Final = 10.0
 SWEEP_TEAMS: Final = 2_000
@@ -84,7 +83,7 @@ class Relay:
         self._pool = pool
         self._kafka = kafka
         self._monitor = monitor
-        self._leases = Leases(pool, LEASES, RANGES)
+        self._leases = Leases(pool, RELAY, RANGES)
         self._stopping = False
         self._awake = anyio.Event()
         self._dirty: dict[UUID, None] = {}
@@ -266,8 +265,8 @@ class Relay:
         if self._uncertain:
             await self._look_into_topic(incarnation, publisher)
         others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
-        records = self._records(pages, others)
-        records += await self._restored(pages, publisher)
+        records = self._records(pages, others, incarnation)
+        records += await self._restored(pages, publisher, incarnation)
         self._uncertain.update(page.team_id for page in pages)
         async with self._monitor.publishing:
             if not self._monitor.is_current(incarnation):
@@ -278,19 +277,19 @@ class Relay:
         self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
         self._count(pages, records)
 
-    def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task]) -> list[Record]:
+    def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task], incarnation: str) -> list[Record]:
         """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
         records: list[Record] = []
         for page in pages:
             run = self._present.get(page.team_id)
             present = run.last if run is not None and run.follows(page.published) else (0, 0)
             for row in page.rows:
-                records += records_of(row, others, known=(row.epoch, row.seq) <= present)
+                records += records_of(row, others, incarnation, known=(row.epoch, row.seq) <= present)
             if present <= (page.rows[-1].epoch, page.rows[-1].seq):
                 self._present.pop(page.team_id, None)
         return records
 
-    async def _restored(self, pages: Sequence[Page], publisher: Publisher) -> list[Record]:
+    async def _restored(self, pages: Sequence[Page], publisher: Publisher, incarnation: str) -> list[Record]:
         """Of teams whose pages say that they were restored, what the lost history left in the compacted topic."""
         rows = {row.team_id: row for page in pages for row in page.rows if row.type == TeamRestored.type}
         if not rows:
@@ -299,7 +298,9 @@ class Relay:
         places = {team_id: publisher.partition(TASK_EVENTS, team_key(team_id)) for team_id in rows}
         lost = await lost_subjects(self._kafka, places, first)
         now = await cursors.tasks(self._pool, {(team_id, task_id) for team_id in lost for task_id in lost[team_id]})
-        return [record for team_id, row in rows.items() for record in restored_records(row, lost[team_id], now)]
+        return [
+            record for team_id, row in rows.items() for record in restored_records(row, lost[team_id], now, incarnation)
+        ]
 
     def _is_allowed(self) -> bool:
         return self._leases.alive

@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from granian._internal import load_target
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 
+from api.settings import OpsSettings
 from core.errors import StorageUnavailable
 from db.installation import check_database
 from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
-from taskforge.devstack.ports import claim, is_free
+from taskforge.devstack.ports import claim, free_port, is_free
+from taskforge.parts.roles import refuse_roles
+from taskforge.processes import API_OPS_PORT
 from taskforge.settings import Settings
 from taskforge.stopping import DrainingServer, undisturbed_loading
 from taskforge.tuning import schedule_in_batches
@@ -54,7 +57,8 @@ LOGGING: dict[str, Any] = {
 def run(_: argparse.Namespace, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Raises `DevstackError` when the port is taken.
 
-    Raises WrongFormat when this program is too old for the database, also after it has become so.
+    Raises WrongFormat when this program is too old for the database, also after it has become so, and SettingsError for
+    roles that production forbids.
     """
     http = settings.http
     # Granian listens with SO_REUSEPORT: without the claim, a second server would silently share the first one's port.
@@ -65,17 +69,42 @@ def run(_: argparse.Namespace, settings: Settings) -> int:
             "set TASKFORGE_HTTP__PORT to a free one"
         )
     _raise_file_limit()
-    with claimed, _metrics_directory():
-        _refuse_wrong_format(settings)
+    with claimed, _operators_port(settings.ops), _metrics_directory():
+        _refuse_unfit(settings)
         _server(settings).serve(target_loader=_Load(settings.log_level, settings.log_format), wrap_loader=True)
-    _refuse_wrong_format(settings)
+    _refuse_unfit(settings)
     return 0
 
 
-def _refuse_wrong_format(settings: Settings) -> None:
+def _refuse_unfit(settings: Settings) -> None:
     """One clear line instead of processes that each fail to start. A database that is down is waited for by them."""
     with suppress(StorageUnavailable):
-        asyncio.run(check_database(settings.database.api_url))
+        asyncio.run(_ask_database(settings))
+
+
+async def _ask_database(settings: Settings) -> None:
+    await check_database(settings.database.api_url)
+    await refuse_roles(settings)
+
+
+@contextmanager
+def _operators_port(ops: OpsSettings) -> Iterator[None]:
+    """The port on which every process of this server answers operators: the same for all, and for nobody else."""
+    wanted = ops.api_port or free_port()
+    with ExitStack() as stack:
+        claimed = claim(wanted, "api-ops")
+        while claimed is None and not ops.api_port:
+            wanted = free_port()
+            claimed = claim(wanted, "api-ops")
+        if claimed is None or not is_free(wanted, ops.host):
+            raise DevstackError(
+                f"cannot listen for operators on {ops.host}:{wanted}: the port is taken, or the address is not of this "
+                "machine; set TASKFORGE_OPS__API_PORT to a free one"
+            )
+        stack.enter_context(claimed)
+        os.environ[API_OPS_PORT] = str(wanted)
+        logger.info("operators' HTTP on %s:%d", ops.host, wanted)
+        yield
 
 
 def _server(settings: Settings) -> DrainingServer:
@@ -112,7 +141,12 @@ class _Load:
         parent_tie(signal.SIGTERM, parent=os.getppid())()
         schedule_in_batches()
         logs.configure(self._level, self._format)
-        application: Callable[..., Any] = load_target(target)
+        try:
+            application: Callable[..., Any] = load_target(target)
+        except Exception:
+            # Left to the server it would be a line for each line of the traceback.
+            logger.critical("the application cannot be loaded", exc_info=True)
+            raise SystemExit(1) from None
         return application
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import valkey.asyncio
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from valkey.exceptions import ValkeyError
 
@@ -21,6 +19,10 @@ from api.problems import NOT_READY
 from core.errors import TaskForgeError
 from core.secret import Secret
 from db import migrate
+from db.roles import excess_rights
+from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
+from streams.relay_watch import look
+from streams.settings import KafkaSettings
 from taskforge import embedded
 from taskforge.devstack.ports import is_free
 from taskforge.processes import http_get, near
@@ -32,6 +34,7 @@ MIN_PYTHON = (3, 11)
 MIN_POSTGRES = 18_00_00
 MIN_FREE_BYTES = 1024**3
 WAIT_SECONDS = 5.0
+FAILURES = (OSError, TaskForgeError, BrokerUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, ValkeyError)
 UP = "start everything with `taskforge up`, or set its URL"
 
 
@@ -67,7 +70,8 @@ async def _examine_all(data: Path) -> list[Finding]:
     try:
         if problems:
             raise SettingsError(problems)
-        settings = load(embedded.worker_port(data) | embedded.complete(given, data))
+        complete = embedded.ops_ports(data) | embedded.complete(given, data)
+        settings = load(complete, also=[embedded.OWNER])
     except SettingsError as error:
         mend = "correct it in the environment or .env; a missing URL also comes from `taskforge up`"
         return [*local, *(Finding("settings", problem, mend) for problem in error.problems)]
@@ -83,8 +87,9 @@ async def examine(settings: Settings) -> list[Finding]:
         ("role api", lambda: _role("role api", database.api_url)),
         ("role writer", lambda: _role("role writer", database.writer_url)),
         ("role worker", lambda: _role("role worker", database.worker_url)),
+        ("relay", lambda: _relay(database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
-        ("kafka", lambda: _kafka(settings.kafka.bootstrap_servers)),
+        ("kafka", lambda: _kafka(settings.kafka)),
         ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
         ("worker", lambda: _listener("worker", settings.ops.host, settings.ops.port, "TASKFORGE_OPS__PORT")),
     ]
@@ -98,7 +103,14 @@ async def _bounded(what: str, check: Callable[[], Awaitable[list[Finding]]]) -> 
             return await check()
     except TimeoutError:
         return [Finding(what, f"no answer within {WAIT_SECONDS:g} s", UP)]
-    except (OSError, TaskForgeError, asyncpg.PostgresError, asyncpg.InterfaceError, ValkeyError, KafkaError) as error:
+    except (
+        OSError,
+        TaskForgeError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        ValkeyError,
+        BrokerUnavailable,
+    ) as error:
         return [Finding(what, f"{type(error).__name__}: {error}", _remedy(error))]
 
 
@@ -153,13 +165,23 @@ async def _schema(owner: Secret) -> list[Finding]:
 async def _role(what: str, url: Secret) -> list[Finding]:
     connection = await asyncpg.connect(url.reveal(), timeout=WAIT_SECONDS)
     try:
-        name = await connection.fetchval("select current_user")
-        row = await connection.fetchrow("select rolsuper, rolbypassrls from pg_roles where rolname = current_user")
+        excess = await excess_rights(connection)
     finally:
         await connection.close(timeout=WAIT_SECONDS)
-    above = [right for right in ("rolsuper", "rolbypassrls") if row and row[right]]
-    remedy = f"{name} may bypass row-level security ({', '.join(above)}): use the role that `taskforge migrate` makes"
-    return [Finding(what, f"{name} lets us in", remedy if above else "")]
+    if excess:
+        return [Finding(what, excess, "row-level security must hold it: use the role that `taskforge migrate` makes")]
+    return [Finding(what, "lets us in, under row-level security")]
+
+
+async def _relay(url: Secret) -> list[Finding]:
+    """A worker that is dead, or frozen, shows by what waits for it."""
+    async with asyncpg.create_pool(url.reveal(), min_size=0, max_size=1) as pool:
+        view = await look(pool)
+    detail = f"{view.workers} workers, {view.events} events wait"
+    if not view.late:
+        return [Finding("relay", detail)]
+    remedy = "start `taskforge worker`; one that runs says at its /readyz what it waits for"
+    return [Finding("relay", f"{detail}, for {view.seconds:.0f} s", remedy)]
 
 
 async def _valkey(url: Secret) -> list[Finding]:
@@ -169,14 +191,11 @@ async def _valkey(url: Secret) -> list[Finding]:
     return [Finding("valkey", f"version {info.get('valkey_version') or info.get('redis_version')}")]
 
 
-async def _kafka(bootstrap: str) -> list[Finding]:
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(WAIT_SECONDS * 1000))
-    try:
-        await client.start()
-        topics = await client.list_topics()
-    finally:
-        await client.close()
-    return [Finding("kafka", f"{bootstrap}, {len(topics)} topics")]
+async def _kafka(kafka: KafkaSettings) -> list[Finding]:
+    async with administrating(kafka) as client:
+        with broker_errors():
+            topics = await client.list_topics()
+    return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics")]
 
 
 async def _listener(what: str, host: str, port: int, variable: str) -> list[Finding]:

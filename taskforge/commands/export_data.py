@@ -1,25 +1,23 @@
-"""`taskforge export`: a team's board as CSV or JSON Lines, in board order, to be imported again."""
+"""`taskforge export`: a team's board as CSV or JSON Lines, in board order, to be imported again.
+
+The rows come from the database as they are written: a board of any size takes the memory of a page of it.
+"""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TextIO
 
 from rich.console import Console
 
-from api.services import Services
-from core.task import STATUSES
-from core.team import TeamState
-from db.people import directory
-from taskforge.parts.names import API
+from db.exports import BoardExport, exporting
+from db.installation import check_format
+from db.pool import Pool, open_pools
 from taskforge.settings import Settings
 from taskforge.transfer.cells import EXPORTED, row_of
-from taskforge.transfer.files import Format, TransferError, format_of, write_rows
-from taskforge.transfer.targets import SECONDS, the_team
-from taskforge.wiring import running
+from taskforge.transfer.files import Format, RowWriter, TransferError, format_of
+from taskforge.transfer.teams import team_called
 
 __all__ = ["export_team", "run"]
 
@@ -35,34 +33,33 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _export(settings: Settings, words: str, path: Path | None, form: Format) -> int:
-    async with running(settings, API) as process:
-        rows = list(await export_team(process.services, words, form))
-    if path is None:
-        return write_rows(sys.stdout, form, EXPORTED, rows)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            count = write_rows(file, form, EXPORTED, rows)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    async with open_pools(settings.database) as pools:
+        await check_format(pools.worker)
+        if path is None:
+            return await export_team(pools.worker, words, form, sys.stdout)
+        unfinished = path.with_name(f".{path.name}.part")
+        try:
+            with unfinished.open("w", encoding="utf-8", newline="") as file:
+                count = await export_team(pools.worker, words, form, file)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     return count
 
 
-async def export_team(services: Services, words: str, form: Format) -> Iterator[dict[str, Any]]:
-    """The rows of a team's board at one `seq`, column by column from top to bottom."""
-    team_id = await the_team(services, words)
+async def export_team(pool: Pool, words: str, form: Format, file: TextIO) -> int:
+    """Write a team's board as of one moment, column by column from top to bottom; gives the number of rows."""
+    team_id = await team_called(pool, words)
     if team_id is None:
         raise TransferError(f"there is no team {words!r}")
-    state = (await services.teams.view(team_id, deadline=SECONDS)).state.detach()
-    assignees = {task.assignee_id for task in state.tasks.values() if task.assignee_id is not None}
-    emails = await directory.addresses_of(services.pools.worker, list(assignees)) if assignees else {}
-    return _rows(state, form, dict(emails))
+    async with exporting(pool, team_id) as board:
+        if board is None:
+            raise TransferError(f"there is no team {words!r}")
+        return await _write(board, form, RowWriter(file, form, EXPORTED))
 
 
-def _rows(state: TeamState, form: Format, emails: dict[UUID, str]) -> Iterator[dict[str, Any]]:
-    labels = {label.id: label.name for label in state.labels.values()}
-    keys = {task.id: task.key for task in state.tasks.values()}
-    for status in STATUSES:
-        for task in state.ordered(status):
-            yield row_of(task, form, labels=labels, keys=keys, emails=emails)
+async def _write(board: BoardExport, form: Format, writer: RowWriter) -> int:
+    async for tasks in board.tasks:
+        for task in tasks:
+            writer.write(row_of(task, form, labels=board.labels, keys=board.keys, emails=board.emails))
+    return writer.written

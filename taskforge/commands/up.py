@@ -66,7 +66,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         kinds=kinds,
         port=int(given[PORT]) if given.get(PORT, "").isdecimal() else None,
         demo=args.demo,
-        settings=load(_stand_ins(given, kinds) | given),
+        settings=load(_stand_ins(given, kinds) | given, also=[embedded.OWNER]),
     )
 
 
@@ -115,9 +115,8 @@ async def _session(plan: Plan, console: Console) -> None:
         port = stack.enter_context(_own_port(plan))
         book = PortBook(devstack.data.ports, {})
         book.remember("http", port)
-        environment = dict(os.environ)
-        adopt(environment, _variables(plan, devstack, port))
-        api = ApiProcess(environment, host, port)
+        environment = _children_environment(_variables(plan, devstack, port))
+        api = ApiProcess(environment, host, port, plan.settings.ops.api_port, book)
         worker = WorkerProcess(environment, plan.settings.ops.host, plan.settings.ops.port, book)
         await stack.enter_async_context(Supervisor([worker, api]))
         await _until_ready(api)
@@ -151,6 +150,14 @@ def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 
+def _children_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """For API and worker: what they need to know, which the owner's URL is not (here it is the superuser's)."""
+    environment = dict(os.environ)
+    adopt(environment, variables)
+    environment.pop(embedded.OWNER, None)
+    return environment
+
+
 async def _until_ready(api: ApiProcess) -> None:
     end = time.monotonic() + READY_SECONDS
     status, body = await api.get("/readyz")
@@ -170,7 +177,7 @@ def _summary(
     lines = [
         ("board", f"{api.url}/"),
         ("docs", f"{api.url}/docs"),
-        ("worker", f"{worker.url}/readyz and /metrics, for operators"),
+        ("operators", f"{api.ops_url}/metrics, worker {worker.url}/readyz and /metrics"),
         ("services", ports),
         ("data", str(devstack.data.path)),
         ("schema", f"{migrations} migrations applied" if migrations else "up to date"),

@@ -40,7 +40,7 @@ async def work(settings: Settings, parts: Set[str]) -> None:
     """
     health, metrics, stopping = Health([POSTGRES_NOT_REACHED]), Metrics(), anyio.Event()
     with anyio.CancelScope() as scope, _heeding_signals(stopping, scope), calm_logs():
-        async with listening(settings.ops, health, metrics) as port:
+        async with listening(settings.ops.host, settings.ops.port, health, metrics) as port:
             logger.info("operators' HTTP on %s:%d", settings.ops.host, port)
             backoff = Backoff()
             while not stopping.is_set():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from taskforge.devstack import private
 from taskforge.devstack.child import Account, Child, Launch
 from taskforge.devstack.errors import DevstackError
 
@@ -45,6 +46,8 @@ async def choose_account(binaries: Path, cluster: Path) -> RunAs:
     for candidate in _candidates(cluster):
         if not await _can(candidate, binaries / "postgres", "--version"):
             continue
+        if candidate.account is not None:
+            private.let_pass(cluster.parent)
         if await _can(candidate, "/bin/sh", "-c", 'cd "$1"', "sh", cluster.parent):
             return candidate
         uid = candidate.account.uid if candidate.account else NOBODY

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from taskforge.devstack import private
+
 __all__ = ["Account", "Child", "Launch", "parent_tie", "signal_group"]
 
 PR_SET_PDEATHSIG = 1
@@ -72,7 +74,7 @@ class Child:
         if launch.account is not None:
             account = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []}
         with contextlib.ExitStack() as stack:
-            output = None if launch.log is None else stack.enter_context(launch.log.open("ab"))
+            output = None if launch.log is None else stack.enter_context(private.opened(launch.log, "ab"))
             process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 env=launch.env,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from taskforge.devstack import private
 from taskforge.devstack.errors import DataDirBusy, DevstackError
 
 __all__ = ["ROLES", "DataDir", "LocalSecrets"]
@@ -71,8 +72,9 @@ class DataDir:
     def lock(self) -> None:
         """Raises `DataDirBusy` naming the holder, `DevstackError` when the directory cannot be made."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            private.make_folder(self.path)
+            private.close_to_others(self.path)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, private.FILE)
         except OSError as error:
             raise DevstackError(f"cannot use {self.path} as data directory: {error.strerror}") from error
         try:
@@ -108,7 +110,7 @@ class DataDir:
         made = LocalSecrets.generate()
         draft = path.with_suffix(f".{os.getpid()}")
         draft.unlink(missing_ok=True)
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private.FILE)
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(made)))
             file.flush()
@@ -119,7 +121,7 @@ class DataDir:
     def log(self, name: str) -> Path:
         """The log file of a service, moved to `.1` when it has grown past 10 MiB."""
         path = self.path / "logs" / f"{name}.log"
-        path.parent.mkdir(exist_ok=True)
+        private.make_folder(path.parent)
         if path.exists() and path.stat().st_size > LOG_LIMIT:
             path.replace(path.with_suffix(".log.1"))
         return path

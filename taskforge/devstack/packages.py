@@ -32,6 +32,6 @@ def find_binary(package: str, pattern: str, *, fallback: Path) -> Path:
     if not copy.exists() or copy.stat().st_size != binary.stat().st_size:
         draft = copy.with_suffix(f".{os.getpid()}")
         shutil.copyfile(binary, draft)
-        draft.chmod(0o755)
+        draft.chmod(0o700)
         draft.replace(copy)
     return copy

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from taskforge.devstack import private
 from taskforge.devstack.errors import DevstackError
 
 __all__ = ["LOOPBACK", "PortBook", "claim", "free_port", "is_free", "listens"]
@@ -126,5 +127,6 @@ class PortBook:
 
     def _save(self) -> None:
         draft = self._path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(self._ports)))
+        with private.opened(draft, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self._ports)))
         draft.replace(self._path)

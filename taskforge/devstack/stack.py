@@ -108,19 +108,24 @@ class DevStack:
 
 @contextlib.asynccontextmanager
 async def running_devstack(
-    data_dir: Path, *, want: Set[Kind] = ALL, default_ports: dict[str, int] | None = None
+    data_dir: Path,
+    *,
+    want: Set[Kind] = ALL,
+    default_ports: dict[str, int] | None = None,
+    broker: type[Kafka] = Kafka,
 ) -> AsyncIterator[DevStack]:
     """Run the wanted services under `data_dir` until the block ends, supervised.
 
     Ports: those of the last run, else `default_ports` (name to port; an empty dict takes any free ones), else the
     next free ones. Must be entered in the thread whose event loop runs for the whole block: the children are tied
-    to it and end with it. Raises `DataDirBusy`, `ServiceFailed` and other `DevstackError`s.
+    to it and end with it. `broker` is what runs as Kafka. Raises `DataDirBusy`, `ServiceFailed` and other
+    `DevstackError`s.
     """
     data = DataDir(data_dir)
     data.lock()
     try:
         book = PortBook(data.ports, DEFAULT_PORTS if default_ports is None else default_ports)
-        services = await _assemble(data, want, book)
+        services = await _assemble(data, want, book, broker)
         try:
             await services.start(book)
             yield services
@@ -130,7 +135,7 @@ async def running_devstack(
         data.unlock()
 
 
-async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> DevStack:
+async def _assemble(data: DataDir, want: Set[Kind], book: PortBook, broker: type[Kafka]) -> DevStack:
     secrets = data.secrets()
     parts: dict[str, ProcessService] = {}
     if "postgres" in want:
@@ -142,7 +147,7 @@ async def _assemble(data: DataDir, want: Set[Kind], book: PortBook) -> DevStack:
         valkey = data.path / "valkey"
         parts["valkey"] = Valkey(valkey, data.log("valkey"), book.claim("valkey"), secrets.valkey_password)
     if "kafka" in want:
-        parts["kafka"] = Kafka(data.path / "kafka", data.log("kafka"), book.claim("kafka"))
+        parts["kafka"] = broker(data.path / "kafka", data.log("kafka"), book.claim("kafka"))
     return DevStack(data, secrets, parts)
 
 

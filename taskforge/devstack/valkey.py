@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from taskforge.devstack import private
 from taskforge.devstack.child import Launch
 from taskforge.devstack.packages import find_binary
 from taskforge.devstack.ports import LOOPBACK
@@ -44,13 +45,13 @@ class Valkey(ProcessService):
         return f"valkey://:{self._password}@{LOOPBACK}:{self.port}/0"
 
     async def prepare(self) -> None:
-        self._directory.mkdir(exist_ok=True)
+        private.make_folder(self._directory)
         config = self._directory / "valkey.conf"
         config.unlink(missing_ok=True)
         # The quoted form lets the path hold spaces; valkey reads \\ and \" in it.
         quoted = str(self._directory).replace("\\", "\\\\").replace('"', '\\"')
         text = CONFIG.format(host=LOOPBACK, port=self.port, password=self._password, dir=f'"{quoted}"')
-        with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private.FILE), "w") as file:
             file.write(text)
 
     async def launch(self) -> Launch:

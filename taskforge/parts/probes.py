@@ -3,18 +3,27 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-import anyio
 from valkey.asyncio import Valkey
 
 from api.health import NotReady, Probe
 from db.pool import Pool
+from streams.kafka.answering import answering
+from streams.relay_watch import RelayWatch
 from streams.settings import KafkaSettings
 from taskforge.parts.names import Part
 
 if TYPE_CHECKING:
     from streams.kafka.monitor import BrokerMonitor
 
-__all__ = ["POSTGRES_NOT_REACHED", "broker_probe", "kafka_probe", "part_probe", "postgres_probe", "valkey_probe"]
+__all__ = [
+    "POSTGRES_NOT_REACHED",
+    "broker_probe",
+    "kafka_probe",
+    "part_probe",
+    "postgres_probe",
+    "relay_probe",
+    "valkey_probe",
+]
 
 
 def postgres_probe(pool: Pool) -> Probe:
@@ -36,22 +45,17 @@ def valkey_probe(valkey: Valkey) -> Probe:
 
 
 def kafka_probe(kafka: KafkaSettings) -> Probe:
-    """A TCP connection to one of the brokers: the API itself never talks to Kafka, it only reports."""
+    """Whether one of the brokers answers: the API itself never talks to Kafka, it only reports."""
 
-    async def reach() -> None:
-        failure: OSError | None = None
-        for server in kafka.bootstrap_servers.split(","):
-            host, _, port = server.strip().rpartition(":")
-            try:
-                stream = await anyio.connect_tcp(host, int(port))
-            except OSError as error:
-                failure = error
-            else:
-                await stream.aclose()
-                return
-        raise failure or OSError("no broker is named")
+    async def ask() -> None:
+        await answering(kafka)
 
-    return Probe("kafka", reach, required=False)
+    return Probe("kafka", ask, required=False)
+
+
+def relay_probe(watch: RelayWatch) -> Probe:
+    """Whether some worker relays what this process commits. Without one, data teams and effects wait."""
+    return Probe("relay", _unless(lambda: watch.ready, "no worker relays, or it is late"), required=False)
 
 
 def broker_probe(broker: "BrokerMonitor") -> Probe:

@@ -1,5 +1,7 @@
 """The role `api`: what requests reach. Loaded by processes of that role only."""
 
+from msgspec import structs
+
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
 from api.request_metrics import RequestMetrics
@@ -8,9 +10,11 @@ from db.ids import new_id
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
-from taskforge.parts.background import Background
+from streams.relay_watch import RelayWatch
+from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
-from taskforge.parts.probes import kafka_probe, postgres_probe, valkey_probe
+from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
+from taskforge.parts.team_samples import relay_watch_samples
 
 __all__ = ["add_services"]
 
@@ -24,8 +28,11 @@ def add_services(made: Composition) -> None:
     identity = Identity(made.pools.api, lifetimes)
     revocations = Revocations(identity.sessions, made.valkey, made.signer, access_seconds=auth.access_seconds)
     made.base.append(Background("sessions", revocations.run))
+    http = made.settings.http
+    if http.metrics_enabled is None:
+        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
     made.services = Services(
-        http=made.settings.http,
+        http=http,
         auth=auth,
         teams=made.teams,
         hub=made.hub,
@@ -43,4 +50,8 @@ def add_services(made: Composition) -> None:
         metrics=made.metrics,
         requests=RequestMetrics(made.metrics),
     )
+    watch = RelayWatch(made.pools.worker)
+    made.base.append(Background("relay-watch", at_once(watch.run), statistics=watch.statistics))
+    made.show(lambda: relay_watch_samples(watch.statistics()))
     made.probes += [postgres_probe(made.pools.writer), valkey_probe(made.valkey), kafka_probe(made.settings.kafka)]
+    made.probes.append(relay_probe(watch))

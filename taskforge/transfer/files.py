@@ -15,6 +15,7 @@ __all__ = [
     "Format",
     "Reject",
     "Row",
+    "RowWriter",
     "Table",
     "TransferError",
     "format_of",
@@ -132,19 +133,33 @@ def _read_lines(file: TextIO, known: frozenset[str]) -> Table:
     return Table(tuple(columns), rows, rejects)
 
 
-def write_rows(file: TextIO, form: Format, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write rows with these columns; the number written. Lists and None are the caller's to turn into cells."""
-    written = 0
-    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\r\n") if form == "csv" else None
-    if writer is not None:
-        writer.writeheader()
-    for row in rows:
-        if writer is not None:
-            writer.writerow(row)
+class RowWriter:
+    """Writes rows with these columns, one after the other. Lists and None are the caller's to turn into cells."""
+
+    def __init__(self, file: TextIO, form: Format, columns: Sequence[str]) -> None:
+        self._file = file
+        self._csv = (
+            csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\r\n") if form == "csv" else None
+        )
+        self.written = 0
+        if self._csv is not None:
+            self._csv.writeheader()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """The next row."""
+        if self._csv is not None:
+            self._csv.writerow(row)
         else:
-            file.write(msgspec.json.encode(row).decode().translate(BREAKS) + "\n")
-        written += 1
-    return written
+            self._file.write(msgspec.json.encode(row).decode().translate(BREAKS) + "\n")
+        self.written += 1
+
+
+def write_rows(file: TextIO, form: Format, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write all of the rows; the number written."""
+    writer = RowWriter(file, form, columns)
+    for row in rows:
+        writer.write(row)
+    return writer.written
 
 
 def write_rejects(path: Path, form: Format, table: Table, rejects: Sequence[Reject]) -> None:

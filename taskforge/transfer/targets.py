@@ -13,6 +13,7 @@ from core.team import TeamState
 from db.people import directory
 from db.people.directory import KnownUser
 from taskforge.transfer.files import TransferError
+from taskforge.transfer.teams import team_called
 
 __all__ = ["Target", "key_of", "the_target", "the_team"]
 
@@ -29,14 +30,7 @@ class Target(Struct, frozen=True):
 
 async def the_team(services: Services, words: str) -> UUID | None:
     """The team with this id, key or name; None when there is none. Raises TransferError when several have the name."""
-    try:
-        return UUID(words)
-    except ValueError:
-        found = await directory.teams_called(services.pools.worker, words)
-    if len(found) > 1:
-        listed = ", ".join(f"{team.id} ({team.key}, {team.name})" for team in found)
-        raise TransferError(f"several teams are called {words!r}; name one by its id: {listed}")
-    return found[0].id if found else None
+    return await team_called(services.pools.worker, words)
 
 
 async def the_target(services: Services, words: str, email: str | None, *, create: bool) -> Target:

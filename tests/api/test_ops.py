@@ -33,7 +33,10 @@ async def test_alive_is_alive(desk: Desk) -> None:
 async def test_ready_without_kafka_is_degraded(desk: Desk) -> None:
     answer = await desk.client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "degraded", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "down"}}
+    state = answer.json()
+    # Here nobody relays, which is forgiven for some seconds.
+    assert state["checks"].pop("relay") in {"ok", "down"}
+    assert state == {"status": "degraded", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "down"}}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ OWNERS = {
     "actors/system.py": "its group ends every task before running() ends",
     "actors/committer.py": "a transaction in flight is awaited by who sent it",
     "db/journal/sticky.py": "it gives a connection back, and the pool closes no sooner than that is done",
+    "streams/kafka/answering.py": "all are cancelled and awaited as soon as one has answered",
     "streams/feeds/remote.py": "both readers are awaited and cancelled together",
     "api/endpoints/feeds.py": "the watcher ends with its stream",
     "api/endpoints/live.py": "the receiver lives in the connection's group",

@@ -10,6 +10,7 @@ from db.settings import DatabaseSettings
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
 from taskforge.settings import Settings
+from tests.support.apache_kafka import kafka_settings
 from tests.support.databases import superuser_url
 from tests.support.journal_writer import JournalWriter
 from tests.support.site import settings_for
@@ -27,7 +28,7 @@ async def journal(services: DevStack, database: DatabaseSettings) -> AsyncIterat
 
 @pytest.fixture
 def kafka(kafka_bootstrap: str) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=kafka_bootstrap)
+    return kafka_settings(kafka_bootstrap)
 
 
 @pytest.fixture

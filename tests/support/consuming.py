@@ -45,4 +45,5 @@ async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 async def publish(producer: AIOKafkaProducer, row: JournalRow) -> None:
     """The event as the relay publishes it."""
-    await producer.send_and_wait(TASK_EVENTS, cloud_event(row), key=team_key(row.team_id), headers=event_headers(row))
+    headers = event_headers(row, "one")
+    await producer.send_and_wait(TASK_EVENTS, cloud_event(row), key=team_key(row.team_id), headers=headers)

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.apache_kafka import APACHE, broker_kind
+from tests.support.source import ROOT
 from tests.support.waiting import eventually
 
 UP_SECONDS = 60.0
+BROKER = "kafka.Kafka" if APACHE else "bin/tansu"
+"""What the broker's command line has in it."""
 
 
 class System:
@@ -22,6 +26,9 @@ class System:
         self.directory, self.data, self.log = directory, directory / "data", directory / "up.log"
         directory.mkdir(exist_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
+        if APACHE:
+            broker_kind()
+            environment |= {"PYTHONPATH": str(ROOT), "TASKFORGE_KAFKA__IDEMPOTENT": "true"}
         with self.log.open("ab") as log:
             self._before = log.tell()
             self.process = subprocess.Popen(
@@ -30,7 +37,8 @@ class System:
 
     def command(self, name: str, *arguments: str | Path) -> list[str]:
         """A command of ours on the data of this system."""
-        return [sys.executable, "-m", "taskforge", name, "--data", str(self.data), *map(str, arguments)]
+        module = "tests.support.apache_up" if APACHE and name == "up" else "taskforge"
+        return [sys.executable, "-m", module, name, "--data", str(self.data), *map(str, arguments)]
 
     def said(self) -> str:
         """What this process has written so far."""

@@ -15,14 +15,14 @@ from websockets.asyncio.client import connect
 
 from tests.support.account import NO_TLS, Account
 from tests.support.folding import columns_of, fold
-from tests.support.system import System
+from tests.support.system import BROKER, System
 from tests.support.topic_reader import read_teams
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(300)]
 
 WRITERS = 8
-PARTS = ("taskforge api", "taskforge worker", "bin/tansu", "bin/postgres", "valkey-server")
+PARTS = ("taskforge api", "taskforge worker", BROKER, "bin/postgres", "valkey-server")
 PAUSE = 0.02
 """Seconds between a writer's tasks: what is proven needs eight that never stop, not two cores that are full of them."""
 
@@ -116,6 +116,8 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(system: Sy
     acknowledged = {title: task for writer in writers for title, task in writer.acknowledged.items()}
     board = await asyncio.to_thread(account.call, "GET", f"/v1/teams/{team}/board")
     columns = columns_of(board)
+    # Not every broker is back before the next part is killed.
+    await asyncio.to_thread(eventually, lambda: system.status("/readyz", "ops") == 200, "the worker is ready", 60)
     async with asyncio.timeout(60):
         while not reader.seqs or reader.seqs[-1] < board["seq"]:
             await asyncio.sleep(0.05)

@@ -23,7 +23,7 @@ from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.settings import example, load
 from tests.support.databases import name_of
-from tests.support.system import System
+from tests.support.system import BROKER, System
 
 REQUIRED = dict(STAND_INS)
 
@@ -266,7 +266,7 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, dat
         }
     )
     remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
-    assert sorted(remedies) == ["kafka", "role api", "role worker", "synchronous_commit", "valkey"]
+    assert sorted(remedies) == ["kafka", "relay", "role api", "role worker", "synchronous_commit", "valkey"]
     assert "synchronous_commit = on" in remedies["synchronous_commit"]
     assert "row-level security" in remedies["role api"]
     assert "taskforge migrate" in remedies["role worker"]
@@ -306,7 +306,13 @@ def test_up_is_ready_and_leaves_nothing_behind(up: Callable[..., System]) -> Non
     assert cold.status("/metrics", "ops") == 200
     examined = taskforge("doctor", "--data", str(cold.data))
     assert "ok    worker: ready on" in examined.stdout, examined.stdout
+    assert "ok    api: ready on" in examined.stdout, examined.stdout
+    assert cold.status("/metrics", "api-ops") == 200
     secrets = (cold.data / "secrets.json").read_text().split('"')
+    superuser = msgspec.json.decode((cold.data / "secrets.json").read_bytes())["postgres_password"].encode()
+    ours = [pid for pid, line in cold.processes().items() if "taskforge" in line and "bin/" not in line]
+    assert len(ours) >= 3
+    assert not [pid for pid in ours if superuser in Path(f"/proc/{pid}/environ").read_bytes()]
     assert not [line for line in cold.processes().values() for word in secrets if len(word) > 40 and word in line]
     assert cold.stop(signal.SIGINT) == 0
     assert cold.processes() == {}
@@ -322,7 +328,7 @@ def test_up_is_ready_and_leaves_nothing_behind(up: Callable[..., System]) -> Non
 def test_up_brings_back_what_is_killed(up: Callable[..., System]) -> None:
     one = up("--workers", "2")
     one.start()
-    for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", "bin/tansu"):
+    for words in ("taskforge api", "taskforge worker", "bin/postgres", "valkey-server", BROKER):
         killed = one.pid_of(words)
         os.kill(killed, signal.SIGKILL)
         one.wait_until(partial(brought_back, one, killed, words), f"{words} is back", 30)

@@ -52,6 +52,31 @@ async def test_postgres_is_durable_has_vectors_and_demands_a_password(services: 
         await asyncpg.connect(services.postgres.url_of("taskforge", password="wrong"))
 
 
+async def test_the_data_directory_is_for_its_owner_alone(services: DevStack) -> None:
+    """Whatever the umask says: no other user of the machine reads a password, a log or a row."""
+    assert services.data.path.stat().st_mode & 0o777 == 0o700
+    # Servers make and remove files of their own all the time.
+    found: dict[str, int] = {}
+    for path in services.data.path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            found[str(path.relative_to(services.data.path))] = path.lstat().st_mode
+    assert {"secrets.json", "ports.json", "lock", "logs/postgres.log", "valkey/valkey.conf"} <= found.keys()
+    assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}
+
+
+def test_a_data_directory_that_an_earlier_release_left_open_is_closed(data_dir: Path) -> None:
+    (data_dir / "logs").mkdir()
+    left = [data_dir / "ports.json", data_dir / "logs" / "kafka.log"]
+    for path in left:
+        path.write_text("{}")
+        path.chmod(0o644)
+    data_dir.chmod(0o755)
+    data = DataDir(data_dir)
+    data.lock()
+    data.unlock()
+    assert [path.stat().st_mode & 0o777 for path in (data_dir, *left)] == [0o700, 0o600, 0o600]
+
+
 async def test_valkey_answers_with_its_password_only(services: DevStack, valkey_url: str) -> None:
     async with valkey.asyncio.from_url(valkey_url) as client:
         assert await client.set("a", "1")

@@ -1,19 +1,23 @@
 """What goes out comes in again: the same tasks in another team, no change in the same one."""
 
 import argparse
+import asyncio
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from core.commands import MoveTask
 from taskforge.commands import export_data
+from taskforge.embedded import STAND_INS
 from taskforge.transfer.cells import EXPORTED
-from taskforge.transfer.files import Format, TransferError
+from taskforge.transfer.files import Format, RowWriter, TransferError
 from tests.support.office import MAX, OLGA, Office, by_title, columns, told
 
 pytestmark = pytest.mark.anyio
@@ -120,10 +124,10 @@ async def test_a_failure_half_way_leaves_the_old_file(
     path = await save(office, "csv")
     before = path.read_text()
 
-    def breaks(*_: object) -> int:
+    def breaks(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(export_data, "write_rows", breaks)
+    monkeypatch.setattr(RowWriter, "write", breaks)
     with pytest.raises(OSError, match="disk full"):
         await save(office, "csv")
     assert path.read_text() == before
@@ -150,3 +154,52 @@ async def test_standard_output_gets_the_rows_and_nothing_else(
     monkeypatch.setattr("sys.stdout", out)
     assert await export_data._export(office.settings, "Work", None, "jsonl") == 4
     assert len([json.loads(line) for line in out.getvalue().splitlines()]) == 4
+
+
+BOARD = """
+insert into tasks (team_id, id, number, title, description, status, priority, rank, parent_id, assignee_id, created_by,
+                   created_at, updated_at, label_ids, blocked_by, comment_count, attachment_count, version)
+select $1, uuidv7(), 100 + n, 'Task ' || n, repeat('x', 500), case when n % 2 = 0 then 'open' else 'done' end, 'none',
+       'b' || lpad(n::text, 6, '0'), (select id from tasks where team_id = $1 and number = 1), $2, $2, now(), now(),
+       '{}', '{}', 0, 0, 1
+from generate_series(1, $3) n
+"""
+TASKS = 50_000
+
+
+async def test_a_board_of_fifty_thousand_tasks_is_written_as_it_is_read(
+    office: Office, olga: UUID, superuser: "asyncpg.Connection"
+) -> None:
+    """In a process of its own, whose memory is what the system counts for it."""
+    team_id = await superuser.fetchval("select id from teams where name = 'Work'")
+    await superuser.execute(BOARD, team_id, olga, TASKS)
+    script = (
+        "import asyncio, sys, time; from pathlib import Path; "
+        "from taskforge.cli import _settings_of, parser; from taskforge.commands import export_data; "
+        "settings = _settings_of(parser().parse_args(['export', '--team', 'Work'])); began = time.monotonic(); "
+        "asyncio.run(export_data._export(settings, 'Work', Path(sys.argv[1]), 'jsonl')); "
+        "print(time.monotonic() - began, Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    )
+    path = office.directory / "big.jsonl"
+    urls = office.settings.database
+    given = {
+        **STAND_INS,
+        **{f"TASKFORGE_DATABASE__{name}_URL": getattr(urls, f"{name.lower()}_url").reveal()
+           for name in ("API", "WRITER", "WORKER")},
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(path), env=os.environ | given, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    seconds, kilobytes = map(float, said.split())
+    assert seconds < 15
+    assert kilobytes < 100 * 1024, "at its largest (VmHWM)"
+    with path.open() as file:
+        rows = [(row["status"], row["title"], row["parent"], row["assignee"]) for row in map(json.loads, file)]
+    assert len(rows) == TASKS + 4
+    assert [title for status, title, *_ in rows if status == "done"][:2] == ["=SUM(A1)", "Task 1"]
+    assert sorted({status for status, *_ in rows}) == ["done", "in_progress", "open"]
+    assert {(parent, assignee) for _, title, parent, assignee in rows if title.startswith("Task ")} == {
+        ("WORK-1", OLGA)
+    }

@@ -12,7 +12,6 @@ import pytest
 
 from api.health import Health, Probe
 from api.metrics import Metrics, Sample
-from api.settings import OpsSettings
 from taskforge import operators
 from taskforge.operators import listening
 from taskforge.processes import http_get
@@ -42,7 +41,7 @@ async def hanging() -> None:
 async def test_health_readiness_and_metrics_have_the_same_answers_as_those_of_the_api() -> None:
     health, metrics = Health([probe("postgres", well), probe("relay", well)]), Metrics()
     source = [Sample("relay_published", "Events published.", 3, total=True)]
-    async with listening(OpsSettings(), health, metrics) as port:
+    async with listening(HOST, 0, health, metrics) as port:
         with metrics.showing(lambda: source):
             assert await ask(port, "/healthz") == (200, b'{"status":"ok"}')
             status, body = await ask(port, "/readyz")
@@ -58,7 +57,7 @@ async def test_health_readiness_and_metrics_have_the_same_answers_as_those_of_th
 
 
 async def test_a_hanging_part_is_named_within_a_second() -> None:
-    async with listening(OpsSettings(), Health([probe("postgres", hanging), probe("relay", well)]), Metrics()) as port:
+    async with listening(HOST, 0, Health([probe("postgres", hanging), probe("relay", well)]), Metrics()) as port:
         began = time.monotonic()
         status, body = await ask(port, "/readyz")
         assert time.monotonic() - began < 1.0
@@ -71,13 +70,13 @@ async def test_a_hanging_part_is_named_within_a_second() -> None:
 async def test_a_draining_worker_is_not_ready_and_names_its_parts_still() -> None:
     health = Health([probe("relay", well)])
     health.draining.set()
-    async with listening(OpsSettings(), health, Metrics()) as port:
+    async with listening(HOST, 0, health, Metrics()) as port:
         status, body = await ask(port, "/readyz")
     assert (status, json.loads(body)) == (503, {"status": "draining", "checks": {"relay": "ok"}})
 
 
 async def test_an_event_loop_that_hangs_is_seen_from_outside_within_a_second() -> None:
-    async with listening(OpsSettings(), Health([probe("relay", well)]), Metrics()) as port:
+    async with listening(HOST, 0, Health([probe("relay", well)]), Metrics()) as port:
         waiting, hangs = threading.Event(), threading.Event()
 
         def ask_while_it_hangs() -> tuple[list[tuple[int, bytes]], float]:
@@ -105,14 +104,22 @@ async def _all_at_once(port: int) -> tuple[list[tuple[int, bytes]], float]:
 
 async def test_a_taken_port_is_an_error_at_once() -> None:
     with socket.create_server((HOST, 0)) as stranger:
-        settings = OpsSettings(port=stranger.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
-            async with listening(settings, Health(), Metrics()):
-                pytest.fail("it must not listen")
+        for shared in (False, True):
+            with pytest.raises(OSError, match="in use"):
+                async with listening(HOST, stranger.getsockname()[1], Health(), Metrics(), shared=shared):
+                    pytest.fail("it must not listen")
+
+
+async def test_the_processes_of_one_server_share_a_port_and_any_of_them_answers() -> None:
+    async with listening(HOST, 0, Health(), Metrics(), shared=True) as port:
+        async with listening(HOST, port, Health(), Metrics(), shared=True) as other:
+            assert other == port
+            assert (await ask(port, "/healthz"))[0] == 200
+        assert (await ask(port, "/healthz"))[0] == 200
 
 
 async def test_many_clients_at_once_are_answered_at_once() -> None:
-    async with listening(OpsSettings(), Health(), Metrics()) as port:
+    async with listening(HOST, 0, Health(), Metrics()) as port:
         began = time.monotonic()
         answers = await asyncio.gather(*(ask(port, "/healthz") for _ in range(operators.CONNECTIONS // 2)))
         assert [status for status, _ in answers] == [200] * len(answers)
@@ -136,7 +143,7 @@ async def test_a_client_that_drips_is_cut_and_keeps_nobody_waiting(
         writer.close()
 
     async with asyncio.TaskGroup() as group:
-        async with listening(OpsSettings(), Health(), Metrics()) as port:
+        async with listening(HOST, 0, Health(), Metrics()) as port:
             group.create_task(drip(port))
             assert (await ask(port, "/healthz"))[0] == 200
         assert caplog.records == []

@@ -59,7 +59,7 @@ def test_all_missing_variables_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         load({})
     names = [problem.split(":")[0] for problem in caught.value.problems]
-    assert sorted(names) == sorted(REQUIRED)
+    assert sorted(names) == sorted(REQUIRED.keys() - {"TASKFORGE_DATABASE__OWNER_URL"})
     assert all("is missing" in problem for problem in caught.value.problems)
 
 
@@ -119,14 +119,38 @@ def test_several_mistakes_are_reported_together() -> None:
     assert len(problems_of(HTTP__PORT="x", HTTP__WORKERS="0", NONSENSE="1")) == 3
 
 
-def test_production_demands_https_and_a_real_secret() -> None:
-    assert problems_of(MODE="production") == [
-        "TASKFORGE_HTTP__PUBLIC_URL: is missing (production sends links in emails)"
-    ]
-    assert problems_of(MODE="production", HTTP__PUBLIC_URL="http://a.example", KEYS=f'["{"a" * 40}"]') == [
-        "TASKFORGE_KEYS: key 1 is too uniform for production; generate one: openssl rand -base64 48",
-        "TASKFORGE_HTTP__PUBLIC_URL: must be https:// in production",
-    ]
+def test_what_a_process_needs_on_top_is_missing_by_name() -> None:
+    owner = "TASKFORGE_DATABASE__OWNER_URL"
+    with pytest.raises(SettingsError) as caught:
+        load({name: value for name, value in REQUIRED.items() if name != owner}, also=[owner])
+    assert [problem.split(" (")[0] for problem in caught.value.problems] == [f"{owner}: is missing"]
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "relay"},
+            ["SECURITY_PROTOCOL: SASL_SSL needs TASKFORGE_KAFKA__SASL_USERNAME and TASKFORGE_KAFKA__SASL_PASSWORD"],
+        ),
+        (
+            {"SASL_PASSWORD": "hunter2"},
+            ["SASL_PASSWORD: needs TASKFORGE_KAFKA__SECURITY_PROTOCOL=SASL_SSL or SASL_PLAINTEXT"],
+        ),
+        ({"SSL_CA": "/ca.pem"}, ["SSL_CA: needs TASKFORGE_KAFKA__SECURITY_PROTOCOL=SSL or SASL_SSL"]),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SSL_KEY": "/key.pem"},
+            ["SSL_KEY: needs TASKFORGE_KAFKA__SSL_CERTIFICATE"],
+        ),
+        (
+            {"SASL_MECHANISM": "GSSAPI"},
+            ["SASL_MECHANISM: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, got 'GSSAPI'"],
+        ),
+    ],
+)
+def test_a_login_to_kafka_is_whole_or_not_at_all(given: dict[str, str], lines: list[str]) -> None:
+    found = problems_of(**{f"KAFKA__{name}": value for name, value in given.items()})
+    assert found == [f"TASKFORGE_KAFKA__{line}" for line in lines]
 
 
 def test_no_message_and_no_repr_shows_a_secret() -> None:
@@ -169,13 +193,15 @@ def test_the_keys_are_a_list_in_their_order() -> None:
 def test_every_secret_can_be_given_as_a_file(tmp_path: Path) -> None:
     secrets = {variable.name for variable in variables() if variable.secret}
     assert {"TASKFORGE_KEYS", "TASKFORGE_VALKEY__URL", "TASKFORGE_DATABASE__OWNER_URL"} <= secrets
-    given = dict(REQUIRED)
+    login = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "relay", "SASL_PASSWORD": "a password"}
+    given = REQUIRED | {f"TASKFORGE_KAFKA__{name}": value for name, value in login.items()}
+    wanted = load(given)
     for name in secrets:
         (tmp_path / name).write_text(given.pop(name) + "\n")
         given[name + "_FILE"] = str(tmp_path / name)
-    assert load(given) == load(REQUIRED)
+    assert load(given) == wanted
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
-    assert load({}, tmp_path / ".env") == load(REQUIRED)
+    assert load({}, tmp_path / ".env") == wanted
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])

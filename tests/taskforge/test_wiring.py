@@ -14,12 +14,12 @@ from core.commands import CreateTeam
 from core.principal import Principal
 from db.settings import DatabaseSettings
 from streams.consumers.plan import ConsumerPlan
-from streams.settings import KafkaSettings
 from taskforge.cli import parser
 from taskforge.parts.names import API, PARTS, ROLES, TEAMS
 from taskforge.parts.work import CONSUMERS
 from taskforge.settings import Settings
 from taskforge.wiring import running
+from tests.support.apache_kafka import kafka_settings
 from tests.support.office import Office
 from tests.support.site import settings_for
 from tests.support.topic_reader import EVENTS, read_count, seqs_by_team
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def settings(database: DatabaseSettings, kafka_bootstrap: str, valkey_url: str) -> Settings:
-    return structs.replace(settings_for(database, valkey_url), kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap))
+    return structs.replace(settings_for(database, valkey_url), kafka=kafka_settings(kafka_bootstrap))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -56,7 +56,7 @@ def test_a_consumer_is_called_as_its_part() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "sessions", "feeds", "teams"]),
+        (API, ["format", "sessions", "feeds", "relay-watch", "teams"]),
         (TEAMS, ["format", "feeds", "teams"]),
         ({"relay"}, ["format", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "broker", "housekeeping", "notifications"]),
