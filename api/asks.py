@@ -18,11 +18,13 @@ _KEY_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 
 async def ask_of(call: Call) -> Ask:
-    """The ask that the request makes; from now on its team answers. Raises Unauthenticated, BadInput, BodyTooLarge."""
-    key = key_of(call)
-    ask = call.ask = Ask(
-        call.principal(), key, b"" if key is None else _fingerprint(call, await call.body()), call.traceparent
-    )
+    """The ask that the request makes; from now on its team answers.
+
+    The body is read whether it means anything or not, so that its length counts. Raises Unauthenticated, BadInput,
+    BodyTooLarge, BodyTooSlow.
+    """
+    key, principal, body = key_of(call), call.principal(), await call.body()
+    ask = call.ask = Ask(principal, key, b"" if key is None else _fingerprint(call, body), call.traceparent)
     return ask
 
 

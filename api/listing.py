@@ -129,7 +129,7 @@ def _ids(text: str | None, parameter: str) -> tuple[UUID, ...]:
 
 def _moment(moment: datetime | None, parameter: str) -> datetime | None:
     try:
-        check_moment(moment)
+        check_moment(parameter, moment)
     except ValueError as error:
         raise BadInput(str(error), parameter=parameter) from error
     return None if moment is None else moment.astimezone(UTC)

@@ -25,8 +25,10 @@ from api.auth.bearer import authenticate, session_of
 from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
-from api.openapi import Operation, Reply
+from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
+from api.preconditions import refuse_if_match
+from api.problems import UpgradeRequired
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from core.principal import Principal
@@ -103,6 +105,26 @@ OPERATIONS: Final = (
         replies={201: Reply(description="A single-use ticket.", body=Ticket)},
         problems=("not-found",),
     ),
+    Operation(
+        method="GET",
+        path=paths.TEAM_LIVE,
+        id="openLive",
+        summary="Follow a team over a WebSocket",
+        tag="Live feeds",
+        description="RFC 6455 over HTTP/1.1; the frames are in the AsyncAPI document of events and in the README.",
+        parameters=(
+            Parameter(
+                name="after",
+                schema={"type": "string", "pattern": r"^([0-9]{1,19}:)?[0-9]{1,19}$"},
+                description="Only events after this seq, written `<seq>` or `<epoch>:<seq>`.",
+                example="41",
+            ),
+            Parameter(name="ticket", schema={"type": "string"}, description="Instead of an Authorization header."),
+        ),
+        replies={101: Reply(description="The connection is a WebSocket now.")},
+        problems=("upgrade-required",),
+        secured=False,
+    ),
 )
 
 _read_ticket_input = decoder_for(TicketInput)
@@ -119,11 +141,16 @@ def register(router: Router, services: Services) -> None:
 
     async def live_ticket(request: Request) -> Response:
         call = call_of(request)
+        call.principal()
+        refuse_if_match(call)
         wanted = await body_of(request, _read_ticket_input)
         await access.team(call, wanted.team_id)
         session_of(call.principal())
         ticket = await services.tickets.issue(call.principal(), wanted.team_id)
         return json(201, Ticket(ticket, TICKET_SECONDS), [(b"cache-control", b"no-store")])
+
+    async def not_a_socket(_: Request) -> Response:
+        raise UpgradeRequired
 
     async def live(socket: WebSocket) -> None:
         if not origin_allowed(socket.get_first_header(b"origin"), socket.get_first_header(b"host"), origins):
@@ -134,6 +161,7 @@ def register(router: Router, services: Services) -> None:
 
     router.add_post(pattern(paths.LIVE_TICKETS), live_ticket)
     router.add_ws(pattern(paths.TEAM_LIVE), live)
+    router.add_get(pattern(paths.TEAM_LIVE), not_a_socket)
 
 
 class LiveSocket:

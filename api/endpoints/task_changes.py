@@ -12,11 +12,12 @@ from api import paths
 from api.access import Access
 from api.answers import Answer
 from api.asks import ask_of, unkeyed_ask
-from api.binding import MERGE_PATCH, body_of, decoder_for, if_match, no_query, path_value, query_of
+from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.task_docs import CHANGES as OPERATIONS
 from api.paths import link, pattern
+from api.preconditions import if_match, refuse_if_match
 from api.rest_v1 import REST_V1
 from api.schemas import (
     ArchiveOperation,
@@ -75,6 +76,7 @@ class TaskChanges:
         """POST /v1/tasks."""
         call = call_of(request)
         no_query(call)
+        refuse_if_match(call)
         new = await body_of(request, self._new_task)
         team_id = new.team_id
         await self._access.team(call, team_id)
@@ -137,6 +139,7 @@ class TaskChanges:
         call = call_of(request)
         dry_run = query_of(request, BatchQuery).dry_run == "true"
         ask = unkeyed_ask(call) if dry_run else None
+        refuse_if_match(call)
         wanted = await body_of(request, self._batch)
         team_id = wanted.team_id
         await self._access.team(call, team_id)

@@ -55,7 +55,8 @@ class Identity:
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "users_email_key":
                 raise
-            raise Conflict("email-taken", "There is an account with this e-mail address already.") from error
+            detail = "There is an account with this e-mail address already."
+            raise Conflict("email-taken", detail, pointer="/email") from error
 
     async def credentials(self, email: str) -> Credentials | None:
         """What to check a login with this address against, if there is such a user."""

@@ -23,6 +23,7 @@ from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
 from taskforge.devstack.ports import claim, is_free
+from taskforge.limits import server_limits
 from taskforge.settings import Settings
 from taskforge.stopping import DrainingServer, undisturbed_loading
 from taskforge.tuning import schedule_in_batches
@@ -95,6 +96,7 @@ def _server(settings: Settings) -> DrainingServer:
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=WORKER_STOP_SECONDS,
+        **server_limits(settings.http),
     )
 
 
