@@ -32,8 +32,6 @@ OTHER_METHOD: Final = "OTHER"
 
 _SINGLE: Final = (b"host", b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _LISTS: Final = (b"accept", b"if-none-match")
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"if-match"})
-"""Fields that no read of ours needs: a request with one of them is looked at more closely."""
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -49,8 +47,11 @@ class Heads:
         return (
             len(headers) == len(fields)
             and headers.get(b"host") in self._hosts
-            and headers.keys().isdisjoint(_UNUSUAL)
-            and sum(map(len, headers.values())) <= SHORT
+            # No read of ours needs these. Three look-ups cost half of what a comparison of sets does.
+            and b"if-match" not in headers
+            and b"transfer-encoding" not in headers
+            and b"content-encoding" not in headers
+            and sum([len(value) for value in headers.values()]) <= SHORT
         )
 
     def check(self, call: Call, scope: dict[str, Any]) -> None:

@@ -287,7 +287,7 @@ async def test_filters_and_sorts_answer_what_they_say(desk: Desk) -> None:
         (f"parent={tasks[0]['id']}", ["child"]),
         ("parent=none&sort=number", ["alpha", "Beta", "gamma ray"]),
         ("q=RAY", ["gamma ray"]),
-        (f"updated_after={child['updated_at']}", []),
+        (f"updated_after={child['updated_at']}", ["child"]),
         ("sort=estimate&limit=1", ["gamma ray"]),
     ):
         answer = await desk.get(f"/v1/tasks?team_id={team}&{query}")
@@ -349,6 +349,44 @@ async def test_a_wrong_parameter_is_named(desk: Desk, query: str, parameter: str
     prefix = "" if parameter == "team_id" else f"team_id={desk.team}&"
     answer = await desk.get(f"/v1/tasks?{prefix}{query}")
     assert problem(answer, 400, "bad-input")["parameter"] == parameter
+
+
+async def test_a_task_is_found_by_where_it_came_from(desk: Desk) -> None:
+    team, other = await desk.new_team(), await desk.new_team()
+    for where, source, number in ((team, "jira", "1"), (team, "jira", "2"), (team, "csv", "1"), (other, "jira", "1")):
+        body = {"team_id": where, "title": f"{source} {number}", "external_source": source, "external_id": number}
+        assert (await desk.post("/v1/tasks", body)).status_code == 201
+    archived = (await desk.get(f"/v1/tasks?team_id={team}&external_id=2")).json()["items"][0]
+    for query, titles in (
+        ("external_source=jira&sort=title", ["jira 1", "jira 2"]),
+        ("external_id=1&sort=title", ["csv 1", "jira 1"]),
+        ("external_id=1&external_source=jira", ["jira 1"]),
+        ("external_id=3", []),
+        ("external_id=1&external_source=JIRA", []),
+    ):
+        answer = await desk.get(f"/v1/tasks?team_id={team}&{query}")
+        assert [task["title"] for task in answer.json()["items"]] == titles, query
+    await desk.delete(f"/v1/tasks/{archived['id']}")
+    gone = await desk.get(f"/v1/tasks?team_id={team}&external_id=2&archived=true")
+    assert [task["id"] for task in gone.json()["items"]] == [archived["id"]]
+    mine = await desk.get("/v1/tasks?external_id=1&external_source=jira")
+    assert {team, other} <= {task["team_id"] for task in mine.json()["items"]}
+    for parameter in ("external_id", "external_source"):
+        problem(await desk.get(f"/v1/tasks?{parameter}="), 400, "bad-input")
+
+
+async def test_asking_again_from_the_last_time_seen_misses_nothing_of_the_same_moment(desk: Desk) -> None:
+    team = await desk.new_team()
+    operations = [{"op": "create", "title": f"t{number}"} for number in range(7)]
+    batch = await desk.post("/v1/tasks/batch", {"team_id": team, "operations": operations})
+    ids = {task["id"] for task in batch.json()["items"]}
+    times = {task["updated_at"] for task in batch.json()["items"]}
+    assert len(times) == 1, "all of a batch is of one moment"
+    first = (await desk.get(f"/v1/tasks?team_id={team}&sort=updated_at&limit=3")).json()["items"]
+    since = first[-1]["updated_at"]
+    asked = {"team_id": team, "sort": "updated_at", "updated_after": since}
+    again = await desk.ask("GET", "/v1/tasks", params=asked)
+    assert {task["id"] for task in again.json()["items"]} == ids
 
 
 async def test_a_cursor_of_another_order_is_refused(desk: Desk) -> None:
