@@ -8,6 +8,7 @@ from db.ids import new_id
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
+from db.sealed_replies import SealedReplies
 from taskforge.parts.background import Background
 from taskforge.parts.composition import Composition
 from taskforge.parts.probes import kafka_probe, postgres_probe, valkey_probe
@@ -37,6 +38,7 @@ def add_services(made: Composition) -> None:
         revocations=revocations,
         passwords=Passwords(),
         tickets=Tickets(made.pools.api),
+        sealed=SealedReplies(made.keys),
         clock=made.clock,
         new_id=new_id,
         health=made.health,
