@@ -97,6 +97,8 @@ class PreparedBatch:
         with the next role, so it is found out anew every time.
         """
         self.batch += batch
+        # Clocks of processes differ. Whoever asks for what was updated after a time must not miss what came later.
+        now = max(now, self.state.latest_at)
         salts = fresh_salts(len(batch))
         for envelope in batch:
             answer: CommandResult | DomainError

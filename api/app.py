@@ -9,7 +9,8 @@ from blacksheep.server.routing import RouteMethod
 from api.access import Access
 from api.edge import Edge
 from api.endpoints import register_all
-from api.problems import problem_answer
+from api.handshakes import deny, wrong_handshake
+from api.problems import NoSuchPath, problem_answer
 from api.reads import Reads
 from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
@@ -51,11 +52,14 @@ class TaskForge(Application):
         """As BlackSheep's, except that an exception's text never becomes a close reason."""
         if not self.started:
             await self.start()
-        socket = WebSocket(scope, receive, send)
         match = self.router.get_match_by_method_and_path(RouteMethod.GET_WS, scope["path"])
-        if match is None:
-            await socket.close()
+        if match is None or match.pattern == b"*":  # BlackSheep's fallback, which has no socket to offer.
+            await deny(scope, receive, send, NoSuchPath())
             return
+        if (wrong := wrong_handshake(scope)) is not None:
+            await deny(scope, receive, send, wrong)
+            return
+        socket = WebSocket(scope, receive, send)
         socket.route_values = match.values
         peer = scope.get("client")
         name = request_id(socket.get_first_header(b"x-request-id"))

@@ -9,8 +9,10 @@ from typing import Final
 from api.calls import Call
 from core.ask import Ask
 from core.errors import BadInput
+from core.principal import Principal
+from db.sealed_replies import SealedReplies
 
-__all__ = ["ask_of", "key_of", "unkeyed_ask"]
+__all__ = ["anonymous_ask", "ask_of", "key_of", "unkeyed_ask"]
 
 SHORTEST: Final = 16
 LONGEST: Final = 255
@@ -18,11 +20,22 @@ _KEY_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 
 async def ask_of(call: Call) -> Ask:
-    """The ask that the request makes; from now on its team answers. Raises Unauthenticated, BadInput, BodyTooLarge."""
-    key = key_of(call)
-    ask = call.ask = Ask(
-        call.principal(), key, b"" if key is None else _fingerprint(call, await call.body()), call.traceparent
-    )
+    """The ask that the request makes; from now on its team answers.
+
+    The body is read whether it means anything or not, so that its length counts. Raises Unauthenticated, BadInput,
+    BodyTooLarge, BodyTooSlow.
+    """
+    key, principal, body = key_of(call), call.principal(), await call.body()
+    ask = call.ask = Ask(principal, key, b"" if key is None else _fingerprint(call, body), call.traceparent)
+    return ask
+
+
+async def anonymous_ask(call: Call, address: str, sealed: SealedReplies) -> Ask:
+    """The ask of somebody who has not signed in: the key belongs to the route and the address that they give."""
+    key, body = key_of(call), await call.body()
+    principal = Principal.of_user(sealed.anonymous(call.route, address))
+    fingerprint = b"" if key is None else sealed.fingerprint(_fingerprint(call, body))
+    ask = call.ask = Ask(principal, key, fingerprint, call.traceparent)
     return ask
 
 

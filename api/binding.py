@@ -4,18 +4,21 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from json.scanner import make_scanner
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+import msgspec.inspect
 from blacksheep import Request
 from msgspec import Struct
 
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
+from core.task import FieldError
 from db.ids import uuid_of
 
 __all__ = [
@@ -23,7 +26,6 @@ __all__ = [
     "body_of",
     "decode_body",
     "decoder_for",
-    "if_match",
     "no_query",
     "path_value",
     "query_of",
@@ -38,7 +40,7 @@ MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 """The media types of a JSON merge patch (RFC 7396), the proper one first."""
 
 _PLACE: Final = re.compile(r"^(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?$", re.DOTALL)
-_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
+_NAMED: Final = re.compile(r"^Object (?:contains unknown|missing required) field `(.*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -109,8 +111,10 @@ def _misfit(error: msgspec.ValidationError) -> BadInput:
     found = _PLACE.match(str(error))
     detail, place = (found[1], found[2] or "$") if found else (str(error), "$")
     pointer = pointer_of(place)
-    if (unknown := _UNKNOWN.match(detail)) is not None:
-        pointer += "/" + unknown[1][:100].replace("~", "~0").replace("/", "~1")
+    if isinstance(error.__cause__, FieldError):
+        pointer += "/" + error.__cause__.field
+    elif (named := _NAMED.match(detail)) is not None:
+        pointer += "/" + named[1][:100].replace("~", "~0").replace("/", "~1")
     return BadInput(detail[:300], pointer=pointer)
 
 
@@ -134,11 +138,21 @@ def read_query(raw: bytes, kind: type[S]) -> S:
         if name in given:
             raise BadInput(f"The parameter {name} is given twice.", parameter=name)
         given[name] = value
+    for field in _numbers_of(kind):
+        if not given.get(field, "0").isdecimal():
+            raise BadInput(f"The parameter {field} must be a whole number.", parameter=field)
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         misfit = _misfit(error)
         raise BadInput(misfit.detail, parameter=(misfit.pointer or "").strip("/") or None) from error
+
+
+@cache
+def _numbers_of(kind: type[Struct]) -> tuple[str, ...]:
+    """The fields that take a whole number, which msgspec would read from `1e1` and `1.0` as well."""
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+    return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.IntType))
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
@@ -161,17 +175,6 @@ def no_query(call: Call) -> None:
 
 class _Nothing(Struct, frozen=True):
     pass
-
-
-def if_match(call: Call) -> int | None:
-    """The version in If-Match: `"<version>"`; None when absent or `*`. Raises BadInput."""
-    given = call.headers.get(b"if-match")
-    if given is None or given.strip() == b"*":
-        return None
-    tag = given.strip()
-    if len(tag) > 2 and tag[:1] == tag[-1:] == b'"' and tag[1:-1].isdigit() and len(tag) <= 20:
-        return int(tag[1:-1])
-    raise BadInput('If-Match must be one ETag as a task gave it, such as "42".', parameter="If-Match")
 
 
 def read_uuid(text: str, parameter: str) -> UUID:

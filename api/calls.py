@@ -1,5 +1,6 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from api.auth.tokens import AccessTokens
 
-__all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of"]
+__all__ = ["ANONYMOUS_BODY", "SCOPE_KEY", "BodyTooLarge", "BodyTooSlow", "Call", "call_of"]
 
 SCOPE_KEY: Final = "taskforge.call"
+ANONYMOUS_BODY: Final = 16 * 1024
+"""Most bytes of a body whose sender has not said who they are."""
 
 
 class BodyTooLarge(Exception):
@@ -28,12 +31,21 @@ class BodyTooLarge(Exception):
         self.limit = limit
 
 
+class BodyTooSlow(Exception):
+    """The body was not complete after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
     `traceparent` a valid W3C value or "", `client` the address of the peer. `team` and `seq` are set once the caller is
     known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to its team.
+    `closing` says that the connection must not be used again.
     """
 
     __slots__ = (
@@ -43,7 +55,9 @@ class Call:
         "_tokens",
         "ask",
         "body_limit",
+        "body_seconds",
         "client",
+        "closing",
         "cut",
         "headers",
         "method",
@@ -63,14 +77,15 @@ class Call:
         receive: "Callable[[], Awaitable[dict[str, Any]]]",
         tokens: "AccessTokens",
         body_limit: int,
+        body_seconds: float,
     ) -> None:
-        self.cut = False
+        self.cut = self.closing = False
         self._receive = receive
         self._tokens = tokens
         self._principal: Principal | None = None
         self._body: bytes | None = None
         self.ask: Ask | None = None
-        self.body_limit = body_limit
+        self.body_limit, self.body_seconds = body_limit, body_seconds
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
         peer = scope.get("client")
@@ -112,12 +127,23 @@ class Call:
         return int(value)
 
     async def body(self) -> bytes:
-        """The whole body. Raises BodyTooLarge past `body_limit` bytes, BadInput when the client leaves midway."""
+        """The whole body, which is smaller while nobody has said who they are.
+
+        Raises BodyTooLarge, BodyTooSlow after `body_seconds`, BadInput when the client leaves midway.
+        """
         if self._body is None:
-            self._body = await self._receive_body()
+            limit = self.body_limit if self._principal is not None else min(self.body_limit, ANONYMOUS_BODY)
+            length = self.headers.get(b"content-length", b"")
+            if length.isdigit() and int(length) > limit:
+                raise BodyTooLarge(limit)
+            try:
+                async with asyncio.timeout(self.body_seconds):
+                    self._body = await self._receive_body(limit)
+            except TimeoutError:
+                raise BodyTooSlow(self.body_seconds) from None
         return self._body
 
-    async def _receive_body(self) -> bytes:
+    async def _receive_body(self, limit: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -126,8 +152,8 @@ class Call:
                 raise BadInput("The request ended before its body was complete.")
             part: bytes = message.get("body", b"")
             size += len(part)
-            if size > self.body_limit:
-                raise BodyTooLarge(self.body_limit)
+            if size > limit:
+                raise BodyTooLarge(limit)
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -13,11 +13,12 @@ from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
 from api.answers import Answer, about_team
-from api.calls import SCOPE_KEY, BodyTooLarge, Call
+from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
+from api.cors import Cors
+from api.heads import METHODS, OTHER_METHOD, Heads
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
-from core.errors import BadInput
 
 if TYPE_CHECKING:
     from blacksheep import Application
@@ -30,9 +31,10 @@ __all__ = ["Edge"]
 
 log = logging.getLogger(__name__)
 
-_SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _BODILESS: Final = frozenset({204, 304})
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_CLOSE: Final = (b"connection", b"close")
 DISCARD_SECONDS: Final = 2.0
 DISCARDED_BODIES: Final = 16
 """How many times the largest body is still read of one that is too large."""
@@ -48,16 +50,17 @@ class Edge:
     def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
         self._tokens = services.tokens
-        self._body_limit = services.http.body_limit
+        self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
+        self._heads, self._cors = Heads(), Cors(services.http.allowed_origins)
         self._log = RequestLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
-        call = Call(scope, receive, self._tokens, self._body_limit)
+        call = Call(scope, receive, self._tokens, self._body_limit, self._body_seconds)
         call.request_id = request_id(call.headers.get(b"x-request-id"))
-        if call.method == "GET" and len(call.headers) == len(scope["headers"]):
+        if call.method == "GET" and self._heads.plain(call, scope["headers"]):
             try:
                 answer = self._reads.answer(call)
             except Exception:
@@ -65,8 +68,10 @@ class Edge:
                 log.exception("a read from memory failed", extra={"request_id": call.request_id.decode()})
                 answer = None
             if answer is not None:
-                status, body = answer.status, answer.body
-                await send({"type": "http.response.start", "status": status, "headers": _head(call, answer)})
+                status, body, head = answer.status, answer.body, _head(call, answer)
+                if self._cors:
+                    head += self._cors.headers(call)
+                await send({"type": "http.response.start", "status": status, "headers": head})
                 await send({"type": "http.response.body", "body": body})
                 self._done(call, status, started)
                 return
@@ -76,6 +81,8 @@ class Edge:
         """The ordinary way. The request is bound for whatever is logged here, and in tasks that start here."""
         status, streamed = INTERNAL.status, False
         scope[SCOPE_KEY] = call
+        if call.method not in METHODS:
+            call.method = OTHER_METHOD
         bound = REQUEST.set(call)
         try:
             if (parent := call.headers.get(b"traceparent")) is not None:
@@ -84,7 +91,7 @@ class Edge:
             status, streamed = response.status, isinstance(response.content, StreamedContent)
             if streamed:
                 self._done(call, status, started)  # How long a feed stays open says nothing of how fast we answer.
-            await _send(call, response, send)
+            await _send(call, response, self._common(call, scope, response), send)
         except asyncio.CancelledError:
             if not call.cut:
                 raise
@@ -98,9 +105,11 @@ class Edge:
 
     async def _respond(self, call: Call, scope: dict[str, Any], receive: Any) -> Response:
         try:
-            self._check(call, scope)
+            self._heads.check(call, scope)
             route, call.values, allowed = self._router.find(call.method, call.path)
             if route is None:
+                if self._cors and (answer := self._cors.preflight(call, allowed)) is not None and allowed:
+                    return answer.response()
                 call.route = "" if not allowed else call.route
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
@@ -108,23 +117,25 @@ class Edge:
             request.route_values = call.values
             response: Response = await route.handler(request)
         except BodyTooLarge as error:
+            call.closing = True
             if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
-                await _discard(receive, DISCARDED_BODIES * self._body_limit)
+                await _discard(receive, DISCARDED_BODIES * error.limit)
+            return refusal(call, error)
+        except BodyTooSlow as error:
+            call.closing = True
             return refusal(call, error)
         except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
             return refusal(call, error)
         return response
 
-    def _check(self, call: Call, scope: dict[str, Any]) -> None:
-        """Headers that must not be given twice, and a body that says it is too long."""
-        if len(call.headers) != len(scope["headers"]):
-            names = [name for name, _ in scope["headers"]]
-            for name in _SINGLE:
-                if names.count(name) > 1:
-                    raise BadInput(f"The header {name.decode()} is given twice.", parameter=name.decode())
-        length = call.headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._body_limit:
-            raise BodyTooLarge(self._body_limit)
+    def _common(self, call: Call, scope: dict[str, Any], response: Response) -> list[tuple[bytes, bytes]]:
+        """What answers of the ordinary way carry beside their own headers."""
+        common = [] if response.headers.contains(b"cache-control") else [_NO_STORE]
+        if self._cors:
+            common += self._cors.headers(call)
+        if call.closing and scope.get("http_version", "").startswith("1"):  # HTTP/2 has no such field.
+            common.append(_CLOSE)
+        return common
 
     def _done(self, call: Call, status: int, started: float) -> None:
         seconds = perf_counter() - started
@@ -152,15 +163,16 @@ async def _discard(receive: Any, most: int) -> None:
                 most -= len(message.get("body", b""))
 
 
-async def _send(call: Call, response: Response, send: Any) -> None:
+async def _send(call: Call, response: Response, common: list[tuple[bytes, bytes]], send: Any) -> None:
     content = response.content
     if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
-        response.headers.add_many({b"x-request-id": call.request_id, b"x-content-type-options": b"nosniff"})
+        for name, value in (*common, (b"x-request-id", call.request_id), _NOSNIFF):
+            response.headers.add(name, value)
         await send_asgi_response(response, send)
         return
     media_type, body = (b"", b"") if content is None else (content.type, content.body)
     headers = tuple(header for header in response.headers if header != _NOSNIFF)
-    head = _head(call, Answer(response.status, body, headers, media_type))
+    head = _head(call, Answer(response.status, body, headers, media_type)) + common
     await send({"type": "http.response.start", "status": response.status, "headers": head})
     await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
 

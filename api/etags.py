@@ -5,7 +5,7 @@ from typing import Final
 from api.answers import Answer, Header
 from api.calls import Call
 
-__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "versioned"]
+__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "versioned", "without_coding"]
 
 PRIVATE: Final = (b"cache-control", b"private, no-cache")
 
@@ -18,8 +18,23 @@ def fresh(call: Call, etag: bytes) -> bool:
 
 def matches(known: bytes, etag: bytes) -> bool:
     """Whether the header `If-None-Match` names this ETag, by weak comparison, or says `*`."""
-    parts = [part.strip().removeprefix(b"W/") for part in known.split(b",")]
+    parts = [without_coding(part.strip().removeprefix(b"W/")) for part in known.split(b",")]
     return etag in parts or parts == [b"*"]
+
+
+def without_coding(tag: bytes) -> bytes:
+    """An ETag as we gave it, when a proxy that compresses answers has put the coding's name at its end.
+
+    Apache's mod_deflate makes `"7-gzip"` of `"7"`; others write `;` or `--` before the name.
+    """
+    if not tag.endswith(_CODED):
+        return tag
+    mark = max(tag.rfind(b"-"), tag.rfind(b";"))
+    return tag[:mark].rstrip(b"-") + b'"'
+
+
+_CODINGS: Final = (b"gzip", b"br", b"zstd", b"deflate")
+_CODED: Final = tuple(b'%s%s"' % (mark, coding) for mark in (b"-", b";") for coding in _CODINGS)
 
 
 def not_modified(call: Call, etag: bytes) -> Answer:

@@ -25,6 +25,7 @@ LONGEST: Final = 1_024
 """Longer query strings, in bytes, are parsed each time."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
+External = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class _Parameters(PageQuery, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
     priority: Text | None = None
     due_before: Annotated[datetime, Meta(tz=True)] | None = None
     updated_after: Annotated[datetime, Meta(tz=True)] | None = None
+    external_id: External | None = None
+    external_source: External | None = None
     parent: Text | None = None
     q: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     archived: Literal["true", "false"] = "false"
@@ -84,6 +87,8 @@ def read_list_request(raw: bytes) -> ListRequest:
         priority=_choices(given.priority, PRIORITIES, "priority"),
         due_before=_moment(given.due_before, "due_before"),
         updated_after=_moment(given.updated_after, "updated_after"),
+        external_id=given.external_id,
+        external_source=given.external_source,
         parent=_id(given.parent, "parent") if given.parent != "none" else None,
         no_parent=given.parent == "none",
         q=given.q,
@@ -129,7 +134,7 @@ def _ids(text: str | None, parameter: str) -> tuple[UUID, ...]:
 
 def _moment(moment: datetime | None, parameter: str) -> datetime | None:
     try:
-        check_moment(moment)
+        check_moment(parameter, moment)
     except ValueError as error:
         raise BadInput(str(error), parameter=parameter) from error
     return None if moment is None else moment.astimezone(UTC)

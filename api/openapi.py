@@ -89,8 +89,8 @@ IF_NONE_MATCH: Final = Parameter(
 IF_MATCH: Final = Parameter(
     name="If-Match",
     place="header",
-    schema={"type": "string", "pattern": '^("[0-9]{1,18}"|\\*)$'},
-    description="The version you saw; 412 when the task has changed since.",
+    schema={"type": "string"},
+    description="The ETag you saw, several, or `*`; 412 when the task has changed since. Weak ETags never match.",
     example='"117"',
 )
 IDEMPOTENCY_KEY: Final = Parameter(
@@ -227,13 +227,16 @@ def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     return responses
 
 
+_OF_ANY: Final = ("bad-input", "body-too-large", "method-not-allowed", "address-too-long", "header-too-large")
+
+
 def _codes(operation: Operation) -> dict[str, None]:
     """The problems of an operation: its own, and those that any of its kind can have."""
-    codes = dict.fromkeys((*operation.problems, "bad-input", "body-too-large", "method-not-allowed"))
+    codes = dict.fromkeys((*operation.problems, *_OF_ANY))
     if operation.secured:
         codes |= dict.fromkeys(("unauthenticated",))
     if operation.body is not None:
-        codes |= dict.fromkeys(("unsupported-media-type",))
+        codes |= dict.fromkeys(("unsupported-media-type", "unsupported-content-coding", "body-too-slow"))
     if "{" in operation.path:
         codes |= dict.fromkeys(("not-found", "no-such-path"))
     if operation.keyed:

@@ -146,7 +146,7 @@ def _fits(place: _TaskPlace) -> bool:
 
 
 def _is_a_moment(value: datetime) -> bool:
-    check_moment(value)  # Raises a ValueError, which `read` takes for what it is.
+    check_moment("cursor", value)  # Raises a ValueError, which `read` takes for what it is.
     return value.tzinfo is not None
 
 

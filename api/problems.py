@@ -10,9 +10,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from api.answers import PROBLEM, Answer, Header, encode
-from api.calls import BodyTooLarge
+from api.calls import BodyTooLarge, BodyTooSlow
 from core import errors
-from core.errors import TaskForgeError
+from core.errors import DomainError, TaskForgeError
 
 __all__ = [
     "FIRST_ERROR",
@@ -21,10 +21,14 @@ __all__ = [
     "NOT_READY",
     "PROBLEMS",
     "SCHEMA",
+    "AddressTooLong",
+    "FieldsTooLarge",
     "MethodNotAllowed",
     "NoSuchPath",
     "Problem",
+    "UnsupportedCoding",
     "UnsupportedMedia",
+    "UpgradeRequired",
     "known_problems",
     "problem_answer",
     "status_of",
@@ -43,6 +47,30 @@ class MethodNotAllowed(Exception):
     def __init__(self, allowed: tuple[str, ...]) -> None:
         super().__init__(allowed)
         self.allowed = allowed
+
+
+class FieldsTooLarge(Exception):
+    """The header fields are together longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class AddressTooLong(Exception):
+    """Path and query are together longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class UpgradeRequired(Exception):
+    """The path is that of a WebSocket, and the request is none."""
+
+
+class UnsupportedCoding(Exception):
+    """The body has a content coding, such as gzip; none is read."""
 
 
 class UnsupportedMedia(Exception):
@@ -109,6 +137,15 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     NoSuchPath: Problem("no-such-path", 404, "No such path", "There is nothing at this path; see /docs."),
     MethodNotAllowed: Problem("method-not-allowed", 405, "Method not allowed", "Allow names what this path answers."),
     BodyTooLarge: Problem("body-too-large", 413, "Body too large", "Send less at once."),
+    BodyTooSlow: Problem("body-too-slow", 408, "Body too slow", "Send the whole body at once, and repeat the request."),
+    FieldsTooLarge: Problem("header-too-large", 431, "Header too large", "Send fewer or shorter header fields."),
+    AddressTooLong: Problem("address-too-long", 414, "Address too long", "Send a shorter path and query."),
+    UpgradeRequired: Problem(
+        "upgrade-required", 426, "Upgrade required", "Open a WebSocket here (RFC 6455), version 13, over HTTP/1.1."
+    ),
+    UnsupportedCoding: Problem(
+        "unsupported-content-coding", 415, "Unsupported content coding", "Send the body without a Content-Encoding."
+    ),
     UnsupportedMedia: Problem(
         "unsupported-media-type", 415, "Unsupported media type", "Declare the Content-Type that Accept names."
     ),
@@ -137,6 +174,7 @@ SCHEMA: Final[dict[str, Any]] = {
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},
         "reason": {"type": "string", "description": "Which rule, for a conflict."},
         "permission": {"type": "string", "description": "What the role lacks."},
+        "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
         "errors": {
             "type": "array",
@@ -202,8 +240,20 @@ def _render(problem: Problem, extras: Extras) -> Answer:
 def _extras(error: BaseException) -> Extras:
     for kind, describe in _DESCRIBE.items():
         if isinstance(error, kind):
-            return describe(error)
-    return (error.detail if isinstance(error, TaskForgeError) else str(error), {}, ())
+            detail, members, headers = describe(error)
+            break
+    else:
+        detail, members, headers = (error.detail if isinstance(error, TaskForgeError) else str(error), {}, ())
+    if isinstance(error, DomainError) and error.pointer is not None:
+        members = members | _pointed(error.pointer, detail)
+    return detail, members, headers
+
+
+def _conflict(error: errors.Conflict) -> Extras:
+    members: dict[str, Any] = {"reason": error.reason}
+    if error.task_id is not None:
+        members["task_id"] = str(error.task_id)
+    return (error.detail, members, ())
 
 
 def _pointed(pointer: str, detail: str) -> dict[str, Any]:
@@ -238,8 +288,7 @@ def _media(error: UnsupportedMedia) -> Extras:
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.StaleVersion: _stale,
     errors.BadInput: _bad_input,
-    errors.InvalidReference: lambda error: (error.detail, _pointed(error.pointer, error.detail), ()),
-    errors.Conflict: lambda error: (error.detail, {"reason": error.reason}, ()),
+    errors.Conflict: _conflict,
     errors.Forbidden: lambda error: (error.detail, {"permission": error.permission}, ()),
     errors.KeyInFlight: lambda error: (error.detail, {}, ((b"retry-after", b"1"),)),
     errors.Unauthenticated: lambda error: (error.detail, {}, ((b"www-authenticate", b'Bearer realm="taskforge"'),)),
@@ -247,5 +296,10 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     NoSuchPath: lambda _: ("There is nothing at this path.", {}, ()),
     MethodNotAllowed: _method,
     UnsupportedMedia: _media,
+    FieldsTooLarge: lambda error: (f"The header fields must be at most {error.limit} bytes.", {}, ()),
+    AddressTooLong: lambda error: (f"Path and query must be at most {error.limit} bytes.", {}, ()),
+    UpgradeRequired: lambda _: ("This is the address of a WebSocket.", {}, ((b"upgrade", b"websocket"),)),
+    UnsupportedCoding: lambda _: ("The body must have no content coding.", {}, ((b"accept-encoding", b"identity"),)),
+    BodyTooSlow: lambda error: (f"The body must arrive within {error.seconds:g} seconds.", {}, ()),
     BodyTooLarge: lambda error: (f"The body must be at most {error.limit} bytes.", {}, ()),
 }

@@ -153,7 +153,7 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key: TeamKey
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,7 +163,7 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wip_limits: dict[Status, Limit | None] | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class TeamAnswer(Struct, frozen=True, kw_only=True):
@@ -208,7 +208,7 @@ class NewLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +218,7 @@ class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class LabelPage(Struct, frozen=True):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from db.people.identity import Identity
     from db.people.tickets import Tickets
     from db.pool import Pools
+    from db.sealed_replies import SealedReplies
     from streams.feeds.hub import Hub
 
 __all__ = ["Services"]
@@ -42,6 +43,7 @@ class Services(Struct, kw_only=True):
     revocations: "Revocations"
     passwords: "Passwords"
     tickets: "Tickets"
+    sealed: "SealedReplies"
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health

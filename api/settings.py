@@ -20,6 +20,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     body_limit: Annotated[int, Meta(ge=1024, description="Largest request body in bytes, attachments apart.")] = (
         1024 * 1024
     )
+    body_seconds: Annotated[float, Meta(gt=0, le=600, description="A request's body must have come within this.")] = 30
+    head_seconds: Annotated[
+        int,
+        Meta(ge=1, le=600, description="A request's head must have come within this; idle connections end after it."),
+    ] = 30
+    http2: Annotated[
+        bool, Meta(description="Serve HTTP/2 without TLS as well; without it, connections that stay silent end, too.")
+    ] = True
     public_url: Annotated[str | None, Meta(description="Address people see, for links; default http://host:port.")] = (
         None
     )

@@ -15,6 +15,7 @@ from api.asks import ask_of, key_of
 from api.calls import Call, call_of
 from api.services import Services
 from core.errors import BadInput, NotFound
+from core.permissions import Right, check_right
 from core.writes import StoredReply
 from db.idempotency import find_reply
 
@@ -30,8 +31,11 @@ class UsedKeys:
         self._pool = services.pools.api
         self._access = Access(services)
 
-    def around(self, handler: Handler) -> Handler:
-        """The handler, after who asks and the key's form are known, and with a last look at the key when it fails."""
+    def around(self, handler: Handler, right_of: Callable[[Call], Right] | None = None) -> Handler:
+        """The handler, after who asks and the key's form are known, and with a last look at the key when it fails.
+
+        `right_of` says what the change takes now, where the team cannot be asked any more.
+        """
 
         async def handle(request: Request) -> Response:
             call = call_of(request)
@@ -40,21 +44,23 @@ class UsedKeys:
             try:
                 return await handler(request)
             except (NotFound, BadInput):
-                stored = None if key is None or call.ask is not None else await self._stored(call)
+                stored = None if key is None or call.ask is not None else await self._stored(call, right_of)
                 if stored is None:
                     raise
             return replay(stored).response()
 
         return handle
 
-    async def _stored(self, call: Call) -> StoredReply | None:
-        """The reply stored under the call's key, as long as the caller is still a member of the team it is about.
+    async def _stored(self, call: Call, right_of: Callable[[Call], Right] | None) -> StoredReply | None:
+        """The reply stored under the call's key, as long as the caller may still do what it is about.
 
-        Raises KeyReused, and NotFound("team") for a former member.
+        Raises KeyReused, NotFound("team") for a former member, Forbidden for one whose role does not suffice any more.
         """
         found = await find_reply(self._pool, await ask_of(call))
         if found is None:
             return None
         if found.team_id is not None:
-            await self._access.team(call, found.team_id)
+            view, principal = await self._access.team(call, found.team_id), call.principal()
+            if right_of is not None:
+                check_right(view.role_of(principal.user_id), principal, right_of(call))
         return found.reply

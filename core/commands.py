@@ -35,6 +35,10 @@ class Asking(Struct, frozen=True):
         return self.principal.user_id
 
 
+Versions = int | tuple[int, ...]
+"""The version of a task that a client has seen, or several, any of which will do; `()` is matched by none."""
+
+
 class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
     """`team_id` is new; the caller becomes the first owner under the name `owner_name`."""
 
@@ -44,7 +48,7 @@ class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
     owner_name: str
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False):
@@ -54,7 +58,7 @@ class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False)
     wip_limits: dict[Status, Limit] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class AddMember(Struct, frozen=True, tag="add_member", gc=False):
@@ -85,7 +89,7 @@ class CreateLabel(Struct, frozen=True, tag="create_label", gc=False):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=False):
@@ -94,7 +98,7 @@ class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=Fals
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(self.name)
+        check_text(name=self.name)
 
 
 class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
@@ -108,11 +112,11 @@ class CreateTask(Struct, frozen=True, tag="create", gc=False):
 
 
 class UpdateTask(Struct, frozen=True, tag="update", gc=False):
-    """`if_match` is the version the client saw; None means last writer wins per field."""
+    """`if_match` has what the client saw; None means last writer wins per field."""
 
     task_id: UUID
     patch: TaskPatch
-    if_match: int | None = None
+    if_match: Versions | None = None
 
 
 class MoveTask(Struct, frozen=True, kw_only=True, tag="move", gc=False):
@@ -122,26 +126,26 @@ class MoveTask(Struct, frozen=True, kw_only=True, tag="move", gc=False):
     status: Status | None = None
     before_id: UUID | None = None
     after_id: UUID | None = None
-    if_match: int | None = None
+    if_match: Versions | None = None
 
 
 class ArchiveTask(Struct, frozen=True, tag="archive", gc=False):
     task_id: UUID
-    if_match: int | None = None
+    if_match: Versions | None = None
 
 
 class RestoreTask(Struct, frozen=True, tag="restore", gc=False):
     """Back onto the board, at the bottom of its column; references to things gone meanwhile are dropped."""
 
     task_id: UUID
-    if_match: int | None = None
+    if_match: Versions | None = None
 
 
 class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
     """For good; admins only. Subtasks and blocked tasks lose their reference, one event each."""
 
     task_id: UUID
-    if_match: int | None = None
+    if_match: Versions | None = None
 
 
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask

@@ -27,7 +27,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
-from core.errors import Conflict, Forbidden, NotFound
+from core.errors import Conflict, DomainError, Forbidden, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
     Label,
@@ -92,11 +92,24 @@ def _one(event: AnyEvent | None) -> Events:
 
 def _batch(state: TeamState, operations: Sequence[AnyCommand], asking: Asking) -> Events:
     draft, events = state.fork(), Events()
-    for operation in operations:
-        for event in decide(draft, operation, asking):
+    for number, operation in enumerate(operations):
+        for event in _of_batch(draft, number, operation, asking):
             evolve(draft, event)
             events.append(event)
     return events
+
+
+def _of_batch(draft: TeamState, number: int, operation: AnyCommand, asking: Asking) -> Events:
+    """The events of one operation; a refusal says which operation it is about, and which field of it."""
+    try:
+        return decide(draft, operation, asking)
+    except DomainError as error:
+        if isinstance(error, StaleVersion):
+            error.within("/if_match")
+        elif isinstance(error, NotFound):
+            error.within("/id")
+        error.within(f"/operations/{number}")
+        raise
 
 
 def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Events:
@@ -195,7 +208,7 @@ def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | Delete
 def _check_label_name(state: TeamState, name: str, own: UUID | None) -> None:
     folded = name.casefold()
     if any(label.name.casefold() == folded and label.id != own for label in state.labels.values()):
-        raise Conflict("name-taken", "Another label of this team has that name.")
+        raise Conflict("name-taken", "Another label of this team has that name.", pointer="/name")
 
 
 def _delete_label(state: TeamState, label: Label, asking: Asking) -> Events:

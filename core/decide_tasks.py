@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask
+from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
 from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
 from core.events import AnyEvent, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
 from core.ranking import Place, bottom, index_of, insert_at
@@ -164,7 +164,7 @@ def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
     return [other for other in state.tasks.values() if other.parent_id == task_id or task_id in other.blocked_by]
 
 
-def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Mapping[str, Any]) -> Task:
+def _board_task(state: TeamState, task_id: UUID, if_match: Versions | None, yours: Mapping[str, Any]) -> Task:
     task = state.task(task_id)
     _check_version(task, if_match, yours)
     if task.archived_at is not None:
@@ -172,10 +172,13 @@ def _board_task(state: TeamState, task_id: UUID, if_match: int | None, yours: Ma
     return task
 
 
-def _check_version(task: Task, if_match: int | None, yours: Mapping[str, Any]) -> None:
-    if if_match is not None and if_match != task.version:
+def _check_version(task: Task, if_match: Versions | None, yours: Mapping[str, Any]) -> None:
+    if if_match is None or if_match == task.version:
+        return
+    several = (if_match,) if isinstance(if_match, int) else if_match
+    if task.version not in several:
         theirs = {name: getattr(task, name) for name in yours}
-        raise StaleVersion(task.id, if_match, task.version, yours, theirs)
+        raise StaleVersion(task.id, max(several, default=task.version), task.version, yours, theirs)
 
 
 def _drop_index(state: TeamState, column: list[Place], status: Status, command: MoveTask) -> int:
@@ -202,14 +205,18 @@ def _normalise(given: dict[str, Any]) -> None:
 
 
 def _check_external(state: TeamState, source: str | None, external_id: str | None) -> None:
-    if source is not None and external_id is not None and (source, external_id) in state.external:
-        raise Conflict("external-id-taken", "Another task of this team came from there already.")
+    if source is None or external_id is None:
+        return
+    taken = state.external.get((source, external_id))
+    if taken is not None:
+        detail = "Another task of this team came from there already."
+        raise Conflict("external-id-taken", detail, pointer="/external_id", task_id=taken)
 
 
 def _check_wip(state: TeamState, status: Status) -> None:
     limit = None if state.team is None else state.team.wip_limits.get(status)
     if limit is not None and len(state.columns[status]) >= limit:
-        raise Conflict("wip-limit", f"The column {status} holds its limit of {limit} tasks.")
+        raise Conflict("wip-limit", f"The column {status} holds its limit of {limit} tasks.", pointer="/status")
 
 
 _REFERENCES: Final = frozenset({"assignee_id", "label_ids", "blocked_by", "parent_id"})
@@ -244,10 +251,10 @@ def _check_cycles(state: TeamState, task_id: UUID, fields: Mapping[str, Any]) ->
     if parent is not None and _reaches(
         state, [parent], task_id, lambda task: [task.parent_id] if task.parent_id else []
     ):
-        raise Conflict("cycle", "A task cannot be its own ancestor.")
+        raise Conflict("cycle", "A task cannot be its own ancestor.", pointer="/parent_id")
     blockers = fields.get("blocked_by")
     if blockers and _reaches(state, blockers, task_id, lambda task: task.blocked_by):
-        raise Conflict("cycle", "A task cannot wait for itself, even through others.")
+        raise Conflict("cycle", "A task cannot wait for itself, even through others.", pointer="/blocked_by")
 
 
 def _reaches(state: TeamState, start: Iterable[UUID], goal: UUID, follow: Any) -> bool:

@@ -52,7 +52,16 @@ class TaskForgeError(Exception):
 
 
 class DomainError(TaskForgeError):
-    """A team's rules refused a command; neighbours in the batch are untouched."""
+    """A team's rules refused a command; neighbours in the batch are untouched.
+
+    `pointer` (RFC 6901) names the part of the request that was refused, where there is one.
+    """
+
+    pointer: str | None = None
+
+    def within(self, place: str) -> None:
+        """Say that what was refused stands at `place` of a larger request."""
+        self.pointer = place + (self.pointer or "")
 
 
 class NotFound(DomainError):
@@ -76,7 +85,7 @@ class Forbidden(DomainError):
 
 
 class InvalidReference(DomainError):
-    """`pointer` (RFC 6901) names the field whose value points at nothing."""
+    """`pointer` names the field whose value points at nothing."""
 
     code = "invalid-reference"
 
@@ -86,13 +95,18 @@ class InvalidReference(DomainError):
 
 
 class Conflict(DomainError):
-    """The current state forbids the command; `reason` is the stable rule name."""
+    """The current state forbids the command; `reason` is the stable rule name.
+
+    `task_id` is the task that stands in the way, where it is one.
+    """
 
     code = "conflict"
 
-    def __init__(self, reason: ConflictReason, detail: str) -> None:
+    def __init__(
+        self, reason: ConflictReason, detail: str, *, pointer: str | None = None, task_id: UUID | None = None
+    ) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.pointer, self.task_id = reason, pointer, task_id
 
 
 class FieldConflict:
@@ -115,7 +129,11 @@ class StaleVersion(DomainError):
     def __init__(
         self, task_id: UUID, expected: int, current: int, yours: Mapping[str, Any], theirs: Mapping[str, Any]
     ) -> None:
-        super().__init__(f"The task is at version {current}, not {expected}.")
+        super().__init__(
+            f"The task is at version {current}, not {expected}."
+            if current != expected
+            else f"If-Match has no strong ETag of the task's version {current}."
+        )
         self.task_id = task_id
         self.expected, self.current = expected, current
         self.yours, self.theirs = yours, theirs

@@ -30,7 +30,7 @@ from core.permissions import Right, check_right
 from core.principal import Principal
 from core.team import TeamState
 
-__all__ = ["check_allowed", "right_of"]
+__all__ = ["DELETE_TASKS", "WRITE_TASKS", "check_allowed", "right_of"]
 
 WRITE_TASKS: Final = Right("write_tasks", "write")
 DELETE_TASKS: Final = Right("delete_tasks", "admin")

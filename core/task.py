@@ -74,10 +74,16 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     external_source: ExternalName | None = None
 
     def __post_init__(self) -> None:
-        check_text(self.title, self.description, self.external_id, self.external_source)
-        check_moment(self.due_at)
+        check_text(
+            title=self.title,
+            description=self.description,
+            external_id=self.external_id,
+            external_source=self.external_source,
+        )
+        check_moment("due_at", self.due_at)
         if (self.external_id is None) != (self.external_source is None):
-            raise ValueError("external_id and external_source go together")
+            missing = "external_id" if self.external_id is None else "external_source"
+            raise FieldError(missing, "external_id and external_source go together")
 
 
 class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -95,8 +101,8 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        check_text(self.title, self.description)
-        check_moment(self.due_at)
+        check_text(title=self.title, description=self.description)
+        check_moment("due_at", self.due_at)
 
     def changes(self) -> dict[str, Any]:
         """The fields that were given, null already turned into the empty value of its field."""
@@ -110,23 +116,37 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
 _EMPTY: Final[dict[str, Any]] = {"description": "", "label_ids": (), "blocked_by": ()}
 
 
-def check_text(*texts: str | UnsetType | None) -> None:
-    """Raise ValueError for text that Postgres cannot hold, that is blank where it is a title, or too long in bytes."""
-    for text in texts:
+class FieldError(ValueError):
+    """A value that has the type of its field, `field`, and yet cannot be taken."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+def check_text(**texts: str | UnsetType | None) -> None:
+    """Raise FieldError for text that Postgres cannot hold, that is too long in bytes, or a blank title or name.
+
+    The texts come by the names of their fields.
+    """
+    for field, text in texts.items():
         if text is None or isinstance(text, UnsetType):
             continue
         if "\0" in text:
-            raise ValueError("text must not contain the NUL character")
+            raise FieldError(field, "text must not contain the NUL character")
         if len(text) * 4 > DESCRIPTION_BYTES and len(text.encode()) > DESCRIPTION_BYTES:
-            raise ValueError("text must be at most 64 KiB of UTF-8")
-    if isinstance(texts[0], str) and not texts[0].strip():
-        raise ValueError("text must not be blank")
+            raise FieldError(field, "text must be at most 64 KiB of UTF-8")
+        if field in _NEVER_BLANK and not text.strip():
+            raise FieldError(field, "text must not be blank")
 
 
-def check_moment(moment: datetime | UnsetType | None) -> None:
-    """Raise ValueError for a time that cannot be carried over to UTC and into Postgres."""
+_NEVER_BLANK: Final = frozenset({"title", "name"})
+
+
+def check_moment(field: str, moment: datetime | UnsetType | None) -> None:
+    """Raise FieldError for a time that cannot be carried over to UTC and into Postgres."""
     if isinstance(moment, datetime) and not 1900 <= moment.year <= 9000:
-        raise ValueError("times must lie between the years 1900 and 9000")
+        raise FieldError(field, "times must lie between the years 1900 and 9000")
 
 
 def unique(ids: Iterable[UUID]) -> tuple[UUID, ...]:

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never
+from datetime import UTC, datetime
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 from msgspec import structs
@@ -34,6 +35,9 @@ from core.permissions import Role
 from core.ranking import Place, index_of
 from core.task import STATUSES, Status, Task
 
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
+"""Before any change."""
+
 ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
 
@@ -43,6 +47,7 @@ class TeamState:
 
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
+    `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
     `archived` holds only the archived tasks that the running batch needs; `merge` forgets them.
     """
 
@@ -55,6 +60,7 @@ class TeamState:
         "epoch",
         "external",
         "labels",
+        "latest_at",
         "members",
         "seq",
         "tasks",
@@ -65,6 +71,7 @@ class TeamState:
     def __init__(self) -> None:
         self.team: Team | None = None
         self.seq = 0
+        self.latest_at = NEVER
         self.epoch = 1
         self.digest = b""
         """Of the journal row at `seq`: which history this state is of. Empty where there is none, or nobody knows."""
@@ -100,6 +107,7 @@ class TeamState:
         board = {task.id: task for task in tasks}
         state.tasks = Layered(board)
         external = dict(archived_external)
+        state.latest_at = max((task.updated_at for task in board.values()), default=NEVER)
         for task in board.values():
             state.columns[task.status].append((task.rank, task.id))
             if (key := external_key(task)) is not None:
@@ -117,6 +125,7 @@ class TeamState:
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
+        other.latest_at = self.latest_at
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
@@ -227,6 +236,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             state.epoch = epoch
         case _:
             assert_never(event)
+    if event.at > state.latest_at:
+        state.latest_at = event.at
     state.seq = event.seq
     return state
 

@@ -21,6 +21,7 @@ from core.errors import DomainError, KeyInFlight, KeyReused, StorageUnavailable
 from core.principal import Principal
 from core.writes import StoredReply
 from db.pool import Pool
+from db.sealed_replies import SEALED_MINUTES, SealedReplies, is_sealed
 from db.transaction import Reading, Writing, reading, writing
 
 __all__ = ["Found", "Ran", "find_reply", "forget_old_keys", "replay_or_run"]
@@ -48,41 +49,53 @@ class Found(Struct, frozen=True):
     team_id: UUID | None
 
 
-async def replay_or_run(pool: Pool, ask: Ask, run: Run, *, render: Render | None = None) -> Ran:
+async def replay_or_run(
+    pool: Pool,
+    ask: Ask,
+    run: Run,
+    *,
+    render: Render | None = None,
+    user_id: UUID | None = None,
+    sealed: SealedReplies | None = None,
+) -> Ran:
     """Run a change of people's data once per key, in one transaction of the user's with the key's row.
 
     `render` turns a domain refusal into the reply that is stored for it; without it refusals are raised and not stored.
+    `user_id` is whose transaction it is, where that is not the principal's; `sealed` keeps a reply that holds secrets.
     Raises KeyReused (other fingerprint), KeyInFlight (still running, in whichever process), StorageUnavailable.
     """
-    principal = ask.principal
+    user_id = user_id or ask.principal.user_id
     if ask.key is None:
-        async with writing(pool, principal.user_id) as tx:
+        async with writing(pool, user_id) as tx:
             return Ran(await run(tx), replayed=False)
     finished = False
     try:
-        async with writing(pool, principal.user_id) as tx:
-            await _name_owner(tx, principal)
-            ran = await _claim(tx, ask)
+        async with writing(pool, user_id) as tx:
+            await _name_owner(tx, ask.principal, user_id)
+            ran = await _claim(tx, ask, sealed)
             if ran is None:
                 ran = Ran(await _guarded(tx, run, render), replayed=False)
-                await _insert(tx, ask, ran.reply)
+                await _insert(tx, ask, ran.reply if sealed is None else sealed.seal(ask, ran.reply))
             finished = True
     except StorageUnavailable:
         if not finished:
             raise
         # COMMIT was sent and its outcome is not known: only what is stored may be answered.
-        found = await find_reply(pool, ask)
+        found = await find_reply(pool, ask, sealed)
         if found is None:
             raise
         return Ran(found.reply, replayed=False)
     return ran
 
 
-async def find_reply(pool: Pool, ask: Ask) -> Found | None:
-    """What is stored under the ask's key, for a team's command or another change. Raises KeyReused."""
+async def find_reply(pool: Pool, ask: Ask, sealed: SealedReplies | None = None) -> Found | None:
+    """What is stored under the ask's key, for a team's command or another change. Raises KeyReused.
+
+    A sealed reply is found only by those who can open it, and as long as it is good.
+    """
     async with reading(pool, ask.principal.user_id) as tx:
-        await _name_owner(tx, ask.principal)
-        return await _find(tx, ask)
+        await _name_owner(tx, ask.principal, ask.principal.user_id)
+        return await _find(tx, ask, sealed)
 
 
 async def forget_old_keys(pool: Pool) -> int:
@@ -96,27 +109,34 @@ async def forget_old_keys(pool: Pool) -> int:
             return total
 
 
-async def _name_owner(tx: Reading, principal: Principal) -> None:
+async def _name_owner(tx: Reading, principal: Principal, user_id: UUID) -> None:
     """Tell row-level security whose keys these are; without a word they are the user's own."""
-    if principal.id != principal.user_id:
+    if principal.id != user_id:
         await tx.scope("app.principal", str(principal.id))
 
 
-async def _claim(tx: Writing, ask: Ask) -> Ran | None:
+async def _claim(tx: Writing, ask: Ask, sealed: SealedReplies | None) -> Ran | None:
     """The stored reply, or None with the key locked until the transaction ends."""
     if not await tx.fetchval(_LOCK, f"{ask.principal.id}:{ask.key}"):
         raise KeyInFlight
-    found = await _find(tx, ask)
+    found = await _find(tx, ask, sealed)
+    if found is None and sealed is not None:
+        await tx.execute(_EXPIRE, ask.principal.id, ask.key, SEALED_MINUTES)
     return None if found is None else Ran(found.reply, replayed=True)
 
 
-async def _find(tx: Reading, ask: Ask) -> Found | None:
+async def _find(tx: Reading, ask: Ask, sealed: SealedReplies | None) -> Found | None:
     row = await tx.fetchrow(_FIND, ask.principal.id, ask.key)
     if row is None:
         return None
     if row["fingerprint"] != ask.fingerprint:
         raise KeyReused
-    return Found(StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"]), row["team_id"])
+    reply = StoredReply(row["status"], _headers.decode(row["headers"]), row["body"], row["seq"])
+    if not is_sealed(reply):
+        return Found(reply, row["team_id"])
+    good = sealed is not None and row["minutes"] < SEALED_MINUTES
+    opened = sealed.open(ask, reply) if sealed is not None and good else None
+    return None if opened is None else Found(opened, row["team_id"])
 
 
 async def _guarded(tx: Writing, run: Run, render: Render | None) -> StoredReply:
@@ -142,7 +162,11 @@ async def _insert(tx: Writing, ask: Ask, reply: StoredReply) -> None:
 
 _LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
 _FIND: Final = """
-select fingerprint, status, headers, body, seq, team_id from idempotency_keys where principal = $1 and key = $2
+select fingerprint, status, headers, body, seq, team_id, extract(epoch from now() - created_at) / 60 as minutes
+from idempotency_keys where principal = $1 and key = $2
+"""
+_EXPIRE: Final = """
+delete from idempotency_keys where principal = $1 and key = $2 and created_at <= now() - make_interval(mins => $3)
 """
 _INSERT: Final = """
 insert into idempotency_keys (principal, key, fingerprint, status, headers, body, seq)

@@ -83,7 +83,11 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
     if query.due_before is not None:
         found.append(f"t.due_at < {arguments.add(query.due_before, 'timestamptz')}")
     if query.updated_after is not None:
-        found.append(f"t.updated_at > {arguments.add(query.updated_after, 'timestamptz')}")
+        found.append(f"t.updated_at >= {arguments.add(query.updated_after, 'timestamptz')}")
+    if query.external_id is not None:
+        found.append(_equals("t.external_id", query.external_id, arguments))
+    if query.external_source is not None:
+        found.append(_equals("t.external_source", query.external_source, arguments))
     if query.parent is not None:
         found.append(f"t.parent_id = {arguments.add(query.parent, 'uuid')}")
     if query.no_parent:
@@ -95,10 +99,17 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
     return found
 
 
+def _equals(column: str, text: str, arguments: _Arguments) -> str:
+    return f"{column} = {arguments.add(text, 'text')}" if _is_storable(text) else "false"
+
+
+def _is_storable(text: str) -> bool:
+    """No stored text holds the NUL character or lone surrogates."""
+    return "\0" not in text and text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") == text
+
+
 def _mentions(text: str, arguments: _Arguments) -> str:
-    """No stored text holds what cannot be stored: the NUL character and lone surrogates."""
-    storable = text.lower().encode("utf-8", "surrogatepass").decode("utf-8", "replace") == text.lower()
-    if "\0" in text or not storable:
+    if not _is_storable(text.lower()):
         return "false"
     return _MENTIONS.format(q=arguments.add(text.lower(), "text"))
 

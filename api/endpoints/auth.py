@@ -9,7 +9,8 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from api import paths
-from api.answers import Header, empty, json
+from api.answers import Answer, Header, empty, encode, replay
+from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name
 from api.auth.passwords import check_password
@@ -20,7 +21,11 @@ from api.paths import link, pattern
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated
+from core.writes import StoredReply
+from db.idempotency import find_reply, replay_or_run
+from db.ids import new_id
 from db.people.sessions import Client, Grant, Reused
+from db.transaction import Writing
 
 __all__ = ["OPERATIONS", "register"]
 
@@ -79,6 +84,7 @@ OPERATIONS: Final = (
         body=SignUp,
         body_example={**_EXAMPLE, "name": "Ada Lovelace"},
         secured=False,
+        keyed=True,
     ),
     Operation(
         method="POST",
@@ -136,6 +142,7 @@ def register(router: Router, services: Services) -> None:
 
 class _Auth:
     def __init__(self, services: Services) -> None:
+        self._pool, self._sealed = services.pools.api, services.sealed
         self._identity = services.identity
         self._passwords = services.passwords
         self._tokens = services.tokens
@@ -145,16 +152,29 @@ class _Auth:
         self._refresh = decoder_for(Refresh)
 
     async def sign_up(self, request: Request) -> Response:
-        """201 with tokens. Raises BadInput, Conflict("email-taken"), Overloaded."""
+        """201 with tokens. Raises BadInput, Conflict("email-taken"), Overloaded, KeyReused, KeyInFlight.
+
+        Refusals are not stored: what somebody without an account asks for leaves no rows behind.
+        """
+        call = call_of(request)
+        key_of(call)
         wanted = await body_of(request, self._sign_up)
         email = clean_email(wanted.email)
         if email is None:
             raise BadInput("This is not an e-mail address.", pointer="/email")
         name = clean_name(wanted.name)
         check_password(wanted.password, email)
-        stored = await self._passwords.hash(wanted.password)
-        grant = await self._identity.sign_up(email, name, stored, client_of(request))
-        return self._answer(201, grant, (b"location", link(paths.ME)))
+        ask = await anonymous_ask(call, email, self._sealed)
+        if ask.key is not None and (found := await find_reply(self._pool, ask, self._sealed)) is not None:
+            return replay(found.reply).response()
+        stored, user_id = await self._passwords.hash(wanted.password), new_id()
+
+        async def run(tx: Writing) -> StoredReply:
+            grant = await self._identity.sign_up_in(tx, user_id, email, name, stored, client_of(request))
+            return self._tokens_of(201, grant, (b"location", link(paths.ME))).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, user_id=user_id, sealed=self._sealed)
+        return replay(ran.reply, replayed=ran.replayed).response()
 
     async def log_in(self, request: Request) -> Response:
         """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""
@@ -195,10 +215,13 @@ class _Auth:
         await self._revocations.announce([] if ended is None else [ended])
         return empty(204, NO_STORE)
 
-    def _answer(self, status: int, grant: Grant, *headers: Header) -> Response:
+    def _answer(self, status: int, grant: Grant) -> Response:
+        return self._tokens_of(status, grant).response()
+
+    def _tokens_of(self, status: int, grant: Grant, *headers: Header) -> Answer:
         access = self._tokens.issue(grant.principal)
         tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
-        return json(status, tokens, (*NO_STORE, *headers))
+        return Answer(status, encode(tokens), (*NO_STORE, *headers))
 
 
 def _who(email: str | None, user_id: UUID | None) -> dict[str, str]:

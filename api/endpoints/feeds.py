@@ -16,7 +16,7 @@ from blacksheep.contents import StreamedContent
 from msgspec import Struct
 
 from actors.board import TeamView
-from api import paths
+from api import accept, paths
 from api.access import Access
 from api.answers import Header, about_team, json
 from api.auth.lifetimes import Lifetime, token_ends_at
@@ -103,7 +103,7 @@ def register(router: Router, services: Services) -> None:
         if not 1 <= query.limit <= 100:
             raise BadInput("The limit must be from 1 to 100.", parameter="limit")
         view = await access.team(call, call.values["team_id"])
-        if call.method == "GET" and EVENT_STREAM in call.headers.get(b"accept", b""):
+        if call.method == "GET" and accept.names(call.headers.get(b"accept", b""), EVENT_STREAM):
             return await _open_stream(services, request, _place(call, query))
         return await _page(services, call, view, query)
 

@@ -20,19 +20,26 @@ from msgspec import Struct
 
 from api import paths
 from api.access import Access
-from api.answers import json
+from api.answers import Answer, encode, replay
+from api.asks import ask_of
 from api.auth.bearer import authenticate, session_of
 from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
 from api.binding import body_of, decoder_for, read_query
 from api.calls import call_of
-from api.openapi import Operation, Reply
+from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
+from api.preconditions import refuse_if_match
+from api.problems import UpgradeRequired
 from api.request_ids import REQUEST, Handshake
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from core.principal import Principal
+from core.writes import StoredReply
 from db import readmodel
+from db.idempotency import replay_or_run
 from db.people.tickets import TICKET_SECONDS
+from db.transaction import Writing
 from streams.feeds.channel import EndReason
 from streams.feeds.frames import read_position
 from streams.feeds.subscription import FeedEnded, Subscription
@@ -103,6 +110,27 @@ OPERATIONS: Final = (
         body=TicketInput,
         replies={201: Reply(description="A single-use ticket.", body=Ticket)},
         problems=("not-found",),
+        keyed=True,
+    ),
+    Operation(
+        method="GET",
+        path=paths.TEAM_LIVE,
+        id="openLive",
+        summary="Follow a team over a WebSocket",
+        tag="Live feeds",
+        description="RFC 6455 over HTTP/1.1; the frames are in the AsyncAPI document of events and in the README.",
+        parameters=(
+            Parameter(
+                name="after",
+                schema={"type": "string", "pattern": r"^([0-9]{1,19}:)?[0-9]{1,19}$"},
+                description="Only events after this seq, written `<seq>` or `<epoch>:<seq>`.",
+                example="41",
+            ),
+            Parameter(name="ticket", schema={"type": "string"}, description="Instead of an Authorization header."),
+        ),
+        replies={101: Reply(description="The connection is a WebSocket now.")},
+        problems=("upgrade-required",),
+        secured=False,
     ),
 )
 
@@ -120,11 +148,21 @@ def register(router: Router, services: Services) -> None:
 
     async def live_ticket(request: Request) -> Response:
         call = call_of(request)
+        call.principal()
+        refuse_if_match(call)
         wanted = await body_of(request, _read_ticket_input)
         await access.team(call, wanted.team_id)
         session_of(call.principal())
-        ticket = await services.tickets.issue(call.principal(), wanted.team_id)
-        return json(201, Ticket(ticket, TICKET_SECONDS), [(b"cache-control", b"no-store")])
+
+        async def run(tx: Writing) -> StoredReply:
+            ticket = Ticket(await services.tickets.issue_in(tx, call.principal(), wanted.team_id), TICKET_SECONDS)
+            return Answer(201, encode(ticket), ((b"cache-control", b"no-store"),)).stored(0)
+
+        ran = await replay_or_run(services.pools.api, await ask_of(call), run, sealed=services.sealed)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def not_a_socket(_: Request) -> Response:
+        raise UpgradeRequired
 
     async def live(socket: WebSocket) -> None:
         if not origin_allowed(socket.get_first_header(b"origin"), socket.get_first_header(b"host"), origins):
@@ -133,8 +171,9 @@ def register(router: Router, services: Services) -> None:
         await socket.accept()
         await LiveSocket(socket, services, UUID(socket.route_values["team_id"])).serve()
 
-    router.add_post(pattern(paths.LIVE_TICKETS), live_ticket)
+    router.add_post(pattern(paths.LIVE_TICKETS), UsedKeys(services).around(live_ticket))
     router.add_ws(pattern(paths.TEAM_LIVE), live)
+    router.add_get(pattern(paths.TEAM_LIVE), not_a_socket)
 
 
 class LiveSocket:

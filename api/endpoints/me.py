@@ -19,6 +19,7 @@ from api.names import Names
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import NOTIFICATIONS, SESSIONS, PageQuery, page_of
 from api.paths import pattern
+from api.preconditions import refuse_if_match
 from api.problems import problem_answer
 from api.services import Services
 from api.used_keys import UsedKeys
@@ -289,6 +290,7 @@ class _Me:
 
     async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
         """Run a change under the request's idempotency key, if it has one."""
+        refuse_if_match(call)
 
         async def stored(tx: Writing) -> StoredReply:
             return (await run(tx)).stored(0)

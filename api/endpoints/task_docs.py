@@ -56,6 +56,7 @@ def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) 
 
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_EXTERNAL: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 _TIME: Final = {"type": "string", "format": "date-time"}
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
@@ -64,7 +65,9 @@ FILTERS: Final = (
     _schema("label", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "All of these labels."),
     _words("priority", PRIORITIES, "Any of these, separated by commas."),
     _schema("due_before", _TIME, "Due before this moment.", "2026-03-01T00:00:00Z"),
-    _schema("updated_after", _TIME, "Changed after this moment.", "2026-02-01T00:00:00Z"),
+    _schema("updated_after", _TIME, "Changed at this moment or later.", "2026-02-01T00:00:00Z"),
+    _schema("external_id", _EXTERNAL, "What has this id where it came from.", "JIRA-7"),
+    _schema("external_source", _EXTERNAL, "What came from there.", "jira"),
     _schema("parent", {"type": "string", "pattern": f"^(none|{_UUID})$"}, "Subtasks of a task, or `none`."),
     _schema("q", {"type": "string", "minLength": 1, "maxLength": 200}, "Text in title or description.", "board"),
     _schema("archived", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Archived tasks instead."),
@@ -82,6 +85,11 @@ READS: Final = (
         id="listTasks",
         summary="List tasks of a team, or of all my teams",
         tag="Tasks",
+        description=(
+            "To follow a team by asking again and again, ask for `team_id`, `sort=updated_at` and `updated_after` with "
+            "the greatest `updated_at` seen, page by page. What was changed at that very moment comes again, so that "
+            "nothing is missed; `version` says what is known already. What left the board is among `archived=true`."
+        ),
         parameters=(*FILTERS, *PAGE, IF_NONE_MATCH, MIN_SEQ),
         replies={
             200: Reply(

@@ -22,6 +22,7 @@ from api.endpoints.team_docs import OPERATIONS
 from api.etags import fresh, not_modified, team_headers
 from api.paging import LABELS, MEMBERS, TEAMS, Cursors, PageQuery, page_of
 from api.paths import link, pattern
+from api.preconditions import refuse_if_match
 from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPage, TeamPatch, team_answer
 from api.services import Services
 from api.used_keys import UsedKeys
@@ -35,7 +36,7 @@ from core.commands import (
     UpdateLabel,
     UpdateTeam,
 )
-from core.errors import BadInput, NotFound
+from core.errors import NotFound
 from core.events import LabelEvent, MemberEvent, Team, TeamUpdated
 from core.permissions import PERMISSIONS, Permission, Role
 from core.task import STATUSES
@@ -274,12 +275,6 @@ def merged_limits(team: Team, patch: TeamPatch) -> Any:
         return {}
     limits = {**team.wip_limits, **patch.wip_limits}
     return {status: limits[status] for status in STATUSES if limits.get(status) is not None}
-
-
-def refuse_if_match(call: Call) -> None:
-    """A precondition that is not checked must not be ignored."""
-    if b"if-match" in call.headers:
-        raise BadInput("If-Match is honoured on tasks only.", parameter="If-Match")
 
 
 def register(router: Router, services: Services) -> None:

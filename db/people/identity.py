@@ -48,14 +48,21 @@ class Identity:
     async def sign_up(self, email: str, name: str, password_hash: str, client: Client) -> Grant:
         """A new user with a first session, both or neither. Raises Conflict("email-taken")."""
         user_id = new_id()
+        async with writing(self._pool, user_id) as tx:
+            return await self.sign_up_in(tx, user_id, email, name, password_hash, client)
+
+    async def sign_up_in(
+        self, tx: Writing, user_id: UUID, email: str, name: str, password_hash: str, client: Client
+    ) -> Grant:
+        """`sign_up` inside a transaction of the new user's, which must not go on when this raises."""
         try:
-            async with writing(self._pool, user_id) as tx:
-                await tx.run(_ADD, user_id=user_id, email=email, name=name, password_hash=password_hash)
-                return await self.sessions.start_in(tx, user_id, client)
+            await tx.run(_ADD, user_id=user_id, email=email, name=name, password_hash=password_hash)
+            return await self.sessions.start_in(tx, user_id, client)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "users_email_key":
                 raise
-            raise Conflict("email-taken", "There is an account with this e-mail address already.") from error
+            detail = "There is an account with this e-mail address already."
+            raise Conflict("email-taken", detail, pointer="/email") from error
 
     async def credentials(self, email: str) -> Credentials | None:
         """What to check a login with this address against, if there is such a user."""

@@ -15,7 +15,7 @@ from db.expressions import NOW, ahead, limited
 from db.pool import Pool
 from db.statements import change, given, insert, returned
 from db.tables import LiveTickets
-from db.transaction import writing
+from db.transaction import Writing, writing
 
 __all__ = ["TICKET_SECONDS", "Tickets", "forget_unused_tickets"]
 
@@ -39,17 +39,21 @@ class Tickets:
 
     async def issue(self, principal: Principal, team_id: UUID | None = None) -> str:
         """A ticket good for one connection within 30 s: to this team's feed, or to any when `team_id` is None."""
+        async with writing(self._pool, principal.user_id) as tx:
+            return await self.issue_in(tx, principal, team_id)
+
+    async def issue_in(self, tx: Writing, principal: Principal, team_id: UUID | None = None) -> str:
+        """`issue` inside a transaction of the user's."""
         assert principal.session_id is not None, "only sessions need tickets: a key is sent as a header"
         ticket = secrets.token_urlsafe(TICKET_BYTES)
-        async with writing(self._pool, principal.user_id) as tx:
-            await tx.run(
-                _ISSUE,
-                ticket_hash=_hash(ticket),
-                user_id=principal.user_id,
-                session_id=principal.session_id,
-                team_id=team_id,
-                seconds=float(TICKET_SECONDS),
-            )
+        await tx.run(
+            _ISSUE,
+            ticket_hash=_hash(ticket),
+            user_id=principal.user_id,
+            session_id=principal.session_id,
+            team_id=team_id,
+            seconds=float(TICKET_SECONDS),
+        )
         return ticket
 
     async def redeem(self, ticket: str, team_id: UUID | None = None) -> Principal | None:

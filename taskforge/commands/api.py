@@ -24,6 +24,7 @@ from taskforge import logs
 from taskforge.devstack.child import parent_tie
 from taskforge.devstack.errors import DevstackError
 from taskforge.devstack.ports import claim, free_port, is_free
+from taskforge.limits import server_limits
 from taskforge.parts.roles import refuse_roles
 from taskforge.processes import API_OPS_PORT
 from taskforge.settings import Settings
@@ -124,6 +125,7 @@ def _server(settings: Settings) -> DrainingServer:
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=WORKER_STOP_SECONDS,
+        **server_limits(settings.http),
     )
 
 

@@ -10,6 +10,7 @@ from db.ids import new_id
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
+from db.sealed_replies import SealedReplies
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
@@ -44,6 +45,7 @@ def add_services(made: Composition) -> None:
         revocations=revocations,
         passwords=Passwords(),
         tickets=Tickets(made.pools.api),
+        sealed=SealedReplies(made.keys),
         clock=made.clock,
         new_id=new_id,
         health=made.health,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -384,3 +385,20 @@ async def test_stopping_answers_everything_that_waits() -> None:
     with pytest.raises(ShuttingDown):
         await new_task_result(system, team, "late")
     assert ports.snapshots.states[team].seq == 23
+
+
+async def test_times_of_a_team_never_go_back_though_the_clock_does() -> None:
+    """Whoever polls for what was updated after the last time seen would miss what comes with an earlier one."""
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        times = [await updated_at(system, team)]
+        ports.clock.wall -= timedelta(hours=1)
+        times.append(await updated_at(system, team))
+    async with ports.system() as system:  # Another process, whose clock is slow as well.
+        times.append(await updated_at(system, team))
+    assert times == sorted(times)
+
+
+async def updated_at(system: TeamSystem, team: UUID) -> datetime:
+    return (await new_task_result(system, team, "now")).items[0].task.updated_at

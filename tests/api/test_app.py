@@ -33,7 +33,7 @@ async def call(desk: Desk, path: str, *, method: str = "GET", more: Any = (), bo
         "path": raw,
         "raw_path": raw.encode(),
         "query_string": query.encode(),
-        "headers": [(b"authorization", authorization), (b"x-request-id", b"the-same-id"), *more],
+        "headers": [(b"host", b"desk"), (b"authorization", authorization), (b"x-request-id", b"the-same-id"), *more],
         "scheme": "http",
         "root_path": "",
     }

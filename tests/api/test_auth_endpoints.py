@@ -38,6 +38,7 @@ from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
 from db.people.tickets import Tickets
 from db.pool import Pools
+from db.sealed_replies import SealedReplies
 from db.transaction import writing
 from db.valkey import open_valkey
 from taskforge.clock import SystemClock
@@ -63,6 +64,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
     identity = Identity(pools.api, Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10))
     revocations = Revocations(identity.sessions, valkey, SIGNER, access_seconds=600, poll_seconds=0.05)
     absent, clock = Mock(), SystemClock()
+    keyset = Keyset([Secret("0123456789abcdef0123456789abcdef")])
     teams = TeamSystem(
         journal=absent, snapshots=absent, feed=absent, clock=clock, new_id=uuids.uuid7, settings=ActorSettings()
     )
@@ -75,10 +77,11 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(settings, Keyset([Secret("0123456789abcdef0123456789abcdef")]), revocations),
+        tokens=AccessTokens(settings, keyset, revocations),
         revocations=revocations,
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         tickets=Tickets(pools.api),
+        sealed=SealedReplies(keyset),
         clock=clock,
         new_id=uuids.uuid7,
         health=Health(),

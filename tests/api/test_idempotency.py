@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.support.desk import RANDOM, Desk, new_key, problem
+from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
 
@@ -233,3 +235,92 @@ async def test_an_account_patch_that_changes_nothing_has_its_key_all_the_same(de
         assert (await desk.patch("/v1/me", second, **key)).status_code == 422
         again = await desk.patch("/v1/me", first, **key)
         assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+
+
+@pytest.mark.parametrize("how", ["PATCH", "DELETE", "permanent", "restore"])
+async def test_a_member_whose_role_sank_gets_no_stored_answer_though_the_task_is_gone(desk: Desk, how: str) -> None:
+    team, key = await desk.new_team(), new_key()
+    await desk.join(team, "owner", "admin", "admin")
+    task = await desk.site.task(desk["owner"], team)
+    path = f"/v1/tasks/{task['id']}"
+    if how == "restore":
+        await desk.delete(path)
+    change = {
+        "PATCH": ("PATCH", path, {"title": "x"}),
+        "DELETE": ("DELETE", path, None),
+        "permanent": ("DELETE", f"{path}?permanent=true", None),
+        "restore": ("POST", f"{path}/restore", None),
+    }[how]
+    assert (await keyed(desk, key, *change, "admin")).is_success
+    if how != "permanent":
+        assert (await desk.delete(f"{path}?permanent=true")).status_code == 204
+    assert (await keyed(desk, key, *change, "admin")).headers["idempotent-replayed"] == "true"
+    await desk.patch(f"/v1/teams/{team}/members/{desk['admin'].user_id}", {"role": "viewer"})
+    refused = await keyed(desk, key, *change, "admin")
+    problem(refused, 403, "forbidden")
+    assert "idempotent-replayed" not in refused.headers
+
+
+def newcomer(name: str) -> dict[str, str]:
+    return {"email": f"{name}@example.com", "password": "correct horse battery", "name": "Ada"}
+
+
+async def sign_up(desk: Desk, body: dict[str, str], key: str) -> httpx.Response:
+    return await desk.client.post("/v1/auth/signup", json=body, headers={"Idempotency-Key": key})
+
+
+async def test_a_retried_sign_up_gets_the_same_tokens_and_makes_one_account(desk: Desk) -> None:
+    key, body = new_key(), newcomer("retried")
+    first, second = await sign_up(desk, body, key), await sign_up(desk, body, key)
+    assert (first.status_code, second.status_code, second.content) == (201, 201, first.content)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.headers["cache-control"] == "no-store"
+    assert second.headers["location"] == "/v1/me"
+    authorization = {"Authorization": f"Bearer {second.json()['access_token']}"}
+    assert (await desk.client.get("/v1/me", headers=authorization)).json()["email"] == body["email"]
+    problem(await sign_up(desk, {**body, "password": "another horse battery"}, key), 422, "idempotency-key-reused")
+    problem(await sign_up(desk, body, new_key()), 409, "conflict")
+    problem(await sign_up(desk, body, "short"), 400, "bad-input")
+    assert (await sign_up(desk, newcomer("somebody-else"), key)).status_code == 201
+
+
+async def test_sixteen_sign_ups_at_once_with_one_key_make_one_account(desk: Desk) -> None:
+    key, body = new_key(), newcomer("at-once")
+    answers = await asyncio.gather(*(sign_up(desk, body, key) for _ in range(16)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+    for answer in answers:
+        if answer.status_code == 409:
+            problem(answer, 409, "idempotency-key-in-flight")
+
+
+async def test_a_retried_ticket_is_the_same_and_a_former_member_gets_none(desk: Desk) -> None:
+    team, key = await desk.new_team(), new_key()
+    await desk.join(team, "owner", "member", "member")
+    body = {"team_id": team}
+    first = await keyed(desk, key, "POST", "/v1/live-tickets", body, "member")
+    second = await keyed(desk, key, "POST", "/v1/live-tickets", body, "member")
+    assert (first.status_code, second.status_code, second.content) == (201, 201, first.content)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert (await desk.delete(f"/v1/teams/{team}/members/{desk['member'].user_id}")).status_code == 204
+    refused = await keyed(desk, key, "POST", "/v1/live-tickets", body, "member")
+    problem(refused, 404, "not-found")
+    assert "idempotent-replayed" not in refused.headers
+
+
+async def test_secrets_of_answers_are_sealed_where_they_are_stored_and_good_for_ten_minutes(
+    own_site: Site, superuser: asyncpg.Connection
+) -> None:
+    async def again() -> httpx.Response:
+        return await own_site.client.post("/v1/auth/signup", json=newcomer("sealed"), headers=headers)
+
+    headers = {"Idempotency-Key": new_key()}
+    first = await again()
+    rows = await superuser.fetch("select body, fingerprint from idempotency_keys")
+    assert len(rows) == 1
+    for secret in (first.json()["refresh_token"], first.json()["access_token"], "refresh_token"):
+        assert secret.encode() not in rows[0]["body"]
+    await superuser.execute("update idempotency_keys set created_at = now() - interval '9 minutes'")
+    assert (await again()).content == first.content
+    await superuser.execute("update idempotency_keys set created_at = now() - interval '11 minutes'")
+    problem(await again(), 409, "conflict")

@@ -100,5 +100,5 @@ async def test_metrics_can_be_switched_off(desk: Desk) -> None:
         sent.append(message.get("status", 0))
 
     scope = {"type": "http", "method": "GET", "path": "/metrics", "raw_path": b"/metrics", "query_string": b""}
-    await app({**scope, "headers": []}, None, send)
+    await app({**scope, "headers": [(b"host", b"desk")]}, None, send)
     assert sent[0] == 404

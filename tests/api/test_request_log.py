@@ -16,7 +16,7 @@ from tests.support.desk import Desk
 
 def a_call(path: str = "/v1/me") -> Call:
     scope: dict[str, Any] = {"headers": [], "method": "GET", "raw_path": path.encode(), "query_string": b"q=hunter2"}
-    call = Call(scope, None, None, 1024)  # type: ignore[arg-type]
+    call = Call(scope, None, None, 1024, 1)  # type: ignore[arg-type]
     call.route, call.request_id = path, b"r-1"
     return call
 

@@ -26,7 +26,7 @@ async def test_whoever_creates_a_team_owns_it(desk: Desk) -> None:
     [
         ({"name": "x", "key": "e"}, "/key"),
         ({"name": "", "key": "ENG"}, "/name"),
-        ({"name": " ", "key": "ENG"}, ""),
+        ({"name": " ", "key": "ENG"}, "/name"),
         ({"name": "x", "key": "ENG", "id": RANDOM}, "/id"),
         ({"name": "x", "key": "ENG", "my_role": "owner"}, "/my_role"),
     ],

@@ -57,8 +57,13 @@ async def random_team(journal: PostgresJournal, owner: UUID, dice: random.Random
     return writer
 
 
+NUMBERS = itertools.cycle(range(10_000))
+"""More than there are tasks: an external id is used once in a team."""
+
+
 def random_task(writer: Writer, dice: random.Random) -> CreateTask:
     labels = list(writer.state.labels)
+    external = dice.choice([None, str(next(NUMBERS))])
     return CreateTask(
         TaskFields(
             title=f"{dice.choice(WORDS)}{dice.choice(['', '!'])}",
@@ -69,6 +74,8 @@ def random_task(writer: Writer, dice: random.Random) -> CreateTask:
             label_ids=tuple(dice.sample(labels, dice.randrange(3))),
             due_at=dice.choice([None, START + timedelta(days=dice.randrange(5))]),
             estimate=dice.choice([None, 0.0, 1.5, 3.0]),
+            external_source="jira" if external else None,
+            external_id=external,
         )
     )
 
@@ -107,6 +114,11 @@ FILTERS: list[dict[str, Any]] = [
     {"no_parent": True},
     {"due_before": START + timedelta(days=2)},
     {"updated_after": START + timedelta(seconds=30)},
+    {"external_source": "jira"},
+    {"external_id": "7"},
+    {"external_id": "7", "external_source": "jira"},
+    {"external_id": "7", "external_source": "x\0"},
+    {"external_id": "\ud800"},
     {"q": "istanbul"},
     {"q": "İSTANBUL"},
     {"q": "STRASSE"},

@@ -24,6 +24,7 @@ from db.settings import DatabaseSettings, ValkeySettings
 from streams.feeds.hub import HubTimes
 from streams.settings import FeedSettings, KafkaSettings
 from taskforge.devstack.ports import free_port
+from taskforge.limits import server_limits
 from taskforge.parts.names import API
 from taskforge.settings import Settings
 from taskforge.wiring import running
@@ -159,7 +160,9 @@ async def serving(settings: Settings) -> AsyncIterator[Site]:
         services.hub.times = QUICK
         app = create_app(services)
         await app.start()
-        server = Server(app, "127.0.0.1", port, interface=Interfaces.ASGI, log_enabled=False)
+        server = Server(
+            app, "127.0.0.1", port, interface=Interfaces.ASGI, log_enabled=False, **server_limits(settings.http)
+        )
         task = asyncio.create_task(server.serve())
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=NO_TLS) as client:
