@@ -25,7 +25,8 @@ class Journal(Protocol):
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches (at most one per team) in one transaction, one round trip; an outcome for each team.
 
-        After a constraint error each team is tried behind a savepoint, so that only the guilty one gets Rejected.
+        After a constraint error each team is tried behind a savepoint, so that only the guilty one gets Rejected. A
+        team whose rows somebody else holds is Blocked, and the others go on without it.
         Raises StorageUnavailable when nothing was written, CommitUnknown when COMMIT may have happened.
         """
         ...
@@ -33,7 +34,8 @@ class Journal(Protocol):
     def lock(self, team_id: UUID) -> AbstractAsyncContextManager["LockedTeam"]:
         """Hold the team's row FOR UPDATE in one transaction, so that a second lost fence is impossible.
 
-        Raises StorageUnavailable, and NotFound("team") when there is no such team.
+        Raises StorageUnavailable (TeamLocked when somebody else holds it for long), and NotFound("team") when there is
+        no such team.
         """
         ...
 

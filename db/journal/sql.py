@@ -7,6 +7,7 @@ __all__ = [
     "BOARD",
     "EVENT_SELECT",
     "HISTORY",
+    "LOCKED",
     "LOCK_TEAM",
     "LOCK_TEAMS",
     "POSITIONS",
@@ -50,8 +51,13 @@ where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archive
 """  # noqa: S608
 
 POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
-LOCK_TEAM: Final = "select from teams where id = '{}' for update"
+LOCK_TEAM: Final = "set local lock_timeout = '{}ms'; select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
+# Those of the teams whose rows somebody else holds, without waiting for any; what is locked here is free again at once.
+LOCKED: Final = """
+with free as materialized (select id from teams where id = any($1::uuid[]) for no key update skip locked)
+select id from teams where id = any($1::uuid[]) and id not in (select id from free)
+"""
 
 # The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
 EVENT_SELECT: Final = """

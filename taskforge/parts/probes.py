@@ -7,7 +7,7 @@ import anyio
 from valkey.asyncio import Valkey
 
 from api.health import NotReady, Probe
-from db.pool import Pool
+from db.pool import Pool, connected
 from streams.settings import KafkaSettings
 from taskforge.parts.names import Part
 
@@ -21,7 +21,8 @@ def postgres_probe(pool: Pool) -> Probe:
     """Without Postgres nothing can be acknowledged and nothing can be relayed."""
 
     async def ask() -> None:
-        await pool.fetchval("select 1")
+        async with connected(pool) as connection:
+            await connection.fetchval("select 1")
 
     return Probe("postgres", ask)
 
