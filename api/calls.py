@@ -1,5 +1,6 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from blacksheep import Request
@@ -32,7 +33,8 @@ class Call:
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
     `traceparent` a valid W3C value or "". `team` and `seq` are set once the caller is known to be a member of a team,
-    for the headers of every answer; `ask` is set once the request goes on to its team.
+    for the headers of every answer; `ask` is set once the request goes on to its team. `timer` ends the handler; it
+    stands still while the body arrives, for which the server has deadlines of its own.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Call:
         "route",
         "seq",
         "team",
+        "timer",
         "traceparent",
         "values",
     )
@@ -68,6 +71,7 @@ class Call:
         self._principal: Principal | None = None
         self._body: bytes | None = None
         self.ask: Ask | None = None
+        self.timer: asyncio.Timeout | None = None
         self.body_limit = body_limit
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
@@ -100,7 +104,15 @@ class Call:
     async def body(self) -> bytes:
         """The whole body. Raises BodyTooLarge past `body_limit` bytes, BadInput when the client leaves midway."""
         if self._body is None:
-            self._body = await self._receive_body()
+            ends = None if self.timer is None else self.timer.when()
+            if self.timer is None or ends is None:
+                self._body = await self._receive_body()
+            else:
+                clock = asyncio.get_running_loop().time
+                left = ends - clock()
+                self.timer.reschedule(None)
+                self._body = await self._receive_body()
+                self.timer.reschedule(clock() + left)
         return self._body
 
     async def _receive_body(self) -> bytes:

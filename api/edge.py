@@ -12,14 +12,17 @@ from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
+from actors.envelope import NOT_KNOWN
 from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST_ID, request_id
 from api.request_log import RequestLog
-from core.errors import BadInput
+from core.errors import BadInput, DeadlineExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from blacksheep import Application
 
     from api.reads import Reads
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_READS: Final = frozenset({"GET", "HEAD"})
+_LATE_READ: Final = "It could not be read in time."
 _BODILESS: Final = frozenset({204, 304})
 DISCARD_SECONDS: Final = 2.0
 DISCARDED_BODIES: Final = 16
@@ -49,6 +54,7 @@ class Edge:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
         self._tokens = services.tokens
         self._body_limit = services.http.body_limit
+        self._answer_seconds = services.teams.answer_seconds
         self._log = RequestLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
@@ -106,7 +112,7 @@ class Edge:
             call.route = route.pattern.decode()
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
-            response: Response = await route.handler(request)
+            response = await self._in_time(call, route.handler, request)
         except BodyTooLarge as error:
             if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
                 await _discard(receive, DISCARDED_BODIES * self._body_limit)
@@ -114,6 +120,19 @@ class Edge:
         except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
             return refusal(call, error)
         return response
+
+    async def _in_time(
+        self, call: Call, handler: "Callable[[Request], Awaitable[Response]]", request: Request
+    ) -> Response:
+        """The handler's answer. Raises DeadlineExceeded when it does not come in time, whatever hangs below."""
+        timer = call.timer = asyncio.timeout(self._answer_seconds)
+        try:
+            async with timer:
+                return await handler(request)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise DeadlineExceeded(_LATE_READ if call.method in _READS else NOT_KNOWN) from None
 
     def _check(self, call: Call, scope: dict[str, Any]) -> None:
         """Headers that must not be given twice, and a body that says it is too long."""
