@@ -15,6 +15,7 @@ from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_ta
 from actors.slices import at_once, first_slice
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
+from core.sorted_runs import SortedRuns
 from core.task import STATUSES, Task
 from core.team import TeamState
 
@@ -22,8 +23,14 @@ PAGES: Final = 256
 """Most list answers kept per team and representation: a page of 50 tasks is some 50 kB, so they are at most 13 MB."""
 LONG: Final = 2 * SLICE
 """A page that may cost more than this is not made on the hot path."""
+SORTED_AT_ONCE: Final = 1_000
+"""Tasks that are brought into an order in one go: a millisecond."""
 TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 """Rough weights: of a team without its tasks, of a task without its text and answers."""
+
+
+Change = tuple[Task | None, Task | None]
+"""A task before and after; None where it is not on the board."""
 
 
 class _Ready:
@@ -70,12 +77,14 @@ class _Ready:
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_texts", "_uncounted", "state")
+    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
         self._ready: dict[Representation, _Ready] = {}
         self._orders: dict[SortField, list[SortKey]] = {}
+        self._sorting: list[list[Change]] = []
+        """What has changed since each sorting under way began."""
         self._numbers: dict[int, UUID] | None = None
         self._texts = SearchTexts()
         self._characters = sum(map(_size, state.tasks.values()))
@@ -111,7 +120,7 @@ class TeamView:
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
         page = self._in(representation).pages.get(query)
-        if page is None and not self._is_long(query):
+        if page is None and not self._is_long(query) and self._is_quickly_sorted(query.sort):
             found = first_slice(self._find(query))
             page = None if found is None else self._keep_page(query, found, representation)
         return page
@@ -122,7 +131,8 @@ class TeamView:
         return self._keep_page(query, at_once(self._find(query)), representation) if page is None else page
 
     def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
-        """As `page`, of the state at the first step; the board may go on between the steps."""
+        """As `page`, of the state that stands once the tasks are sorted; the board may go on between the steps."""
+        yield from self._sort_in_slices(query.sort)
         state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
@@ -164,7 +174,7 @@ class TeamView:
         `changed` has all the tasks that differ, with their JSON in the event where it is at hand.
         """
         before, after = self.state.tasks, state.tasks
-        indexed = bool(self._orders) or self._numbers is not None
+        indexed = bool(self._orders or self._sorting) or self._numbers is not None
         for task_id in changed:
             if indexed:
                 self._reindex(before.get(task_id), after.get(task_id))
@@ -181,6 +191,7 @@ class TeamView:
         """Start over from a state that was loaded as a whole."""
         self.state = state
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
+        self._sorting = []
         self._uncounted, self._characters = {}, sum(map(_size, state.tasks.values()))
 
     def weigh(self) -> int:
@@ -223,21 +234,49 @@ class TeamView:
                 self._numbers.pop(before.number, None)
             if after is not None:
                 self._numbers[after.number] = after.id
+        for since in self._sorting:
+            since.append((before, after))
         for field, order in self._orders.items():
-            old = None if before is None else sort_key(before, field)
-            new = None if after is None else sort_key(after, field)
-            if old == new:
-                continue
-            if old is not None:
-                del order[bisect_left(order, old)]
-            if new is not None:
-                insort(order, new)
+            _move(order, field, before, after)
+
+    def _is_quickly_sorted(self, field: SortField) -> bool:
+        return field in self._orders or len(self.state.tasks) <= SORTED_AT_ONCE
+
+    def _sort_in_slices(self, field: SortField) -> Generator[None, None, None]:
+        """Have the order of a large board at hand. What changes between the steps is put in its place in the end."""
+        while not self._is_quickly_sorted(field):
+            runs, since = SortedRuns[SortKey](), list[Change]()
+            tasks = list(self.state.tasks.as_dict().values())
+            self._sorting.append(since)
+            for start in range(0, len(tasks), SORTED_AT_ONCE):
+                runs.add([sort_key(task, field) for task in tasks[start : start + SORTED_AT_ONCE]])
+                yield
+            while runs.merge():
+                yield
+            order = runs.result()
+            for before, after in since:
+                _move(order, field, before, after)
+            if any(since is other for other in self._sorting):  # Else the board was loaded anew.
+                self._sorting = [other for other in self._sorting if other is not since]
+                self._orders[field] = order
 
     def _order(self, field: SortField) -> list[SortKey]:
         order = self._orders.get(field)
         if order is None:
             order = self._orders[field] = sorted(sort_key(task, field) for task in self.state.tasks.values())
         return order
+
+
+def _move(order: list[SortKey], field: SortField, before: Task | None, after: Task | None) -> None:
+    """Take a task out of its place in the order, and put it into its new one; None is no place."""
+    old = None if before is None else sort_key(before, field)
+    new = None if after is None else sort_key(after, field)
+    if old == new:
+        return
+    if old is not None:
+        del order[bisect_left(order, old)]
+    if new is not None:
+        insort(order, new)
 
 
 def _page(query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes]) -> bytes:

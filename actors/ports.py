@@ -47,7 +47,7 @@ class Journal(Protocol):
         """The committed `seq` and epoch of each team that exists."""
         ...
 
-    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+    async def read(self, team_id: UUID, after: int, limit: int = 250) -> Sequence[JournalRow]:
         """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
         ...
 

@@ -13,6 +13,7 @@ import asyncpg
 from core.codec import JournalRow
 from core.errors import NotFound
 from core.events import Label, Member
+from core.loading import SLICE_TASKS, TeamLoader
 from core.task import Task
 from core.team import TeamState
 from core.writes import (
@@ -42,7 +43,8 @@ logger = logging.getLogger(__name__)
 Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
-PAGE: Final = 1000
+PAGE: Final = 250
+"""Rows that are read, and then applied, in one go."""
 ALONE_LOCK_MS: Final = 1000
 """How long a team that goes alone waits for its row before it lets others have its connection."""
 
@@ -309,6 +311,7 @@ def _reason(error: Exception) -> str:
 
 
 async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
+    """In slices: a board of 50,000 tasks would hold the event loop, and every other team, for half a second."""
     row = await rows.fetchrow(
         "select id, seq, epoch, name, key, wip_limits, top_number, created_by, created_at, updated_at, version"
         " from teams where id = $1",
@@ -324,16 +327,21 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         " where team_id = $1 and archived_at is not null and external_id is not null",
         team_id,
     )
-    return TeamState.load(
+    loader = TeamLoader(
         team=team_of(row),
         seq=row["seq"],
         epoch=row["epoch"],
         top_number=row["top_number"],
         members=[Member(**_dict(member)) for member in members],
         labels=[Label(**_dict(label)) for label in labels],
-        tasks=[task_of(task, row["key"]) for task in tasks],
-        archived_external={(found[0], found[1]): found[2] for found in archived},
     )
+    loader.add_archived({(found[0], found[1]): found[2] for found in archived})
+    for start in range(0, len(tasks), SLICE_TASKS):
+        loader.add([task_of(task, row["key"]) for task in tasks[start : start + SLICE_TASKS]])
+        await asyncio.sleep(0)
+    for _ in loader.finish():
+        await asyncio.sleep(0)
+    return loader.state
 
 
 def _dict(row: asyncpg.Record) -> dict[str, Any]:
