@@ -10,17 +10,19 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from actors.ports import Representation
+from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.sorted_runs import SortedRuns
-from core.task import STATUSES, Task
+from core.task import STATUSES, Status, Task
 from core.team import TeamState
 
 PAGES: Final = 256
 """Most list answers kept per team and representation: a page of 50 tasks is some 50 kB, so they are at most 13 MB."""
+TOPS: Final = 8
+"""Most lengths of columns that are kept; clients ask for one or two."""
 LONG: Final = 2 * SLICE
 """A page that may cost more than this is not made on the hot path."""
 SORTED_AT_ONCE: Final = 1_000
@@ -36,13 +38,15 @@ Change = tuple[Task | None, Task | None]
 class _Ready:
     """The answers that are ready in one representation."""
 
-    __slots__ = ("_page_bytes", "_task_bytes", "board", "pages", "representation", "tasks")
+    __slots__ = ("_page_bytes", "_task_bytes", "board", "pages", "representation", "tasks", "tops")
 
     def __init__(self, representation: Representation) -> None:
         self.representation = representation
         self.tasks: dict[UUID, bytes] = {}
         self.pages: dict[TaskQuery, bytes] = {}
         self.board: bytes | None = None
+        self.tops: dict[int, bytes] = {}
+        """By how many tasks of each column they show."""
         self._task_bytes = self._page_bytes = 0
 
     def task(self, task: Task) -> bytes:
@@ -63,6 +67,7 @@ class _Ready:
     def replace(self, changed: Iterable[tuple[UUID, bytes | None]]) -> None:
         """Drop whatever names a `seq`, and the changed tasks, unless their new bytes are at hand."""
         self.pages.clear()
+        self.tops.clear()
         self._page_bytes, self.board = 0, None
         for task_id, encoded in changed:
             self._task_bytes -= len(self.tasks.pop(task_id, b""))
@@ -71,16 +76,18 @@ class _Ready:
                 self._task_bytes += len(encoded)
 
     def weight(self) -> int:
-        return self._task_bytes + self._page_bytes + len(self.board or b"")
+        return self._task_bytes + self._page_bytes + len(self.board or b"") + sum(map(len, self.tops.values()))
 
 
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "state")
+    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "coded", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
+        self.coded: dict[int, tuple[bytes, bytes]] = {}
+        """For whoever sends the answers: those of this seq in another form, by the identity of their bytes."""
         self._ready: dict[Representation, _Ready] = {}
         self._orders: dict[SortField, list[SortKey]] = {}
         self._sorting: list[list[Change]] = []
@@ -168,6 +175,23 @@ class TeamView:
             ready.board = representation.board(self.seq, self.epoch, columns)
         return ready.board
 
+    def board_top(self, per_column: int, representation: Representation) -> bytes:
+        """The first tasks of each column, with how many it has; what it costs does not depend on how many these are."""
+        ready = self._in(representation)
+        top = ready.tops.get(per_column)
+        if top is None:
+            if len(ready.tops) >= TOPS:
+                ready.tops.clear()
+            columns = [self._top(status, per_column, ready) for status in STATUSES]
+            top = ready.tops[per_column] = representation.board_top(self.seq, self.epoch, columns)
+        return top
+
+    def _top(self, status: Status, most: int, ready: _Ready) -> ColumnTop:
+        places = self.state.columns[status]
+        tasks = [task for _, task_id in places[:most] if (task := self.state.tasks.get(task_id)) is not None]
+        last = sort_key(tasks[-1], "rank") if len(places) > most else None
+        return ColumnTop(status, len(places), list(map(ready.task, tasks)), last)
+
     def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
         """Merge a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
 
@@ -185,11 +209,12 @@ class TeamView:
             ready.replace(
                 [(task_id, data if reuses and task_id in after else None) for task_id, data in changed.items()]
             )
+        self.coded = {}
         self.state = state.merge()
 
     def reload(self, state: TeamState) -> None:
         """Start over from a state that was loaded as a whole."""
-        self.state = state
+        self.state, self.coded = state, {}
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
         self._sorting = []
         self._uncounted, self._characters = {}, sum(map(_size, state.tasks.values()))
@@ -201,7 +226,8 @@ class TeamView:
         """
         texts = self._count_characters() + self._texts.characters
         ready = sum([ready.weight() for ready in self._ready.values()])
-        return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready
+        coded = sum([len(coded) for _, coded in self.coded.values()])
+        return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready + coded
 
     def _count_characters(self) -> int:
         """Of all titles and descriptions."""

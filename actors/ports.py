@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from core.codec import Encoded, JournalRow
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
@@ -92,6 +94,15 @@ class Feed(Protocol):
         ...
 
 
+class ColumnTop(Struct, frozen=True, gc=False):
+    """The first `tasks` of a column that has `count`; `last` is the place by rank of the last one where more follow."""
+
+    status: Status
+    count: int
+    tasks: Sequence[bytes]
+    last: SortKey | None
+
+
 class Representation(Protocol):
     """How readers of one kind want tasks, lists and boards: the edge chooses it, a board keeps its bytes ready.
 
@@ -114,6 +125,10 @@ class Representation(Protocol):
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
         """All columns of a board with their tasks from top to bottom."""
+        ...
+
+    def board_top(self, seq: int, epoch: int, columns: Sequence["ColumnTop"]) -> bytes:
+        """All columns of a board, of each the first tasks."""
         ...
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from api.auth.tokens import AccessTokens
+    from api.codings import Coded
 
 __all__ = ["SCOPE_KEY", "BodyTooLarge", "Call", "call_of"]
 
@@ -34,7 +35,8 @@ class Call:
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
     `traceparent` a valid W3C value or "". `team` and `seq` are set once the caller is known to be a member of a team,
     for the headers of every answer; `ask` is set once the request goes on to its team. `timer` ends the handler; it
-    stands still while the body arrives, for which the server has deadlines of its own.
+    stands still while the body arrives, for which the server has deadlines of its own. `coded` is set where the
+    answer's bytes are ready ones, whose coded form is kept too.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class Call:
         "_tokens",
         "ask",
         "body_limit",
+        "coded",
         "cut",
         "headers",
         "method",
@@ -71,6 +74,7 @@ class Call:
         self._principal: Principal | None = None
         self._body: bytes | None = None
         self.ask: Ask | None = None
+        self.coded: Coded | None = None
         self.timer: asyncio.Timeout | None = None
         self.body_limit = body_limit
         self.headers: dict[bytes, bytes] = dict(scope["headers"])

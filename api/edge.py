@@ -13,8 +13,9 @@ from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
 from actors.envelope import NOT_KNOWN
-from api.answers import Answer, about_team
+from api.answers import JSON, Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, Call
+from api.codings import VARY, Codings
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST_ID, request_id
 from api.request_log import RequestLog
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _SINGLE: Final = (b"authorization", b"idempotency-key", b"if-match", b"content-length", b"content-type")
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+OK: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
 _LATE_READ: Final = "It could not be read in time."
 _BODILESS: Final = frozenset({204, 304})
@@ -55,6 +57,7 @@ class Edge:
         self._tokens = services.tokens
         self._body_limit = services.http.body_limit
         self._answer_seconds = services.teams.answer_seconds
+        self._codings = Codings()
         self._log = RequestLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
@@ -71,6 +74,8 @@ class Edge:
                 log.exception("a read from memory failed", extra={"request_id": call.request_id.decode()})
                 answer = None
             if answer is not None:
+                if call.coded is not None and (accepted := call.headers.get(b"accept-encoding")) is not None:
+                    answer = await self._codings.coded(accepted, answer, call.coded)
                 status, body = answer.status, answer.body
                 await send({"type": "http.response.start", "status": status, "headers": _head(call, answer)})
                 await send({"type": "http.response.body", "body": body})
@@ -90,7 +95,7 @@ class Edge:
             status, streamed = response.status, isinstance(response.content, StreamedContent)
             if streamed:
                 self._done(call, status, started)  # How long a feed stays open says nothing of how fast we answer.
-            await _send(call, response, send)
+            await self._send(call, response, send)
         except asyncio.CancelledError:
             if not call.cut:
                 raise
@@ -145,6 +150,29 @@ class Edge:
         if length is not None and length.isdigit() and int(length) > self._body_limit:
             raise BodyTooLarge(self._body_limit)
 
+    async def _send(self, call: Call, response: Response, send: Any) -> None:
+        content = response.content
+        if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
+            response.headers.add_many({b"x-request-id": call.request_id, b"x-content-type-options": b"nosniff"})
+            await send_asgi_response(response, send)
+            return
+        media_type, body = (b"", b"") if content is None else (content.type, content.body)
+        headers = tuple(header for header in response.headers if header != _NOSNIFF)
+        answer = Answer(response.status, body, headers, media_type)
+        if call.method in _READS and answer.status == OK and media_type == JSON:
+            answer = await self._coded(call, answer)
+        await send({"type": "http.response.start", "status": answer.status, "headers": _head(call, answer)})
+        await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
+
+    async def _coded(self, call: Call, answer: Answer) -> Answer:
+        """The answer as the client accepts it, unless it has an ETag that `If-Match` may name."""
+        accepted = call.headers.get(b"accept-encoding")
+        if call.coded is None:
+            if any(name == b"etag" for name, _ in answer.headers):
+                return answer
+            answer = structs.replace(answer, headers=(*answer.headers, VARY))
+        return answer if accepted is None else await self._codings.coded(accepted, answer, call.coded)
+
     def _done(self, call: Call, status: int, started: float) -> None:
         seconds = perf_counter() - started
         self._requests.record(call.route, call.method, status, seconds)
@@ -169,19 +197,6 @@ async def _discard(receive: Any, most: int) -> None:
                 if not message.get("more_body"):
                     return
                 most -= len(message.get("body", b""))
-
-
-async def _send(call: Call, response: Response, send: Any) -> None:
-    content = response.content
-    if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
-        response.headers.add_many({b"x-request-id": call.request_id, b"x-content-type-options": b"nosniff"})
-        await send_asgi_response(response, send)
-        return
-    media_type, body = (b"", b"") if content is None else (content.type, content.body)
-    headers = tuple(header for header in response.headers if header != _NOSNIFF)
-    head = _head(call, Answer(response.status, body, headers, media_type))
-    await send({"type": "http.response.start", "status": response.status, "headers": head})
-    await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
 
 
 def _head(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from actors.ports import ColumnTop
 from api.paging import page_json, task_cursor
 from core import event_data, events, task
 from core.permissions import Role
@@ -92,6 +93,19 @@ class RestV1:
             b'{"status":"%s","tasks":[%s]}' % (status.encode(), b",".join(tasks)) for status, tasks in columns
         )
         return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, shown)
+
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        """The same, where each column has its `count` and the `next_cursor` of the list of its tasks by rank."""
+        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, b",".join(map(_column_top, columns)))
+
+
+_BY_RANK: Final = TaskQuery(sort="rank", descending=False)
+
+
+def _column_top(column: ColumnTop) -> bytes:
+    cursor = b"null" if column.last is None else b'"%s"' % task_cursor(_BY_RANK, column.last).encode()
+    shown = (column.status.encode(), column.count, b",".join(column.tasks), cursor)
+    return b'{"status":"%s","count":%d,"tasks":[%s],"next_cursor":%s}' % shown
 
 
 REST_V1: Final = RestV1()

@@ -17,7 +17,7 @@ from api.etags import versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import ACTIVITY, PageQuery, page_json, page_of
 from api.paths import pattern
-from api.reads import board_answer, list_answer, long_list_answer, task_answer
+from api.reads import board_answer, list_answer, long_list_answer, per_column_of, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.errors import NotFound
@@ -93,11 +93,10 @@ class TaskReads:
         """GET /v1/teams/{team_id}/board."""
         call = call_of(request)
         call.principal()
-        no_query(call)
-        team_id = path_value(request, "team_id")
+        per_column, team_id = per_column_of(call.query), path_value(request, "team_id")
         while True:
             view: TeamView = await self._access.team(call, team_id)
-            answer = board_answer(call, view, self._representation)
+            answer = board_answer(call, view, per_column, self._representation)
             if answer is not None:
                 return answer.response()
             await in_slices(view.encode_in_slices(self._representation))

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from actors.board import TeamView
-from actors.ports import Representation
+from actors.ports import ColumnTop, Representation
 from core.commands import ArchiveTask, MoveTask, UpdateTask
 from core.query import TaskQuery
 from core.task import Status, Task, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
+from tests.support.core_team import CoreTeam
 from tests.support.representations import LISTS, PAGES
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +41,36 @@ class Counting:
         self.boards += 1
         return self._shown.board(seq, epoch, columns)
 
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        self.boards += 1
+        return self._shown.board_top(seq, epoch, columns)
+
     @property
     def made(self) -> tuple[int, int, int]:
         return self.tasks, self.pages, self.boards
+
+
+async def test_the_top_of_a_board_encodes_nothing_of_the_rest() -> None:
+    team = CoreTeam()
+    tasks = [team.task(f"t{n}") for n in range(30)]
+    view, shown = TeamView(team.state), Counting(LISTS, reuses_events=True)
+    top = msgspec.json.decode(view.board_top(3, shown))
+    assert [(column[0], column[1], len(column[2])) for column in top["columns"]] == [
+        ("open", 30, 3), ("in_progress", 0, 0), ("in_review", 0, 0), ("done", 0, 0), ("cancelled", 0, 0)
+    ]  # fmt: skip
+    assert [task["title"] for task in top["columns"][0][2]] == ["t0", "t1", "t2"]
+    assert top["columns"][0][3][2] == str(tasks[2].id)
+    assert top["columns"][1][3] is None
+    assert shown.tasks == 3
+    assert view.board_top(3, shown) is view.board_top(3, shown)
+    state = view.state.fork()
+    state.put_on_board(structs.replace(tasks[1], title="changed", version=99))
+    state.seq += 1
+    view.advance(state, {tasks[1].id: None})
+    again = msgspec.json.decode(view.board_top(3, shown))
+    assert [task["title"] for task in again["columns"][0][2]] == ["t0", "changed", "t2"]
+    assert (again["seq"], shown.tasks) == (state.seq, 4)
+    assert msgspec.json.decode(view.board_top(30, shown))["columns"][0][3] is None
 
 
 def read_all(view: TeamView, *shown: Representation) -> None:
