@@ -6,15 +6,18 @@ loop for long (a search through much text) is a generator, to be run in slices.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
+from core.ranking import Place
 from core.sorted_runs import SortedRuns
 from core.task import STATUSES, Status, Task
 from core.team import TeamState
@@ -25,6 +28,8 @@ TOPS: Final = 8
 """Most lengths of columns that are kept; clients ask for one or two."""
 LONG: Final = 2 * SLICE
 """A page that may cost more than this is not made on the hot path."""
+JOINED_AT_ONCE: Final = 1_000
+"""Encoded tasks that are put together in one go, a megabyte in all."""
 SORTED_AT_ONCE: Final = 1_000
 """Tasks that are brought into an order in one go: a millisecond."""
 TEAM_BYTES, TASK_BYTES = 20_000, 1_500
@@ -33,6 +38,13 @@ TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 
 Change = tuple[Task | None, Task | None]
 """A task before and after; None where it is not on the board."""
+
+
+class JoinedBoard(Struct, frozen=True):
+    """The columns of a board with many tasks in each piece, and the state that they show."""
+
+    state: TeamState
+    columns: list[tuple[Status, list[bytes]]]
 
 
 class _Ready:
@@ -147,10 +159,12 @@ class TeamView:
         return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
-        """The whole board, if it is at hand or quickly made; else it is once `encode_in_slices` has run."""
+        """The whole board, if it is at hand or quickly made; else see `join_in_slices`, off the hot path."""
         ready = self._in(representation)
         if ready.board is None:
             tasks = len(self.state.tasks)
+            if tasks > JOINED_AT_ONCE:
+                return None
             missing = 1 - len(ready.tasks) / max(1, tasks)
             if missing * (tasks * TASK_COST + self._count_characters()) > LONG:
                 return None
@@ -166,6 +180,21 @@ class TeamView:
                 if spent >= SLICE:
                     yield
                     spent = 0
+
+    def join_in_slices(self, representation: Representation) -> Generator[None, None, JoinedBoard]:
+        """What `representation.board` makes a board of, once the tasks are encoded; the board may go on meanwhile.
+
+        That copies the whole board once, and lets go of the interpreter meanwhile: run it in a thread, then `keep` it.
+        """
+        yield from self.encode_in_slices(representation)
+        state = self.state
+        columns = yield from _joined(state.columns, state.tasks.as_dict(), self._in(representation))
+        return JoinedBoard(state, columns)
+
+    def keep(self, joined: JoinedBoard, board: bytes, representation: Representation) -> None:
+        """Have the board at hand, if it is still true."""
+        if self.state is joined.state:
+            self._in(representation).board = board
 
     def board(self, representation: Representation) -> bytes:
         """The whole board, column by column; at once, whatever it costs."""
@@ -291,6 +320,21 @@ class TeamView:
         if order is None:
             order = self._orders[field] = sorted(sort_key(task, field) for task in self.state.tasks.values())
         return order
+
+
+def _joined(
+    places: Mapping[Status, Sequence[Place]], tasks: Mapping[UUID, Task], ready: _Ready
+) -> Generator[None, None, list[tuple[Status, list[bytes]]]]:
+    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are."""
+    encoded, columns = ready.tasks.copy(), list[tuple[Status, list[bytes]]]()
+    for status in STATUSES:
+        pieces = list[bytes]()
+        for start in range(0, len(places[status]), JOINED_AT_ONCE):
+            ids = [task_id for _, task_id in places[status][start : start + JOINED_AT_ONCE]]
+            pieces.append(b",".join([encoded.get(i) or ready.representation.task(tasks[i]) for i in ids]))
+            yield
+        columns.append((status, pieces))
+    return columns
 
 
 def _move(order: list[SortKey], field: SortField, before: Task | None, after: Task | None) -> None:

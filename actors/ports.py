@@ -124,7 +124,7 @@ class Representation(Protocol):
         ...
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
-        """All columns of a board with their tasks from top to bottom."""
+        """All columns of a board with their tasks from top to bottom; several of them may come as one, with commas."""
         ...
 
     def board_top(self, seq: int, epoch: int, columns: Sequence["ColumnTop"]) -> bytes:

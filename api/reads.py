@@ -5,6 +5,7 @@ Four steps: which read it is, whether the caller may see the team (`access.py`),
 activated first, so that both ways lead to the same bytes.
 """
 
+import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -25,7 +26,15 @@ from core.errors import TaskForgeError
 from core.query import TaskQuery
 from db.ids import uuid_of
 
-__all__ = ["Reads", "board_answer", "list_answer", "long_list_answer", "per_column_of", "task_answer"]
+__all__ = [
+    "Reads",
+    "board_answer",
+    "list_answer",
+    "long_board_answer",
+    "long_list_answer",
+    "per_column_of",
+    "task_answer",
+]
 
 KEPT: Final = 4_096
 """Most ids remembered per process."""
@@ -149,9 +158,19 @@ def per_column_of(query: bytes) -> int | None:
 
 
 def board_answer(call: Call, view: TeamView, per_column: int | None, shown: Representation) -> Answer | None:
-    """The board, or None while too many of its tasks are not encoded: `TeamView.encode_in_slices` does that."""
+    """The board, or None when making it here would take too long: then see `long_board_answer`."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
     if fresh(call, etag):
         return _unchanged(call, etag)
     board = view.ready_board(shown) if per_column is None else view.board_top(per_column, shown)
     return None if board is None else _ready(call, view, board, etag)
+
+
+async def long_board_answer(call: Call, view: TeamView, shown: Representation) -> Answer:
+    """The whole board, made in slices, as it is by then: `call.seq` goes there."""
+    joined = await in_slices(view.join_in_slices(shown))
+    state = joined.state
+    body = await asyncio.to_thread(shown.board, state.seq, state.epoch, joined.columns)
+    view.keep(joined, body, shown)
+    call.seq = state.seq
+    return _ready(call, view, body, b'"%d.%d"' % (state.epoch, state.seq))

@@ -6,11 +6,14 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from actors import board
 from actors.board import TeamView
 from actors.ports import ColumnTop, Representation
+from actors.slices import at_once
+from api.rest_v1 import REST_V1
 from core.commands import ArchiveTask, MoveTask, UpdateTask
 from core.query import TaskQuery
-from core.task import Status, Task, TaskPatch
+from core.task import STATUSES, Status, Task, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
 from tests.support.core_team import CoreTeam
@@ -71,6 +74,41 @@ async def test_the_top_of_a_board_encodes_nothing_of_the_rest() -> None:
     assert [task["title"] for task in again["columns"][0][2]] == ["t0", "changed", "t2"]
     assert (again["seq"], shown.tasks) == (state.seq, 4)
     assert msgspec.json.decode(view.board_top(30, shown))["columns"][0][3] is None
+
+
+async def test_a_large_board_is_put_together_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "JOINED_AT_ONCE", 4)
+    team = CoreTeam()
+    for number in range(30):
+        team.task(f"t{number}", status=STATUSES[number % 3])
+    view = TeamView(team.state)
+    assert view.ready_board(REST_V1) is None
+    joined = at_once(view.join_in_slices(REST_V1))
+    assert [len(pieces) for _, pieces in joined.columns] == [3, 3, 3, 0, 0]
+    made = REST_V1.board(view.seq, view.epoch, joined.columns)
+    assert made == TeamView(team.state).board(REST_V1)
+    assert [len(column["tasks"]) for column in msgspec.json.decode(made)["columns"]] == [10, 10, 10, 0, 0]
+    view.keep(joined, made, REST_V1)
+    assert view.ready_board(REST_V1) is made
+
+
+async def test_a_board_that_went_on_meanwhile_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "JOINED_AT_ONCE", 4)
+    team = CoreTeam()
+    tasks = [team.task(f"t{n}") for n in range(30)]
+    view = TeamView(team.state)
+    whole, seq = TeamView(team.state).board(REST_V1), view.seq
+    steps = view.join_in_slices(REST_V1)
+    next(steps)
+    state = view.state.fork()
+    state.put_on_board(structs.replace(tasks[28], title="changed", version=99))
+    state.seq += 1
+    view.advance(state, {tasks[28].id: None})
+    joined = at_once(steps)
+    made = REST_V1.board(joined.state.seq, joined.state.epoch, joined.columns)
+    assert (joined.state.seq, made) == (seq, whole)
+    view.keep(joined, made, REST_V1)
+    assert view.ready_board(REST_V1) is None
 
 
 def read_all(view: TeamView, *shown: Representation) -> None:
