@@ -28,6 +28,8 @@ TOPS: Final = 8
 """Most lengths of columns that are kept; clients ask for one or two."""
 LONG: Final = 2 * SLICE
 """A page that may cost more than this is not made on the hot path."""
+LOOK_COST: Final = 2 * TASK_COST
+"""Of finding that a task is encoded already, in the measure of `TASK_COST`."""
 JOINED_AT_ONCE: Final = 1_000
 """Encoded tasks that are put together in one go, a megabyte in all."""
 SORTED_AT_ONCE: Final = 1_000
@@ -175,11 +177,12 @@ class TeamView:
         spent = 0
         for task_id in self.state.tasks.as_dict():
             task, ready = self.state.tasks.get(task_id), self._in(representation)
+            spent += LOOK_COST
             if task is not None and task_id not in ready.tasks:
                 spent += TASK_COST + len(ready.task(task))
-                if spent >= SLICE:
-                    yield
-                    spent = 0
+            if spent >= SLICE:
+                yield
+                spent = 0
 
     def join_in_slices(self, representation: Representation) -> Generator[None, None, JoinedBoard]:
         """What `representation.board` makes a board of, once the tasks are encoded; the board may go on meanwhile.
