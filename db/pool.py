@@ -115,9 +115,9 @@ async def _pool(url: Secret, name: str, size: int, seconds: float, extra: dict[s
 
 
 @asynccontextmanager
-async def connected(pool: Pool, *, acquire_seconds: float | None = None) -> AsyncIterator[Connection]:
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of the pool; the pool's own context manager would wait long for one whose server hangs."""
-    connection = await pool.acquire(timeout=ACQUIRE_SECONDS if acquire_seconds is None else acquire_seconds)
+    connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
     try:
         yield connection
     finally:
