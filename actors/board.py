@@ -6,36 +6,61 @@ loop for long (a search through much text) is a generator, to be run in slices.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from actors.ports import Representation
+from msgspec import Struct
+
+from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
-from core.task import STATUSES, Task
+from core.ranking import Place
+from core.sorted_runs import SortedRuns
+from core.task import STATUSES, Status, Task
 from core.team import TeamState
 
 PAGES: Final = 256
 """Most list answers kept per team and representation: a page of 50 tasks is some 50 kB, so they are at most 13 MB."""
+TOPS: Final = 8
+"""Most lengths of columns that are kept; clients ask for one or two."""
 LONG: Final = 2 * SLICE
 """A page that may cost more than this is not made on the hot path."""
+LOOK_COST: Final = 2 * TASK_COST
+"""Of finding that a task is encoded already, in the measure of `TASK_COST`."""
+JOINED_AT_ONCE: Final = 1_000
+"""Encoded tasks that are put together in one go, a megabyte in all."""
+SORTED_AT_ONCE: Final = 1_000
+"""Tasks that are brought into an order in one go: a millisecond."""
 TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 """Rough weights: of a team without its tasks, of a task without its text and answers."""
+
+
+Change = tuple[Task | None, Task | None]
+"""A task before and after; None where it is not on the board."""
+
+
+class JoinedBoard(Struct, frozen=True):
+    """The columns of a board with many tasks in each piece, and the state that they show."""
+
+    state: TeamState
+    columns: list[tuple[Status, list[bytes]]]
 
 
 class _Ready:
     """The answers that are ready in one representation."""
 
-    __slots__ = ("_page_bytes", "_task_bytes", "board", "pages", "representation", "tasks")
+    __slots__ = ("_page_bytes", "_task_bytes", "board", "pages", "representation", "tasks", "tops")
 
     def __init__(self, representation: Representation) -> None:
         self.representation = representation
         self.tasks: dict[UUID, bytes] = {}
         self.pages: dict[TaskQuery, bytes] = {}
         self.board: bytes | None = None
+        self.tops: dict[int, bytes] = {}
+        """By how many tasks of each column they show."""
         self._task_bytes = self._page_bytes = 0
 
     def task(self, task: Task) -> bytes:
@@ -56,6 +81,7 @@ class _Ready:
     def replace(self, changed: Iterable[tuple[UUID, bytes | None]]) -> None:
         """Drop whatever names a `seq`, and the changed tasks, unless their new bytes are at hand."""
         self.pages.clear()
+        self.tops.clear()
         self._page_bytes, self.board = 0, None
         for task_id, encoded in changed:
             self._task_bytes -= len(self.tasks.pop(task_id, b""))
@@ -64,18 +90,22 @@ class _Ready:
                 self._task_bytes += len(encoded)
 
     def weight(self) -> int:
-        return self._task_bytes + self._page_bytes + len(self.board or b"")
+        return self._task_bytes + self._page_bytes + len(self.board or b"") + sum(map(len, self.tops.values()))
 
 
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_texts", "_uncounted", "state")
+    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "coded", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
+        self.coded: dict[int, tuple[bytes, bytes]] = {}
+        """For whoever sends the answers: those of this seq in another form, by the identity of their bytes."""
         self._ready: dict[Representation, _Ready] = {}
         self._orders: dict[SortField, list[SortKey]] = {}
+        self._sorting: list[list[Change]] = []
+        """What has changed since each sorting under way began."""
         self._numbers: dict[int, UUID] | None = None
         self._texts = SearchTexts()
         self._characters = sum(map(_size, state.tasks.values()))
@@ -111,7 +141,7 @@ class TeamView:
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
         page = self._in(representation).pages.get(query)
-        if page is None and not self._is_long(query):
+        if page is None and not self._is_long(query) and self._is_quickly_sorted(query.sort):
             found = first_slice(self._find(query))
             page = None if found is None else self._keep_page(query, found, representation)
         return page
@@ -122,7 +152,8 @@ class TeamView:
         return self._keep_page(query, at_once(self._find(query)), representation) if page is None else page
 
     def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
-        """As `page`, of the state at the first step; the board may go on between the steps."""
+        """As `page`, of the state that stands once the tasks are sorted; the board may go on between the steps."""
+        yield from self._sort_in_slices(query.sort)
         state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
@@ -130,10 +161,12 @@ class TeamView:
         return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
-        """The whole board, if it is at hand or quickly made; else it is once `encode_in_slices` has run."""
+        """The whole board, if it is at hand or quickly made; else see `join_in_slices`, off the hot path."""
         ready = self._in(representation)
         if ready.board is None:
             tasks = len(self.state.tasks)
+            if tasks > JOINED_AT_ONCE:
+                return None
             missing = 1 - len(ready.tasks) / max(1, tasks)
             if missing * (tasks * TASK_COST + self._count_characters()) > LONG:
                 return None
@@ -144,11 +177,27 @@ class TeamView:
         spent = 0
         for task_id in self.state.tasks.as_dict():
             task, ready = self.state.tasks.get(task_id), self._in(representation)
+            spent += LOOK_COST
             if task is not None and task_id not in ready.tasks:
                 spent += TASK_COST + len(ready.task(task))
-                if spent >= SLICE:
-                    yield
-                    spent = 0
+            if spent >= SLICE:
+                yield
+                spent = 0
+
+    def join_in_slices(self, representation: Representation) -> Generator[None, None, JoinedBoard]:
+        """What `representation.board` makes a board of, once the tasks are encoded; the board may go on meanwhile.
+
+        That copies the whole board once, and lets go of the interpreter meanwhile: run it in a thread, then `keep` it.
+        """
+        yield from self.encode_in_slices(representation)
+        state = self.state
+        columns = yield from _joined(state.columns, state.tasks.as_dict(), self._in(representation))
+        return JoinedBoard(state, columns)
+
+    def keep(self, joined: JoinedBoard, board: bytes, representation: Representation) -> None:
+        """Have the board at hand, if it is still true."""
+        if self.state is joined.state:
+            self._in(representation).board = board
 
     def board(self, representation: Representation) -> bytes:
         """The whole board, column by column; at once, whatever it costs."""
@@ -158,13 +207,30 @@ class TeamView:
             ready.board = representation.board(self.seq, self.epoch, columns)
         return ready.board
 
+    def board_top(self, per_column: int, representation: Representation) -> bytes:
+        """The first tasks of each column, with how many it has; what it costs does not depend on how many these are."""
+        ready = self._in(representation)
+        top = ready.tops.get(per_column)
+        if top is None:
+            if len(ready.tops) >= TOPS:
+                ready.tops.clear()
+            columns = [self._top(status, per_column, ready) for status in STATUSES]
+            top = ready.tops[per_column] = representation.board_top(self.seq, self.epoch, columns)
+        return top
+
+    def _top(self, status: Status, most: int, ready: _Ready) -> ColumnTop:
+        places = self.state.columns[status]
+        tasks = [task for _, task_id in places[:most] if (task := self.state.tasks.get(task_id)) is not None]
+        last = sort_key(tasks[-1], "rank") if len(places) > most else None
+        return ColumnTop(status, len(places), list(map(ready.task, tasks)), last)
+
     def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
         """Merge a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
 
         `changed` has all the tasks that differ, with their JSON in the event where it is at hand.
         """
         before, after = self.state.tasks, state.tasks
-        indexed = bool(self._orders) or self._numbers is not None
+        indexed = bool(self._orders or self._sorting) or self._numbers is not None
         for task_id in changed:
             if indexed:
                 self._reindex(before.get(task_id), after.get(task_id))
@@ -175,12 +241,14 @@ class TeamView:
             ready.replace(
                 [(task_id, data if reuses and task_id in after else None) for task_id, data in changed.items()]
             )
+        self.coded = {}
         self.state = state.merge()
 
     def reload(self, state: TeamState) -> None:
         """Start over from a state that was loaded as a whole."""
-        self.state = state
+        self.state, self.coded = state, {}
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
+        self._sorting = []
         self._uncounted, self._characters = {}, sum(map(_size, state.tasks.values()))
 
     def weigh(self) -> int:
@@ -190,7 +258,8 @@ class TeamView:
         """
         texts = self._count_characters() + self._texts.characters
         ready = sum([ready.weight() for ready in self._ready.values()])
-        return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready
+        coded = sum([len(coded) for _, coded in self.coded.values()])
+        return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready + coded
 
     def _count_characters(self) -> int:
         """Of all titles and descriptions."""
@@ -223,21 +292,64 @@ class TeamView:
                 self._numbers.pop(before.number, None)
             if after is not None:
                 self._numbers[after.number] = after.id
+        for since in self._sorting:
+            since.append((before, after))
         for field, order in self._orders.items():
-            old = None if before is None else sort_key(before, field)
-            new = None if after is None else sort_key(after, field)
-            if old == new:
-                continue
-            if old is not None:
-                del order[bisect_left(order, old)]
-            if new is not None:
-                insort(order, new)
+            _move(order, field, before, after)
+
+    def _is_quickly_sorted(self, field: SortField) -> bool:
+        return field in self._orders or len(self.state.tasks) <= SORTED_AT_ONCE
+
+    def _sort_in_slices(self, field: SortField) -> Generator[None, None, None]:
+        """Have the order of a large board at hand. What changes between the steps is put in its place in the end."""
+        while not self._is_quickly_sorted(field):
+            runs, since = SortedRuns[SortKey](), list[Change]()
+            tasks = list(self.state.tasks.as_dict().values())
+            self._sorting.append(since)
+            for start in range(0, len(tasks), SORTED_AT_ONCE):
+                runs.add([sort_key(task, field) for task in tasks[start : start + SORTED_AT_ONCE]])
+                yield
+            while runs.merge():
+                yield
+            order = runs.result()
+            for before, after in since:
+                _move(order, field, before, after)
+            if any(since is other for other in self._sorting):  # Else the board was loaded anew.
+                self._sorting = [other for other in self._sorting if other is not since]
+                self._orders[field] = order
 
     def _order(self, field: SortField) -> list[SortKey]:
         order = self._orders.get(field)
         if order is None:
             order = self._orders[field] = sorted(sort_key(task, field) for task in self.state.tasks.values())
         return order
+
+
+def _joined(
+    places: Mapping[Status, Sequence[Place]], tasks: Mapping[UUID, Task], ready: _Ready
+) -> Generator[None, None, list[tuple[Status, list[bytes]]]]:
+    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are."""
+    encoded, columns = ready.tasks.copy(), list[tuple[Status, list[bytes]]]()
+    for status in STATUSES:
+        pieces = list[bytes]()
+        for start in range(0, len(places[status]), JOINED_AT_ONCE):
+            ids = [task_id for _, task_id in places[status][start : start + JOINED_AT_ONCE]]
+            pieces.append(b",".join([encoded.get(i) or ready.representation.task(tasks[i]) for i in ids]))
+            yield
+        columns.append((status, pieces))
+    return columns
+
+
+def _move(order: list[SortKey], field: SortField, before: Task | None, after: Task | None) -> None:
+    """Take a task out of its place in the order, and put it into its new one; None is no place."""
+    old = None if before is None else sort_key(before, field)
+    new = None if after is None else sort_key(after, field)
+    if old == new:
+        return
+    if old is not None:
+        del order[bisect_left(order, old)]
+    if new is not None:
+        insort(order, new)
 
 
 def _page(query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes]) -> bytes:

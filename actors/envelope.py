@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from actors.ports import Representation
 from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand
-from core.errors import DomainError
+from core.errors import DeadlineExceeded, DomainError
 from core.task import Task
 from core.writes import StoredReply
 
@@ -40,6 +41,9 @@ class CommandResult(Struct, frozen=True, gc=False):
     items: tuple[Item, ...]
     replayed: StoredReply | None = None
 
+
+NOT_MADE: Final = "The change waited too long and was not made."
+NOT_KNOWN: Final = "The change was not confirmed in time; whether it was made is not known."
 
 Render = Callable[[CommandResult | DomainError], StoredReply]
 """Pure: from a result or a refusal to exactly the reply that the client gets."""
@@ -92,6 +96,11 @@ class Envelope:
         """Answer with the result, unless the caller has gone."""
         if not self.reply.done():
             self.reply.set_result(result)
+
+    def expire(self, now: float, detail: str) -> None:
+        """Answer if the deadline has passed at `now` (monotonic seconds), whatever becomes of the command later."""
+        if self.deadline < now:
+            self.fail(DeadlineExceeded(detail))
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless the caller has gone."""

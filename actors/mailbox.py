@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from actors.envelope import Envelope
+from actors.envelope import NOT_MADE, Envelope
 from core.errors import DeadlineExceeded, KeyInFlight, Overloaded, TaskForgeError
 
 
@@ -87,7 +87,7 @@ class Mailbox:
     def _expire(self, envelope: Envelope) -> None:
         self._expired += 1
         self.release((envelope,))
-        envelope.fail(DeadlineExceeded("The change waited too long and was not made."))
+        envelope.fail(DeadlineExceeded(NOT_MADE))
 
     def statistics(self) -> MailboxStatistics:
         """A frozen picture of the queue."""

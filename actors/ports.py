@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from core.codec import Encoded, JournalRow
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
@@ -25,7 +27,8 @@ class Journal(Protocol):
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches (at most one per team) in one transaction, one round trip; an outcome for each team.
 
-        After a constraint error each team is tried behind a savepoint, so that only the guilty one gets Rejected.
+        After a constraint error each team is tried behind a savepoint, so that only the guilty one gets Rejected. A
+        team whose rows somebody else holds is Blocked, and the others go on without it.
         Raises StorageUnavailable when nothing was written, CommitUnknown when COMMIT may have happened.
         """
         ...
@@ -33,7 +36,8 @@ class Journal(Protocol):
     def lock(self, team_id: UUID) -> AbstractAsyncContextManager["LockedTeam"]:
         """Hold the team's row FOR UPDATE in one transaction, so that a second lost fence is impossible.
 
-        Raises StorageUnavailable, and NotFound("team") when there is no such team.
+        Raises StorageUnavailable (TeamLocked when somebody else holds it for long), and NotFound("team") when there is
+        no such team.
         """
         ...
 
@@ -45,7 +49,7 @@ class Journal(Protocol):
         """The committed `seq` and epoch of each team that exists."""
         ...
 
-    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+    async def read(self, team_id: UUID, after: int, limit: int = 250) -> Sequence[JournalRow]:
         """Rows with `seq > after`, ordered and contiguous, at most `limit`."""
         ...
 
@@ -94,6 +98,15 @@ class Feed(Protocol):
         ...
 
 
+class ColumnTop(Struct, frozen=True, gc=False):
+    """The first `tasks` of a column that has `count`; `last` is the place by rank of the last one where more follow."""
+
+    status: Status
+    count: int
+    tasks: Sequence[bytes]
+    last: SortKey | None
+
+
 class Representation(Protocol):
     """How readers of one kind want tasks, lists and boards: the edge chooses it, a board keeps its bytes ready.
 
@@ -115,7 +128,11 @@ class Representation(Protocol):
         ...
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
-        """All columns of a board with their tasks from top to bottom."""
+        """All columns of a board with their tasks from top to bottom; several of them may come as one, with commas."""
+        ...
+
+    def board_top(self, seq: int, epoch: int, columns: Sequence["ColumnTop"]) -> bytes:
+        """All columns of a board, of each the first tasks."""
         ...
 
 

@@ -21,7 +21,8 @@ class ActorSettings(Struct, frozen=True, kw_only=True):
     ] = 512 * 1024 * 1024
     snapshot_every: Annotated[int, Meta(ge=1, description="Events between two snapshots of a team in Valkey.")] = 500
     deadline_seconds: Annotated[
-        float, Meta(gt=0, description="A command that waited longer is dropped unexecuted.")
+        float,
+        Meta(gt=0, description="A request has its answer within this, whatever hangs: past it a command is dropped."),
     ] = 5.0
     check_seconds: Annotated[float, Meta(gt=0, description="Between two checks of a team's position in Postgres.")] = (
         5.0

@@ -7,7 +7,11 @@
             writes this team too
 
 An attempt is optimistic: it may lose its fence to another process, and says so only after the round trip. After such a
-loss the next attempts hold the team's row lock, under which no fence can be lost.
+loss the next attempts hold the team's row lock, under which no fence can be lost. So do those of a team whose row
+somebody else holds: it waits for the row alone, until its envelopes' deadlines, and holds up nobody.
+
+Envelopes are answered by their deadline also while they are worked on. The work goes on, because what is on its way to
+the database may be durable already; nothing more is begun for those who have their answer.
 """
 
 import asyncio
@@ -21,7 +25,7 @@ from msgspec import Struct
 
 from actors.active_team import ActiveTeam
 from actors.context import ActorContext
-from actors.envelope import CommandResult, Envelope
+from actors.envelope import NOT_KNOWN, NOT_MADE, CommandResult, Envelope
 from actors.loading import load_needs
 from actors.mailbox import Mailbox
 from actors.ports import LockedTeam
@@ -37,6 +41,7 @@ from core.errors import (
     TaskForgeError,
 )
 from core.writes import (
+    Blocked,
     CommitOutcome,
     Committed,
     CommitUnknown,
@@ -45,6 +50,7 @@ from core.writes import (
     KeyRow,
     KeysTaken,
     Rejected,
+    TeamLocked,
 )
 
 __all__ = ["BATCH", "FirstAttempt", "OutcomeUnknown", "SlowPath"]
@@ -77,6 +83,14 @@ class SlowPath:
         self._context = context
         self._team = team
         self._mailbox = mailbox
+        self._working: list[Envelope] = []
+        self._undecided = True
+        """Whether nothing of what is worked on can become durable without another attempt."""
+
+    def expire(self, now: float) -> None:
+        """Answer the envelopes that are worked on past their deadline (monotonic seconds)."""
+        for envelope in self._working:
+            envelope.expire(now, NOT_MADE if self._undecided else NOT_KNOWN)
 
     async def run(self, batch: list[Envelope], first: FirstAttempt | None = None, *, alone: bool = False) -> None:
         """Bring every envelope to an answer, in as many attempts as other processes make necessary.
@@ -84,11 +98,14 @@ class SlowPath:
         Unless it is to stay `alone`, the batch grows by what arrives while it waits for the row lock. Raises
         OutcomeUnknown, and whatever is a bug; every envelope has its answer by then.
         """
-        waiting = batch
+        waiting, self._undecided = batch, first is None
+        if not alone:
+            self._working = batch
         try:
             if first is not None:
                 waiting = await self._conclude_first(*first, batch)
-            while waiting:
+            while waiting := [envelope for envelope in waiting if not envelope.reply.done()]:
+                self._undecided = True
                 self.attempts += 1
                 if self.locked_turns:
                     waiting = await self._attempt_locked(waiting, None if alone else batch)
@@ -105,6 +122,8 @@ class SlowPath:
             raise
         finally:
             self._mailbox.release(batch)
+            if not alone:
+                self._working = []
 
     async def _conclude_first(
         self, prepared: PreparedBatch, outcome: CommitOutcome | BaseException, batch: list[Envelope]
@@ -127,6 +146,14 @@ class SlowPath:
         return await self._conclude(prepared, batch, outcome)
 
     async def _attempt_locked(self, batch: list[Envelope], grown: list[Envelope] | None) -> list[Envelope]:
+        """An attempt under the row lock, for which it waits a moment: whoever has no answer by then tries again."""
+        batch = batch.copy()
+        try:
+            return await self._attempt_under_lock(batch, grown)
+        except TeamLocked:
+            return batch
+
+    async def _attempt_under_lock(self, batch: list[Envelope], grown: list[Envelope] | None) -> list[Envelope]:
         """One attempt that cannot lose its fence: lock, read what is missing, decide, commit, in one transaction.
 
         All processes wait in turn for this lock, so its holder takes along everything that waits in the mailbox by
@@ -135,7 +162,7 @@ class SlowPath:
         async with self._context.journal.lock(self.team_id) as locked:
             if grown is not None:
                 late = self._mailbox.take(max(0, BATCH - len(batch)), self._context.clock.monotonic())
-                batch = [*batch, *late]
+                batch += late
                 grown += late
             missed = await self._read_missed(locked)
             self.locked_turns = LOCKED_TURNS if missed else self.locked_turns - 1
@@ -164,7 +191,12 @@ class SlowPath:
         loaded = await load_needs(self._context.journal, self.team_id, commands, state)
         prepared = PreparedBatch(self.team_id, state)
         loaded.put_beside(prepared.state)
-        prepared.add(batch, self._context.clock.now(), self._context.new_id)
+        self._undecided = False
+        prepared.add(
+            [envelope for envelope in batch if not envelope.reply.done()],
+            self._context.clock.now(),
+            self._context.new_id,
+        )
         for stale in prepared.stale:
             await self._explain(stale)
         return prepared
@@ -214,6 +246,9 @@ class SlowPath:
                 elif seq < self._team.seq:
                     await self._abandon()
                 self.locked_turns = LOCKED_TURNS
+                return batch
+            case Blocked():
+                self.locked_turns = max(self.locked_turns, 1)
                 return batch
             case KeysTaken(hits=hits):
                 return self._answer_from_keys(batch, hits)

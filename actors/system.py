@@ -27,6 +27,8 @@ from core.writes import JournalPosition
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 0.25
+EARLY: Final = 0.1
+"""Of a deadline: so much before its end a command is answered, for the answer has to leave by then too."""
 SWEEP_SLICE: Final = 500
 """Actors between two turns of the event loop: a sweep looks at each of them for some microseconds."""
 WEIGH_SECONDS: Final = 5.0
@@ -79,6 +81,11 @@ class TeamSystem:
                 await self.drain(drain_seconds)
                 for loop in loops:
                     loop.cancel()
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long whoever asks should wait, to have time left to answer by the deadline."""
+        return (1 - EARLY) * self._context.settings.deadline_seconds
 
     async def ask(
         self,
@@ -219,7 +226,7 @@ class TeamSystem:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._context.clock.monotonic()
-            await self._expire(now)
+            await self._expire(now + SWEEP_SECONDS + EARLY * self._context.settings.deadline_seconds)
             if now - weighed >= WEIGH_SECONDS:
                 weighed = now
                 await self.passivate(now)

@@ -27,7 +27,7 @@ from msgspec import Struct
 from actors.active_team import ActiveTeam
 from actors.board import TeamView
 from actors.context import ActorContext
-from actors.envelope import Envelope
+from actors.envelope import NOT_KNOWN, Envelope
 from actors.mailbox import Mailbox, MailboxStatistics
 from actors.prepared_batch import PreparedBatch
 from actors.slow_path import BATCH, FirstAttempt, SlowPath
@@ -290,10 +290,14 @@ class TeamActor:
     # Deadlines, the end, and what the system wants to know
 
     def expire(self, now: float) -> None:
-        """Fail envelopes that wait past their deadline (monotonic seconds), unless they are in flight."""
+        """Fail envelopes past their deadline (monotonic seconds); of those in flight the outcome stays unknown."""
         if self._prepared is not None and any(envelope.deadline < now for envelope in self._prepared.batch):
             self._withdraw_prepared()
         self._mailbox.expire(now)
+        for prepared in self._in_flight:
+            for envelope in prepared.batch:
+                envelope.expire(now, NOT_KNOWN)
+        self._slow_path.expire(now)
         self._start_next()
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -12,9 +13,10 @@ from core.principal import Principal
 from core.seq import MAX_SEQ
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from api.auth.tokens import AccessTokens
+    from api.codings import Coded
 
 __all__ = ["ANONYMOUS_BODY", "SCOPE_KEY", "BodyTooLarge", "BodyTooSlow", "Call", "call_of"]
 
@@ -45,7 +47,9 @@ class Call:
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
     `traceparent` a valid W3C value or "", `client` the address of the peer. `team` and `seq` are set once the caller is
     known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to its team.
-    `closing` says that the connection must not be used again.
+    `closing` says that the connection must not be used again. `timer` ends the handler; it stands still while the body
+    arrives, for which there is a deadline of its own. `coded` is set where the answer's bytes are ready ones, whose
+    coded form is kept too.
     """
 
     __slots__ = (
@@ -58,6 +62,7 @@ class Call:
         "body_seconds",
         "client",
         "closing",
+        "coded",
         "cut",
         "headers",
         "method",
@@ -67,6 +72,7 @@ class Call:
         "route",
         "seq",
         "team",
+        "timer",
         "traceparent",
         "values",
     )
@@ -85,6 +91,8 @@ class Call:
         self._principal: Principal | None = None
         self._body: bytes | None = None
         self.ask: Ask | None = None
+        self.coded: Coded | None = None
+        self.timer: asyncio.Timeout | None = None
         self.body_limit, self.body_seconds = body_limit, body_seconds
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
@@ -136,12 +144,28 @@ class Call:
             length = self.headers.get(b"content-length", b"")
             if length.isdigit() and int(length) > limit:
                 raise BodyTooLarge(limit)
-            try:
-                async with asyncio.timeout(self.body_seconds):
-                    self._body = await self._receive_body(limit)
-            except TimeoutError:
-                raise BodyTooSlow(self.body_seconds) from None
+            with self._standing_still():
+                try:
+                    async with asyncio.timeout(self.body_seconds):
+                        self._body = await self._receive_body(limit)
+                except TimeoutError:
+                    raise BodyTooSlow(self.body_seconds) from None
         return self._body
+
+    @contextmanager
+    def _standing_still(self) -> "Iterator[None]":
+        """The handler's deadline does not run meanwhile."""
+        ends = None if self.timer is None else self.timer.when()
+        if self.timer is None or ends is None:
+            yield
+            return
+        clock = asyncio.get_running_loop().time
+        left = ends - clock()
+        self.timer.reschedule(None)
+        try:
+            yield
+        finally:
+            self.timer.reschedule(clock() + left)
 
     async def _receive_body(self, limit: int) -> bytes:
         parts: list[bytes] = []

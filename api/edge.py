@@ -12,15 +12,20 @@ from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
-from api.answers import Answer, about_team
+from actors.envelope import NOT_KNOWN
+from api.answers import JSON, Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
+from api.codings import VARY, Codings
 from api.cors import Cors
 from api.heads import METHODS, OTHER_METHOD, Heads
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
+from core.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from blacksheep import Application
 
     from api.reads import Reads
@@ -32,6 +37,9 @@ __all__ = ["Edge"]
 log = logging.getLogger(__name__)
 
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+OK: Final = 200
+_READS: Final = frozenset({"GET", "HEAD"})
+_LATE_READ: Final = "It could not be read in time."
 _BODILESS: Final = frozenset({204, 304})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _CLOSE: Final = (b"connection", b"close")
@@ -52,6 +60,8 @@ class Edge:
         self._tokens = services.tokens
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
         self._heads, self._cors = Heads(), Cors(services.http.allowed_origins)
+        self._answer_seconds = services.teams.answer_seconds
+        self._codings = Codings()
         self._log = RequestLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
@@ -68,6 +78,8 @@ class Edge:
                 log.exception("a read from memory failed", extra={"request_id": call.request_id.decode()})
                 answer = None
             if answer is not None:
+                if call.coded is not None and (accepted := call.headers.get(b"accept-encoding")) is not None:
+                    answer = await self._codings.coded(accepted, answer, call.coded)
                 status, body, head = answer.status, answer.body, _head(call, answer)
                 if self._cors:
                     head += self._cors.headers(call)
@@ -91,7 +103,7 @@ class Edge:
             status, streamed = response.status, isinstance(response.content, StreamedContent)
             if streamed:
                 self._done(call, status, started)  # How long a feed stays open says nothing of how fast we answer.
-            await _send(call, response, self._common(call, scope, response), send)
+            await self._send(call, response, self._common(call, scope, response), send)
         except asyncio.CancelledError:
             if not call.cut:
                 raise
@@ -115,7 +127,7 @@ class Edge:
             call.route = route.pattern.decode()
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
-            response: Response = await route.handler(request)
+            response = await self._in_time(call, route.handler, request)
         except BodyTooLarge as error:
             call.closing = True
             if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
@@ -136,6 +148,44 @@ class Edge:
         if call.closing and scope.get("http_version", "").startswith("1"):  # HTTP/2 has no such field.
             common.append(_CLOSE)
         return common
+
+    async def _in_time(
+        self, call: Call, handler: "Callable[[Request], Awaitable[Response]]", request: Request
+    ) -> Response:
+        """The handler's answer. Raises DeadlineExceeded when it does not come in time, whatever hangs below."""
+        timer = call.timer = asyncio.timeout(self._answer_seconds)
+        try:
+            async with timer:
+                return await handler(request)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise DeadlineExceeded(_LATE_READ if call.method in _READS else NOT_KNOWN) from None
+
+    async def _send(self, call: Call, response: Response, common: list[tuple[bytes, bytes]], send: Any) -> None:
+        content = response.content
+        if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
+            for name, value in (*common, (b"x-request-id", call.request_id), _NOSNIFF):
+                response.headers.add(name, value)
+            await send_asgi_response(response, send)
+            return
+        media_type, body = (b"", b"") if content is None else (content.type, content.body)
+        headers = tuple(header for header in response.headers if header != _NOSNIFF)
+        answer = Answer(response.status, body, headers, media_type)
+        if call.method in _READS and answer.status == OK and media_type == JSON:
+            answer = await self._coded(call, answer)
+        head = _head(call, answer) + common
+        await send({"type": "http.response.start", "status": answer.status, "headers": head})
+        await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
+
+    async def _coded(self, call: Call, answer: Answer) -> Answer:
+        """The answer as the client accepts it, unless it has an ETag that `If-Match` may name."""
+        accepted = call.headers.get(b"accept-encoding")
+        if call.coded is None:
+            if any(name == b"etag" for name, _ in answer.headers):
+                return answer
+            answer = structs.replace(answer, headers=(*answer.headers, VARY))
+        return answer if accepted is None else await self._codings.coded(accepted, answer, call.coded)
 
     def _done(self, call: Call, status: int, started: float) -> None:
         seconds = perf_counter() - started
@@ -161,20 +211,6 @@ async def _discard(receive: Any, most: int) -> None:
                 if not message.get("more_body"):
                     return
                 most -= len(message.get("body", b""))
-
-
-async def _send(call: Call, response: Response, common: list[tuple[bytes, bytes]], send: Any) -> None:
-    content = response.content
-    if content is not None and (content.length < 0 or isinstance(content, StreamedContent)):
-        for name, value in (*common, (b"x-request-id", call.request_id), _NOSNIFF):
-            response.headers.add(name, value)
-        await send_asgi_response(response, send)
-        return
-    media_type, body = (b"", b"") if content is None else (content.type, content.body)
-    headers = tuple(header for header in response.headers if header != _NOSNIFF)
-    head = _head(call, Answer(response.status, body, headers, media_type)) + common
-    await send({"type": "http.response.start", "status": response.status, "headers": head})
-    await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
 
 
 def _head(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:

@@ -12,7 +12,7 @@ __all__ = ["PROBE_SECONDS", "Health", "NotReady", "Probe", "Readiness"]
 
 log = logging.getLogger(__name__)
 
-PROBE_SECONDS: Final = 0.8
+PROBE_SECONDS: Final = 0.5
 """Within a second the whole answer must be on its way, whatever hangs below."""
 
 
@@ -32,7 +32,9 @@ class Probe(Struct, frozen=True):
 
 
 class Readiness(Struct, frozen=True):
-    """`status` is "ready", "degraded" (something optional is down), "draining" or "unavailable"."""
+    """A check is "ok", "down" (refused, failed, gone) or "frozen" (it takes what it is sent and does not answer).
+
+    `status` is "ready", "degraded" (something optional is down), "draining" or "unavailable"."""
 
     status: str
     checks: dict[str, str]
@@ -72,10 +74,13 @@ class Health:
 
 
 async def _state(probe: Probe) -> str:
-    """ "ok" or "down"; the reason goes to the log only."""
+    """ "ok", "down", or "frozen" when there is no answer at all; the reason goes to the log only."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await probe.check()
+    except TimeoutError:
+        log.warning("not ready: %s: no answer", probe.name)
+        return "frozen"
     except Exception as error:  # noqa: BLE001 (whatever a driver raises, it means the same here)
         reason = str(error) if isinstance(error, NotReady) else type(error).__name__
         log.warning("not ready: %s: %s", probe.name, reason)

@@ -5,8 +5,11 @@ Four steps: which read it is, whether the caller may see the team (`access.py`),
 activated first, so that both ways lead to the same bytes.
 """
 
-from typing import Final
+import asyncio
+from typing import Annotated, Final
 from uuid import UUID
+
+from msgspec import Meta, Struct, structs
 
 from actors.board import TeamView
 from actors.ports import Representation
@@ -14,14 +17,24 @@ from actors.slices import in_slices
 from api import paths
 from api.access import Access
 from api.answers import Answer
+from api.binding import read_query
 from api.calls import Call
+from api.codings import VARY
 from api.etags import fresh, not_modified, team_headers, versioned
 from api.listing import ListRequest, ListRequests
 from core.errors import TaskForgeError
 from core.query import TaskQuery
 from db.ids import uuid_of
 
-__all__ = ["Reads", "board_answer", "list_answer", "long_list_answer", "task_answer"]
+__all__ = [
+    "Reads",
+    "board_answer",
+    "list_answer",
+    "long_board_answer",
+    "long_list_answer",
+    "per_column_of",
+    "task_answer",
+]
 
 KEPT: Final = 4_096
 """Most ids remembered per process."""
@@ -37,6 +50,10 @@ _BOARD_LENGTH: Final = _BOARD_ID.stop + len(_BOARD_END)
 _LIST_ROUTE: Final = paths.pattern(paths.TASKS)
 _TASK_ROUTE: Final = paths.pattern(paths.TASK)
 _BOARD_ROUTE: Final = paths.pattern(paths.TEAM_BOARD)
+
+
+class _BoardQuery(Struct, frozen=True):
+    per_column: Annotated[int, Meta(ge=1, le=100)] | None = None
 
 
 class Reads:
@@ -78,10 +95,9 @@ class Reads:
         return None if view is None else task_answer(call, view, task_id, self._representation)
 
     def _board(self, call: Call, team_id: UUID) -> Answer | None:
-        if call.query:
-            return None
+        per_column = per_column_of(call.query)
         view = self._access.ready(call, team_id)
-        return None if view is None else board_answer(call, view, self._representation)
+        return None if view is None else board_answer(call, view, per_column, self._representation)
 
     def _id(self, text: str) -> UUID:
         found = self._ids.get(text)
@@ -97,16 +113,28 @@ def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Represent
     """A page of the board's tasks, or None when making it here would take too long: then see `long_list_answer`."""
     query, etag = _tagged(call, view, asked)
     if fresh(call, etag):
-        return not_modified(call, etag)
+        return _unchanged(call, etag)
     page = view.ready_page(query, shown)
-    return None if page is None else Answer(200, page, team_headers(call, etag))
+    return None if page is None else _ready(call, view, page, etag)
 
 
 async def long_list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer:
     """The same page, made in slices. It is of the board's seq at the call, which must be that of `call.seq`."""
     query, etag = _tagged(call, view, asked)
     page = await in_slices(view.page_in_slices(query, shown))
-    return Answer(200, page, team_headers(call, etag))
+    return _ready(call, view, page, etag)
+
+
+def _unchanged(call: Call, etag: bytes) -> Answer:
+    """304 with the form of the tag that the client has: a coded answer came with the weak one."""
+    weak = b"W/" + etag
+    unchanged = not_modified(call, weak if weak in call.headers.get(b"if-none-match", b"") else etag)
+    return structs.replace(unchanged, headers=(*unchanged.headers, VARY))
+
+
+def _ready(call: Call, view: TeamView, body: bytes, etag: bytes) -> Answer:
+    call.coded = view.coded
+    return Answer(200, body, (*team_headers(call, etag), VARY))
 
 
 def _tagged(call: Call, view: TeamView, asked: ListRequest) -> tuple[TaskQuery, bytes]:
@@ -124,10 +152,25 @@ def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation
     return None if found is None else versioned(call, found[0], found[1])
 
 
-def board_answer(call: Call, view: TeamView, shown: Representation) -> Answer | None:
-    """All columns of the board, or None while too many tasks are not encoded: `TeamView.encode_in_slices` does that."""
+def per_column_of(query: bytes) -> int | None:
+    """How many tasks of each column the query of a board asks for; None for all. Raises BadInput."""
+    return read_query(query, _BoardQuery).per_column if query else None
+
+
+def board_answer(call: Call, view: TeamView, per_column: int | None, shown: Representation) -> Answer | None:
+    """The board, or None when making it here would take too long: then see `long_board_answer`."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
     if fresh(call, etag):
-        return not_modified(call, etag)
-    board = view.ready_board(shown)
-    return None if board is None else Answer(200, board, team_headers(call, etag))
+        return _unchanged(call, etag)
+    board = view.ready_board(shown) if per_column is None else view.board_top(per_column, shown)
+    return None if board is None else _ready(call, view, board, etag)
+
+
+async def long_board_answer(call: Call, view: TeamView, shown: Representation) -> Answer:
+    """The whole board, made in slices, as it is by then: `call.seq` goes there."""
+    joined = await in_slices(view.join_in_slices(shown))
+    state = joined.state
+    body = await asyncio.to_thread(shown.board, state.seq, state.epoch, joined.columns)
+    view.keep(joined, body, shown)
+    call.seq = state.seq
+    return _ready(call, view, body, b'"%d.%d"' % (state.epoch, state.seq))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from actors.ports import ColumnTop
 from api.paging import page_json, task_cursor
 from core import event_data, events, task
 from core.permissions import Role
@@ -88,10 +89,31 @@ class RestV1:
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
         """`{"seq", "epoch", "columns": [{"status", "tasks": […]}]}`."""
-        shown = b",".join(
-            b'{"status":"%s","tasks":[%s]}' % (status.encode(), b",".join(tasks)) for status, tasks in columns
-        )
-        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, shown)
+        # One join, which lets go of the interpreter: each copy of a board of 50,000 tasks takes some 50 ms.
+        pieces, before = [b'{"seq":%d,"epoch":%d,"columns":[' % (seq, epoch)], b'{"status":"%s","tasks":['
+        for status, tasks in columns:
+            pieces.append(before % status.encode())
+            for encoded in tasks:
+                pieces += (encoded, b",")
+            if tasks:
+                pieces.pop()
+            pieces.append(b"]}")
+            before = b',{"status":"%s","tasks":['
+        pieces.append(b"]}")
+        return b"".join(pieces)
+
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        """The same, where each column has its `count` and the `next_cursor` of the list of its tasks by rank."""
+        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, b",".join(map(_column_top, columns)))
+
+
+_BY_RANK: Final = TaskQuery(sort="rank", descending=False)
+
+
+def _column_top(column: ColumnTop) -> bytes:
+    cursor = b"null" if column.last is None else b'"%s"' % task_cursor(_BY_RANK, column.last).encode()
+    shown = (column.status.encode(), column.count, b",".join(column.tasks), cursor)
+    return b'{"status":"%s","count":%d,"tasks":[%s],"next_cursor":%s}' % shown
 
 
 REST_V1: Final = RestV1()

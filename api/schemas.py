@@ -124,11 +124,17 @@ class TaskPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
-class Column(Struct, frozen=True):
-    """The tasks of one status, from top to bottom."""
+class Column(Struct, frozen=True, kw_only=True):
+    """The tasks of one status, from top to bottom.
+
+    With `per_column` also how many there are, and the `cursor` with which `GET /v1/tasks?team_id=…&status=…&sort=rank`
+    goes on after the last one that is shown; null when all are.
+    """
 
     status: Status
+    count: int | UnsetType = UNSET
     tasks: tuple[Task, ...]
+    next_cursor: Cursor | UnsetType | None = UNSET
 
 
 class Board(Struct, frozen=True):

@@ -24,7 +24,7 @@ from benchmarks.measure import Result
 from benchmarks.plot import draw
 
 SCENARIOS: Final = (
-    "reads", "writes", "commit_path", "fanout", "list_latency", "two_processes", "stalls", "k6_scenarios"
+    "reads", "writes", "commit_path", "fanout", "list_latency", "two_processes", "stalls", "neighbour", "k6_scenarios"
 )  # fmt: skip
 RESULTS: Final = ROOT / "benchmarks" / "results"
 

@@ -15,8 +15,7 @@ from api.services import Services
 from benchmarks.edge import Handler, OnOurEdge
 from core.task import TaskPatch
 from db.journal.sticky import StickyConnection
-from db.pool import Pool
-from db.transaction import ACQUIRE_SECONDS
+from db.pool import ACQUIRE_SECONDS, Pool
 
 __all__ = ["app"]
 

@@ -1,7 +1,7 @@
 """The team aggregate: settings, members, labels and the board, and how events change it."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -84,38 +84,6 @@ class TeamState:
         self._owns_external = True
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
         self._own_columns: set[Status] = set(STATUSES)
-
-    @classmethod
-    def load(
-        cls,
-        *,
-        team: Team | None,
-        seq: int,
-        epoch: int,
-        top_number: int,
-        members: Iterable[Member],
-        labels: Iterable[Label],
-        tasks: Iterable[Task],
-        archived_external: Mapping[ExternalKey, UUID],
-        digest: bytes = b"",
-    ) -> "TeamState":
-        """Build a state from stored rows: `tasks` are the board's, `archived_external` the ids of archived imports."""
-        state = cls()
-        state.team, state.seq, state.epoch, state.digest, state.top_number = team, seq, epoch, digest, top_number
-        state.members = {member.user_id: member for member in members}
-        state.labels = {label.id: label for label in labels}
-        board = {task.id: task for task in tasks}
-        state.tasks = Layered(board)
-        external = dict(archived_external)
-        state.latest_at = max((task.updated_at for task in board.values()), default=NEVER)
-        for task in board.values():
-            state.columns[task.status].append((task.rank, task.id))
-            if (key := external_key(task)) is not None:
-                external[key] = task.id
-        for column in state.columns.values():
-            column.sort()
-        state.external = Layered(external)
-        return state
 
     def fork(self) -> "TeamState":
         """A working copy: change it freely, then `merge` it or drop it.

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded
+from core.errors import StorageUnavailable
 from core.events import AnyEvent, Noun
 
 
@@ -100,7 +101,15 @@ class Rejected(Struct, frozen=True, gc=False):
     constraint: str
 
 
-CommitOutcome = Committed | FenceBroken | KeysTaken | Rejected
+class Blocked(Struct, frozen=True, gc=False):
+    """Somebody else holds a row that the writes need, and did not let go of it soon: nothing was written."""
+
+
+CommitOutcome = Committed | FenceBroken | KeysTaken | Rejected | Blocked
+
+
+class TeamLocked(StorageUnavailable):
+    """The team's row, or another that its writes need, was held by somebody else for too long: nothing was written."""
 
 
 class CommitUnknown(Exception):

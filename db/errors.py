@@ -8,12 +8,14 @@ from typing import Final
 import asyncpg
 
 from core.errors import StorageUnavailable
+from core.writes import TeamLocked
 
 __all__ = ["UNREACHABLE", "constraint_of", "storage_errors", "unavailable"]
 
 logger = logging.getLogger(__name__)
 
 DETAIL: Final = "The database cannot be reached; nothing was changed."
+LOCKED: Final = "Somebody else holds what is to be changed; nothing was changed."
 
 # Everything that says "the server or the way to it, not the statement": lost and refused connections, a server that
 # starts or stops, no room for one more, a read-only server after a failover, time limits, and a rollback to be retried.
@@ -36,6 +38,8 @@ UNREACHABLE: Final[tuple[type[BaseException], ...]] = (
 
 def unavailable(error: BaseException) -> StorageUnavailable:
     """Ours for one of `UNREACHABLE`. The driver's text goes to the log only: it may name hosts and users."""
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return TeamLocked(LOCKED)
     logger.warning("database unavailable: %s: %s", type(error).__name__, error)
     return StorageUnavailable(DETAIL)
 

@@ -14,8 +14,8 @@ from core.task import STATUSES, Task
 from db.errors import storage_errors
 from db.journal.rows import task_of
 from db.journal.sql import TASK_SELECT
-from db.pool import Connection, Pool
-from db.transaction import ACQUIRE_SECONDS, transaction
+from db.pool import ACQUIRE_SECONDS, Connection, Pool, give_back
+from db.transaction import transaction
 
 __all__ = ["BoardExport", "exporting"]
 
@@ -63,7 +63,7 @@ async def exporting(pool: Pool, team_id: UUID) -> AsyncIterator[BoardExport | No
                 board = await _board(connection, team_id)
             yield board
     finally:
-        await pool.release(connection)
+        await give_back(pool, connection)
 
 
 async def _board(connection: Connection, team_id: UUID) -> BoardExport | None:

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from core.errors import TaskForgeError
 from core.secret import Secret
-from db.errors import storage_errors
+from db.errors import UNREACHABLE, storage_errors
 from db.history_sql import RESTORED
 from db.settings import DatabaseSettings
 
-__all__ = ["Connection", "Pool", "Pools", "UnsafeServer", "open_pools"]
+__all__ = ["Connection", "Pool", "Pools", "UnsafeServer", "connected", "give_back", "open_pools"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,16 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 CONNECT_SECONDS: Final = 3.0
-API_SECONDS: Final = 8.0
-WRITER_SECONDS: Final = 20.0
 WORKER_SECONDS: Final = 60.0
-CLIENT_GRACE_SECONDS: Final = 2.0
+CLIENT_GRACE_SECONDS: Final = 0.5
+DEADLINE_SECONDS: Final = 5.0
+STATEMENT_PART: Final = 0.7
+"""Of a request's deadline: so long may one statement of the API or the committer take, which leaves time to answer."""
+ACQUIRE_SECONDS: Final = 2.0
+RELEASE_SECONDS: Final = 0.2
+"""A connection whose statement was broken off and that says nothing for so long is closed: its server hangs."""
+LANE_LOCK_MS: Final = 100
+"""How long the transaction of all teams waits for the row of one; see `docs/decisions/a-locked-team-goes-alone.md`."""
 IDLE_SECONDS: Final = 300.0
 OLDEST_VERSION: Final = 180000
 
@@ -43,6 +49,7 @@ _WRITER: Final = {
     "enable_seqscan": "off",
     "enable_mergejoin": "off",
     "enable_hashjoin": "off",
+    "lock_timeout": f"{LANE_LOCK_MS}ms",
 }
 
 
@@ -61,16 +68,18 @@ class Pools(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_pools(settings: DatabaseSettings) -> AsyncIterator[Pools]:
+async def open_pools(settings: DatabaseSettings, *, deadline_seconds: float = DEADLINE_SECONDS) -> AsyncIterator[Pools]:
     """The pools, until the block ends; connections lost later are replaced as they are needed.
+
+    No statement of the API or the committer takes as long as `deadline_seconds`, within which a request is answered.
 
     Raises UnsafeServer for a server with `fsync` or `synchronous_commit` off, StorageUnavailable for none.
     Whether this program may run on the database is another question: see `db.installation`.
     """
-    size = settings.pool_size
+    size, seconds = settings.pool_size, STATEMENT_PART * deadline_seconds
     async with (
-        _pool(settings.writer_url, "writer", size, WRITER_SECONDS, _WRITER) as writer,
-        _pool(settings.api_url, "api", size, API_SECONDS, {}) as api,
+        _pool(settings.writer_url, "writer", size, seconds, _WRITER) as writer,
+        _pool(settings.api_url, "api", size, seconds, {}) as api,
         _pool(settings.worker_url, "worker", size, WORKER_SECONDS, {}) as worker,
     ):
         with storage_errors():
@@ -104,6 +113,22 @@ async def _pool(url: Secret, name: str, size: int, seconds: float, extra: dict[s
         yield pool
     finally:
         await _close(pool)
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool; the pool's own context manager would wait long for one whose server hangs."""
+    connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+    try:
+        yield connection
+    finally:
+        await give_back(pool, connection)
+
+
+async def give_back(pool: Pool, connection: Connection) -> None:
+    """Return a connection to its pool, which closes it when it is lost or does not answer soon. Never raises."""
+    with suppress(*UNREACHABLE):
+        await pool.release(connection, timeout=RELEASE_SECONDS)
 
 
 async def _close(pool: Pool) -> None:

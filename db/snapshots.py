@@ -11,7 +11,7 @@ import hashlib
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from msgspec import Struct
 from valkey.asyncio import Valkey
 
 from core.events import Label, Member, Team
+from core.loading import TeamLoader
 from core.task import Task
 from core.team import ExternalKey, TeamState
 from db.signed import Forged, Signer
@@ -100,10 +101,20 @@ class SnapshotCodec:
 
     def encode(self, parts: _Parts) -> bytes:
         """The header and body of a state."""
-        body = b"".join(self._frames(parts))
-        raw_length, packed = len(body), len(body) >= COMPRESS_BYTES
-        if packed:
-            body = zlib.compress(body, 1)
+        return self._wrap(parts, list(self._frames(parts)))
+
+    async def encode_in_slices(self, parts: _Parts) -> bytes:
+        """The same, a frame at a time; what compresses them lets go of the interpreter."""
+        frames: list[bytes] = []
+        for frame in self._frames(parts):
+            frames.append(frame)
+            await asyncio.sleep(0)
+        return await asyncio.to_thread(self._wrap, parts, frames)
+
+    def _wrap(self, parts: _Parts, frames: Sequence[bytes]) -> bytes:
+        raw_length = sum(map(len, frames))
+        packed = raw_length >= COMPRESS_BYTES
+        body = _pack(frames) if packed else b"".join(frames)
         header = _HEADER.pack(
             MAGIC,
             FORMAT,
@@ -119,35 +130,47 @@ class SnapshotCodec:
 
     def decode(self, team_id: UUID, data: bytes) -> TeamState:
         """The state in `data`. Raises UnusableSnapshot for anything that `encode` did not make for this team."""
-        epoch, seq, body = self._unwrap(team_id, data)
+        loading = self.loading(team_id, *self.unwrap(team_id, data))
+        for state in loading:
+            if state is not None:
+                return state
+        raise UnusableSnapshot("no end")
+
+    def loading(self, team_id: UUID, epoch: int, seq: int, body: bytes) -> Iterator[TeamState | None]:
+        """The state of what was unwrapped, after a None for each slice of the work. Raises UnusableSnapshot."""
         try:
             frames = _split(body)
             head = self._head.decode(next(frames))
-            rows = [self._rows.decode(frame) for frame in frames]
+            if head.team is not None and head.team.id != team_id:
+                raise UnusableSnapshot("another team inside")
+            loader = TeamLoader(
+                team=head.team,
+                seq=seq,
+                epoch=epoch,
+                top_number=head.top_number,
+                members=head.members,
+                labels=head.labels,
+                digest=head.digest,
+            )
+            for frame in frames:
+                rows = self._rows.decode(frame)
+                loader.add(rows.tasks)
+                if rows.archived_external:
+                    loader.add_archived({(source, key): task for source, key, task in rows.archived_external})
+                yield None
         except (msgspec.MsgspecError, StopIteration, struct.error) as error:
             raise UnusableSnapshot(str(error)) from error
-        if head.team is not None and head.team.id != team_id:
-            raise UnusableSnapshot("another team inside")
-        return TeamState.load(
-            team=head.team,
-            seq=seq,
-            epoch=epoch,
-            top_number=head.top_number,
-            members=head.members,
-            labels=head.labels,
-            digest=head.digest,
-            tasks=(task for frame in rows for task in frame.tasks),
-            archived_external={(source, key): task for frame in rows for source, key, task in frame.archived_external},
-        )
+        yield from loader.finish()
+        yield loader.state
 
     def _frames(self, parts: _Parts) -> Iterator[bytes]:
-        yield from _framed(self._encode(parts.head))
+        yield _framed(self._encode(parts.head))
         for tasks in _slices(parts.tasks):
-            yield from _framed(self._encode(_Rows(tasks=tasks)))
+            yield _framed(self._encode(_Rows(tasks=tasks)))
         for external in _slices(parts.archived_external):
-            yield from _framed(self._encode(_Rows(archived_external=external)))
+            yield _framed(self._encode(_Rows(archived_external=external)))
 
-    def _unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
+    def unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
         """Epoch, seq and the plain body, once every field of the header has been checked."""
         if len(data) < _HEADER.size + _CHECKSUM.size:
             raise UnusableSnapshot("too short")
@@ -186,8 +209,9 @@ class ValkeySnapshots:
             return None
         try:
             if len(data) < COMPRESS_BYTES:
-                return self._open(team_id, data)
-            return await asyncio.to_thread(self._open, team_id, data)
+                return self._codec.decode(team_id, self._verified(team_id, data))
+            # What takes long of this lets go of the interpreter; the rest would hold it, in whichever thread.
+            return await _in_slices(self._codec.loading(team_id, *await asyncio.to_thread(self._unwrap, team_id, data)))
         except (Forged, UnusableSnapshot) as error:
             self._log.warning("snapshot of team %s ignored: %s", team_id, error)
             await self._drop(team_id)
@@ -204,7 +228,7 @@ class ValkeySnapshots:
         if parts.rows < THREAD_ROWS:
             data = self._close(parts)
         else:
-            data = await asyncio.to_thread(self._close, parts)
+            data = await asyncio.to_thread(self._sign, parts, await self._codec.encode_in_slices(parts))
         try:
             with valkey_errors():
                 await self._put_if_newer(keys=[self._key(parts.team_id)], args=[data, self._ttl])
@@ -212,14 +236,19 @@ class ValkeySnapshots:
             self._log.warning("snapshot of team %s not stored: %s", parts.team_id, error)
 
     def _close(self, parts: _Parts) -> bytes:
-        key, body = self._key(parts.team_id), self._codec.encode(parts)
+        return self._sign(parts, self._codec.encode(parts))
+
+    def _sign(self, parts: _Parts, body: bytes) -> bytes:
+        key = self._key(parts.team_id)
         return self._signer.sign(
             "snapshot", key, body, seconds=self._ttl, team_id=parts.team_id, epoch=parts.epoch, seq=parts.seq
         )
 
-    def _open(self, team_id: UUID, data: bytes) -> TeamState:
-        signed = self._signer.verify("snapshot", self._key(team_id), data, team_id=team_id)
-        return self._codec.decode(team_id, signed.body)
+    def _verified(self, team_id: UUID, data: bytes) -> bytes:
+        return self._signer.verify("snapshot", self._key(team_id), data, team_id=team_id).body
+
+    def _unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
+        return self._codec.unwrap(team_id, self._verified(team_id, data))
 
     async def _drop(self, team_id: UUID) -> None:
         """A damaged value whose header claims a high seq would otherwise keep good ones out until it expires."""
@@ -249,12 +278,26 @@ def _parts(state: TeamState, team_id: UUID) -> _Parts:
     )
 
 
+async def _in_slices(loading: Iterator[TeamState | None]) -> TeamState:
+    """The state in the end, with a turn for everything else on the event loop after each slice."""
+    for state in loading:
+        if state is not None:
+            return state
+        await asyncio.sleep(0)
+    raise UnusableSnapshot("no end")
+
+
+def _pack(frames: Iterable[bytes]) -> bytes:
+    packer = zlib.compressobj(1)
+    return b"".join([*map(packer.compress, frames), packer.flush()])
+
+
 def _slices(rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     return (tuple(rows[start : start + FRAME_ROWS]) for start in range(0, len(rows), FRAME_ROWS))
 
 
-def _framed(data: bytes) -> tuple[bytes, bytes]:
-    return _LENGTH.pack(len(data)), data
+def _framed(data: bytes) -> bytes:
+    return _LENGTH.pack(len(data)) + data
 
 
 def _split(body: bytes) -> Iterator[memoryview]:

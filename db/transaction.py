@@ -9,13 +9,12 @@ import anyio
 import asyncpg
 
 from db.errors import UNREACHABLE, storage_errors
-from db.pool import Connection, Pool
+from db.pool import Connection, Pool, connected
 from db.statements import Answered, Change, Returned, Rows
 
 __all__ = ["Reading", "Scope", "Writing", "reading", "savepoint", "transaction", "writing"]
 
-ACQUIRE_SECONDS: Final = 5.0
-ROLLBACK_SECONDS: Final = 5.0
+ROLLBACK_SECONDS: Final = 0.2
 
 T = TypeVar("T")
 Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.watch"]
@@ -107,7 +106,7 @@ async def reading(pool: Pool, user_id: UUID | None, *, snapshot: bool = False) -
     """
     begin = "begin isolation level repeatable read read only" if snapshot else "begin read only"
     with storage_errors():
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, transaction(connection, begin, user_id):
+        async with connected(pool) as connection, transaction(connection, begin, user_id):
             yield Reading(connection)
 
 
@@ -118,7 +117,7 @@ async def writing(pool: Pool, user_id: UUID | None = None) -> AsyncIterator[Writ
     Work that must not be done twice therefore needs a key of its own (a unique row) to be asked for again.
     """
     with storage_errors():
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, transaction(connection, "begin", user_id):
+        async with connected(pool) as connection, transaction(connection, "begin", user_id):
             yield Writing(connection)
 
 
@@ -171,9 +170,14 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
 async def _roll_back(connection: Connection, statement: str, *, interrupted: bool = False) -> None:
     """The server ends the transaction of a lost connection by itself; the pool replaces the connection.
 
+    One that does not answer soon is closed: whoever waits for this must not wait for a server that hangs.
+
     When the statement that begins it was `interrupted`, the driver does not know yet what came of it.
     """
     # Also when everything is cancelled: the pool would otherwise find the transaction open and complain.
-    with suppress(*UNREACHABLE), anyio.move_on_after(ROLLBACK_SECONDS, shield=True):
-        if interrupted or connection.is_in_transaction():
-            await connection.execute(statement)
+    with suppress(*UNREACHABLE):
+        with anyio.move_on_after(ROLLBACK_SECONDS, shield=True) as patience:
+            if interrupted or connection.is_in_transaction():
+                await connection.execute(statement)
+        if patience.cancelled_caught:
+            connection.terminate()

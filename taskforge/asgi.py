@@ -1,5 +1,6 @@
 """What Granian loads in each worker: the composition root behind an ASGI lifespan, and a calm way to stop."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -16,7 +17,7 @@ from taskforge.parts.names import API
 from taskforge.parts.process import Process
 from taskforge.settings import load
 from taskforge.stopping import ask_to_stop, drain_on_signal
-from taskforge.tuning import tune_collector
+from taskforge.tuning import let_threads_stand_back, tune_collector
 from taskforge.wiring import running
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class LifespanApp:
             )
             self._app = app
             tune_collector()
+            let_threads_stand_back(asyncio.get_running_loop())
             drain_on_signal(process)
             await send({"type": "lifespan.startup.complete"})
             async with anyio.create_task_group() as group:

@@ -35,7 +35,10 @@ async def running(
     """
     if unknown := roles - ROLES:
         raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
-    async with open_valkey(settings.valkey.url.reveal()) as valkey, open_pools(settings.database) as pools:
+    async with (
+        open_valkey(settings.valkey.url.reveal()) as valkey,
+        open_pools(settings.database, deadline_seconds=settings.actors.deadline_seconds) as pools,
+    ):
         await check_format(pools.writer)
         await refuse_roles_of_pools(settings, pools)
         await settle_history(pools.writer)

@@ -42,8 +42,10 @@ OPERATIONS: Final = (
         id="readiness",
         summary="Whether the process should get requests",
         tag="Operations",
-        description="Without Postgres, or while draining, it should not. Without Valkey, Kafka or a worker that relays "
-        "it is only degraded.",
+        description=(
+            "Without Postgres, or while draining, it should not. Without Valkey, Kafka or a worker that relays it is "
+            "only degraded. Each check is `ok`, `down`, or `frozen` when there is no answer at all."
+        ),
         replies={
             200: Reply(description="Ready, perhaps degraded.", body=Readiness, example=_READY),
             NOT_READY: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),

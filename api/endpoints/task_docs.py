@@ -137,7 +137,15 @@ READS: Final = (
         summary="Read the whole board",
         tag="Boards",
         description="All tasks that are not archived, by column, at one `seq`; follow the team's events from there.",
-        parameters=(IF_NONE_MATCH, MIN_SEQ),
+        parameters=(
+            _schema(
+                "per_column",
+                {"type": "integer", "minimum": 1, "maximum": 100},
+                "Only the first tasks of each column, with its `count` and `next_cursor`.",
+            ),
+            IF_NONE_MATCH,
+            MIN_SEQ,
+        ),
         replies={
             200: Reply(
                 description="The board.",

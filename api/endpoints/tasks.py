@@ -4,9 +4,7 @@ from uuid import UUID
 
 from blacksheep import Request, Response, Router
 
-from actors.board import TeamView
 from actors.ports import Representation
-from actors.slices import in_slices
 from api import paths
 from api.access import Access, across_teams
 from api.answers import Answer, about_team
@@ -17,7 +15,7 @@ from api.etags import versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import ACTIVITY, PageQuery, page_json, page_of
 from api.paths import pattern
-from api.reads import board_answer, list_answer, long_list_answer, task_answer
+from api.reads import board_answer, list_answer, long_board_answer, long_list_answer, per_column_of, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.errors import NotFound
@@ -93,14 +91,10 @@ class TaskReads:
         """GET /v1/teams/{team_id}/board."""
         call = call_of(request)
         call.principal()
-        no_query(call)
-        team_id = path_value(request, "team_id")
-        while True:
-            view: TeamView = await self._access.team(call, team_id)
-            answer = board_answer(call, view, self._representation)
-            if answer is not None:
-                return answer.response()
-            await in_slices(view.encode_in_slices(self._representation))
+        per_column, team_id = per_column_of(call.query), path_value(request, "team_id")
+        view, shown = await self._access.team(call, team_id), self._representation
+        answer = board_answer(call, view, per_column, shown) or await long_board_answer(call, view, shown)
+        return answer.response()
 
     async def get_activity(self, request: Request) -> Response:
         """GET /v1/tasks/{task_id}/activity: the task's CloudEvents, newest first."""

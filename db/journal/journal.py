@@ -1,5 +1,6 @@
 """The journal: group commits behind fences, and history. Satisfies `actors.ports.Journal`."""
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -12,9 +13,11 @@ import asyncpg
 from core.codec import JournalRow
 from core.errors import NotFound
 from core.events import Label, Member
+from core.loading import SLICE_TASKS, TeamLoader
 from core.task import Task
 from core.team import TeamState
 from core.writes import (
+    Blocked,
     CommitOutcome,
     Committed,
     CommitUnknown,
@@ -23,15 +26,16 @@ from core.writes import (
     KeyRow,
     KeysTaken,
     Rejected,
+    TeamLocked,
     TeamWrites,
 )
-from db.errors import UNREACHABLE, constraint_of, storage_errors
+from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors
 from db.journal import sql
 from db.journal.epochs import note_lost_history, raise_due_epochs
 from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
 from db.journal.sticky import StickyConnection
-from db.pool import Connection, Pool, Pools
-from db.transaction import ACQUIRE_SECONDS, Reading, reading, savepoint, transaction
+from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
+from db.transaction import Reading, reading, savepoint, transaction
 
 __all__ = ["LockedTeam", "PostgresJournal"]
 
@@ -40,7 +44,10 @@ logger = logging.getLogger(__name__)
 Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
-PAGE: Final = 1000
+PAGE: Final = 250
+"""Rows that are read, and then applied, in one go."""
+ALONE_LOCK_MS: Final = 1000
+"""How long a team that goes alone waits for its row before it lets others have its connection."""
 
 # A statement refused for what it says. One team is guilty; the others are committed without it.
 GUILTY: Final = (
@@ -57,39 +64,53 @@ class PostgresJournal:
     def __init__(self, pools: Pools) -> None:
         self._pool: Pool = pools.writer
         self._sticky = StickyConnection(pools.writer, ACQUIRE_SECONDS)
+        # Whoever waits for a row holds a connection: half of them are left to the lane and to those who read.
+        self._locks = asyncio.Semaphore(max(1, pools.writer.get_max_size() // 2))
 
     async def commit(self, batches: Sequence[TeamWrites]) -> Mapping[UUID, CommitOutcome]:
         """Write all batches, at most one per team, in one transaction; see `actors.ports.Journal.commit`.
 
-        One statement and one round trip, unless a constraint refused something: then one transaction with a savepoint
-        around each team.
+        One statement and one round trip, unless a constraint refused something (then one transaction with a savepoint
+        around each team), or somebody holds rows of some teams: these are Blocked, and the others go on without them.
         """
         if not batches:
             return {}
         with storage_errors():
             async with self._connection() as connection:
-                try:
-                    return await _commit_together(connection, batches)
-                except GUILTY as error:
-                    logger.info("commit of %d teams refused (%s): one by one", len(batches), _reason(error))
-                    return await _commit_apart(connection, batches)
+                return await _commit_unlocked(connection, batches)
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
-        return self._pool.acquire(timeout=ACQUIRE_SECONDS) if self._sticky.busy else self._sticky
+        return connected(self._pool) if self._sticky.busy else self._sticky
 
     @asynccontextmanager
     async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:
-        """Hold the team's row FOR UPDATE until the block ends. Raises NotFound("team"), StorageUnavailable."""
+        """Hold the team's row FOR UPDATE until the block ends; others may hold it for a second.
+
+        Raises NotFound("team"), StorageUnavailable, of which TeamLocked says that others hold it for longer.
+        """
         with storage_errors():
             # Everybody else waits for what happens from here on: the lock comes with "begin", in one round trip.
-            begin = f"begin; {sql.LOCK_TEAM.format(UUID(int=team_id.int))}"
+            begin = f"begin; {sql.LOCK_TEAM.format(ALONE_LOCK_MS, UUID(int=team_id.int))}"
             async with (
-                self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
+                self._turn_to_lock(),
+                connected(self._pool) as connection,
                 transaction(connection, begin, finish=_let_go) as found,
             ):
                 if found == "SELECT 0":
                     raise NotFound("team")
                 yield LockedTeam(connection, team_id)
+
+    @asynccontextmanager
+    async def _turn_to_lock(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                await self._locks.acquire()
+        except TimeoutError:
+            raise TeamLocked(LOCKED) from None
+        try:
+            yield
+        finally:
+            self._locks.release()
 
     async def load(self, team_id: UUID) -> TeamState | None:
         """The whole team at one `seq`; None when there is no such team."""
@@ -99,12 +120,13 @@ class PostgresJournal:
     async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
         """The committed `seq` and epoch of each team that exists."""
         with storage_errors():
-            return await _positions(self._pool, team_ids)
+            async with connected(self._pool) as connection:
+                return await _positions(connection, team_ids)
 
     async def read(self, team_id: UUID, after: int, limit: int = PAGE) -> Sequence[JournalRow]:
         """Rows with `seq > after` in order, at most `limit`."""
         with storage_errors():
-            return list(map(journal_row, await self._pool.fetch(sql.READ, team_id, after, limit)))
+            return list(map(journal_row, await self._fetch(sql.READ, team_id, after, limit)))
 
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
         """The team was seen at a position that the database no longer has: if so, a new epoch of it begins."""
@@ -114,14 +136,19 @@ class PostgresJournal:
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
         with storage_errors():
-            found = await self._pool.fetch(sql.ARCHIVED, team_id, list(task_ids))
+            found = await self._fetch(sql.ARCHIVED, team_id, list(task_ids))
         return [task_of(row, row["team_key"]) for row in found]
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first, at most 500."""
         with storage_errors():
-            found = await self._pool.fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
+            found = await self._fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
         return list(map(journal_row, found))
+
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        async with connected(self._pool) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return rows
 
 
 class LockedTeam:
@@ -145,7 +172,7 @@ class LockedTeam:
         self._spent = True
         with storage_errors():
             outcome = await self._write(writes)
-            await (_commit if isinstance(outcome, Committed) else _let_go)(self._connection)
+            await (_end if isinstance(outcome, Committed) else _let_go)(self._connection)
         return outcome
 
     async def _write(self, writes: TeamWrites) -> CommitOutcome:
@@ -154,6 +181,31 @@ class LockedTeam:
             return await _write_one(self._connection, writes)
         except GUILTY as error:
             return Rejected(_reason(error))
+
+
+async def _commit_unlocked(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    """Commit what nobody stands in the way of. The server has rolled back whatever waited too long for a row."""
+    outcomes: Outcomes = {}
+    for _ in range(2):
+        try:
+            return outcomes | await _commit(connection, batches)
+        except asyncpg.LockNotAvailableError:
+            locked = await connection.fetch(sql.LOCKED, [writes.team_id for writes in batches])
+        outcomes |= {row["id"]: Blocked() for row in locked}
+        batches = [writes for writes in batches if writes.team_id not in outcomes]
+        logger.warning("%d of %d teams are locked by somebody else", len(outcomes), len(outcomes) + len(batches))
+        if not batches:
+            return outcomes
+    # What is held is no team's own row: whose writes need it will show when each team goes alone.
+    return outcomes | {writes.team_id: Blocked() for writes in batches}
+
+
+async def _commit(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
+    try:
+        return await _commit_together(connection, batches)
+    except GUILTY as error:
+        logger.info("commit of %d teams refused (%s): one by one", len(batches), _reason(error))
+        return await _commit_apart(connection, batches)
 
 
 async def _commit_together(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
@@ -182,14 +234,14 @@ async def _located(connection: Connection, batches: Sequence[TeamWrites], outcom
     return outcomes
 
 
-async def _positions(connection: "Connection | Pool", team_ids: Collection[UUID]) -> dict[UUID, JournalPosition]:
+async def _positions(connection: Connection, team_ids: Collection[UUID]) -> dict[UUID, JournalPosition]:
     rows = await connection.fetch(sql.POSITIONS, list(team_ids))
     return {row["id"]: JournalPosition(row["seq"], row["epoch"]) for row in rows}
 
 
 async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:
     """One transaction in which each team stands behind a savepoint of its own."""
-    async with transaction(connection, finish=_commit):
+    async with transaction(connection, finish=_end):
         # All locks first and in order, as the single statement takes them: no two committers can deadlock.
         await connection.execute(sql.LOCK_TEAMS, [writes.team_id for writes in batches])
         return {writes.team_id: await _commit_one(connection, writes) for writes in batches}
@@ -202,6 +254,8 @@ async def _commit_one(connection: Connection, writes: TeamWrites) -> CommitOutco
             return await _write_one(connection, writes)
     except GUILTY as error:
         return Rejected(_reason(error))
+    except asyncpg.LockNotAvailableError:
+        return Blocked()
 
 
 async def _write_one(connection: Connection, writes: TeamWrites) -> CommitOutcome:
@@ -224,7 +278,7 @@ def _outcomes(rows: Sequence[asyncpg.Record]) -> Outcomes:
     return outcomes
 
 
-async def _commit(connection: Connection) -> None:
+async def _end(connection: Connection) -> None:
     with _unknown_unless_refused():
         await connection.execute("commit")
 
@@ -263,6 +317,7 @@ def _reason(error: Exception) -> str:
 
 
 async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
+    """In slices: a board of 50,000 tasks would hold the event loop, and every other team, for half a second."""
     row = await rows.fetchrow(
         "select id, seq, epoch, name, key, wip_limits, top_number, created_by, created_at, updated_at, version"
         " from teams where id = $1",
@@ -278,7 +333,7 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         " where team_id = $1 and archived_at is not null and external_id is not null",
         team_id,
     )
-    return TeamState.load(
+    loader = TeamLoader(
         team=team_of(row),
         seq=row["seq"],
         epoch=row["epoch"],
@@ -286,9 +341,14 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         members=[Member(**_dict(member)) for member in members],
         labels=[Label(**_dict(label)) for label in labels],
         digest=await rows.fetchval(sql.DIGEST, team_id, row["seq"]) or b"",
-        tasks=[task_of(task, row["key"]) for task in tasks],
-        archived_external={(found[0], found[1]): found[2] for found in archived},
     )
+    loader.add_archived({(found[0], found[1]): found[2] for found in archived})
+    for start in range(0, len(tasks), SLICE_TASKS):
+        loader.add([task_of(task, row["key"]) for task in tasks[start : start + SLICE_TASKS]])
+        await asyncio.sleep(0)
+    for _ in loader.finish():
+        await asyncio.sleep(0)
+    return loader.state
 
 
 def _dict(row: asyncpg.Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ __all__ = [
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LOCKED",
     "LOCK_TEAM",
     "LOCK_TEAMS",
     "POSITIONS",
@@ -52,8 +53,13 @@ where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archive
 
 DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
 POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
-LOCK_TEAM: Final = "select from teams where id = '{}' for update"
+LOCK_TEAM: Final = "set local lock_timeout = '{}ms'; select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
+# Those of the teams whose rows somebody else holds, without waiting for any; what is locked here is free again at once.
+LOCKED: Final = """
+with free as materialized (select id from teams where id = any($1::uuid[]) for no key update skip locked)
+select id from teams where id = any($1::uuid[]) and id not in (select id from free)
+"""
 
 # The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
 EVENT_SELECT: Final = """

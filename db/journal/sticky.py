@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from db.pool import Connection, Pool
+from db.pool import Connection, Pool, give_back
 
 __all__ = ["StickyConnection"]
 
@@ -38,7 +38,7 @@ class StickyConnection:
         self.busy = True
         try:
             if self._connection is not None and not _clean(self._connection):
-                await self._pool.release(self._leave())
+                await give_back(self._pool, self._leave())
             if self._connection is None:
                 self._connection = await self._pool.acquire(timeout=self._timeout)
             return self._connection
@@ -51,7 +51,7 @@ class StickyConnection:
     ) -> None:
         try:
             if error is not None or (self._connection is not None and not _clean(self._connection)):
-                await self._pool.release(self._leave())
+                await give_back(self._pool, self._leave())
                 return
             loop = asyncio.get_running_loop()
             self._used_at = loop.time()
@@ -68,7 +68,7 @@ class StickyConnection:
         if self._watching:
             loop.call_later(max(left, KEEP_SECONDS / 2), self._watch)
         elif self._connection is not None:
-            self._giving_back = loop.create_task(self._pool.release(self._leave()))
+            self._giving_back = loop.create_task(give_back(self._pool, self._leave()))
 
     def _leave(self) -> Connection:
         """The connection, which is nobody's from here on: whoever comes next gets another one."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from valkey.asyncio import Valkey
 
 from api.health import NotReady, Probe
-from db.pool import Pool
+from db.pool import Pool, connected
 from streams.kafka.answering import answering
 from streams.relay_watch import RelayWatch
 from streams.settings import KafkaSettings
@@ -30,7 +30,8 @@ def postgres_probe(pool: Pool) -> Probe:
     """Without Postgres nothing can be acknowledged and nothing can be relayed."""
 
     async def ask() -> None:
-        await pool.fetchval("select 1")
+        async with connected(pool) as connection:
+            await connection.fetchval("select 1")
 
     return Probe("postgres", ask)
 

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from msgspec import structs
 
+from actors import board
 from actors.board import TeamView
-from actors.ports import Representation
+from actors.ports import ColumnTop, Representation
+from actors.slices import at_once
+from api.rest_v1 import REST_V1
 from core.commands import ArchiveTask, MoveTask, UpdateTask
 from core.query import TaskQuery
-from core.task import Status, Task, TaskPatch
+from core.task import STATUSES, Status, Task, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
+from tests.support.core_team import CoreTeam
 from tests.support.representations import LISTS, PAGES
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +44,71 @@ class Counting:
         self.boards += 1
         return self._shown.board(seq, epoch, columns)
 
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        self.boards += 1
+        return self._shown.board_top(seq, epoch, columns)
+
     @property
     def made(self) -> tuple[int, int, int]:
         return self.tasks, self.pages, self.boards
+
+
+async def test_the_top_of_a_board_encodes_nothing_of_the_rest() -> None:
+    team = CoreTeam()
+    tasks = [team.task(f"t{n}") for n in range(30)]
+    view, shown = TeamView(team.state), Counting(LISTS, reuses_events=True)
+    top = msgspec.json.decode(view.board_top(3, shown))
+    assert [(column[0], column[1], len(column[2])) for column in top["columns"]] == [
+        ("open", 30, 3), ("in_progress", 0, 0), ("in_review", 0, 0), ("done", 0, 0), ("cancelled", 0, 0)
+    ]  # fmt: skip
+    assert [task["title"] for task in top["columns"][0][2]] == ["t0", "t1", "t2"]
+    assert top["columns"][0][3][2] == str(tasks[2].id)
+    assert top["columns"][1][3] is None
+    assert shown.tasks == 3
+    assert view.board_top(3, shown) is view.board_top(3, shown)
+    state = view.state.fork()
+    state.put_on_board(structs.replace(tasks[1], title="changed", version=99))
+    state.seq += 1
+    view.advance(state, {tasks[1].id: None})
+    again = msgspec.json.decode(view.board_top(3, shown))
+    assert [task["title"] for task in again["columns"][0][2]] == ["t0", "changed", "t2"]
+    assert (again["seq"], shown.tasks) == (state.seq, 4)
+    assert msgspec.json.decode(view.board_top(30, shown))["columns"][0][3] is None
+
+
+async def test_a_large_board_is_put_together_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "JOINED_AT_ONCE", 4)
+    team = CoreTeam()
+    for number in range(30):
+        team.task(f"t{number}", status=STATUSES[number % 3])
+    view = TeamView(team.state)
+    assert view.ready_board(REST_V1) is None
+    joined = at_once(view.join_in_slices(REST_V1))
+    assert [len(pieces) for _, pieces in joined.columns] == [3, 3, 3, 0, 0]
+    made = REST_V1.board(view.seq, view.epoch, joined.columns)
+    assert made == TeamView(team.state).board(REST_V1)
+    assert [len(column["tasks"]) for column in msgspec.json.decode(made)["columns"]] == [10, 10, 10, 0, 0]
+    view.keep(joined, made, REST_V1)
+    assert view.ready_board(REST_V1) is made
+
+
+async def test_a_board_that_went_on_meanwhile_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "JOINED_AT_ONCE", 4)
+    team = CoreTeam()
+    tasks = [team.task(f"t{n}") for n in range(30)]
+    view = TeamView(team.state)
+    whole, seq = TeamView(team.state).board(REST_V1), view.seq
+    steps = view.join_in_slices(REST_V1)
+    next(steps)
+    state = view.state.fork()
+    state.put_on_board(structs.replace(tasks[28], title="changed", version=99))
+    state.seq += 1
+    view.advance(state, {tasks[28].id: None})
+    joined = at_once(steps)
+    made = REST_V1.board(joined.state.seq, joined.state.epoch, joined.columns)
+    assert (joined.state.seq, made) == (seq, whole)
+    view.keep(joined, made, REST_V1)
+    assert view.ready_board(REST_V1) is None
 
 
 def read_all(view: TeamView, *shown: Representation) -> None:

@@ -44,6 +44,7 @@ from core.commands import (
 from core.decide import decide
 from core.errors import DomainError
 from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
 from core.principal import Principal
@@ -289,7 +290,7 @@ class Life(RuleBasedStateMachine):
         for row in self.journal:
             evolve(replayed, decode(row))
         assert_same(replayed, self.state)
-        rebuilt = TeamState.load(
+        rebuilt = load_team(
             team=self.state.team,
             seq=self.state.seq,
             epoch=self.state.epoch,

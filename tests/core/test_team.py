@@ -6,6 +6,7 @@ import pytest
 
 from core.commands import ArchiveTask, Batch, CreateTask, MoveTask
 from core.errors import DomainError, NotFound, StaleVersion, Unavailable
+from core.loading import load_team
 from core.secret import Secret
 from core.task import STATUSES, TaskFields
 from core.team import TeamState, column_without, evolve
@@ -14,7 +15,7 @@ from tests.support.core_team import OWNER, CoreTeam
 
 def loaded(team: CoreTeam) -> TeamState:
     state = team.state
-    return TeamState.load(
+    return load_team(
         team=state.team,
         seq=state.seq,
         epoch=state.epoch,

@@ -143,7 +143,7 @@ async def twice(rows: Writing) -> None:
 async def test_a_full_pool_is_unavailable_rather_than_a_hang(
     database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.transaction.ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr("db.pool.ACQUIRE_SECONDS", 0.05)
     async with (
         open_pools(structs.replace(database, pool_size=1)) as pools,
         reading(pools.api, None),

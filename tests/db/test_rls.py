@@ -125,14 +125,11 @@ class _OneConnection:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def acquire(self, *, timeout: float) -> "_OneConnection":
-        return self
-
-    async def __aenter__(self) -> Any:
+    async def acquire(self, *, timeout: float) -> Any:
         return self._connection
 
-    async def __aexit__(self, *_: object) -> None:
-        return None
+    async def release(self, connection: Any, *, timeout: float) -> None:
+        pass
 
 
 async def test_somebody_removed_sees_nothing_from_then_on(pools: Pools, ada: UUID) -> None:

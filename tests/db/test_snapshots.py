@@ -6,7 +6,7 @@ import struct
 import threading
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,12 +20,14 @@ from msgspec import structs
 from valkey.asyncio import Valkey
 
 from core.events import Label, Member, TaskMoved, Team, TeamUpdated
+from core.loading import SLICE_TASKS, TeamLoader, load_team
 from core.permissions import ROLES
 from core.task import PRIORITIES, STATUSES, Task
 from core.team import TeamState, evolve
 from db.snapshots import SnapshotCodec, UnusableSnapshot, ValkeySnapshots, _parts
 from db.valkey import open_valkey
 from tests.support.signing import SIGNER
+from tests.support.turns import most_in_one_turn
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 CODEC = SnapshotCodec()
@@ -71,7 +73,7 @@ def a_state(tasks: int = 3, *, seq: int = 7, epoch: int = 1, team_id: UUID | Non
         )
         for number in range(tasks)
     ]
-    return TeamState.load(
+    return load_team(
         team=a_team(team_id, seq),
         seq=seq,
         epoch=epoch,
@@ -125,7 +127,7 @@ def states(draw: st.DrawFn) -> TeamState:
         for user in draw(st.lists(ids, unique=True, max_size=4))
     ]
     limits = draw(st.dictionaries(st.sampled_from(STATUSES), st.integers(1, 10_000)))
-    return TeamState.load(
+    return load_team(
         team=structs.replace(a_team(team_id), name=draw(words), wip_limits=limits),
         seq=draw(st.integers(1, 2**53)),
         epoch=draw(st.integers(1, 2**31)),
@@ -290,10 +292,20 @@ async def test_ten_thousand_tasks_are_stored_and_read_off_the_loop_a_few_at_a_ti
 
     snapshots, state = ValkeySnapshots(valkey_client, SIGNER), a_state(10_000)
     assert state.team is not None
-    for name in ("encode", "decode"):
+    for name in ("_wrap", "unwrap"):
         monkeypatch.setattr(SnapshotCodec, name, noting(getattr(SnapshotCodec, name)))
+    loaded: list[Task] = []
+    add = TeamLoader.add
+
+    def counting(loader: TeamLoader, tasks: Iterable[Task]) -> None:
+        loaded.extend(tasks)
+        add(loader, tasks)
+
+    monkeypatch.setattr(TeamLoader, "add", counting)
     await snapshots.put(state)
-    again = await snapshots.get(state.team.id)
+    reading = asyncio.ensure_future(snapshots.get(state.team.id))
+    assert await most_in_one_turn(reading, lambda: len(loaded)) <= SLICE_TASKS
+    again = reading.result()
     assert again is not None
     assert contents(again) == contents(state)
     assert len(threads) == 2

@@ -96,14 +96,11 @@ class OneConnection:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
 
-    def acquire(self, *, timeout: float) -> "OneConnection":
-        return self
-
-    async def __aenter__(self) -> Any:
+    async def acquire(self, *, timeout: float) -> Any:
         return self.connection
 
-    async def __aexit__(self, *_: object) -> None:
-        return None
+    async def release(self, connection: Any, *, timeout: float) -> None:
+        pass
 
 
 async def test_nothing_of_a_transaction_is_left_on_its_connection(pools: Pools, ada: UUID) -> None:

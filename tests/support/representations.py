@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from actors.ports import Representation
+from actors.ports import ColumnTop, Representation
 from core.event_data import encode_task
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
@@ -26,6 +26,9 @@ class Lists:
     def board(self, seq: int, epoch: int, columns: Columns) -> bytes:
         return b'{"seq":%d,"epoch":%d,"columns":{%s}}' % (seq, epoch, _by_status(columns))
 
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        return _encode({"seq": seq, "epoch": epoch, "columns": _tops(columns)})
+
 
 class Pages:
     """As a next version could have it: several assignees, lists that say whether there is more."""
@@ -41,6 +44,13 @@ class Pages:
 
     def board(self, seq: int, epoch: int, columns: Columns) -> bytes:
         return b'{"data":{%s},"at":"%d:%d"}' % (_by_status(columns), epoch, seq)
+
+    def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
+        return _encode({"data": _tops(columns), "at": f"{epoch}:{seq}"})
+
+
+def _tops(columns: Sequence[ColumnTop]) -> list[object]:
+    return [(top.status, top.count, [msgspec.Raw(task) for task in top.tasks], top.last) for top in columns]
 
 
 def _by_status(columns: Columns) -> bytes:

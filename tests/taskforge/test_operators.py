@@ -63,7 +63,7 @@ async def test_a_hanging_part_is_named_within_a_second() -> None:
         assert time.monotonic() - began < 1.0
     assert (status, json.loads(body)) == (
         503,
-        {"status": "unavailable", "checks": {"postgres": "down", "relay": "ok"}},
+        {"status": "unavailable", "checks": {"postgres": "frozen", "relay": "ok"}},
     )
 
 

@@ -1,13 +1,15 @@
-"""Workers are scheduled in batches and so are the threads they start; everybody else is not."""
+"""How workers, and the threads that work for them, share the cores: everybody else is left alone."""
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from taskforge.tuning import schedule_in_batches
+from taskforge.tuning import NICENESS, let_threads_stand_back, schedule_in_batches
 
 PROBE = """
 import os, threading
@@ -39,3 +41,16 @@ def test_a_system_that_forbids_it_is_left_as_it_is(
     with caplog.at_level(logging.DEBUG, "taskforge.tuning"):
         schedule_in_batches()
     assert "keeps the default scheduling" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+def test_what_the_loop_hands_to_threads_stands_back_behind_the_loop() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def both() -> tuple[int, int]:
+        let_threads_stand_back(asyncio.get_running_loop())
+        return niceness(), await asyncio.to_thread(niceness)
+
+    before = niceness()
+    assert asyncio.run(both()) == (before, NICENESS)

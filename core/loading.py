@@ -1,0 +1,86 @@
+"""Building a team's state from what is stored, a slice of the board at a time."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+from uuid import UUID
+
+from core.events import Label, Member, Team
+from core.layered import Layered
+from core.ranking import Place
+from core.sorted_runs import SortedRuns
+from core.task import STATUSES, Status, Task
+from core.team import ExternalKey, TeamState, external_key
+
+__all__ = ["SLICE_TASKS", "TeamLoader", "load_team"]
+
+SLICE_TASKS: Final = 250
+"""Tasks in one step: some 0.3 ms of the event loop, and as much again to make them of what is stored."""
+
+
+class TeamLoader:
+    """Add the board's tasks slice by slice, then take the steps of `finish`; `state` is complete after the last."""
+
+    def __init__(
+        self,
+        *,
+        team: Team | None,
+        seq: int,
+        epoch: int,
+        top_number: int,
+        members: Iterable[Member],
+        labels: Iterable[Label],
+        digest: bytes,
+    ) -> None:
+        state = self.state = TeamState()
+        state.team, state.seq, state.epoch, state.digest, state.top_number = team, seq, epoch, digest, top_number
+        state.members = {member.user_id: member for member in members}
+        state.labels = {label.id: label for label in labels}
+        self._tasks: dict[UUID, Task] = {}
+        self._external: dict[ExternalKey, UUID] = {}
+        self._columns: dict[Status, SortedRuns[Place]] = {status: SortedRuns() for status in STATUSES}
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Some tasks of the board, in any order."""
+        places: dict[Status, list[Place]] = {status: [] for status in STATUSES}
+        for task in tasks:
+            self._tasks[task.id] = task
+            self.state.latest_at = max(self.state.latest_at, task.updated_at)
+            places[task.status].append((task.rank, task.id))
+            if (key := external_key(task)) is not None:
+                self._external[key] = task.id
+        for status, run in places.items():
+            self._columns[status].add(run)
+
+    def add_archived(self, external: Mapping[ExternalKey, UUID]) -> None:
+        """External ids of archived tasks."""
+        self._external = {**external, **self._external}
+
+    def finish(self) -> Iterator[None]:
+        """The rest, step by step."""
+        while any(runs.merge() for runs in self._columns.values()):
+            yield
+        self.state.tasks, self.state.external = Layered(self._tasks), Layered(self._external)
+        self.state.columns = {status: runs.result() for status, runs in self._columns.items()}
+
+
+def load_team(
+    *,
+    team: Team | None,
+    seq: int,
+    epoch: int,
+    top_number: int,
+    members: Iterable[Member],
+    labels: Iterable[Label],
+    tasks: Iterable[Task],
+    archived_external: Mapping[ExternalKey, UUID],
+    digest: bytes = b"",
+) -> TeamState:
+    """A state from stored rows, in one go: `tasks` are the board's, `archived_external` the ids of archived imports."""
+    loader = TeamLoader(
+        team=team, seq=seq, epoch=epoch, top_number=top_number, members=members, labels=labels, digest=digest
+    )
+    loader.add_archived(archived_external)
+    loader.add(tasks)
+    for _ in loader.finish():
+        pass
+    return loader.state

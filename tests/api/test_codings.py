@@ -1,0 +1,123 @@
+"""Answers in the coding that the client prefers, made once."""
+
+import asyncio
+import gzip
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from api import codings
+from api.answers import Answer
+from api.codings import VARY, Codings, prefers_gzip
+from tests.support.desk import Desk
+
+pytestmark = pytest.mark.anyio
+
+TAG = b'"1.117"'
+
+
+@pytest.mark.parametrize(
+    ("accepted", "wanted"),
+    [
+        (b"gzip", True),
+        (b"GZIP", True),
+        (b"x-gzip", True),
+        (b"deflate, gzip;q=0.5", True),
+        (b"br;q=1.0, gzip;q=0.8, *;q=0.1", True),
+        (b"*", True),
+        (b"gzip, identity", True),
+        (b"identity, gzip;q=0.5", False),
+        (b"gzip;q=0", False),
+        (b"gzip;q=0, *", False),
+        (b"*;q=0", False),
+        (b"identity", False),
+        (b"", False),
+        (b"br, zstd", False),
+        (b"gzip;q=", False),
+        (b"gzip;q=nan", False),
+        (b"gzip;q=7", False),
+        (b"gzip;level=1", False),
+    ],
+)
+def test_the_client_says_what_it_likes(accepted: bytes, wanted: bool) -> None:
+    assert prefers_gzip(accepted) is wanted
+
+
+@pytest.mark.parametrize("length", [codings.HERE_BYTES, codings.HERE_BYTES + 1, codings.BOARD_BYTES])
+async def test_a_body_is_coded_once_while_it_is_true(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    made: list[int] = []
+    pack = codings._gzip
+
+    def counting(body: bytes) -> bytes:
+        made.append(len(body))
+        assert (threading.current_thread() is threading.main_thread()) == (length <= codings.HERE_BYTES)
+        return pack(body)
+
+    monkeypatch.setattr(codings, "_gzip", counting)
+    body, known = b"x" * length, dict[int, tuple[bytes, bytes]]()
+    answer = Answer(200, body, ((b"etag", TAG), VARY))
+    some = Codings()
+    coded = await asyncio.gather(*(some.coded(b"gzip", answer, known) for _ in range(10)))
+    assert made == [length]
+    assert len({id(one.body) for one in coded}) == 1
+    assert gzip.decompress(coded[0].body) == body
+    assert coded[0].headers == ((b"etag", b"W/" + TAG), VARY, (b"content-encoding", b"gzip"))
+    assert await some.coded(b"identity", answer, known) is answer
+
+
+async def test_what_is_short_is_sent_as_it_is() -> None:
+    answer = Answer(200, b"x" * codings.LEAST_BYTES)
+    assert await Codings().coded(b"gzip", answer, None) is answer
+
+
+async def test_another_body_at_the_same_address_is_not_taken_for_the_one_before() -> None:
+    body = b"y" * 2000
+    known = {id(body): (b"x" * 2000, b"what was made of another one")}
+    coded = await Codings().coded(b"gzip", Answer(200, body), known)
+    assert gzip.decompress(coded.body) == body
+
+
+async def raw(desk: Desk, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
+    """The answer with its body as it was sent."""
+    given: dict[str, Any] = {**desk["owner"].headers, **headers}
+    async with desk.client.stream("GET", path, headers=given) as answer:
+        return answer, b"".join([part async for part in answer.aiter_raw()])
+
+
+async def test_lists_and_boards_are_coded_and_keep_their_conditions(desk: Desk) -> None:
+    team = await desk.site.team(desk["owner"])
+    operations = [{"op": "create", "title": f"task {n}"} for n in range(20)]
+    changed = await desk.post("/v1/tasks/batch", {"team_id": team, "operations": operations})
+    tag = f'"1.{changed.headers["taskforge-seq"]}"'
+    top, whole = f"/v1/teams/{team}/board?per_column=20", f"/v1/teams/{team}/board"
+    for path in (whole, top, f"/v1/tasks?team_id={team}", f"/v1/tasks?team_id={team}&q=task"):
+        plain, body = await raw(desk, path, **{"Accept-Encoding": "identity"})
+        coded, packed = await raw(desk, path, **{"Accept-Encoding": "gzip"})
+        assert gzip.decompress(packed) == body
+        assert len(packed) < len(body) / 4
+        assert int(coded.headers["content-length"]) == len(packed)
+        assert (plain.headers["etag"], coded.headers["etag"]) == (tag, "W/" + tag)
+        assert ("content-encoding" in plain.headers, coded.headers["content-encoding"]) == (False, "gzip")
+        for known in (tag, "W/" + tag):
+            unchanged, nothing = await raw(desk, path, **{"Accept-Encoding": "gzip", "If-None-Match": known})
+            assert (unchanged.status_code, nothing, unchanged.headers["etag"]) == (304, b"", known)
+            assert unchanged.headers["vary"] == plain.headers["vary"] == coded.headers["vary"] == "accept-encoding"
+
+
+async def test_what_if_match_names_is_never_coded(desk: Desk) -> None:
+    task = await desk.site.task(desk["owner"], desk.team, "x" * 500)
+    (await desk.patch(f"/v1/tasks/{task['id']}", {"description": "y" * 5000})).raise_for_status()
+    answer, _ = await raw(desk, f"/v1/tasks/{task['id']}", **{"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in answer.headers
+    changed = await desk.patch(f"/v1/tasks/{task['id']}", {"title": "z"}, **{"If-Match": answer.headers["etag"]})
+    assert changed.status_code == 200
+
+
+async def test_reads_that_memory_does_not_hold_are_coded_too(desk: Desk) -> None:
+    path = f"/v1/teams/{desk.team}/events?after=0"
+    _, plain = await raw(desk, path, **{"Accept-Encoding": "identity"})
+    coded, packed = await raw(desk, path, **{"Accept-Encoding": "gzip"})
+    assert (coded.headers["content-encoding"], coded.headers["vary"]) == ("gzip", "accept-encoding")
+    assert gzip.decompress(packed) == plain
