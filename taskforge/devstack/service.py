@@ -171,7 +171,12 @@ class ProcessService(abc.ABC):
         self._retire()
         async with self._changing:
             self._retire()
-            if self.pid is not None and not await self._child_now().stop(self.stop_signal, self.stop_seconds):
+            if self.pid is None:
+                return
+            child = self._child_now()
+            if await child.stop(self.stop_signal, self.stop_seconds):
+                logger.info("%s has ended (code %s)", self.name, child.exit_code)
+            else:
                 logger.warning("%s did not end within %g s and was killed", self.name, self.stop_seconds)
 
     async def kill(self) -> None:

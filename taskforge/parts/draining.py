@@ -19,7 +19,7 @@ from typing import Final
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
 
 from taskforge.parts.names import Part
@@ -59,8 +59,8 @@ async def started(tiers: Tiers) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             try:
                 for part in (part for tier in tiers for part in tier):
-                    running[part.name] = _Running(anyio.CancelScope(shield=True), anyio.Event())
-                    await group.start(_run, part, running[part.name])
+                    running[part.name] = _Running(anyio.CancelScope(), anyio.Event())
+                    await _start(group, part, running[part.name])
                 yield
             except Exception as error:  # noqa: BLE001 (raised again below, once everything has ended)
                 failure = error
@@ -81,6 +81,19 @@ async def started(tiers: Tiers) -> AsyncIterator[None]:
             raise
     if failure is not None:
         raise failure
+
+
+async def _start(group: TaskGroup, part: Part, one: _Running) -> None:
+    """Start a part; from then on it is cancelled by its own scope only.
+
+    Until then it can be cancelled like all that is awaited: who is cancelled while a part starts waits for its end.
+    """
+    try:
+        await group.start(_run, part, one)
+    except BaseException:
+        one.ended.set()
+        raise
+    one.scope.shield = True
 
 
 async def _run(part: Part, one: _Running, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:

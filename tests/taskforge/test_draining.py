@@ -181,3 +181,37 @@ async def test_background_work_may_finish_before_it_is_cancelled() -> None:
         assert said == []
     assert said == ["finished", "cancelled"]
     assert part.ready
+
+
+class Late(Recorded):
+    """Has `scope` cancelled while it starts, before or after it says that it has started, and ends when it is let."""
+
+    def __init__(self, said: list[str], scope: anyio.CancelScope, *, tell: bool) -> None:
+        super().__init__("late", said)
+        self.scope, self.tell, self.let = scope, tell, asyncio.Event()
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        self.scope.cancel()
+        if self.tell:
+            task_status.started()
+        await self.let.wait()
+
+
+@pytest.mark.parametrize("tell", [True, False], ids=["as-it-starts", "before-it-has-started"])
+async def test_who_is_cancelled_while_a_part_starts_stops_those_before_it_and_ends(tell: bool) -> None:
+    """A worker whose supervisor was killed is told so twice, and once waited for ever for the part in between."""
+    said: list[str] = []
+    scope = anyio.CancelScope()
+    late = Late(said, scope, tell=tell)
+
+    async def block() -> None:
+        with scope:
+            async with started([*tiers(said), [late]]):
+                pytest.fail("the block must not run")
+
+    task = asyncio.ensure_future(block())
+    ended, _ = await asyncio.wait([task], timeout=5)
+    late.let.set()
+    await task
+    assert ended
+    assert [word for word in said if "late" not in word] == IN_ORDER
