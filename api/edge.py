@@ -16,6 +16,7 @@ from api.answers import Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
 from api.cors import Cors
 from api.heads import METHODS, OTHER_METHOD, Heads
+from api.preconditions import refuse_if_match
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
@@ -113,6 +114,8 @@ class Edge:
                 call.route = "" if not allowed else call.route
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
+            if call.method in {"GET", "HEAD"}:
+                refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
             response: Response = await route.handler(request)
