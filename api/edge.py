@@ -18,6 +18,7 @@ from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
 from api.codings import VARY, Codings
 from api.cors import Cors
 from api.heads import METHODS, OTHER_METHOD, Heads
+from api.preconditions import refuse_if_match
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
@@ -125,6 +126,8 @@ class Edge:
                 call.route = "" if not allowed else call.route
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
+            if call.method in {"GET", "HEAD"}:
+                refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
             response = await self._in_time(call, route.handler, request)

@@ -73,8 +73,6 @@ class Heads:
             raise BadInput("The request target must be a path or an absolute address.")
         self._check_body(call)
         call.closing = False
-        if b"if-match" in call.headers and call.method in {"GET", "HEAD"}:
-            raise BadInput("If-Match is honoured on changes only.", parameter="If-Match")
 
     def _merge(self, call: Call, fields: list[tuple[bytes, bytes]]) -> None:
         """Repeated fields: refused where there can be one value only, joined where the value is a list."""

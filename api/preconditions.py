@@ -51,4 +51,4 @@ def _version(tag: bytes) -> int | None:
 def refuse_if_match(call: Call) -> None:
     """Raise BadInput: a precondition that is not checked must not be ignored."""
     if b"if-match" in call.headers:
-        raise BadInput("If-Match is honoured on tasks only.", parameter="If-Match")
+        raise BadInput("If-Match is honoured on changes of a task only.", parameter="If-Match")

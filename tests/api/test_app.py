@@ -141,6 +141,13 @@ async def test_a_wrong_method_is_told_which_ones_there_are(desk: Desk) -> None:
     assert (await desk.client.request("OPTIONS", "/healthz")).headers["allow"] == "GET, HEAD"
 
 
+async def test_a_wrong_method_is_told_so_before_its_precondition_is_looked_at(desk: Desk) -> None:
+    for path in (f"/v1/tasks/{RANDOM}/restore", "/v1/auth/login"):
+        answer = await desk.get(path, **{"If-Match": '"1"'})
+        problem(answer, 405, "method-not-allowed")
+    assert (await desk.get("/v1/auth/login", **{"If-Match": '"1"'})).headers["allow"] == "POST"
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/v1/tasks?team_id={team}", "/v1/teams/{team}/board", "/docs"])
 async def test_head_is_get_without_the_body(desk: Desk, path: str) -> None:
     path = path.format(team=desk.team)
