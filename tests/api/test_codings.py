@@ -103,7 +103,7 @@ async def test_lists_and_boards_are_coded_and_keep_their_conditions(desk: Desk) 
         for known in (tag, "W/" + tag):
             unchanged, nothing = await raw(desk, path, **{"Accept-Encoding": "gzip", "If-None-Match": known})
             assert (unchanged.status_code, nothing, unchanged.headers["etag"]) == (304, b"", known)
-            assert unchanged.headers["vary"] == plain.headers["vary"] == coded.headers["vary"] == "accept-encoding"
+            assert all("accept-encoding" in one.headers["vary"] for one in (unchanged, plain, coded))
 
 
 async def test_what_if_match_names_is_never_coded(desk: Desk) -> None:
@@ -119,5 +119,5 @@ async def test_reads_that_memory_does_not_hold_are_coded_too(desk: Desk) -> None
     path = f"/v1/teams/{desk.team}/events?after=0"
     _, plain = await raw(desk, path, **{"Accept-Encoding": "identity"})
     coded, packed = await raw(desk, path, **{"Accept-Encoding": "gzip"})
-    assert (coded.headers["content-encoding"], coded.headers["vary"]) == ("gzip", "accept-encoding")
+    assert (coded.headers["content-encoding"], "accept-encoding" in coded.headers["vary"]) == ("gzip", True)
     assert gzip.decompress(packed) == plain
