@@ -118,7 +118,10 @@ OPERATIONS: Final = (
         id="openLive",
         summary="Follow a team over a WebSocket",
         tag="Live feeds",
-        description="RFC 6455 over HTTP/1.1; the frames are in the AsyncAPI document of events and in the README.",
+        description=(
+            "RFC 6455 over HTTP/1.1. Frames are JSON: `hello`, `event`, `heartbeat`, `reset` and `error` come, "
+            "`auth` goes."
+        ),
         parameters=(
             Parameter(
                 name="after",
