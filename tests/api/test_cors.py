@@ -40,7 +40,7 @@ async def test_a_preflight_of_an_allowed_page_is_told_what_it_may_send(
     sent = {name.lower() for name in given["access-control-allow-headers"].split(", ")}
     assert {"authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id"} <= sent
     assert int(given["access-control-max-age"]) > 0
-    assert answer.headers["vary"] == "Origin"
+    assert "Origin" in answer.headers["vary"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_a_preflight_of_another_page_is_told_nothing(desk: Desk, origin: s
     answer = await desk.client.options("/v1/tasks", headers={"Origin": origin, **PREFLIGHT})
     problem(answer, 405, "method-not-allowed")
     assert cors_of(answer) == {}
-    assert answer.headers["vary"] == "Origin"
+    assert "Origin" in answer.headers["vary"]
 
 
 async def test_a_preflight_for_no_path_is_not_found(desk: Desk) -> None:
@@ -89,7 +89,7 @@ async def test_an_allowed_page_may_read_every_answer_and_our_headers(desk: Desk)
         exposed = set(given["access-control-expose-headers"].split(", "))
         assert {"ETag", "Location", "X-Request-ID", "TaskForge-Seq", "TaskForge-Team", "Retry-After"} <= exposed
         assert "access-control-allow-credentials" not in given
-        assert answer.headers["vary"] == "Origin"
+        assert "Origin" in answer.headers["vary"]
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
@@ -98,7 +98,7 @@ async def test_no_other_page_may_read_any_answer_and_caches_know_that_it_depends
 ) -> None:
     for answer in await answers(desk, origin):
         assert cors_of(answer) == {}
-        assert answer.headers["vary"] == "Origin"
+        assert "Origin" in answer.headers["vary"]
 
 
 async def test_where_no_origin_is_allowed_nothing_depends_on_it(desk: Desk) -> None:
@@ -109,5 +109,5 @@ async def test_where_no_origin_is_allowed_nothing_depends_on_it(desk: Desk) -> N
     async with httpx.AsyncClient(transport=transport, base_url="http://desk", verify=NO_TLS) as client:
         answer = await client.get("/healthz", headers={"Origin": PAGE})
     assert answer.status_code == 200
-    assert "vary" not in answer.headers
+    assert "Origin" not in answer.headers.get("vary", "")
     assert cors_of(answer) == {}

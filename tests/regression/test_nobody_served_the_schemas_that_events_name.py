@@ -38,7 +38,7 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
     ]
     assert [answer.status_code for answer in answers if not answer.is_success] == []
     events: list[dict[str, Any]] = (await desk.get(f"/v1/teams/{team}/events?limit=100")).json()["items"]
-    assert {event["type"] for event in events} == EVENT_TYPES.keys()
+    assert {event["type"] for event in events} == EVENT_TYPES.keys() - {"team.restored"}  # Which no request causes.
     return events
 
 

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -29,8 +28,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
-
 
 @contextmanager
 def frozen(services: DevStack) -> Iterator[None]:
@@ -51,7 +48,7 @@ async def test_a_frozen_broker_is_down_for_an_api_process_within_a_second(
     assert (await health.readiness()).checks == {"kafka": "ok"}
     with frozen(services):
         began = time.monotonic()
-        assert (await health.readiness()).checks == {"kafka": "down"}
+        assert (await health.readiness()).checks == {"kafka": "frozen"}
         assert time.monotonic() - began < 1.0
     assert (await health.readiness()).checks == {"kafka": "ok"}
 
@@ -88,7 +85,7 @@ async def test_what_waits_and_who_relays_shows_in_the_database(
 ) -> None:
     for _ in range(3):
         await journal.append(await journal.team(), 4)
-    await journal.pool.execute("update task_events set at = $1", LONG_AGO)
+    await journal.pool.execute("update task_events set at = now() - interval '1 hour'")
     view = await look(pools.worker)
     assert (view.workers, view.events, view.late) == (0, 12, True)
     assert 3600 <= view.seconds < 3700
@@ -136,7 +133,7 @@ async def test_doctor_says_that_nobody_relays_what_waits(
     found = {finding.what: finding for finding in await examine(settings)}
     assert found["relay"].well
     await journal.append(await journal.team(), 2)
-    await journal.pool.execute("update task_events set at = $1", LONG_AGO)
+    await journal.pool.execute("update task_events set at = now() - interval '1 hour'")
     found = {finding.what: finding for finding in await examine(settings)}
     assert found["relay"].detail.startswith("0 workers, 2 events wait, for 36")
     assert "taskforge worker" in found["relay"].remedy

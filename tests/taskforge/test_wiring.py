@@ -56,11 +56,14 @@ def test_a_consumer_is_called_as_its_part() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "sessions", "feeds", "relay-watch", "teams"]),
-        (TEAMS, ["format", "feeds", "teams"]),
-        ({"relay"}, ["format", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
-        ({"notifications"}, ["format", "broker", "housekeeping", "notifications"]),
-        ({"teams", "notifications"}, ["format", "feeds", "broker", "housekeeping", "teams", "notifications"]),
+        (API, ["format", "history", "sessions", "feeds", "relay-watch", "teams"]),
+        (TEAMS, ["format", "history", "feeds", "teams"]),
+        ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
+        ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
+        (
+            {"teams", "notifications"},
+            ["format", "history", "feeds", "broker", "housekeeping", "teams", "notifications"],
+        ),
     ],
 )
 async def test_a_role_brings_what_it_needs_and_nothing_else(
