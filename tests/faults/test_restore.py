@@ -1,9 +1,12 @@
 """A dump, more work, and the dump restored under the running system, with Valkey and the broker alive."""
 
 import asyncio
+import importlib.util
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,9 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     lost = account.call("GET", f"/v1/teams/{team}/board")
     bootstrap = f"127.0.0.1:{system.port('kafka')}"
     await read_teams(bootstrap, {team: lost["seq"]})
+    boards = example().Boards()
+    following = asyncio.create_task(example().follow(bootstrap, boards))
+    await until(lambda: sum(map(len, boards.board(team).values())) == BEFORE + AFTER)
     feed = Feed(system, account, team)
     reading = asyncio.create_task(feed.run())
     await until(lambda: feed._last.endswith(f":{lost['seq']}"))
@@ -164,7 +170,31 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     assert await state_of(bootstrap, team) == {
         task["id"]: task for tasks in columns_of(board).values() for task in tasks
     }
+    await until(lambda: boards.teams[team].at == (2, changed["version"]))
+    assert boards.board(team) == {status: tasks for status, tasks in columns_of(board).items() if tasks}
+
+    await asyncio.to_thread(system.kill_part, "bin/tansu")
+    again = await asyncio.to_thread(insist, account, "PATCH", f"/v1/tasks/{kept[0]['id']}", title="after the broker")
+    await until(lambda: team in boards.teams and boards.teams[team].at == (2, again["version"]))
+    assert not boards.lacking
+    board = account.call("GET", f"/v1/teams/{team}/board")
+    assert boards.board(team) == {status: tasks for status, tasks in columns_of(board).items() if tasks}
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
     account.http.close()
+
+
+@cache
+def example() -> Any:
+    """The consumer that the guide for data teams shows."""
+    place = Path(__file__).parents[2] / "docs" / "examples" / "board_from_topic.py"
+    spec = importlib.util.spec_from_file_location("board_from_topic", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Where its dataclasses look for their names.
+    spec.loader.exec_module(module)
+    return module
 
 
 def board_of_epoch(account: Account, team: str, epoch: int) -> Any:
