@@ -13,11 +13,17 @@ import httpx
 import pytest
 
 from tests.support.account import NO_TLS, Account
+from tests.support.apache_kafka import APACHE
 from tests.support.directories import open_directory
 from tests.support.system import System, children, command_line
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(180),
+    # A JVM ends when and how it likes; what is proven here is how our own parts end, and runs without it in CI too.
+    pytest.mark.skipif(APACHE, reason="how Apache Kafka's JVM ends is not ours to promise"),
+]
 
 SERVING_SECONDS = 5.0
 STOP_SECONDS = 3.0
