@@ -11,7 +11,7 @@ export KAFKA
 # Where bytecode is forbidden (container images do that) each of the many Pythons that tests start would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help up test kafka cover bench check fmt lock setup setup-dev
+.PHONY: help up test faults kafka cover bench check fmt lock setup setup-dev
 
 help: ## Say what each verb does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, wor
 
 test: setup-dev $(if $(filter apache,$(KAFKA)),kafka) ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0". KAFKA=apache
 	@cd $(ROOT) && $(BIN)/python -m pytest -n auto $(ARGS)
+
+faults: setup-dev ## Do to a whole system what may happen to one: the tests of tests/faults, alone on the machine.
+	@cd $(ROOT) && FAULTS=1 $(BIN)/python -m pytest -n 0 tests/faults $(ARGS)
 
 kafka: $(ROOT)/.kafka/.synced ## Get Apache Kafka's jars through Maven (it needs mvn and java), for `make test KAFKA=apache`.
 

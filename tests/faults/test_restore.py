@@ -170,7 +170,7 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     assert await state_of(bootstrap, team) == {
         task["id"]: task for tasks in columns_of(board).values() for task in tasks
     }
-    await until(lambda: boards.teams[team].at == (2, changed["version"]))
+    await until(lambda: team in boards.teams and boards.teams[team].at == (2, changed["version"]))
     assert boards.board(team) == {status: tasks for status, tasks in columns_of(board).items() if tasks}
 
     await asyncio.to_thread(system.kill_part, "bin/tansu")
