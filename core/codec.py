@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from core.event_data import (
+    HistoryData,
     encode_label,
     encode_label_fields,
     encode_member,
@@ -101,11 +102,6 @@ class _TeamData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
-class _HistoryData(Struct, gc=False):
-    epoch: int
-    from_seq: int
-
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -121,7 +117,7 @@ def _data_of(noun: Noun) -> type[Struct]:
         case "team":
             return _TeamData
         case "history":
-            return _HistoryData
+            return HistoryData
         case _:
             assert_never(noun)
 

@@ -22,11 +22,11 @@ from core.principal import Principal
 from core.writes import StoredReply
 from db.pool import Pool
 from db.sealed_replies import SEALED_MINUTES, SealedReplies, is_sealed
+from db.slices import delete_in_slices
 from db.transaction import Reading, Writing, reading, writing
 
 __all__ = ["Found", "Ran", "find_reply", "forget_old_keys", "replay_or_run"]
 
-ROWS_AT_ONCE: Final = 5_000
 
 Run = Callable[[Writing], Awaitable[StoredReply]]
 Render = Callable[[DomainError], StoredReply]
@@ -100,13 +100,7 @@ async def find_reply(pool: Pool, ask: Ask, sealed: SealedReplies | None = None) 
 
 async def forget_old_keys(pool: Pool) -> int:
     """Delete keys older than 7 days, a few thousand per transaction; how many. Runs as the worker role."""
-    total = 0
-    while True:
-        async with writing(pool) as tx:
-            deleted = await tx.execute(_FORGET, ROWS_AT_ONCE)
-        total += deleted
-        if deleted < ROWS_AT_ONCE:
-            return total
+    return await delete_in_slices(pool, lambda tx, limit: tx.execute(_FORGET, limit))
 
 
 async def _name_owner(tx: Reading, principal: Principal, user_id: UUID) -> None:

@@ -9,14 +9,14 @@ from typing import Final, Literal
 
 from db.expressions import CLOCK, NOW, ago, both_in, limited
 from db.pool import Pool
+from db.slices import delete_in_slices
 from db.statements import change, given, insert, values
 from db.tables import Inbox
-from db.transaction import Writing, writing
+from db.transaction import Writing
 
 __all__ = ["Claim", "claim", "forget_applied", "mark_applied", "record", "release"]
 
 KEPT_DAYS: Final = 30
-ROWS_AT_ONCE: Final = 5_000
 DAY_SECONDS: Final = 86_400.0
 
 Claim = datetime | Literal["applied", "busy"]
@@ -52,13 +52,7 @@ async def release(tx: Writing, consumer: str, event_id: str, until: datetime) ->
 
 async def forget_applied(pool: Pool, *, days: int = KEPT_DAYS) -> int:
     """Delete rows older than `days`, a few thousand per transaction; how many. Runs as the worker role."""
-    total = 0
-    while True:
-        async with writing(pool) as tx:
-            deleted = await tx.run(_FORGET, seconds=days * DAY_SECONDS, limit=ROWS_AT_ONCE)
-        total += deleted
-        if deleted < ROWS_AT_ONCE:
-            return total
+    return await delete_in_slices(pool, lambda tx, limit: tx.run(_FORGET, seconds=days * DAY_SECONDS, limit=limit))
 
 
 _RECORD: Final = change(

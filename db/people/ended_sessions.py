@@ -11,14 +11,13 @@ from piccolo.custom_types import Combinable
 
 from db.expressions import ago, both_in, limited
 from db.pool import Pool
+from db.slices import delete_in_slices
 from db.statements import Change, change, given
 from db.tables import RefreshTokens, Sessions
-from db.transaction import writing
 
 __all__ = ["forget_ended_sessions"]
 
 KEPT_DAYS: Final = 30
-ROWS_AT_ONCE: Final = 5_000
 DAY_SECONDS: Final = 86_400.0
 
 
@@ -32,12 +31,7 @@ async def forget_ended_sessions(pool: Pool, *, days: float = KEPT_DAYS) -> int:
 
 
 async def _in_slices(pool: Pool, statement: Change, days: float) -> int:
-    total, deleted = 0, ROWS_AT_ONCE
-    while deleted >= ROWS_AT_ONCE:
-        async with writing(pool) as tx:
-            deleted = await tx.run(statement, seconds=days * DAY_SECONDS, limit=ROWS_AT_ONCE)
-        total += deleted
-    return total
+    return await delete_in_slices(pool, lambda tx, limit: tx.run(statement, seconds=days * DAY_SECONDS, limit=limit))
 
 
 def _ended() -> Combinable:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from core.principal import Principal
 from db.expressions import NOW, ahead, limited
 from db.pool import Pool
+from db.slices import delete_in_slices
 from db.statements import change, given, insert, returned
 from db.tables import LiveTickets
 from db.transaction import Writing, writing
@@ -22,7 +23,6 @@ __all__ = ["TICKET_SECONDS", "Tickets", "forget_unused_tickets"]
 TICKET_SECONDS: Final = 30
 TICKET_BYTES: Final = 32
 LONGEST_TICKET: Final = 64
-ROWS_AT_ONCE: Final = 5_000
 
 
 class _Grant(Struct, frozen=True):
@@ -74,12 +74,7 @@ class Tickets:
 
 async def forget_unused_tickets(pool: Pool) -> int:
     """Delete tickets that expired unused; how many. For the worker pool. Raises StorageUnavailable."""
-    total, deleted = 0, ROWS_AT_ONCE
-    while deleted >= ROWS_AT_ONCE:
-        async with writing(pool) as tx:
-            deleted = await tx.run(_FORGET, limit=ROWS_AT_ONCE)
-        total += deleted
-    return total
+    return await delete_in_slices(pool, lambda tx, limit: tx.run(_FORGET, limit=limit))
 
 
 def _hash(ticket: str) -> bytes:

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from db.people import ended_sessions
+from db import slices
 from db.people.ended_sessions import forget_ended_sessions
 from db.people.identity import Identity
 from db.people.sessions import Client, Grant, Lifetimes, Reused
@@ -68,7 +68,7 @@ async def test_a_session_revoked_within_the_day_is_never_forgotten_because_other
 async def test_a_session_with_more_tokens_than_a_slice_goes_slice_by_slice(
     pools: Pools, identity: Identity, ada: Grant, superuser: "asyncpg.Connection", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ended_sessions, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(slices, "ROWS_AT_ONCE", 2)
     grant = ada
     for _ in range(4):
         refreshed = await identity.sessions.refresh(grant.refresh_token)
