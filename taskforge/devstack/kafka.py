@@ -4,12 +4,12 @@ It forgets topics and offsets when it stops (the relay refills it from the journ
 """
 
 import asyncio
-import contextlib
 import os
 import signal
-import struct
 from pathlib import Path
 
+from streams.kafka.answering import answering
+from streams.settings import KafkaSettings
 from taskforge.devstack import private
 from taskforge.devstack.child import Launch
 from taskforge.devstack.packages import find_binary
@@ -19,8 +19,6 @@ from taskforge.devstack.service import ProcessService
 __all__ = ["Kafka"]
 
 PROBE_SECONDS = 2.0
-API_VERSIONS = 18
-CORRELATION = 7
 
 
 class Kafka(ProcessService):
@@ -53,21 +51,13 @@ class Kafka(ProcessService):
         )  # fmt: skip
 
     async def probe(self) -> bool:
-        """An ApiVersions request, version 0 (https://kafka.apache.org/protocol#The_Messages_ApiVersions)."""
+        """Whether it answers as a broker of Kafka's protocol does."""
         # Without this look another copy's broker, which took the port first, would pass for ours.
         if self.pid is None or self.port is None or not listens(self.pid, self.port):
             return False
-        writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
-                writer.write(struct.pack(">ihhih", 10, API_VERSIONS, 0, CORRELATION, -1))
-                _, correlation, error = struct.unpack(">iih", await reader.readexactly(10))
-                return bool(correlation == CORRELATION and error == 0)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                await answering(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
+        except (OSError, TimeoutError):
             return False
-        finally:
-            if writer is not None:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+        return True
