@@ -19,12 +19,14 @@ _QUESTION: Final = struct.pack(">ihhih", 10, API_VERSIONS, 0, CORRELATION, -1)
 async def answering(settings: KafkaSettings) -> None:
     """Come back as soon as one of the brokers answers; raises OSError when none does. Waits for as long as it takes."""
     context = tls_context(settings)
-    asked = [asyncio.ensure_future(_ask(server, context)) for server in settings.bootstrap_servers.split(",")]
+    servers = settings.bootstrap_servers.split(",")
+    if len(servers) == 1:  # No task of its own, which somebody else could cancel.
+        return await _ask(servers[0], context)
+    asked = [asyncio.ensure_future(_ask(server, context)) for server in servers]
     try:
         for answer in asyncio.as_completed(asked):
-            with contextlib.suppress(OSError, EOFError, ValueError):
-                await answer
-                return
+            with contextlib.suppress(OSError):
+                return await answer
         raise OSError("no broker answers")
     finally:
         for one in asked:
@@ -44,5 +46,7 @@ async def _ask(server: str, context: ssl.SSLContext | None) -> None:
         _, correlation, error = struct.unpack(">iih", await reader.readexactly(10))
         if (correlation, error) != (CORRELATION, 0):
             raise OSError(f"{server} gives another answer than a Kafka broker")
+    except asyncio.IncompleteReadError as hung_up:
+        raise OSError(f"{server} closes the connection without an answer") from hung_up
     finally:
         writer.close()
