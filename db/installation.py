@@ -30,18 +30,28 @@ class WrongFormat(TaskForgeError):
 
 async def check_format(database: "Pool | Connection") -> None:
     """Raises WrongFormat when this program must not run here, StorageUnavailable when the database cannot be asked."""
-    try:
-        with storage_errors():
-            found = await database.fetchval("select format from installation")
-    except asyncpg.UndefinedTableError:
-        found = None
+    found = await _format(database)
     if found is None:
         raise WrongFormat("The database has not been brought forward to this program: run `taskforge migrate`.")
     if found > FORMAT:
-        raise WrongFormat(
-            f"The database has format {found} and this program knows {FORMAT}: it is too old to run here. "
-            "Install a newer release."
-        )
+        raise _too_old(found)
+
+
+async def _format(database: "Pool | Connection") -> int | None:
+    """None when the database has none (yet)."""
+    with storage_errors():
+        try:
+            found: int | None = await database.fetchval("select format from installation")
+        except asyncpg.UndefinedTableError:
+            return None
+    return found
+
+
+def _too_old(found: int) -> WrongFormat:
+    return WrongFormat(
+        f"The database has format {found} and this program knows {FORMAT}: it is too old to run here. "
+        "Install a newer release."
+    )
 
 
 async def check_database(url: Secret) -> None:
@@ -57,13 +67,13 @@ async def check_database(url: Secret) -> None:
 async def until_outdated(pool: Pool, *, seconds: float = CHECK_SECONDS) -> WrongFormat:
     """Look every so many seconds, and come back once this program must not run any more.
 
-    A database that cannot be reached says nothing about its format.
+    A database that cannot be reached says nothing about its format, and one that has none any more is being restored.
     """
     while True:
         await asyncio.sleep(seconds)
         try:
-            await check_format(pool)
+            found = await _format(pool)
         except StorageUnavailable:
             continue
-        except WrongFormat as error:
-            return error
+        if found is not None and found > FORMAT:
+            return _too_old(found)

@@ -100,7 +100,7 @@ async def _pool(url: Secret, name: str, size: int, seconds: float, extra: dict[s
             url.reveal(),
             min_size=0,
             max_size=size,
-            init=_ready_to_write if name == "writer" else _raw_json,
+            init=_Writers() if name == "writer" else _raw_json,
             # Workers take session locks, so theirs is the full reset. Everything in the other two pools is local to
             # a transaction, which the driver ends on release: they save a round trip each time.
             reset=None if name == "worker" else _nothing_to_reset,
@@ -142,11 +142,24 @@ async def _close(pool: Pool) -> None:
         raise
 
 
-async def _ready_to_write(connection: Any) -> None:
-    """As `_raw_json`; and whoever connects to a restored database has its teams wait for their new epochs at once."""
-    await _raw_json(connection)
-    with suppress(asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):  # Not migrated yet: nothing is served.
-        await connection.execute(RESTORED)
+class _Writers:
+    """Prepares the connections that may write: one to a restored database has its teams wait for their new epochs.
+
+    A database that was whole once and is not now is being restored, and nobody may write to it.
+    """
+
+    def __init__(self) -> None:
+        self._seen_whole = False
+
+    async def __call__(self, connection: Any) -> None:
+        await _raw_json(connection)
+        try:
+            await connection.execute(RESTORED)
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
+            if self._seen_whole:
+                raise
+        else:
+            self._seen_whole = True
 
 
 async def _raw_json(connection: Any) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from db import leases
 from db.errors import storage_errors
-from db.pool import Connection, Pool
+from db.pool import Connection, Pool, give_back
 
 __all__ = ["RELAY", "Leases", "presence"]
 
@@ -106,4 +106,4 @@ class Leases:
         session, self._session = self._session, None
         if session is not None:
             # The pool's reset unlocks; a session in doubt is ended, which unlocks as well.
-            await self._pool.release(session, timeout=1.0)
+            await give_back(self._pool, session)

@@ -70,7 +70,7 @@ async def test_a_database_that_is_away_says_nothing_about_its_format(
         asked.set()
         raise StorageUnavailable("It is away.")
 
-    monkeypatch.setattr(installation, "check_format", away)
+    monkeypatch.setattr(installation, "_format", away)
     watching = asyncio.create_task(until_outdated(pools.worker))
     await asked.wait()
     asked.clear()

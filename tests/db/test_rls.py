@@ -15,6 +15,7 @@ from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import reading, writing
+from tests.support.refused import refused
 from tests.support.team_writer import START, Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
@@ -192,7 +193,7 @@ REFUSED = [
 async def test_the_api_role_cannot_write_what_the_committer_owns(
     pools: Pools, ada: UUID, team: Writer, statement: str
 ) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with refused():
         async with writing(pools.api, ada) as rows:
             await rows.execute(statement)
 
@@ -213,7 +214,7 @@ async def test_the_api_role_cannot_write_other_peoples_rows(pools: Pools, ada: U
             " values ($1, 'k', sha256('k'), 200, '')"
         ),
     ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        with refused():
             async with writing(pools.api, ada) as rows:
                 await rows.execute(statement, eve)
 
@@ -262,7 +263,7 @@ async def test_addresses_are_unique_whatever_their_case(pools: Pools, ada: UUID)
     ],
 )
 async def test_the_committer_cannot_rewrite_history_or_read_people(pools: Pools, team: Writer, statement: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with refused():
         async with writing(pools.writer) as rows:
             await rows.execute(statement)
 
@@ -281,7 +282,7 @@ async def test_the_committer_cannot_rewrite_history_or_read_people(pools: Pools,
     ],
 )
 async def test_workers_cannot_write_team_data_or_read_secrets(pools: Pools, team: Writer, statement: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with refused():
         async with writing(pools.worker) as rows:
             await rows.execute(statement)
 

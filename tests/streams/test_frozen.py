@@ -75,7 +75,7 @@ async def test_one_broker_that_answers_is_enough_and_none_is_an_error(kafka: Kaf
 
 
 async def test_something_else_that_answers_is_no_broker(services: DevStack) -> None:
-    with pytest.raises(OSError, match="closes the connection|another answer"):
+    with pytest.raises(OSError, match=r"closes the connection|another answer"):
         async with asyncio.timeout(5):
             await answering(KafkaSettings(bootstrap_servers=f"127.0.0.1:{services.postgres.port}"))
 
