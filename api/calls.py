@@ -1,7 +1,7 @@
 """One HTTP request as the edge sees it: headers read once, who asks, and what logs and metrics need."""
 
 import asyncio
-from contextlib import contextmanager
+import math
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from core.principal import Principal
 from core.seq import MAX_SEQ
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from api.auth.tokens import AccessTokens
     from api.codings import Coded
@@ -47,9 +47,9 @@ class Call:
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
     `traceparent` a valid W3C value or "", `client` the address of the peer. `team` and `seq` are set once the caller is
     known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to its team.
-    `closing` says that the connection must not be used again. `timer` ends the handler; it stands still while the body
-    arrives, for which there is a deadline of its own. `coded` is set where the answer's bytes are ready ones, whose
-    coded form is kept too.
+    `closing` says that the connection must not be used again. `ends` (of the loop's clock) is when the handler is
+    ended, `late` that it has been, and `receiving` that its body is arriving. `coded` is set where the answer's bytes
+    are ready ones, whose coded form is kept too.
     """
 
     __slots__ = (
@@ -64,15 +64,17 @@ class Call:
         "closing",
         "coded",
         "cut",
+        "ends",
         "headers",
+        "late",
         "method",
         "path",
         "query",
+        "receiving",
         "request_id",
         "route",
         "seq",
         "team",
-        "timer",
         "traceparent",
         "values",
     )
@@ -85,14 +87,14 @@ class Call:
         body_limit: int,
         body_seconds: float,
     ) -> None:
-        self.cut = self.closing = False
+        self.cut = self.closing = self.late = self.receiving = False
         self._receive = receive
         self._tokens = tokens
         self._principal: Principal | None = None
         self._body: bytes | None = None
         self.ask: Ask | None = None
         self.coded: Coded | None = None
-        self.timer: asyncio.Timeout | None = None
+        self.ends = math.inf
         self.body_limit, self.body_seconds = body_limit, body_seconds
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
@@ -137,35 +139,20 @@ class Call:
     async def body(self) -> bytes:
         """The whole body, which is smaller while nobody has said who they are.
 
-        Raises BodyTooLarge, BodyTooSlow after `body_seconds`, BadInput when the client leaves midway.
+        Raises BodyTooLarge, and BadInput when the client leaves midway. Whoever ends handlers ends this one with
+        BodyTooSlow after `body_seconds`.
         """
         if self._body is None:
             limit = self.body_limit if self._principal is not None else min(self.body_limit, ANONYMOUS_BODY)
             length = self.headers.get(b"content-length", b"")
             if length.isdigit() and int(length) > limit:
                 raise BodyTooLarge(limit)
-            with self._standing_still():
-                try:
-                    async with asyncio.timeout(self.body_seconds):
-                        self._body = await self._receive_body(limit)
-                except TimeoutError:
-                    raise BodyTooSlow(self.body_seconds) from None
+            clock = asyncio.get_running_loop().time
+            began, ends = clock(), self.ends
+            self.ends, self.receiving = began + self.body_seconds, True
+            self._body = await self._receive_body(limit)
+            self.ends, self.receiving = ends + clock() - began, False
         return self._body
-
-    @contextmanager
-    def _standing_still(self) -> "Iterator[None]":
-        """The handler's deadline does not run meanwhile."""
-        ends = None if self.timer is None else self.timer.when()
-        if self.timer is None or ends is None:
-            yield
-            return
-        clock = asyncio.get_running_loop().time
-        left = ends - clock()
-        self.timer.reschedule(None)
-        try:
-            yield
-        finally:
-            self.timer.reschedule(clock() + left)
 
     async def _receive_body(self, limit: int) -> bytes:
         parts: list[bytes] = []

@@ -12,21 +12,18 @@ from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
-from actors.envelope import NOT_KNOWN
 from api.answers import JSON, Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
 from api.codings import VARY, Codings
 from api.cors import Cors
+from api.deadlines import Deadlines
 from api.heads import METHODS, OTHER_METHOD, Heads
 from api.preconditions import refuse_if_match
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
 from api.request_log import RequestLog
-from core.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from blacksheep import Application
 
     from api.reads import Reads
@@ -40,7 +37,6 @@ log = logging.getLogger(__name__)
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 OK: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
-_LATE_READ: Final = "It could not be read in time."
 _BODILESS: Final = frozenset({204, 304})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _CLOSE: Final = (b"connection", b"close")
@@ -61,7 +57,7 @@ class Edge:
         self._tokens = services.tokens
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
         self._heads, self._cors = Heads(), Cors(services.http.allowed_origins)
-        self._answer_seconds = services.teams.answer_seconds
+        self._deadlines = Deadlines(services.teams.answer_seconds)
         self._codings = Codings()
         self._log = RequestLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
@@ -89,6 +85,10 @@ class Edge:
                 self._done(call, status, started)
                 return
         await self._answer(call, scope, receive, send, started)
+
+    def flush_log(self) -> None:
+        """Write the lines about requests that still wait for others."""
+        self._log.flush()
 
     async def _answer(self, call: Call, scope: dict[str, Any], receive: Any, send: Any, started: float) -> None:
         """The ordinary way. The request is bound for whatever is logged here, and in tasks that start here."""
@@ -130,7 +130,7 @@ class Edge:
                 refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
-            response = await self._in_time(call, route.handler, request)
+            response = await self._deadlines.answer(call, route.handler, request)
         except BodyTooLarge as error:
             call.closing = True
             if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
@@ -151,19 +151,6 @@ class Edge:
         if call.closing and scope.get("http_version", "").startswith("1"):  # HTTP/2 has no such field.
             common.append(_CLOSE)
         return common
-
-    async def _in_time(
-        self, call: Call, handler: "Callable[[Request], Awaitable[Response]]", request: Request
-    ) -> Response:
-        """The handler's answer. Raises DeadlineExceeded when it does not come in time, whatever hangs below."""
-        timer = call.timer = asyncio.timeout(self._answer_seconds)
-        try:
-            async with timer:
-                return await handler(request)
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            raise DeadlineExceeded(_LATE_READ if call.method in _READS else NOT_KNOWN) from None
 
     async def _send(self, call: Call, response: Response, common: list[tuple[bytes, bytes]], send: Any) -> None:
         content = response.content

@@ -13,7 +13,7 @@ PRIVATE: Final = (b"cache-control", b"private, no-cache")
 def fresh(call: Call, etag: bytes) -> bool:
     """Whether `If-None-Match` says that the client has this already."""
     known = call.headers.get(b"if-none-match")
-    return known is not None and (known == etag or matches(known, etag))
+    return known is not None and (known == etag or known == b"W/" + etag or matches(known, etag))
 
 
 def matches(known: bytes, etag: bytes) -> bool:

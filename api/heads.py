@@ -21,7 +21,7 @@ FIELDS_LIMIT: Final = 32 * 1024
 ADDRESS_LIMIT: Final = 8 * 1024
 """Most bytes of path and query: what RFC 9110, 4.1 recommends to support."""
 SHORT: Final = 8 * 1024
-"""Values that are together no longer than this cannot come near `FIELDS_LIMIT`: there are at most 100 fields."""
+"""Names and values that are together no longer than this cannot come near `FIELDS_LIMIT`: of at most 100 fields."""
 HOSTS: Final = 1_024
 """Most `Host` values remembered as well-formed."""
 LONGEST_HOST: Final = 260
@@ -42,16 +42,17 @@ class Heads:
         self._hosts: set[bytes | None] = set()
 
     def plain(self, call: Call, fields: list[tuple[bytes, bytes]]) -> bool:
-        """Whether there is nothing to look at more closely. A miss costs time and nothing else."""
-        headers = call.headers
+        """Whether a read has nothing that must be looked at more closely. A miss costs time and nothing else."""
+        return b"if-match" not in call.headers and self._simple(call.headers, fields)
+
+    def _simple(self, headers: dict[bytes, bytes], fields: list[tuple[bytes, bytes]]) -> bool:
         return (
             len(headers) == len(fields)
             and headers.get(b"host") in self._hosts
-            # No read of ours needs these. Three look-ups cost half of what a comparison of sets does.
-            and b"if-match" not in headers
+            # Look-ups of two names cost less than a comparison of sets.
             and b"transfer-encoding" not in headers
             and b"content-encoding" not in headers
-            and sum([len(value) for value in headers.values()]) <= SHORT
+            and len(b"".join((*headers, *headers.values()))) <= SHORT
         )
 
     def check(self, call: Call, scope: dict[str, Any]) -> None:
@@ -60,19 +61,26 @@ class Heads:
         The connection of a request that is refused here is not used again.
         """
         fields, call.closing = scope["headers"], True
-        if sum(len(name) + len(value) + 4 for name, value in fields) > FIELDS_LIMIT:
-            raise FieldsTooLarge(FIELDS_LIMIT)
+        if not self._simple(call.headers, fields):
+            self._check_fields(call, scope, fields)
         if len(call.path) + len(call.query) > ADDRESS_LIMIT:
             raise AddressTooLong(ADDRESS_LIMIT)
-        if len(call.headers) != len(fields):
-            self._merge(call, fields)
-        self._check_host(call, scope)
         if call.path == "*" and call.method == "OPTIONS":
             raise NoSuchPath
         if not call.path.startswith("/"):
             raise BadInput("The request target must be a path or an absolute address.")
-        self._check_body(call)
+        length = call.headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > call.body_limit:
+            raise BodyTooLarge(call.body_limit)
         call.closing = False
+
+    def _check_fields(self, call: Call, scope: dict[str, Any], fields: list[tuple[bytes, bytes]]) -> None:
+        if sum(len(name) + len(value) + 4 for name, value in fields) > FIELDS_LIMIT:
+            raise FieldsTooLarge(FIELDS_LIMIT)
+        if len(call.headers) != len(fields):
+            self._merge(call, fields)
+        self._check_host(call, scope)
+        self._check_codings(call)
 
     def _merge(self, call: Call, fields: list[tuple[bytes, bytes]]) -> None:
         """Repeated fields: refused where there can be one value only, joined where the value is a list."""
@@ -99,8 +107,8 @@ class Heads:
             self._hosts.clear()
         self._hosts.add(host)
 
-    def _check_body(self, call: Call) -> None:
-        """Codings that nobody decodes (RFC 9112, 6.1; RFC 9110, 8.4), and a body that says it is too long."""
+    def _check_codings(self, call: Call) -> None:
+        """Codings that nobody decodes (RFC 9112, 6.1; RFC 9110, 8.4)."""
         headers = call.headers
         transfer = headers.get(b"transfer-encoding")
         if transfer is not None:
@@ -110,9 +118,6 @@ class Heads:
                 raise BadInput("Transfer-Encoding and Content-Length exclude each other.", parameter="Content-Length")
         if headers.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
             raise UnsupportedCoding
-        length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > call.body_limit:
-            raise BodyTooLarge(call.body_limit)
 
 
 def is_host(host: bytes) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from actors.board import TeamView
 from actors.ports import Representation
@@ -20,7 +20,7 @@ from api.answers import Answer
 from api.binding import read_query
 from api.calls import Call
 from api.codings import VARY
-from api.etags import fresh, not_modified, team_headers, versioned
+from api.etags import fresh, team_headers, versioned
 from api.listing import ListRequest, ListRequests
 from core.errors import TaskForgeError
 from core.query import TaskQuery
@@ -128,8 +128,8 @@ async def long_list_answer(call: Call, view: TeamView, asked: ListRequest, shown
 def _unchanged(call: Call, etag: bytes) -> Answer:
     """304 with the form of the tag that the client has: a coded answer came with the weak one."""
     weak = b"W/" + etag
-    unchanged = not_modified(call, weak if weak in call.headers.get(b"if-none-match", b"") else etag)
-    return structs.replace(unchanged, headers=(*unchanged.headers, VARY))
+    known = weak if weak in call.headers.get(b"if-none-match", b"") else etag
+    return Answer(304, b"", (*team_headers(call, known), VARY), b"")
 
 
 def _ready(call: Call, view: TeamView, body: bytes, etag: bytes) -> Answer:
