@@ -44,6 +44,10 @@ class TaskForge(Application):
         else:
             await super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
 
+    def flush_log(self) -> None:
+        """Write the lines about requests that still wait for others."""
+        self._edge.flush_log()
+
     async def handle_request_handler_exception(self, request: Any, exc: Exception) -> Any:  # noqa: ARG002
         """For what runs inside BlackSheep's own chain."""
         return problem_answer(exc).response()

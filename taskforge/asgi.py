@@ -49,6 +49,7 @@ class LifespanApp:
                 configure(settings.log_level, settings.log_format)
                 process = await stack.enter_async_context(running(settings, API))
                 app = create_app(process.services)
+                stack.callback(app.flush_log)
                 await app.start()
             except Exception as error:
                 log.exception("the API could not start")

@@ -9,7 +9,6 @@ import logging
 import re
 import sys
 import threading
-import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, TextIO
@@ -19,7 +18,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from api.request_ids import REQUEST
-from api.request_log import AccessRecord
+from api.request_log import AccessLine, AccessLines
 from core.secret import Secret
 
 __all__ = ["Format", "configure", "redact"]
@@ -38,6 +37,8 @@ ASSIGNED = re.compile(r"""\b(password|passwd|secret|token)(["']?\s*[=:]\s*["']?)
 ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "user_id", "team_id", "client")
 DEPTH = 6
 
+_OF_THE_RECORD = frozenset({"time", "level", "logger", "message"})
+
 # Loggers that speak at info about every connection or request; theirs is noise unless debugging.
 CHATTY = ("aiokafka", "faststream", "asyncio", "httpx", "httpcore")
 
@@ -53,7 +54,7 @@ def configure(level: str = "info", format: Format = "auto", stream: TextIO | Non
     shared = _shared(console=console)
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_last(console, colours)]
     handler = logging.StreamHandler(output)
-    formatter = structlog.stdlib.ProcessorFormatter if console else _JsonLines
+    formatter = _ColouredLines if console else _JsonLines
     handler.setFormatter(formatter(processors=last, foreign_pre_chain=shared))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter)]:
@@ -79,22 +80,25 @@ def configure(level: str = "info", format: Format = "auto", stream: TextIO | Non
 class _JsonLines(structlog.stdlib.ProcessorFormatter):
     """Lines about requests take a short way: the long one costs more than many a request itself."""
 
-    _second = -1
-    _prefix = ""
-
     def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record, AccessRecord):
-            level = record.levelname.lower()
-            line = {"time": self._time(record.created), "level": level, "logger": record.name, "message": record.msg}
-            return msgspec.json.encode(line | record.fields).decode()
+        if isinstance(record, AccessLines):
+            return b"\n".join([msgspec.json.encode(line) for line in record.lines]).decode()
         return super().format(record)
 
-    def _time(self, created: float) -> str:
-        """As all other lines have it; a second's text serves everything within that second."""
-        second = int(created)
-        if second != self._second:
-            self._prefix, self._second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
-        return f"{self._prefix}.{int((created - second) * 1_000_000):06d}Z"
+
+class _ColouredLines(structlog.stdlib.ProcessorFormatter):
+    """For people: each of the lines about requests that come together is one of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record, AccessLines):
+            return super().format(record)
+        return "\n".join([super(_ColouredLines, self).format(_alone(record, line)) for line in record.lines])
+
+
+def _alone(record: AccessLines, line: AccessLine) -> logging.LogRecord:
+    alike = {name: value for name, value in vars(record).items() if name != "lines"}
+    shown = {name: value for name, value in msgspec.to_builtins(line).items() if name not in _OF_THE_RECORD}
+    return logging.makeLogRecord({**alike, "created": line.time.timestamp(), **shown})
 
 
 def _shared(*, console: bool) -> list[Processor]:

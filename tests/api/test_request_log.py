@@ -8,10 +8,18 @@ import pytest
 from api.app import create_app
 from api.calls import Call
 from api.reads import Reads
-from api.request_log import RequestLog
+from api.request_log import MOST_LINES, AccessLine, AccessLines, RequestLog
 from api.settings import AccessLog, HttpSettings
 from tests.api.test_app import call
 from tests.support.desk import Desk
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[AccessLine]:
+    """All that was said about requests."""
+    return [line for record in caplog.records if isinstance(record, AccessLines) for line in record.lines]
 
 
 def a_call(path: str = "/v1/me") -> Call:
@@ -36,23 +44,48 @@ def a_call(path: str = "/v1/me") -> Call:
         ("off", 500, 2.0, None),
     ],
 )
-def test_the_settings_say_who_gets_a_line_and_how_loud(
+async def test_the_settings_say_who_gets_a_line_and_how_loud(
     caplog: pytest.LogCaptureFixture, wanted: AccessLog, status: int, seconds: float, level: int | None
 ) -> None:
     log = RequestLog(HttpSettings(access_log=wanted, slow_seconds=1.0))
     caplog.set_level(logging.DEBUG)
     if status >= log.status or seconds >= log.seconds:
         log.write(a_call(), status, seconds)
+        log.flush()
     assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
     if level is not None:
-        (record,) = caplog.records
-        assert (record.name, record.__dict__["ms"], record.__dict__["status"]) == (
-            "taskforge.access",
-            seconds * 1000,
-            status,
-        )
-        assert record.__dict__.get("slow", False) is (seconds >= 1.0)
-        assert not hasattr(record, "team_id")
+        (line,) = lines(caplog)
+        assert (line.logger, line.level) == ("taskforge.access", logging.getLevelName(level).lower())
+        assert (line.ms, line.status, line.slow) == (seconds * 1000, status, seconds >= 1.0)
+        assert line.team_id == ""
+
+
+async def test_what_goes_well_waits_for_company_and_what_does_not_comes_after_it_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = RequestLog(HttpSettings(access_log="all"))
+    caplog.set_level(logging.INFO)
+    for path in ("/v1/one", "/v1/two"):
+        log.write(a_call(path), 200, 0.1)
+    assert not caplog.records
+    log.write(a_call("/v1/three"), 404, 0.1)
+    assert [line.route for line in lines(caplog)] == ["/v1/one", "/v1/two", "/v1/three"]
+    log.write(a_call("/v1/four"), 200, 0.1)
+    await until(lambda: len(lines(caplog)) == 4)
+    for _ in range(MOST_LINES):
+        log.write(a_call(), 200, 0.1)
+    assert len(lines(caplog)) == 4 + MOST_LINES
+
+
+async def test_probes_leave_a_line_only_when_something_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    """The newcomer's terminal was filled by the supervisor's own look at `/healthz`, every five seconds."""
+    log = RequestLog(HttpSettings(access_log="all", slow_seconds=1.0))
+    caplog.set_level(logging.INFO)
+    log.write(a_call("/healthz"), 200, 0.1)
+    log.write(a_call("/readyz"), 503, 0.1)
+    log.write(a_call("/metrics"), 200, 1.5)
+    log.flush()
+    assert [(line.route, line.status) for line in lines(caplog)] == [("/readyz", 503), ("/metrics", 200)]
 
 
 @pytest.mark.anyio
@@ -78,11 +111,10 @@ async def test_a_listener_can_log_every_request(
     monkeypatch.setattr(desk, "app", create_app(desk.site.services))
     await desk.app.start()
     caplog.set_level(logging.INFO)
-    for path in ("/healthz", f"/v1/teams/{desk.team}/board"):
+    for path in ("/openapi.json", f"/v1/teams/{desk.team}/board"):
         assert (await call(desk, path)).status == 200
-    lines = [record.__dict__ for record in caplog.records if record.name == "taskforge.access"]
-    assert [(line["method"], line["route"]) for line in lines] == [
-        ("GET", "/healthz"),
-        ("GET", "/v1/teams/{uuid:team_id}/board"),
+    await until(lambda: len(lines(caplog)) == 2)
+    assert [(line.method, line.route, line.team_id) for line in lines(caplog)] == [
+        ("GET", "/openapi.json", ""),
+        ("GET", "/v1/teams/{uuid:team_id}/board", desk.team),
     ]
-    assert lines[1]["team_id"] == desk.team
