@@ -11,13 +11,13 @@ from actors.board import TeamView
 from actors.context import ActorContext
 from actors.prepared_batch import PreparedBatch, note_changed
 from core.codec import Encoded, JournalRow, decode
-from core.errors import NotFound
+from core.errors import NotFound, StorageUnavailable
 from core.events import AnyEvent
 from core.team import TeamState, evolve
 from core.upcasts import UnknownEvent
 from core.writes import JournalPosition
 
-__all__ = ["ActiveTeam"]
+__all__ = ["RESTORING", "ActiveTeam"]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ MAX_SNAPSHOT_LAG: Final = 2_000
 """With more events than this after it, a snapshot is slower than loading the tables."""
 SNAPSHOT_SECONDS: Final = 10.0
 """A hot team is saved at most this often."""
+
+RESTORING: Final = "The team's history was restored to an earlier state; look again, then try again."
 
 ReceivedEvent = tuple[AnyEvent, bytes | None, bytes]
 """An event of another process, the JSON of its task where it came with it, and its row's digest."""
@@ -86,7 +88,10 @@ class ActiveTeam:
         self.view, self._received, self._known_seq, self._lost = None, [], 0, False
 
     async def abandon(self) -> None:
-        """Start over from the tables, which are behind what was committed here: see to it that a new epoch begins."""
+        """Start over from the tables, which are of another history.
+
+        Where they are behind what was committed here, or wait for a new epoch, that begins first.
+        """
         view = self.current()
         await self._context.journal.lose(self.team_id, JournalPosition(view.seq, view.epoch))
         await self.reload()
@@ -98,16 +103,28 @@ class ActiveTeam:
         self.view = TeamView(await self._load())
 
     async def activate(self) -> TeamView:
-        """Load the newest snapshot if it is near the journal's end, else the tables. Raises NotFound("team")."""
-        now = (await self._context.journal.position([self.team_id])).get(self.team_id)
-        if now is None:
-            raise NotFound("team")
+        """Load the newest snapshot if it is near the journal's end, else the tables.
+
+        Raises NotFound("team"), StorageUnavailable also while another process begins the team's new epoch.
+        """
+        now = await self._settled_position()
         state = await self._context.snapshots.get(self.team_id)
         if state is None or not _is_usable(state, now) or not await self._is_of_this_history(state):
             state = await self._load()
         self.view = TeamView(state)
         self.note_position(now.seq)
         return self.view
+
+    async def _settled_position(self) -> JournalPosition:
+        """Where the journal is. A team that waits for a new epoch begins it: nobody may write it before that."""
+        for _ in range(2):
+            now = (await self._context.journal.position([self.team_id])).get(self.team_id)
+            if now is None:
+                raise NotFound("team")
+            if not now.due:
+                return now
+            await self._context.journal.lose(self.team_id, now)
+        raise StorageUnavailable(RESTORING)
 
     async def _is_of_this_history(self, snapshot: TeamState) -> bool:
         """Whether the journal has, at the snapshot's seq, the event that the snapshot was taken after.

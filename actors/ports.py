@@ -46,7 +46,7 @@ class Journal(Protocol):
         ...
 
     async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
-        """The committed `seq` and epoch of each team that exists."""
+        """The committed `seq` and epoch of each team that exists, and whether it waits for another one."""
         ...
 
     async def read(self, team_id: UUID, after: int, limit: int = 250) -> Sequence[JournalRow]:
@@ -54,7 +54,10 @@ class Journal(Protocol):
         ...
 
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
-        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins."""
+        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins.
+
+        So does one that was due already.
+        """
         ...
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:

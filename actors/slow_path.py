@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from actors.active_team import ActiveTeam
+from actors.active_team import RESTORING, ActiveTeam
 from actors.context import ActorContext
 from actors.envelope import NOT_KNOWN, NOT_MADE, CommandResult, Envelope
 from actors.loading import load_needs
@@ -222,17 +222,20 @@ class SlowPath:
             prepared.answer()
             return []
         if now.epoch != prepared.base.epoch:
-            await self._team.reload()
-        elif now.seq < self._team.seq:
-            await self._abandon()
+            await self._team.abandon()
+        elif now.due or now.seq < self._team.seq:
+            await self._refuse_to_go_on()
         else:
             await self._team.catch_up(now.seq)
         return batch
 
-    async def _abandon(self) -> None:
-        """The database is behind what was committed here. Whoever asked for something saw what is lost: ask again."""
+    async def _refuse_to_go_on(self) -> None:
+        """The database is behind what was committed here, or its team waits for a new epoch.
+
+        Whoever asked for something may have seen what is lost: let them look again.
+        """
         await self._team.abandon()
-        raise StorageUnavailable("The team's history was restored to an earlier state; look again, then try again.")
+        raise StorageUnavailable(RESTORING)
 
     async def _conclude(self, prepared: PreparedBatch, batch: list[Envelope], outcome: CommitOutcome) -> list[Envelope]:
         match outcome:
@@ -242,9 +245,10 @@ class SlowPath:
             case FenceBroken(seq=seq, rewritten=rewritten):
                 self.fences += 1
                 if rewritten:
-                    await self._team.reload()
-                elif seq < self._team.seq:
-                    await self._abandon()
+                    await self._team.abandon()
+                elif seq <= self._team.seq:
+                    # Nobody wrote before us: what the fence waits for is a new epoch.
+                    await self._refuse_to_go_on()
                 self.locked_turns = LOCKED_TURNS
                 return batch
             case Blocked():

@@ -73,10 +73,14 @@ class Committed(Struct, frozen=True, gc=False):
 
 
 class JournalPosition(Struct, frozen=True, gc=False):
-    """How far a team's journal is, and in which epoch: seqs of two epochs do not compare."""
+    """How far a team's journal is, and in which epoch: seqs of two epochs do not compare.
+
+    `due`: a restore was noticed, and the team is written by nobody before its next epoch has begun.
+    """
 
     seq: int
     epoch: int = 1
+    due: bool = False
 
 
 class FenceBroken(Struct, frozen=True, gc=False):

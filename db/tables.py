@@ -232,6 +232,8 @@ class Installation(Table, tablename="installation", db=POSTGRES):
 
 class EpochsDue(Table, tablename="epochs_due", db=POSTGRES):
     team_id = UUID(primary_key=True, default=None)
+    above_epoch = Integer(default=0)
+    from_seq = BigInt(null=True, default=None)
 
 
 class Projections(Table, tablename="projections", db=POSTGRES):

@@ -30,22 +30,30 @@ SLICE: Final = 500
 
 _ACCEPTED: Final = MOVED + "select count(*) from moved"  # noqa: S608 (the text above)
 _ALL_DUE: Final = "insert into epochs_due select id from teams on conflict do nothing"
+# A team's row is looked at under its lock: its epoch may just be rising, and is not to rise twice for one loss.
 _ONE_DUE: Final = """
-insert into epochs_due select id from teams where id = $1 and epoch = $2 and seq < $3 on conflict do nothing
+with behind as materialized (
+    select id from teams where id = $1 and (epoch, seq) < ($2, $3) for share
+)
+insert into epochs_due (team_id, above_epoch) select id, $2 from behind
+on conflict (team_id) do update set above_epoch = greatest(epochs_due.above_epoch, excluded.above_epoch)
 """
 
 _RAISE: Final = """
 with due as materialized (
-    select t.id from teams t where t.id in (select team_id from epochs_due order by team_id limit $1)
-    order by t.id for no key update skip locked
+    select t.id, d.above_epoch, d.from_seq from teams t join epochs_due d on d.team_id = t.id
+    where t.id in (
+        select team_id from epochs_due where $3::uuid is null or team_id = $3 order by team_id limit $1
+    )
+    order by t.id for no key update of t, d skip locked
 ), raised as (
-    update teams t set epoch = t.epoch + 1, seq = t.seq + 1 from due d where t.id = d.id
-    returning t.id, t.epoch, t.seq, t.created_by
+    update teams t set epoch = greatest(t.epoch, d.above_epoch) + 1, seq = t.seq + 1 from due d where t.id = d.id
+    returning t.id, t.epoch, t.seq, t.created_by, least(coalesce(d.from_seq, t.seq), t.seq) as from_seq
 ), noted as (
-    insert into team_epochs (team_id, epoch, from_seq) select id, epoch, seq from raised
+    insert into team_epochs (team_id, epoch, from_seq) select id, epoch, from_seq from raised
 ), told as (
     insert into task_events (team_id, seq, type, subject_id, actor_id, at, traceparent, payload, actor_kind)
-    select id, seq, $2, id, created_by, now(), '', format('{"epoch":%s,"from_seq":%s}', epoch, seq), 'system'
+    select id, seq, $2, id, created_by, now(), '', format('{"epoch":%s,"from_seq":%s}', epoch, from_seq), 'system'
     from raised
 )
 delete from epochs_due d using raised r where d.team_id = r.id returning d.team_id
@@ -83,6 +91,8 @@ async def declare_restored(pool: Pool) -> int:
 async def note_lost_history(pool: Pool, team_id: UUID, epoch: int, seq: int) -> bool:
     """A team was at `seq` of this epoch, and the database has it at less: have it get a new epoch; whether that is so.
 
+    The new epoch is above this one, even where the database has not reached it either.
+
     Raises StorageUnavailable.
     """
     async with writing(pool) as tx:
@@ -92,13 +102,13 @@ async def note_lost_history(pool: Pool, team_id: UUID, epoch: int, seq: int) -> 
     return lost
 
 
-async def raise_due_epochs(pool: Pool) -> Sequence[UUID]:
-    """Raise the epochs of a slice of the teams that need it, each with its event; which.
+async def raise_due_epochs(pool: Pool, team_id: UUID | None = None) -> Sequence[UUID]:
+    """Raise the epochs of a slice of the teams that need it, or of this one, each with its event; which.
 
     When it is empty, none are left but those that another process is raising.
 
     Several processes may do so at once. For the writer's pool. Raises StorageUnavailable.
     """
     async with writing(pool) as tx:
-        rows = await tx.fetch(_RAISE, SLICE, TeamRestored.type)
+        rows = await tx.fetch(_RAISE, SLICE, TeamRestored.type, team_id)
     return [row["team_id"] for row in rows]

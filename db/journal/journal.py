@@ -129,9 +129,12 @@ class PostgresJournal:
             return list(map(journal_row, await self._fetch(sql.READ, team_id, after, limit)))
 
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
-        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins."""
-        if await note_lost_history(self._pool, team_id, position.epoch, position.seq):
-            await raise_due_epochs(self._pool)
+        """The team was seen at a position that the database no longer has: if so, a new epoch of it begins.
+
+        So does one that was due already.
+        """
+        await note_lost_history(self._pool, team_id, position.epoch, position.seq)
+        await raise_due_epochs(self._pool, team_id)
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
@@ -236,7 +239,7 @@ async def _located(connection: Connection, batches: Sequence[TeamWrites], outcom
 
 async def _positions(connection: Connection, team_ids: Collection[UUID]) -> dict[UUID, JournalPosition]:
     rows = await connection.fetch(sql.POSITIONS, list(team_ids))
-    return {row["id"]: JournalPosition(row["seq"], row["epoch"]) for row in rows}
+    return {row["id"]: JournalPosition(row["seq"], row["epoch"], row["due"]) for row in rows}
 
 
 async def _commit_apart(connection: Connection, batches: Sequence[TeamWrites]) -> Outcomes:

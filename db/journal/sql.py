@@ -52,7 +52,10 @@ where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archive
 """  # noqa: S608
 
 DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
-POSITIONS: Final = "select id, seq, epoch from teams where id = any($1::uuid[])"
+POSITIONS: Final = """
+select t.id, t.seq, t.epoch, exists (select from epochs_due d where d.team_id = t.id) as due
+from teams t where t.id = any($1::uuid[])
+"""
 LOCK_TEAM: Final = "set local lock_timeout = '{}ms'; select from teams where id = '{}' for update"
 LOCK_TEAMS: Final = "select id, seq from teams where id = any($1::uuid[]) order by id for update"
 # Those of the teams whose rows somebody else holds, without waiting for any; what is locked here is free again at once.

@@ -134,3 +134,57 @@ async def test_a_snapshot_of_a_history_that_does_not_stand_is_not_used() -> None
     async with ports.system() as system:
         assert (await system.view(team)).seq == seq
     assert ports.journal.loads == loads + 1
+
+
+async def test_a_team_that_waits_for_its_new_epoch_is_left_after_one_attempt_and_begins_it() -> None:
+    """Once each attempt lost its fence to nobody, again and again without a pause, until another process came by."""
+    ports = Ports()
+    async with ports.system() as system:
+        team, calm = await new_team(system), await new_team(system)
+        task, other = await new_task(system, team), await new_task(system, calm)
+        ports.journal.due.add(team)
+        before = len(ports.journal.commits)
+        with pytest.raises(StorageUnavailable):
+            await retitle(system, team, task, "on")
+        assert len(ports.journal.commits) == before + 1
+        again = await retitle(system, team, task, "on")
+        assert [event.row.epoch for event in again.events] == [2]
+        await retitle(system, calm, other, "calm")
+
+
+async def test_a_refusal_is_not_confirmed_while_the_team_waits_for_its_new_epoch() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.due.add(team)
+        with pytest.raises(StorageUnavailable):
+            await system.ask(team, UpdateTask(task, TaskPatch(title="A task")), by(OWNER))
+        assert (await system.view(team)).epoch == 2
+
+
+async def test_a_team_that_is_activated_while_it_waits_begins_its_new_epoch_first() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+    ports.journal.due.add(team)
+    async with ports.system() as system:
+        assert (await system.view(team)).epoch == 2
+        commits = len(ports.journal.commits)
+        await retitle(system, team, task, "on")
+        assert len(ports.journal.commits) == commits + 1
+
+
+async def test_a_journal_that_went_back_to_an_earlier_epoch_begins_one_after_that_which_was_lost() -> None:
+    ports = Ports()
+    async with ports.system() as system:
+        team = await new_team(system)
+        task = await new_task(system, team)
+        ports.journal.epochs[team] = 4
+        await retitle(system, team, task, "lost")
+        assert (await system.view(team)).epoch == 4
+        del ports.journal.rows[team][4:]
+        ports.journal.epochs[team] = 3
+        again = await retitle(system, team, task, "stands")
+        assert [event.row.epoch for event in again.events] == [5]

@@ -105,7 +105,7 @@ async def test_when_the_first_does_not_commit_nothing_that_rests_on_it_is_sent(
                 write(writes)
             match loss:
                 case "fence":
-                    return FenceBroken(writes.expected_seq)
+                    return FenceBroken(writes.expected_seq + 1)
                 case "constraint":
                     return Rejected("tasks_title_check")
                 case "away":

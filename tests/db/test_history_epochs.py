@@ -96,11 +96,51 @@ async def test_a_team_that_was_further_gets_a_new_epoch_and_no_other_one(pools: 
     await journal.append(lost, 4)
     await journal.append(fine, 4)
     assert not await note_lost_history(pools.writer, fine, 1, 4)
-    assert not await note_lost_history(pools.writer, lost, 2, 9)
     assert not await note_lost_history(pools.writer, uuids.uuid7(), 1, 9)
     assert await note_lost_history(pools.writer, lost, 1, 9)
     assert await raise_due_epochs(pools.writer) == [lost]
     assert not await note_lost_history(pools.writer, lost, 1, 9)
+
+
+async def test_a_team_that_was_in_a_later_epoch_gets_one_above_it(pools: Pools, journal: JournalWriter) -> None:
+    lost = await journal.team()
+    await journal.append(lost, 4)
+    assert await note_lost_history(pools.writer, lost, 3, 2)
+    assert await note_lost_history(pools.writer, lost, 2, 9)
+    await raise_due_epochs(pools.writer)
+    assert (await PostgresJournal(pools).position([lost]))[lost] == JournalPosition(5, 4)
+
+
+async def test_a_team_is_raised_by_itself_while_others_wait(pools: Pools, journal: JournalWriter) -> None:
+    teams = [await journal.team() for _ in range(3)]
+    await declare_restored(pools.writer)
+    assert await raise_due_epochs(pools.writer, teams[1]) == [teams[1]]
+    assert await raise_due_epochs(pools.writer, teams[1]) == []
+    kept = PostgresJournal(pools)
+    assert [(await kept.position(teams))[team].due for team in teams] == [True, False, True]
+    await kept.lose(teams[2], JournalPosition(0))
+    assert (await kept.position(teams))[teams[2]] == JournalPosition(1, 2)
+
+
+async def test_many_at_once_raise_each_epoch_once(pools: Pools, journal: JournalWriter) -> None:
+    teams = [await journal.team() for _ in range(20)]
+    await declare_restored(pools.writer)
+    found = await asyncio.gather(*(raise_due_epochs(pools.writer) for _ in range(8)))
+    assert sorted(team for slice_ in found for team in slice_) == sorted(teams)
+    assert {now.epoch for now in (await PostgresJournal(pools).position(teams)).values()} == {2}
+
+
+async def test_what_stands_since_the_histories_parted_is_of_the_new_epoch(
+    pools: Pools, journal: JournalWriter, superuser: "asyncpg.Connection"
+) -> None:
+    """Written before anybody noticed, under the ids of lost events: as events of the new epoch they have other ids."""
+    team = await journal.team()
+    await journal.append(team, 4)
+    await superuser.execute("insert into epochs_due (team_id, from_seq) values ($1, 3)", team)
+    await raise_due_epochs(pools.writer)
+    rows = await PostgresJournal(pools).read(team, 0)
+    assert [(row.epoch, row.seq) for row in rows] == [(1, 1), (1, 2), (2, 3), (2, 4), (2, 5)]
+    assert msgspec.json.decode(rows[-1].payload) == {"epoch": 2, "from_seq": 3}
 
 
 async def test_a_lossless_switchover_is_accepted_and_a_restore_can_be_declared(

@@ -34,6 +34,8 @@ class MemoryJournal:
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
         self.epochs: dict[UUID, int] = {}
         """Of the teams whose history was rewritten."""
+        self.due: set[UUID] = set()
+        """Teams that nobody writes before their next epoch."""
         self.keys: dict[tuple[UUID, str], KeyRow] = {}
         self.commits: list[list[TeamWrites]] = []
         self.locks: dict[UUID, asyncio.Lock] = {}
@@ -60,7 +62,7 @@ class MemoryJournal:
         if hits:
             return KeysTaken(hits)
         rewritten = self.epochs.get(writes.team_id, 1) != writes.epoch
-        if len(rows) != writes.expected_seq or rewritten:
+        if len(rows) != writes.expected_seq or rewritten or writes.team_id in self.due:
             return FenceBroken(len(rows), rewritten=rewritten)
         if writes.events:
             self.rows.setdefault(writes.team_id, []).extend(encoded.row for encoded in writes.events)
@@ -91,7 +93,7 @@ class MemoryJournal:
 
     async def position(self, team_ids: Sequence[UUID]) -> Mapping[UUID, JournalPosition]:
         return {
-            team_id: JournalPosition(len(self.rows[team_id]), self.epochs.get(team_id, 1))
+            team_id: JournalPosition(len(self.rows[team_id]), self.epochs.get(team_id, 1), team_id in self.due)
             for team_id in team_ids
             if team_id in self.rows
         }
@@ -102,8 +104,9 @@ class MemoryJournal:
 
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
         rows, epoch = self.rows[team_id], self.epochs.get(team_id, 1)
-        if (epoch, len(rows)) < (position.epoch, position.seq) and epoch == position.epoch:
-            seq, epoch = len(rows) + 1, epoch + 1
+        if (epoch, len(rows)) < (position.epoch, position.seq) or team_id in self.due:
+            self.due.discard(team_id)
+            seq, epoch = len(rows) + 1, max(epoch, position.epoch) + 1
             event = TeamRestored(
                 team_id=team_id,
                 seq=seq,
