@@ -157,7 +157,7 @@ class TeamView:
         state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
-            return _page(query, found, representation, representation.task)
+            return _page(query, found, representation, representation.task, state.epoch)
         return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
@@ -274,7 +274,7 @@ class TeamView:
 
     def _keep_page(self, query: TaskQuery, found: Found, representation: Representation) -> bytes:
         ready = self._in(representation)
-        return ready.keep_page(query, _page(query, found, representation, ready.task))
+        return ready.keep_page(query, _page(query, found, representation, ready.task, self.epoch))
 
     def _is_long(self, query: TaskQuery) -> bool:
         """Whether a search of text may cost so much that it is not begun on the hot path."""
@@ -352,9 +352,11 @@ def _move(order: list[SortKey], field: SortField, before: Task | None, after: Ta
         insort(order, new)
 
 
-def _page(query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes]) -> bytes:
+def _page(
+    query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes], epoch: int
+) -> bytes:
     last = sort_key(found.tasks[-1], query.sort) if found.more else None
-    return representation.page(list(map(encoded, found.tasks)), query, last)
+    return representation.page(list(map(encoded, found.tasks)), query, last, epoch)
 
 
 def _size(task: Task | None) -> int:

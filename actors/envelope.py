@@ -32,14 +32,16 @@ class Item(Struct, frozen=True, gc=False):
 class CommandResult(Struct, frozen=True, gc=False):
     """What a command caused. `seq` is the team's after it; `events` is empty when nothing changed.
 
-    `items` has each affected task in the order of the operations (a deleted one as it last was). `replayed` is set when
-    the idempotency key was used before for the same request: that stored answer is the one to send.
+    `epoch` is the team's. `items` has each affected task in the order of the operations (a deleted one as it last was).
+    `replayed` is set when the idempotency key was used before for the same request: that stored answer is the one to
+    send.
     """
 
     seq: int
     events: tuple[Encoded, ...]
     items: tuple[Item, ...]
     replayed: StoredReply | None = None
+    epoch: int = 1
 
 
 NOT_MADE: Final = "The change waited too long and was not made."

@@ -126,8 +126,8 @@ class Representation(Protocol):
         """A task as it stands in lists, boards and alone."""
         ...
 
-    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
-        """A list of tasks; `last` is the place of the last one where more follow."""
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None, epoch: int) -> bytes:
+        """A list of tasks; `last` is the place of the last one where more follow, `epoch` the team's (0: of many)."""
         ...
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:

@@ -137,7 +137,8 @@ class PreparedBatch:
         if encoded:
             state.digest = encoded[-1].row.digest
         self.events += encoded
-        return CommandResult(state.seq, tuple(encoded), self._items(envelope.command, encoded))
+        items = self._items(envelope.command, encoded)
+        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch)
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and isinstance(only := events[0].event, TaskEvent) and not isinstance(command, Batch):

@@ -205,10 +205,22 @@ class SlowPath:
         """Fill in, from the journal, the fields that both sides changed since the version the client saw."""
         if not stale.yours:
             return
+        rows = await self._context.journal.task_history(self.team_id, stale.task_id, stale.expected - 1)
+        first = rows[0] if rows else None
+        if stale.expected_epoch != stale.epoch:
+            # A version from before a restore is known if it is among those that the restore has left.
+            stale.base_known = first is not None and (first.epoch, first.seq) == (stale.expected_epoch, stale.expected)
+        if not stale.base_known:
+            stale.conflicts = tuple(
+                FieldConflict(name, None, stale.theirs.get(name), yours)
+                for name, yours in stale.yours.items()
+                if stale.theirs.get(name) != yours
+            )
+            return
         base: dict[str, Any] = {}
-        for row in await self._context.journal.task_history(self.team_id, stale.task_id, stale.expected):
-            previous = msgspec.json.decode(current_data(row), type=_Previous).previous
-            base = {**previous, **base}
+        for row in rows:
+            if row.seq > stale.expected:
+                base = {**msgspec.json.decode(current_data(row), type=_Previous).previous, **base}
         stale.conflicts = tuple(
             FieldConflict(name, base[name], stale.theirs.get(name), yours)
             for name, yours in stale.yours.items()

@@ -10,11 +10,13 @@ from uuid import UUID
 from actors.board import TeamView
 from api.calls import Call
 from api.services import Services
-from core.errors import Forbidden, NotFound
+from core.errors import AheadOfHistory, Forbidden, HistoryRewritten, NotFound
 from core.principal import Principal
+from core.seq import Position
+from core.writes import JournalPosition
 from db import readmodel
 
-__all__ = ["Access", "across_teams"]
+__all__ = ["Access", "across_teams", "check_epoch"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
@@ -39,27 +41,30 @@ class Access:
         state = view.state
         if principal.user_id not in state.members or not principal.reaches(team_id):
             return None
-        if b"taskforge-min-seq" in call.headers and state.seq < call.min_seq():
+        if b"taskforge-min-seq" in call.headers and not _has_reached(view, call.min_seq()):
             return None
-        call.team, call.seq = self._locations.name(team_id), state.seq
+        call.team, call.seq, call.epoch = self._locations.name(team_id), state.seq, state.epoch
         return view
 
     async def team(self, call: Call, team_id: UUID) -> TeamView:
         """The board for a member, at `TaskForge-Min-Seq` or later.
 
-        Raises NotFound("team") for everybody else, AheadOfHistory, Unauthenticated, BadInput, an Unavailable.
+        Raises NotFound("team") for everybody else, AheadOfHistory, HistoryRewritten, Unauthenticated, BadInput, an
+        Unavailable.
         """
         view = self.ready(call, team_id)
         if view is not None:
             return view
         principal, wanted = call.principal(), call.min_seq()
         user_id = principal.user_id
-        seq = await readmodel.team_seq(self._pool, user_id, team_id)
-        if seq is None or not principal.reaches(team_id):
+        now = await readmodel.team_position(self._pool, user_id, team_id)
+        if now is None or not principal.reaches(team_id):
             raise NotFound("team")
-        view = await self._teams.view(team_id, min_seq=max(seq, wanted), deadline=WAIT_SECONDS)
+        call.team, call.seq, call.epoch = self._locations.name(team_id), now.seq, now.epoch
+        check_epoch(wanted, now)
+        view = await self._teams.view(team_id, min_seq=max(now.seq, wanted.seq), epoch=now.epoch, deadline=WAIT_SECONDS)
         view.role_of(user_id)
-        call.team, call.seq = self._locations.name(team_id), view.seq
+        call.seq, call.epoch = view.seq, view.epoch
         return view
 
     def ready_task(self, call: Call, task_id: UUID) -> TeamView | None:
@@ -92,6 +97,20 @@ class Access:
             return await self.team(call, team_id)
         except NotFound:
             raise NotFound("task") from None
+
+
+def check_epoch(named: Position, now: JournalPosition) -> None:
+    """Raise HistoryRewritten for a position of an epoch before the team's, AheadOfHistory for one of a later epoch."""
+    if named.epoch is None or named.epoch == now.epoch:
+        return
+    if named.epoch < now.epoch:
+        raise HistoryRewritten(now.epoch, now.seq)
+    raise AheadOfHistory(named.seq, now.seq)
+
+
+def _has_reached(view: TeamView, wanted: Position) -> bool:
+    """Whether a board in memory is at a position or beyond. One of another epoch says nothing about it."""
+    return view.seq >= wanted.seq and wanted.epoch in (None, view.epoch)
 
 
 def across_teams(principal: Principal) -> UUID:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from core.writes import StoredReply
 
-__all__ = ["JSON", "PROBLEM", "Answer", "about_team", "empty", "encode", "json", "replay"]
+__all__ = ["JSON", "PROBLEM", "Answer", "about_team", "empty", "encode", "epoch_header", "json", "replay"]
 
 JSON: Final = b"application/json"
 PROBLEM: Final = b"application/problem+json"
@@ -40,9 +40,17 @@ class Answer(Struct, frozen=True, gc=False):
         return StoredReply(self.status, tuple(headers), self.body, seq)
 
 
-def about_team(name: bytes, seq: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
-    """`TaskForge-Team` and `TaskForge-Seq`, after the headers of the answer itself."""
-    return (*more, (b"taskforge-team", name), (b"taskforge-seq", b"%d" % seq))
+def about_team(name: bytes, seq: int, epoch: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
+    """`TaskForge-Team`, `TaskForge-Seq` and `TaskForge-Epoch`, after the headers of the answer itself."""
+    return (*more, (b"taskforge-team", name), (b"taskforge-seq", b"%d" % seq), epoch_header(epoch))
+
+
+def epoch_header(epoch: int) -> Header:
+    """`TaskForge-Epoch`. Hardly any team is beyond its first one."""
+    return _FIRST_EPOCH if epoch == 1 else (b"taskforge-epoch", b"%d" % epoch)
+
+
+_FIRST_EPOCH: Final[Header] = (b"taskforge-epoch", b"1")
 
 
 def replay(stored: StoredReply, *, replayed: bool = True) -> Answer:

@@ -10,7 +10,7 @@ from blacksheep import Request
 from core.ask import Ask
 from core.errors import BadInput, Unauthenticated
 from core.principal import Principal
-from core.seq import MAX_SEQ
+from core.seq import Position, read_position
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +23,9 @@ __all__ = ["ANONYMOUS_BODY", "SCOPE_KEY", "BodyTooLarge", "BodyTooSlow", "Call",
 SCOPE_KEY: Final = "taskforge.call"
 ANONYMOUS_BODY: Final = 16 * 1024
 """Most bytes of a body whose sender has not said who they are."""
+
+
+_ANYWHERE: Final = Position(0)
 
 
 class BodyTooLarge(Exception):
@@ -45,11 +48,11 @@ class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
-    `traceparent` a valid W3C value or "", `client` the address of the peer. `team` and `seq` are set once the caller is
-    known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to its team.
-    `closing` says that the connection must not be used again. `ends` (of the loop's clock) is when the handler is
-    ended, `late` that it has been, and `receiving` that its body is arriving. `coded` is set where the answer's bytes
-    are ready ones, whose coded form is kept too.
+    `traceparent` a valid W3C value or "", `client` the address of the peer. `team`, `seq` and `epoch` are set once the
+    caller is known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to
+    its team. `closing` says that the connection must not be used again. `ends` (of the loop's clock) is when the
+    handler is ended, `late` that it has been, and `receiving` that its body is arriving. `coded` is set where the
+    answer's bytes are ready ones, whose coded form is kept too.
     """
 
     __slots__ = (
@@ -65,6 +68,7 @@ class Call:
         "coded",
         "cut",
         "ends",
+        "epoch",
         "headers",
         "late",
         "method",
@@ -105,7 +109,7 @@ class Call:
         self.request_id: bytes = b""
         self.route = self.traceparent = ""
         self.team: bytes = b""
-        self.seq = 0
+        self.seq, self.epoch = 0, 1
         self.values: dict[str, Any] = {}
 
     def principal(self) -> Principal:
@@ -127,14 +131,10 @@ class Call:
         """Of the client's trace; "" without one."""
         return self.traceparent[3:35]
 
-    def min_seq(self) -> int:
-        """`TaskForge-Min-Seq`: the answer must be true at this seq or later; 0 when absent. Raises BadInput."""
+    def min_seq(self) -> Position:
+        """`TaskForge-Min-Seq`: the answer must be true at this place or later; 0 when absent. Raises BadInput."""
         value = self.headers.get(b"taskforge-min-seq")
-        if value is None:
-            return 0
-        if not (value.isdigit() and len(value) <= 19 and int(value) <= MAX_SEQ):
-            raise BadInput("TaskForge-Min-Seq must be a whole number.", parameter="TaskForge-Min-Seq")
-        return int(value)
+        return _ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
 
     async def body(self) -> bytes:
         """The whole body, which is smaller while nobody has said who they are.

@@ -35,9 +35,11 @@ class Changes:
         """The answer that `make` would give now; nothing is written or stored."""
         return render(await self._teams.preview(team_id, command, ask))
 
-    def headers(self, team_id: UUID, seq: int, more: Iterable[Header] = ()) -> tuple[Header, ...]:
-        """What every answer to a change carries."""
-        return about_team(self._locations.name(team_id), seq, more)
+    def headers(
+        self, team_id: UUID, result: CommandResult, more: Iterable[Header] = (), *, seq: int | None = None
+    ) -> tuple[Header, ...]:
+        """What every answer to a change carries; `seq` is another one than the result's where nothing was made."""
+        return about_team(self._locations.name(team_id), result.seq if seq is None else seq, result.epoch, more)
 
 
 def _storing(render: Render) -> StoringRender:

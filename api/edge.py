@@ -188,7 +188,7 @@ def refusal(call: Call, error: Exception) -> Response:
     """The problem document for an error, with the team's headers once the caller is known to be a member."""
     answer = problem_answer(error)
     if call.team:
-        answer = structs.replace(answer, headers=about_team(call.team, call.seq, answer.headers))
+        answer = structs.replace(answer, headers=about_team(call.team, call.seq, call.epoch, answer.headers))
     return answer.response()
 
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from api.answers import Answer, Header
+from api.answers import Answer, Header, epoch_header
 from api.calls import Call
 
-__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "versioned", "without_coding"]
+__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "version_tag", "versioned", "without_coding"]
 
 PRIVATE: Final = (b"cache-control", b"private, no-cache")
 
@@ -42,9 +42,17 @@ def not_modified(call: Call, etag: bytes) -> Answer:
     return Answer(304, b"", team_headers(call, etag), b"")
 
 
+def version_tag(epoch: int, version: int) -> bytes:
+    """The ETag of a thing with a version, which names the team's epoch from the second one on.
+
+    So what a client saw in a history that was taken back never passes for what is at that version now.
+    """
+    return b'"%d"' % version if epoch == 1 else b'"%d.%d"' % (epoch, version)
+
+
 def versioned(call: Call, version: int, body: bytes) -> Answer:
-    """A thing with a version as its ETag."""
-    etag = b'"%d"' % version
+    """A thing of a team with its version as its ETag."""
+    etag = version_tag(call.epoch, version)
     if fresh(call, etag):
         return not_modified(call, etag)
     return Answer(200, body, team_headers(call, etag))
@@ -52,4 +60,10 @@ def versioned(call: Call, version: int, body: bytes) -> Answer:
 
 def team_headers(call: Call, etag: bytes) -> tuple[Header, ...]:
     """What every answer with an ETag about a team carries."""
-    return ((b"etag", etag), PRIVATE, (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % call.seq))
+    return (
+        (b"etag", etag),
+        PRIVATE,
+        (b"taskforge-team", call.team),
+        (b"taskforge-seq", b"%d" % call.seq),
+        epoch_header(call.epoch),
+    )

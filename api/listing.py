@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, structs
 
 from api.binding import read_query, read_uuid
-from api.paging import PageQuery, task_place
+from api.paging import NO_EPOCH, PageQuery, task_place
 from core.errors import BadInput
 from core.query import SORT_FIELDS, SortField, TaskQuery
 from core.task import PRIORITIES, STATUSES, check_moment
@@ -45,11 +45,15 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
 
 
 class ListRequest(Struct, frozen=True):
-    """What a list was asked for; `mine` says that the assignee is the caller."""
+    """What a list was asked for; `mine` says that the assignee is the caller.
+
+    `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none.
+    """
 
     team_id: UUID | None
     query: TaskQuery
     mine: bool
+    epoch: int = NO_EPOCH
 
     def for_user(self, user_id: UUID) -> TaskQuery:
         """The query with "me" resolved."""
@@ -79,6 +83,9 @@ def read_list_request(raw: bytes) -> ListRequest:
     given = read_query(raw, _Parameters)
     descending = given.sort.startswith("-")
     sort = _sort(given.sort)
+    after, epoch = (None, NO_EPOCH)
+    if given.cursor is not None:
+        after, epoch = task_place(given.cursor, sort, descending=descending)
     query = TaskQuery(
         status=_choices(given.status, STATUSES, "status"),
         assignee=_id(given.assignee, "assignee") if given.assignee not in {"me", "none"} else None,
@@ -96,9 +103,9 @@ def read_list_request(raw: bytes) -> ListRequest:
         sort=sort,
         descending=descending,
         limit=given.limit,
-        after=None if given.cursor is None else task_place(given.cursor, sort, descending=descending),
+        after=after,
     )
-    return ListRequest(given.team_id, query, given.assignee == "me")
+    return ListRequest(given.team_id, query, given.assignee == "me", epoch)
 
 
 def _sort(text: str) -> SortField:

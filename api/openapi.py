@@ -13,9 +13,20 @@ from msgspec import Struct
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problems import HEADERS, SCHEMA, known_problems
-from core.seq import MAX_SEQ
+from core.seq import POSITION
 
-__all__ = ["IF_MATCH", "IF_NONE_MATCH", "MIN_SEQ", "PAGE", "TEAM_HINT", "Operation", "Parameter", "Reply", "document"]
+__all__ = [
+    "IF_MATCH",
+    "IF_NONE_MATCH",
+    "MIN_SEQ",
+    "PAGE",
+    "POSITION_SCHEMA",
+    "TEAM_HINT",
+    "Operation",
+    "Parameter",
+    "Reply",
+    "document",
+]
 
 
 DISTRIBUTION: Final = "taskforge-server"
@@ -67,11 +78,13 @@ class Operation(Struct, frozen=True, kw_only=True):
     keyed: bool = False
 
 
+POSITION_SCHEMA: Final = {"type": "string", "pattern": f"^{POSITION}$"}
 MIN_SEQ: Final = Parameter(
     name="TaskForge-Min-Seq",
     place="header",
-    schema={"type": "integer", "minimum": 0, "maximum": MAX_SEQ},
-    description="Answer at this `seq` of the team or later: what you wrote, you read.",
+    schema=POSITION_SCHEMA,
+    description="Answer at this `seq` of the team or later: what you wrote, you read. As `<epoch>:<seq>` it names its "
+    "epoch, too; a bare number is of the current one.",
 )
 TEAM_HINT: Final = Parameter(
     name="TaskForge-Team",
@@ -117,6 +130,7 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "X-Request-ID": ("The request's id: yours when it was well-formed.", {"type": "string"}),
     "TaskForge-Team": ("The team this is about.", {"type": "string", "format": "uuid"}),
     "TaskForge-Seq": ("The team's event number at which this is true.", {"type": "integer"}),
+    "TaskForge-Epoch": ("The history of the team that this is of: a restore begins another one.", {"type": "integer"}),
     "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
     "Location": ("Where the new thing is.", {"type": "string"}),
     "Cache-Control": ("Who may keep it.", {"type": "string"}),

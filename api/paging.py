@@ -26,6 +26,7 @@ __all__ = [
     "LABELS",
     "LONGEST_CURSOR",
     "MEMBERS",
+    "NO_EPOCH",
     "NOTIFICATIONS",
     "SESSIONS",
     "TEAMS",
@@ -98,12 +99,17 @@ def _refused() -> BadInput:
 
 _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
-ACTIVITY: Final = Cursors[int]("activity", _Seq)
+ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
+"""The epoch in which the page was read, and the seq of its last event."""
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)
+
+
+NO_EPOCH: Final = 0
+"""In a cursor of several teams' tasks, which have no epoch in common, and of programs before there were any."""
 
 
 class _TaskPlace(Struct, array_like=True):
@@ -112,19 +118,20 @@ class _TaskPlace(Struct, array_like=True):
     missing: bool
     value: Any
     id: UUID
+    epoch: Annotated[int, Meta(ge=0, le=MAX_SEQ)] = NO_EPOCH
 
 
-def task_cursor(query: TaskQuery, last: SortKey) -> str:
-    """The cursor after the task with this sort key, in the query's order."""
-    return _TASKS.write(_TaskPlace(query.sort, query.descending, *last))
+def task_cursor(query: TaskQuery, last: SortKey, epoch: int = NO_EPOCH) -> str:
+    """The cursor after the task with this sort key, in the query's order, of a page of a team in this epoch."""
+    return _TASKS.write(_TaskPlace(query.sort, query.descending, *last, epoch))
 
 
-def task_place(token: str, sort: SortField, *, descending: bool) -> SortKey:
-    """The sort key in a cursor of `task_cursor`. Raises BadInput, also for a cursor of another order."""
+def task_place(token: str, sort: SortField, *, descending: bool) -> tuple[SortKey, int]:
+    """The sort key and the epoch in a cursor of `task_cursor`. Raises BadInput, also for a cursor of another order."""
     place = _TASKS.read(token)
     if (place.sort, place.descending) != (sort, descending):
         raise BadInput("This cursor belongs to another sort order.", parameter="cursor")
-    return (place.missing, place.value, place.id)
+    return (place.missing, place.value, place.id), place.epoch
 
 
 def _fits(place: _TaskPlace) -> bool:

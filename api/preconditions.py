@@ -6,7 +6,7 @@ from typing import Final
 
 from api.calls import Call
 from api.etags import without_coding
-from core.commands import Versions
+from core.commands import Seen, Versions
 from core.errors import BadInput
 from core.seq import MAX_SEQ
 
@@ -27,7 +27,7 @@ def if_match(call: Call) -> Versions | None:
     tags = list(_entity_tags(given))
     if not tags:
         raise BadInput(_HINT, parameter="If-Match")
-    versions = tuple(version for weak, tag in tags if not weak and (version := _version(tag)) is not None)
+    versions = tuple(seen for weak, tag in tags if not weak and (seen := _seen(tag)) is not None)
     return versions[0] if len(versions) == 1 else versions
 
 
@@ -43,8 +43,15 @@ def _entity_tags(text: bytes) -> Iterator[tuple[bool, bytes]]:
         place = found.end()
 
 
-def _version(tag: bytes) -> int | None:
-    digits = without_coding(tag)[1:-1]
+def _seen(tag: bytes) -> Seen | None:
+    """What `etags.version_tag` made the tag of; None for any other tag. The first epoch is never written."""
+    before, dot, digits = without_coding(tag)[1:-1].rpartition(b".")
+    epoch = _number(before) if dot else 1
+    version = _number(digits)
+    return None if version is None or epoch is None or (dot and epoch < 2) else Seen(version, epoch)
+
+
+def _number(digits: bytes) -> int | None:
     return int(digits) if digits.isdigit() and len(digits) <= 19 and int(digits) <= MAX_SEQ else None
 
 

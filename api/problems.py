@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from api.answers import PROBLEM, Answer, Header, encode
 from api.calls import BodyTooLarge, BodyTooSlow
+from api.etags import version_tag
 from core import errors
 from core.errors import DomainError, TaskForgeError
 
@@ -115,6 +116,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.AheadOfHistory: Problem(
         "ahead-of-history", 400, "Ahead of history", "The seq asked for was never handed out by this team."
     ),
+    errors.HistoryRewritten: Problem(
+        "history-rewritten",
+        409,
+        "History rewritten",
+        "The team was restored: what came after its new epoch's beginning has not happened. Load its board anew.",
+    ),
     errors.Unauthenticated: Problem(
         "unauthenticated", 401, "Unauthenticated", "Credentials are missing, wrong, expired or revoked: log in again."
     ),
@@ -176,6 +183,13 @@ SCHEMA: Final[dict[str, Any]] = {
         "permission": {"type": "string", "description": "What the role lacks."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
+        "base_known": {
+            "type": "boolean",
+            "description": "False when If-Match is of a history that was restored away: what it began with is not "
+            "known, so that conflicts[] has every field with another value than yours, with a base of null.",
+        },
+        "epoch": {"type": "integer", "description": "The team's epoch, when a position is of an earlier one."},
+        "seq": {"type": "integer", "description": "Where the team is in that epoch."},
         "errors": {
             "type": "array",
             "items": {
@@ -264,8 +278,12 @@ def _stale(error: errors.StaleVersion) -> Extras:
     conflicts = [
         {"field": one.field, "base": one.base, "theirs": one.theirs, "yours": one.yours} for one in error.conflicts
     ]
-    etag = b'"%d"' % error.current
-    return (error.detail, {"current_version": error.current, "conflicts": conflicts}, ((b"etag", etag),))
+    members = {"current_version": error.current, "base_known": error.base_known, "conflicts": conflicts}
+    return (error.detail, members, ((b"etag", version_tag(error.epoch, error.current)),))
+
+
+def _rewritten(error: errors.HistoryRewritten) -> Extras:
+    return (error.detail, {"epoch": error.epoch, "seq": error.seq}, ())
 
 
 def _bad_input(error: errors.BadInput) -> Extras:
@@ -287,6 +305,7 @@ def _media(error: UnsupportedMedia) -> Extras:
 
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.StaleVersion: _stale,
+    errors.HistoryRewritten: _rewritten,
     errors.BadInput: _bad_input,
     errors.Conflict: _conflict,
     errors.Forbidden: lambda error: (error.detail, {"permission": error.permission}, ()),

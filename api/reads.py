@@ -22,7 +22,8 @@ from api.calls import Call
 from api.codings import VARY
 from api.etags import fresh, team_headers, versioned
 from api.listing import ListRequest, ListRequests
-from core.errors import TaskForgeError
+from api.paging import NO_EPOCH
+from core.errors import HistoryRewritten, TaskForgeError
 from core.query import TaskQuery
 from db.ids import uuid_of
 
@@ -110,7 +111,12 @@ class Reads:
 
 
 def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer | None:
-    """A page of the board's tasks, or None when making it here would take too long: then see `long_list_answer`."""
+    """A page of the board's tasks, or None when making it here would take too long: then see `long_list_answer`.
+
+    Raises HistoryRewritten for a cursor of an epoch before the team's.
+    """
+    if NO_EPOCH < asked.epoch < view.epoch:
+        raise HistoryRewritten(view.epoch, view.seq)
     query, etag = _tagged(call, view, asked)
     if fresh(call, etag):
         return _unchanged(call, etag)
@@ -172,5 +178,5 @@ async def long_board_answer(call: Call, view: TeamView, shown: Representation) -
     state = joined.state
     body = await asyncio.to_thread(shown.board, state.seq, state.epoch, joined.columns)
     view.keep(joined, body, shown)
-    call.seq = state.seq
+    call.seq, call.epoch = state.seq, state.epoch
     return _ready(call, view, body, b'"%d.%d"' % (state.epoch, state.seq))

@@ -83,9 +83,9 @@ class RestV1:
     reuses_events: Final = coincide(Task, event_data.Task)
     task = staticmethod(encoder(task.Task, Task))
 
-    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None, epoch: int) -> bytes:
         """`{"items": […], "next_cursor": …}`."""
-        return page_json(tasks, None if last is None else task_cursor(query, last))
+        return page_json(tasks, None if last is None else task_cursor(query, last, epoch))
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
         """`{"seq", "epoch", "columns": [{"status", "tasks": […]}]}`."""
@@ -104,14 +104,15 @@ class RestV1:
 
     def board_top(self, seq: int, epoch: int, columns: Sequence[ColumnTop]) -> bytes:
         """The same, where each column has its `count` and the `next_cursor` of the list of its tasks by rank."""
-        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, b",".join(map(_column_top, columns)))
+        shown = b",".join([_column_top(column, epoch) for column in columns])
+        return b'{"seq":%d,"epoch":%d,"columns":[%s]}' % (seq, epoch, shown)
 
 
 _BY_RANK: Final = TaskQuery(sort="rank", descending=False)
 
 
-def _column_top(column: ColumnTop) -> bytes:
-    cursor = b"null" if column.last is None else b'"%s"' % task_cursor(_BY_RANK, column.last).encode()
+def _column_top(column: ColumnTop, epoch: int) -> bytes:
+    cursor = b"null" if column.last is None else b'"%s"' % task_cursor(_BY_RANK, column.last, epoch).encode()
     shown = (column.status.encode(), column.count, b",".join(column.tasks), cursor)
     return b'{"status":"%s","count":%d,"tasks":[%s],"next_cursor":%s}' % shown
 

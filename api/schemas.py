@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.rest_v1 import Label, Member, Task
+from core import commands
 from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName
 from core.events import Team
 from core.permissions import Permission, Role
@@ -31,6 +32,7 @@ __all__ = [
     "TeamAnswer",
     "TeamPage",
     "TeamPatch",
+    "seen",
 ]
 
 Cursor = Annotated[str, Meta(description="Opaque; give it back as `cursor` for the next page.")]
@@ -54,7 +56,18 @@ class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     after_id: UUID | None = None
 
 
-Version = Annotated[int, Meta(ge=1, le=MAX_SEQ, description="As If-Match: the version you saw.")]
+Version = (
+    Annotated[int, Meta(ge=1, le=MAX_SEQ, description="As If-Match: the version you saw, of the team's epoch.")]
+    | Annotated[str, Meta(pattern="^[0-9]{1,18}[.][0-9]{1,18}$", description="With the epoch: `<epoch>.<version>`.")]
+)
+
+
+def seen(version: Version | None) -> commands.Version | None:
+    """The version in a request as commands have it."""
+    if not isinstance(version, str):
+        return version
+    epoch, _, number = version.partition(".")
+    return commands.Seen(int(number), int(epoch))
 
 
 class CreateOperation(TaskFields, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="create"):

@@ -35,7 +35,16 @@ class Asking(Struct, frozen=True):
         return self.principal.user_id
 
 
-Versions = int | tuple[int, ...]
+class Seen(Struct, frozen=True, gc=False):
+    """The version of a task that a client has seen, and the epoch of the team in which it saw it."""
+
+    version: int
+    epoch: int
+
+
+Version = int | Seen
+"""A number alone is a version of the team's epoch, whichever that is."""
+Versions = Version | tuple[Version, ...]
 """The version of a task that a client has seen, or several, any of which will do; `()` is matched by none."""
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
+from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, Seen, UpdateTask, Versions
 from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
 from core.events import AnyEvent, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
 from core.ranking import Place, bottom, index_of, insert_at
@@ -109,7 +109,7 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
     task = state.task(command.task_id)
     if task.archived_at is None:
         raise Conflict("not-archived", "This task is not archived.")
-    _check_version(task, command.if_match, {})
+    _check_version(state, task, command.if_match, {})
     kept = {
         "assignee_id": task.assignee_id if task.assignee_id in state.members else None,
         "label_ids": tuple(label_id for label_id in task.label_ids if label_id in state.labels),
@@ -133,7 +133,7 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
 def delete_task(state: TeamState, command: DeleteTask, asking: Asking) -> list[AnyEvent]:
     """For good. First every board task that refers to it lets go, one event each, so that nothing points at nothing."""
     task = state.task(command.task_id)
-    _check_version(task, command.if_match, {})
+    _check_version(state, task, command.if_match, {})
     draft, events = state.fork(), list[AnyEvent]()
     for other in _referrers(state, task.id):
         seq = draft.seq + 1
@@ -166,19 +166,22 @@ def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
 
 def _board_task(state: TeamState, task_id: UUID, if_match: Versions | None, yours: Mapping[str, Any]) -> Task:
     task = state.task(task_id)
-    _check_version(task, if_match, yours)
+    _check_version(state, task, if_match, yours)
     if task.archived_at is not None:
         raise Conflict("archived", "This task is archived; restore it first.")
     return task
 
 
-def _check_version(task: Task, if_match: Versions | None, yours: Mapping[str, Any]) -> None:
+def _check_version(state: TeamState, task: Task, if_match: Versions | None, yours: Mapping[str, Any]) -> None:
     if if_match is None or if_match == task.version:
         return
-    several = (if_match,) if isinstance(if_match, int) else if_match
-    if task.version not in several:
+    named = if_match if isinstance(if_match, tuple) else (if_match,)
+    current = (state.epoch, task.version)
+    seen = [(one.epoch, one.version) if isinstance(one, Seen) else (state.epoch, one) for one in named]
+    if current not in seen:
+        epoch, version = max(seen, default=current)
         theirs = {name: getattr(task, name) for name in yours}
-        raise StaleVersion(task.id, max(several, default=task.version), task.version, yours, theirs)
+        raise StaleVersion(task.id, version, task.version, yours, theirs, epoch=state.epoch, expected_epoch=epoch)
 
 
 def _drop_index(state: TeamState, column: list[Place], status: Status, command: MoveTask) -> int:

@@ -10,6 +10,7 @@ TaskForgeError
 ├── KeyReused                  the idempotency key was used with another request
 ├── KeyInFlight                the first request with this key is still running
 ├── AheadOfHistory             a seq was asked for that was never handed out
+├── HistoryRewritten           a position was named that belongs to an epoch before the team's
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
 └── Unavailable                try again later
@@ -121,23 +122,42 @@ class FieldConflict:
 class StaleVersion(DomainError):
     """If-Match named `expected`, the task is at `current`. `yours` holds the fields the client wanted to set.
 
-    `conflicts` is filled in by the actor from the journal: fields changed since `expected` that the client also sets.
+    `epoch` is the team's, `expected_epoch` that in which the client saw its version. `conflicts` is filled in by the
+    actor from the journal: fields changed since `expected` that the client also sets. A version of a history that was
+    taken back is in no journal: `base_known` is false then, and every field with another value conflicts.
     """
 
     code = "stale-version"
 
     def __init__(
-        self, task_id: UUID, expected: int, current: int, yours: Mapping[str, Any], theirs: Mapping[str, Any]
+        self,
+        task_id: UUID,
+        expected: int,
+        current: int,
+        yours: Mapping[str, Any],
+        theirs: Mapping[str, Any],
+        *,
+        epoch: int = 1,
+        expected_epoch: int = 1,
     ) -> None:
-        super().__init__(
-            f"The task is at version {current}, not {expected}."
-            if current != expected
-            else f"If-Match has no strong ETag of the task's version {current}."
-        )
+        super().__init__(_stale_detail(expected, current, epoch, expected_epoch))
         self.task_id = task_id
         self.expected, self.current = expected, current
+        self.epoch, self.expected_epoch = epoch, expected_epoch
         self.yours, self.theirs = yours, theirs
         self.conflicts: tuple[FieldConflict, ...] = ()
+        self.base_known = True
+
+
+def _stale_detail(expected: int, current: int, epoch: int, expected_epoch: int) -> str:
+    if epoch != expected_epoch:
+        return (
+            f"The team's history was restored to an earlier state: the task is at version {current} of epoch {epoch}, "
+            f"not {expected} of epoch {expected_epoch}."
+        )
+    if current != expected:
+        return f"The task is at version {current}, not {expected}."
+    return f"If-Match has no strong ETag of the task's version {current}."
 
 
 class KeyReused(TaskForgeError):
@@ -166,6 +186,19 @@ class AheadOfHistory(TaskForgeError):
     def __init__(self, wanted: int, seq: int) -> None:
         super().__init__(f"This team is at seq {seq}; {wanted} was never handed out.")
         self.wanted, self.seq = wanted, seq
+
+
+class HistoryRewritten(TaskForgeError):
+    """A client named a position of an epoch before the team's: what it knows may not have happened.
+
+    The team is at `seq` of `epoch`.
+    """
+
+    code = "history-rewritten"
+
+    def __init__(self, epoch: int, seq: int) -> None:
+        super().__init__(f"The team's history was restored to an earlier state: it is at seq {seq} of epoch {epoch}.")
+        self.epoch, self.seq = epoch, seq
 
 
 class Unauthenticated(TaskForgeError):

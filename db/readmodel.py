@@ -11,6 +11,7 @@ from core.events import Team
 from core.permissions import Role
 from core.query import SortKey, TaskQuery, sort_key
 from core.task import Task
+from core.writes import JournalPosition
 from db.journal.rows import journal_row, task_of, team_of
 from db.journal.sql import EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
@@ -28,7 +29,7 @@ __all__ = [
     "task_activity",
     "task_by_number",
     "task_location",
-    "team_seq",
+    "team_position",
     "teams_with_another_name",
 ]
 
@@ -88,15 +89,16 @@ async def teams_with_another_name(pool: Pool, user_id: UUID) -> StaleName:
     return StaleName(found[0]["name"] if found else "", [row["team_id"] for row in found])
 
 
-async def team_seq(pool: Pool, user_id: UUID, team_id: UUID) -> int | None:
-    """The team's committed `seq`; None for a team that is not the user's, as for one that does not exist."""
+async def team_position(pool: Pool, user_id: UUID, team_id: UUID) -> JournalPosition | None:
+    """Where the team's journal is; None for a team that is not the user's, as for one that does not exist."""
     async with reading(pool, user_id) as rows:
-        seq: int | None = await rows.fetchval(
-            "select t.seq from teams t join memberships m on m.team_id = t.id and m.user_id = $1 where t.id = $2",
+        row = await rows.fetchrow(
+            "select t.seq, t.epoch from teams t join memberships m on m.team_id = t.id and m.user_id = $1"
+            " where t.id = $2",
             user_id,
             team_id,
         )
-    return seq
+    return None if row is None else JournalPosition(row["seq"], row["epoch"])
 
 
 async def list_tasks(pool: Pool, user_id: UUID, query: TaskQuery, *, team_id: UUID | None = None) -> TaskPage:

@@ -17,20 +17,21 @@ from msgspec import Struct
 
 from actors.board import TeamView
 from api import accept, paths
-from api.access import Access
+from api.access import Access, check_epoch
 from api.answers import Header, about_team, json
 from api.auth.lifetimes import Lifetime, token_ends_at
 from api.binding import query_of
 from api.calls import Call, call_of
 from api.etags import PRIVATE
-from api.openapi import Operation, Parameter, Reply
+from api.openapi import POSITION_SCHEMA, Operation, Parameter, Reply
 from api.paging import page_json, page_of
 from api.paths import pattern
 from api.services import Services
-from core.errors import BadInput
+from core.errors import AheadOfHistory, BadInput, HistoryRewritten
+from core.seq import Position, read_position
+from core.writes import JournalPosition
 from db import readmodel
 from streams.cloud_events import cloud_event
-from streams.feeds.frames import Position, read_position
 from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
@@ -50,7 +51,10 @@ class FeedQuery(Struct, frozen=True, kw_only=True):
 
 
 class EventPage(Struct, frozen=True):
-    """A page of CloudEvents in `seq` order; `next_cursor` is the `after` of the next page, null at the end."""
+    """A page of CloudEvents in `seq` order.
+
+    `next_cursor` is the `after` of the next page, `<epoch>:<seq>`; null at the end.
+    """
 
     items: list[dict[str, Any]]
     next_cursor: str | None
@@ -70,7 +74,7 @@ OPERATIONS: Final = (
         parameters=(
             Parameter(
                 name="after",
-                schema={"type": "string", "pattern": r"^([0-9]{1,19}:)?[0-9]{1,19}$"},
+                schema=POSITION_SCHEMA,
                 description="Only events after this seq, written `<seq>` or `<epoch>:<seq>`.",
                 example="41",
             ),
@@ -87,7 +91,7 @@ OPERATIONS: Final = (
             ),
         ),
         replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage)},
-        problems=("not-found", "bad-input"),
+        problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten"),
     ),
 )
 
@@ -120,22 +124,29 @@ def _place(call: Call, query: FeedQuery) -> Position | None:
 async def _page(services: Services, call: Call, view: TeamView, query: FeedQuery) -> Response:
     team_id: UUID = call.values["team_id"]
     place = read_position("0" if query.after is None else query.after, "after")
-    if place.epoch not in (None, view.epoch):
-        raise BadInput("This position is of another epoch of the team's history.", parameter="after")
+    epoch = view.epoch
+    if place.epoch not in (None, epoch):
+        # What is in memory may be of an epoch before that which the client has heard of.
+        now = await _position(services, team_id)
+        check_epoch(place, now)
+        epoch = now.epoch
     rows = await readmodel.events_after(
         services.pools.api, call.principal().user_id, team_id, place.seq, query.limit + 1
     )
-    if not rows and place.seq > await _head(services, team_id):
-        raise BadInput("The team has not reached this position.", parameter="after")
+    if not rows and place.seq > (now := await _position(services, team_id)).seq:
+        raise AheadOfHistory(place.seq, now.seq)
+    if rows and rows[-1].epoch > epoch:
+        # Restored since the team was looked at: what the client has read before may not have happened.
+        now = await _position(services, team_id)
+        raise HistoryRewritten(now.epoch, now.seq)
     shown, last = page_of(rows, query.limit)
-    body = page_json(map(cloud_event, shown), None if last is None else str(last.seq))
+    body = page_json(map(cloud_event, shown), None if last is None else f"{epoch}:{last.seq}")
     seq = max(call.seq, shown[-1].seq if shown else 0)
-    return json(200, body, about_team(call.team, seq, (PRIVATE,)))
+    return json(200, body, about_team(call.team, seq, epoch, (PRIVATE,)))
 
 
-async def _head(services: Services, team_id: UUID) -> int:
-    found = (await services.journal.position([team_id])).get(team_id)
-    return 0 if found is None else found.seq
+async def _position(services: Services, team_id: UUID) -> JournalPosition:
+    return (await services.journal.position([team_id])).get(team_id) or JournalPosition(0)
 
 
 async def _open_stream(services: Services, request: Request, after: Position | None) -> Response:
@@ -150,7 +161,7 @@ async def _open_stream(services: Services, request: Request, after: Position | N
     # Taken before the answer leaves: BlackSheep parts with the request's content then.
     receive: Receive = request.content.receive  # type: ignore[union-attr]
     stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive, call)
-    headers = about_team(call.team, subscription.head, STREAM_HEADERS)
+    headers = about_team(call.team, subscription.head, subscription.epoch, STREAM_HEADERS)
     return Response(200, list(headers), StreamedContent(EVENT_STREAM, stream.parts))
 
 

@@ -35,13 +35,13 @@ from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
 from core.principal import Principal
+from core.seq import read_position
 from core.writes import StoredReply
 from db import readmodel
 from db.idempotency import replay_or_run
 from db.people.tickets import TICKET_SECONDS
 from db.transaction import Writing
 from streams.feeds.channel import EndReason
-from streams.feeds.frames import read_position
 from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
@@ -256,7 +256,7 @@ class LiveSocket:
         view = services.teams.peek(self._team_id)
         if view is not None and user_id in view.state.members:
             return
-        if await readmodel.team_seq(services.pools.api, user_id, self._team_id) is None:
+        if await readmodel.team_position(services.pools.api, user_id, self._team_id) is None:
             raise NotFound("team")
 
     def _token_seconds(self, authorization: bytes) -> float:

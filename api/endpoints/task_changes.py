@@ -16,6 +16,7 @@ from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value,
 from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.task_docs import CHANGES as OPERATIONS
+from api.etags import version_tag
 from api.paths import link, pattern
 from api.preconditions import if_match, refuse_if_match
 from api.rest_v1 import REST_V1
@@ -29,6 +30,7 @@ from api.schemas import (
     NewTask,
     RestoreOperation,
     UpdateOperation,
+    seen,
 )
 from api.services import Services
 from api.used_keys import UsedKeys
@@ -86,8 +88,8 @@ class TaskChanges:
         def render(result: CommandResult) -> Answer:
             task, body = result.items[0].task, result.items[0].encoded(self._representation)
             self._locations.remember(task.id, team_id)
-            own = ((b"location", link(paths.TASK, task.id)), (b"etag", b'"%d"' % task.version))
-            return Answer(201, body, self._changes.headers(team_id, result.seq, own))
+            own = ((b"location", link(paths.TASK, task.id)), (b"etag", version_tag(result.epoch, task.version)))
+            return Answer(201, body, self._changes.headers(team_id, result, own))
 
         return await self._make(call, team_id, CreateTask(new.fields()), render)
 
@@ -125,7 +127,7 @@ class TaskChanges:
             return await self._make(call, team_id, ArchiveTask(task_id, version), self._shown(team_id))
 
         def gone(result: CommandResult) -> Answer:
-            return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
+            return Answer(204, b"", self._changes.headers(team_id, result), b"")
 
         return await self._make(call, team_id, DeleteTask(task_id, version), gone)
 
@@ -151,7 +153,8 @@ class TaskChanges:
             items = b",".join([item.encoded(self._representation) for item in result.items])
             first = result.seq - len(result.events) + 1
             answer = b'{"seq_from":%d,"seq_to":%d,"items":[%s]}' % (first, result.seq, items)
-            return Answer(200, answer, self._changes.headers(team_id, call.seq if dry_run else result.seq))
+            headers = self._changes.headers(team_id, result, seq=call.seq if dry_run else None)
+            return Answer(200, answer, headers)
 
         if ask is not None:
             return (await self._changes.preview(ask, team_id, command, render)).response()
@@ -175,7 +178,8 @@ class Shown:
     def __call__(self, result: CommandResult) -> Answer:
         """200 with the task as it is now."""
         item = result.items[0]
-        headers = self._changes.headers(self._team_id, result.seq, ((b"etag", b'"%d"' % item.task.version),))
+        etag = version_tag(result.epoch, item.task.version)
+        headers = self._changes.headers(self._team_id, result, ((b"etag", etag),))
         return Answer(200, item.encoded(self._representation), headers)
 
 
@@ -186,19 +190,19 @@ def command_of(operation: BatchOperation) -> TaskCommand:
             fields = {name: getattr(operation, name) for name in TaskFields.__struct_fields__}
             return CreateTask(TaskFields(**fields))
         case UpdateOperation():
-            return UpdateTask(operation.id, operation.patch(), operation.if_match)
+            return UpdateTask(operation.id, operation.patch(), seen(operation.if_match))
         case MoveOperation():
             return MoveTask(
                 task_id=operation.id,
                 status=operation.status,
                 before_id=operation.before_id,
                 after_id=operation.after_id,
-                if_match=operation.if_match,
+                if_match=seen(operation.if_match),
             )
         case ArchiveOperation():
-            return ArchiveTask(operation.id, operation.if_match)
+            return ArchiveTask(operation.id, seen(operation.if_match))
         case RestoreOperation():
-            return RestoreTask(operation.id, operation.if_match)
+            return RestoreTask(operation.id, seen(operation.if_match))
         case _:
             assert_never(operation)
 

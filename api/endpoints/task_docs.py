@@ -40,7 +40,7 @@ TASK: Final = {
     "archived_at": None,
     "version": 117,
 }
-OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
+OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
 CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
 
@@ -97,7 +97,7 @@ READS: Final = (
             ),
             304: UNCHANGED,
         },
-        problems=("not-found", "ahead-of-history"),
+        problems=("not-found", "ahead-of-history", "history-rewritten"),
     ),
     Operation(
         method="GET",
@@ -107,7 +107,7 @@ READS: Final = (
         tag="Tasks",
         parameters=(IF_NONE_MATCH, TEAM_HINT, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
-        problems=("not-found", "ahead-of-history"),
+        problems=("not-found", "ahead-of-history", "history-rewritten"),
     ),
     Operation(
         method="GET",
@@ -117,7 +117,7 @@ READS: Final = (
         tag="Tasks",
         parameters=(IF_NONE_MATCH, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
-        problems=("not-found", "ahead-of-history"),
+        problems=("not-found", "ahead-of-history", "history-rewritten"),
     ),
     Operation(
         method="GET",
@@ -128,7 +128,7 @@ READS: Final = (
         description="CloudEvents, newest first: the same bytes that feeds, topics and webhooks carry.",
         parameters=(*PAGE, TEAM_HINT, MIN_SEQ),
         replies={200: Reply(description="A page.", body=ActivityPage, headers=OF_TEAM)},
-        problems=("not-found", "ahead-of-history"),
+        problems=("not-found", "ahead-of-history", "history-rewritten"),
     ),
     Operation(
         method="GET",
@@ -155,11 +155,11 @@ READS: Final = (
             ),
             304: UNCHANGED,
         },
-        problems=("not-found", "ahead-of-history"),
+        problems=("not-found", "ahead-of-history", "history-rewritten"),
     ),
 )
 
-_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
+_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
 _CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
 
 CHANGES: Final = (

@@ -13,12 +13,12 @@ from api.calls import Call, call_of
 from api.endpoints.task_docs import READS as OPERATIONS
 from api.etags import versioned
 from api.listing import ListRequest, ListRequests
-from api.paging import ACTIVITY, PageQuery, page_json, page_of
+from api.paging import ACTIVITY, NO_EPOCH, PageQuery, page_json, page_of
 from api.paths import pattern
 from api.reads import board_answer, list_answer, long_board_answer, long_list_answer, per_column_of, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
-from core.errors import NotFound
+from core.errors import HistoryRewritten, NotFound
 from db import readmodel
 from streams.cloud_events import cloud_event
 
@@ -42,19 +42,21 @@ class TaskReads:
             return await self._stored_page(call, asked)
         view = await self._access.team(call, asked.team_id)
         if asked.query.archived:
-            return await self._stored_page(call, asked)
+            if NO_EPOCH < asked.epoch < view.epoch:
+                raise HistoryRewritten(view.epoch, view.seq)
+            return await self._stored_page(call, asked, view.epoch)
         shown = self._representation
         answer = list_answer(call, view, asked, shown) or await long_list_answer(call, view, asked, shown)
         return answer.response()
 
-    async def _stored_page(self, call: Call, asked: ListRequest) -> Response:
+    async def _stored_page(self, call: Call, asked: ListRequest, epoch: int = NO_EPOCH) -> Response:
         """A page by SQL: archived tasks, or those of all my teams."""
         principal = call.principal()
         user_id = across_teams(principal) if asked.team_id is None else principal.user_id
         query, shown = asked.for_user(user_id), self._representation
         page = await readmodel.list_tasks(self._pool, user_id, query, team_id=asked.team_id)
-        body = shown.page(list(map(shown.task, page.tasks)), query, page.last)
-        return Answer(200, body, about_team(call.team, call.seq) if call.team else ()).response()
+        body = shown.page(list(map(shown.task, page.tasks)), query, page.last, epoch)
+        return Answer(200, body, about_team(call.team, call.seq, call.epoch) if call.team else ()).response()
 
     async def get_task(self, request: Request) -> Response:
         """GET /v1/tasks/{task_id}."""
@@ -101,14 +103,16 @@ class TaskReads:
         call, task_id = call_of(request), path_value(request, "task_id")
         user_id = call.principal().user_id
         query = query_of(request, PageQuery)
-        before = None if query.cursor is None else ACTIVITY.read(query.cursor)
-        team_id, _ = await self._access.task(call, task_id)
+        epoch, before = (None, None) if query.cursor is None else ACTIVITY.read(query.cursor)
+        team_id, view = await self._access.task(call, task_id)
+        if epoch is not None and epoch < view.epoch:
+            raise HistoryRewritten(view.epoch, view.seq)
         rows = await readmodel.task_activity(
             self._pool, user_id, team_id, task_id, before=before, limit=query.limit + 1
         )
         shown, last = page_of(rows, query.limit)
-        body = page_json(map(cloud_event, shown), None if last is None else ACTIVITY.write(last.seq))
-        return Answer(200, body, about_team(call.team, call.seq)).response()
+        body = page_json(map(cloud_event, shown), None if last is None else ACTIVITY.write((view.epoch, last.seq)))
+        return Answer(200, body, about_team(call.team, call.seq, call.epoch)).response()
 
 
 def register(router: Router, services: Services) -> None:

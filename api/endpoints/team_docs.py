@@ -20,9 +20,9 @@ from api.schemas import (
 
 __all__ = ["OPERATIONS"]
 
-OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq")
-_READ: Final = ("not-found", "ahead-of-history")
-_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history")
+OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
+_READ: Final = ("not-found", "ahead-of-history", "history-rewritten")
+_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
 
 OPERATIONS: Final = (
     Operation(

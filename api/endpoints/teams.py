@@ -19,7 +19,7 @@ from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value,
 from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.team_docs import OPERATIONS
-from api.etags import fresh, not_modified, team_headers
+from api.etags import fresh, not_modified, team_headers, version_tag
 from api.paging import LABELS, MEMBERS, TEAMS, Cursors, PageQuery, page_of
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
@@ -85,8 +85,8 @@ class Teams:
 
         def render(result: CommandResult) -> Answer:
             team = next(one.event.team for one in result.events if isinstance(one.event, TeamUpdated))
-            own = ((b"location", link(paths.TEAM, team.id)), (b"etag", etag_of(team, "owner")))
-            headers = self._changes.headers(team.id, result.seq, own)
+            own = ((b"location", link(paths.TEAM, team.id)), (b"etag", etag_of(team, "owner", result.epoch)))
+            headers = self._changes.headers(team.id, result, own)
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
         return await self._make(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), render)
@@ -108,7 +108,7 @@ class Teams:
         no_query(call)
         view = await self._access.team(call, team_id)
         team, role = team_of(view), view.role_of(user_id)
-        etag = etag_of(team, role)
+        etag = etag_of(team, role, view.epoch)
         if fresh(call, etag):
             return not_modified(call, etag).response()
         body = encode(team_answer(team, role, permissions_of(role)))
@@ -124,7 +124,8 @@ class Teams:
         def render(result: CommandResult) -> Answer:
             changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]
             team, role = (changed[-1] if changed else team_of(view)), view.role_of(user_id)
-            headers = self._changes.headers(team_id, result.seq, ((b"etag", etag_of(team, role)),))
+            etag = etag_of(team, role, result.epoch)
+            headers = self._changes.headers(team_id, result, ((b"etag", etag),))
             return Answer(200, encode(team_answer(team, role, permissions_of(role))), headers)
 
         return await self._make(call, team_id, command, render)
@@ -164,7 +165,7 @@ class Teams:
         def render(result: CommandResult) -> Answer:
             label = next(one.event.label for one in result.events if isinstance(one.event, LabelEvent))
             own = ((b"location", link(paths.TEAM_LABEL, team_id, label.id)),)
-            return Answer(201, encode(rest_v1.label(label)), self._changes.headers(team_id, result.seq, own))
+            return Answer(201, encode(rest_v1.label(label)), self._changes.headers(team_id, result, own))
 
         return await self._make(call, team_id, CreateLabel(new.name, new.color), render)
 
@@ -203,7 +204,7 @@ class Teams:
             ordered = ordered[bisect_right(ordered, cursors.read(query.cursor), key=place_of) :]
         shown, last = page_of(ordered, query.limit)
         page = {"items": shown, "next_cursor": None if last is None else cursors.write(place_of(last))}
-        return json(200, page, about_team(call.team, call.seq))
+        return json(200, page, about_team(call.team, call.seq, call.epoch))
 
     async def _patch(
         self,
@@ -217,7 +218,7 @@ class Teams:
         patch = await body_of(request, decoder, *MERGE_PATCH)
 
         def render(result: CommandResult) -> Answer:
-            return Answer(200, encode(after(view, result)), self._changes.headers(team_id, result.seq))
+            return Answer(200, encode(after(view, result)), self._changes.headers(team_id, result))
 
         return await self._make(call, team_id, command_of(patch), render)
 
@@ -232,7 +233,7 @@ class Teams:
         call, team_id, _ = await self._changing(request)
 
         def gone(result: CommandResult) -> Answer:
-            return Answer(204, b"", self._changes.headers(team_id, result.seq), b"")
+            return Answer(204, b"", self._changes.headers(team_id, result), b"")
 
         return await self._make(call, team_id, command(), gone)
 
@@ -262,9 +263,9 @@ def permissions_of(role: Role) -> tuple[Permission, ...]:
     return tuple(permission for permission in ORDER if permission in PERMISSIONS[role])
 
 
-def etag_of(team: Team, role: Role) -> bytes:
+def etag_of(team: Team, role: Role, epoch: int) -> bytes:
     """The answer names the role of the caller, so its ETag must too."""
-    return b'"%d-%s"' % (team.version, role.encode())
+    return version_tag(epoch, team.version)[:-1] + b'-%s"' % role.encode()
 
 
 def merged_limits(team: Team, patch: TeamPatch) -> Any:

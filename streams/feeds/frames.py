@@ -1,42 +1,20 @@
 """What a feed sends: events and resets, in the two forms that travel, each made once and shared by all readers."""
 
-import re
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
-from core.errors import BadInput
 from core.events import event_class
-from core.seq import MAX_SEQ
 from streams import paths
 from streams.cloud_events import cloud_event
 
-__all__ = ["Frame", "Position", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows", "read_position"]
+__all__ = ["Frame", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows"]
 
 ResetReason = Literal["expired", "epoch", "ahead", "broken"]
 """Why a reader must reload the snapshot: its place is too old, of another epoch, not reached yet, or before a hole."""
-
-_POSITION: Final = re.compile(r"(?:([0-9]{1,19}):)?([0-9]{1,19})")
-
-
-class Position(Struct, frozen=True):
-    """A reader's place: it has everything up to `seq`. `epoch` is None when it did not say."""
-
-    seq: int
-    epoch: int | None = None
-
-
-def read_position(text: str, parameter: str) -> Position:
-    """Read `<epoch>:<seq>` or `<seq>`. Raises BadInput naming `parameter` for anything else, 2^63 included."""
-    match = _POSITION.fullmatch(text)
-    epoch, seq = (match[1], int(match[2])) if match else (None, MAX_SEQ + 1)
-    if seq > MAX_SEQ or (epoch is not None and int(epoch) > MAX_SEQ):
-        raise BadInput("A feed position is <seq> or <epoch>:<seq>.", parameter=parameter)
-    return Position(seq, int(epoch) if epoch is not None else None)
 
 
 class Frame:

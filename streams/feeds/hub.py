@@ -20,10 +20,11 @@ from valkey.asyncio import Valkey
 
 from core.codec import Encoded, JournalRow
 from core.errors import NotFound, ShuttingDown, Unavailable
+from core.seq import Position
 from core.writes import JournalPosition
 from db.signed import Signer
 from streams.feeds.channel import Channel, Tally
-from streams.feeds.frames import Position, Reset, ResetReason, frames_of, frames_of_rows
+from streams.feeds.frames import Reset, ResetReason, frames_of, frames_of_rows
 from streams.feeds.ports import History, Teams
 from streams.feeds.remote import Arrival, RemoteFeed
 from streams.feeds.subscription import Subscription

@@ -12,7 +12,7 @@ from actors.ports import ColumnTop, Representation
 from actors.slices import at_once
 from api.rest_v1 import REST_V1
 from core.commands import ArchiveTask, MoveTask, UpdateTask
-from core.query import TaskQuery
+from core.query import SortKey, TaskQuery
 from core.task import STATUSES, Status, Task, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
@@ -36,9 +36,9 @@ class Counting:
         self.tasks += 1
         return self._shown.task(task)
 
-    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: tuple[bool, object, object] | None) -> bytes:
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None, epoch: int) -> bytes:
         self.pages += 1
-        return self._shown.page(tasks, query, last)  # type: ignore[arg-type]
+        return self._shown.page(tasks, query, last, epoch)
 
     def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
         self.boards += 1

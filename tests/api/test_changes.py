@@ -53,7 +53,7 @@ class Room:
         return await self.changes.make(ask, self.team, CreateTask(TaskFields(title=title)), self.shown)
 
     def shown(self, result: CommandResult) -> Answer:
-        return Answer(201, result.items[0].encoded(REST_V1), self.changes.headers(self.team, result.seq))
+        return Answer(201, result.items[0].encoded(REST_V1), self.changes.headers(self.team, result))
 
     async def titles(self) -> Sequence[str]:
         view = await self.services.teams.view(self.team)
@@ -77,7 +77,11 @@ def title_of(answer: Answer) -> str:
 async def test_a_command_is_made_and_answered(room: Room) -> None:
     answer = await room.create(room.ask(), "Paint the shed")
     assert (answer.status, title_of(answer)) == (201, "Paint the shed")
-    assert dict(answer.headers) == {b"taskforge-team": str(room.team).encode(), b"taskforge-seq": b"3"}
+    assert dict(answer.headers) == {
+        b"taskforge-team": str(room.team).encode(),
+        b"taskforge-seq": b"3",
+        b"taskforge-epoch": b"1",
+    }
     assert await room.titles() == ["Paint the shed"]
 
 

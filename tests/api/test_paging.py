@@ -36,8 +36,8 @@ from tests.support.core_team import CoreTeam
 SOME = UUID(int=7)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVERY_LIST: list[tuple[Cursors[Any], Any]] = [
-    (ACTIVITY, 12),
-    (ACTIVITY, MAX_SEQ),
+    (ACTIVITY, (1, 12)),
+    (ACTIVITY, (2, MAX_SEQ)),
     (LABELS, ("straße", SOME)),
     (MEMBERS, (NOON, SOME)),
     (NOTIFICATIONS, SOME),
@@ -106,9 +106,10 @@ def test_a_task_cursor_from_before_there_were_versions_is_told_what_to_do() -> N
 def test_a_task_cursor_gives_its_sort_key_back(team: CoreTeam, field: SortField, descending: bool) -> None:
     for task in team.state.tasks.values():
         key = sort_key(task, field)
-        token = task_cursor(TaskQuery(sort=field, descending=descending), key)
-        assert len(token) <= paging.LONGEST_CURSOR
-        assert task_place(token, field, descending=descending) == key
+        for epoch in (paging.NO_EPOCH, 1, MAX_SEQ):
+            token = task_cursor(TaskQuery(sort=field, descending=descending), key, epoch)
+            assert len(token) <= paging.LONGEST_CURSOR
+            assert task_place(token, field, descending=descending) == (key, epoch)
 
 
 def test_a_cursor_of_another_order_is_refused(team: CoreTeam) -> None:
@@ -178,10 +179,12 @@ def test_a_forged_cursor_is_bad_input_and_nothing_worse(sort: SortField, token: 
 @pytest.mark.parametrize(
     ("cursors", "place"),
     [
-        (ACTIVITY, 0),
-        (ACTIVITY, MAX_SEQ + 1),
-        (ACTIVITY, "12"),
-        (ACTIVITY, True),
+        (ACTIVITY, (1, 0)),
+        (ACTIVITY, (0, 1)),
+        (ACTIVITY, 12),
+        (ACTIVITY, (1, MAX_SEQ + 1)),
+        (ACTIVITY, (1, "12")),
+        (ACTIVITY, (1, True)),
         (TEAMS, 12),
         (TEAMS, "x"),
         (TEAMS, b"x" * 15),
@@ -213,7 +216,7 @@ plain = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats
 @given(st.sampled_from(SORT_FIELDS), st.booleans(), plain)
 def test_whatever_a_cursor_says_it_compares_with_every_task(sort: SortField, missing: bool, value: Any) -> None:
     try:
-        key = task_place(forged_task(sort, missing, value, SOME), sort, descending=True)
+        key, _ = task_place(forged_task(sort, missing, value, SOME), sort, descending=True)
     except BadInput:
         return
     start = datetime(2026, 1, 1, tzinfo=UTC)

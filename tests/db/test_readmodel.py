@@ -14,7 +14,7 @@ from msgspec import structs
 from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, RemoveMember, UpdateTask
 from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
-from core.writes import Committed
+from core.writes import Committed, JournalPosition
 from db import readmodel
 from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
@@ -192,7 +192,7 @@ async def test_a_stranger_finds_nothing(pools: Pools, writers: list[Writer]) -> 
     stranger, writer = await add_user(pools, "Eve"), writers[0]
     task = next(iter(writer.state.tasks.values()))
     assert await readmodel.my_teams(pools.api, stranger, limit=10) == []
-    assert await readmodel.team_seq(pools.api, stranger, writer.team_id) is None
+    assert await readmodel.team_position(pools.api, stranger, writer.team_id) is None
     assert await readmodel.list_tasks(pools.api, stranger, TaskQuery()) == readmodel.TaskPage([], None)
     assert (await readmodel.list_tasks(pools.api, stranger, TaskQuery(), team_id=writer.team_id)).tasks == []
     assert await readmodel.task_location(pools.api, stranger, task.id) is None
@@ -207,7 +207,7 @@ async def test_the_readers_own_scope_holds_without_row_security(
     """The committer's role sees every row, so only the query's own condition is left."""
     stranger, writer = await add_user(pools, "Eve"), writers[0]
     task = next(iter(writer.state.tasks.values()))
-    assert await readmodel.team_seq(pools.writer, stranger, writer.team_id) is None
+    assert await readmodel.team_position(pools.writer, stranger, writer.team_id) is None
     assert (await readmodel.list_tasks(pools.writer, stranger, TaskQuery(), team_id=writer.team_id)).tasks == []
     assert await readmodel.task_location(pools.writer, stranger, task.id) is None
     assert await readmodel.stored_task(pools.writer, stranger, writer.team_id, task.id) is None
@@ -237,7 +237,7 @@ async def test_activity_is_newest_first_and_pages_by_seq(pools: Pools, owner: UU
     assert seqs == sorted(seqs, reverse=True)
     page = await readmodel.task_activity(pools.api, owner, writer.team_id, task_id, before=seqs[1], limit=1)
     assert [row.seq for row in page] == [seqs[2]]
-    assert await readmodel.team_seq(pools.api, owner, writer.team_id) == writer.state.seq
+    assert await readmodel.team_position(pools.api, owner, writer.team_id) == JournalPosition(writer.state.seq)
     after = await readmodel.events_after(pools.api, owner, writer.team_id, 3, 2)
     assert [row.seq for row in after] == [4, 5]
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadInput, NotFound, ShuttingDown
+from core.seq import Position, read_position
 from core.writes import JournalPosition
 from streams.cloud_events import cloud_event
-from streams.feeds.frames import Frame, Position, read_position
+from streams.feeds.frames import Frame
 from streams.feeds.subscription import FeedEnded
 from tests.support.feed_harness import NOW, FeedSource, a_hub, running_hub, seqs, take, take_until_end
 from tests.support.journal_writer import SOMEBODY

@@ -15,9 +15,9 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from core.codec import Encoded, JournalRow, encode, reread
+from core.seq import Position
 from db.signed import Signer
 from db.valkey import open_valkey
-from streams.feeds.frames import Position
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.remote import COMMITTED_CHANNEL, RemoteFeed, channel_of
 from streams.settings import FeedSettings

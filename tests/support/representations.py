@@ -20,7 +20,7 @@ class Lists:
     reuses_events = True
     task = staticmethod(encode_task)
 
-    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None, epoch: int) -> bytes:
         return b'{"items":[%s],"last":%s}' % (b",".join(tasks), _encode(last))
 
     def board(self, seq: int, epoch: int, columns: Columns) -> bytes:
@@ -39,7 +39,7 @@ class Pages:
         assignees = [] if task.assignee_id is None else [task.assignee_id]
         return _encode({"id": task.id, "title": task.title, "assignee_ids": assignees, "version": task.version})
 
-    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None) -> bytes:
+    def page(self, tasks: Sequence[bytes], query: TaskQuery, last: SortKey | None, epoch: int) -> bytes:
         return b'{"data":[%s],"page":%s}' % (b",".join(tasks), _encode({"last": last, "has_more": last is not None}))
 
     def board(self, seq: int, epoch: int, columns: Columns) -> bytes:

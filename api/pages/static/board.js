@@ -60,6 +60,11 @@ export class Board {
     return "applied";
   }
 
+  /** The ETag, without quotes, of a task at this version: from the second epoch on it names the epoch. */
+  tag(version) {
+    return this.epoch > 1 ? `${this.epoch}.${version}` : `${version}`;
+  }
+
   /** Take over a snapshot of any later (or, after a restore, any) position; only what differs is redrawn. */
   replace(snapshot) {
     const rewritten = snapshot.epoch !== this.epoch;

@@ -73,7 +73,7 @@ export class OpenTeam {
   /** Save changed fields over the version they were based on. Rejects with the server's problem. */
   save(id, patch, version) {
     const entry = this.board.expect(id, patch);
-    return this.#settle(entry, () => this.api.patch(`/v1/tasks/${id}`, patch, { ...this.#options(), ifMatch: version }));
+    return this.#settle(entry, () => this.api.patch(`/v1/tasks/${id}`, patch, { ...this.#options(), ifMatch: this.board.tag(version) }));
   }
 
   archive(id) {
