@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
+from core.events import TeamRestored
 from core.task import Task
 from db.errors import storage_errors
 from db.journal.rows import journal_row, task_of
@@ -25,14 +26,18 @@ __all__ = [
     "Move",
     "Page",
     "advance",
+    "announcements",
+    "back_to_differences",
     "backlog",
     "lagging",
     "published_since",
     "range_of",
     "read",
     "reset",
+    "restored",
     "rewind",
     "tasks",
+    "tasks_after",
 ]
 
 RANGES: Final = 16
@@ -238,3 +243,69 @@ async def tasks(pool: Pool, wanted: Collection[tuple[UUID, UUID]]) -> Mapping[UU
     with storage_errors():
         rows = await pool.fetch(_TASKS, [team for team, _ in wanted], [task for _, task in wanted])
     return {row["id"]: task_of(row, row["team_key"]) for row in rows}
+
+
+_TASKS_AFTER: Final = f"""
+select {TASK_SELECT}, m.key as team_key from tasks t join teams m on m.id = t.team_id
+where t.team_id = $1 and ($2::uuid is null or t.id > $2) order by t.id limit $3
+"""  # noqa: S608 (column names of our own)
+
+
+async def tasks_after(pool: Pool, team_id: UUID, after: UUID | None, limit: int) -> Sequence[Task]:
+    """The team's tasks, archived ones too, by id; those after the task `after`. Raises StorageUnavailable."""
+    with storage_errors():
+        rows = await pool.fetch(_TASKS_AFTER, team_id, after, limit)
+    return [task_of(row, row["team_key"]) for row in rows]
+
+
+_RESTORED: Final = """
+select distinct on (p.team_id) p.team_id, p.epoch, p.from_seq
+from team_epochs p left join relay_cursors c on c.team_id = p.team_id
+where p.from_seq > coalesce(c.published_seq, 0) and get_byte(uuid_send(p.team_id), 15) % $1 = any($2::int[])
+order by p.team_id, p.epoch desc
+"""
+
+
+async def restored(pool: Pool, ranges: Collection[int]) -> Mapping[UUID, tuple[int, int]]:
+    """By team of the ranges, the newest epoch and its first seq, where nothing of it is published yet.
+
+    Raises StorageUnavailable.
+    """
+    with storage_errors():
+        rows = await pool.fetch(_RESTORED, RANGES, list(ranges))
+    return {row["team_id"]: (row["epoch"], row["from_seq"]) for row in rows}
+
+
+_ANNOUNCEMENTS: Final = f"""
+select distinct on (e.team_id, e.seq) {EVENT_SELECT} from task_events e
+join team_epochs p on p.team_id = e.team_id and p.from_seq < e.seq
+left join relay_cursors c on c.team_id = e.team_id
+where e.team_id = any($1::uuid[]) and e.type = $2 and p.from_seq > coalesce(c.published_seq, 0)
+order by e.team_id, e.seq
+"""  # noqa: S608 (column names of our own)
+
+
+async def announcements(pool: Pool, team_ids: Collection[UUID]) -> Sequence[JournalRow]:
+    """The events that begin epochs of these teams, where others of those epochs stand before them, unpublished.
+
+    Raises StorageUnavailable.
+    """
+    with storage_errors():
+        rows = await pool.fetch(_ANNOUNCEMENTS, list(team_ids), TeamRestored.type)
+    return list(map(journal_row, rows))
+
+
+_BACK: Final = """
+update relay_cursors c set published_seq = least(coalesce(w.first - 1, t.seq), t.seq), updated_at = now()
+from unnest($1::uuid[], $2::bigint[]) as w (team_id, first) join teams t on t.id = w.team_id
+where c.team_id = w.team_id and c.published_seq > least(coalesce(w.first - 1, t.seq), t.seq)
+"""
+
+
+async def back_to_differences(pool: Pool, firsts: Mapping[UUID, int | None]) -> None:
+    """Set the cursors of these teams back before the first event that is to go out again; None: only to their end.
+
+    Raises StorageUnavailable.
+    """
+    with storage_errors():
+        await pool.execute(_BACK, list(firsts), list(firsts.values()))

@@ -3,7 +3,7 @@
 One at a time is what keeps the order: were the next batch sent while the last one is in doubt, it could land first.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -48,6 +48,10 @@ class Publisher:
             partitions = self._partitions[topic]
             number = self._places[topic, key] = self._partitioner(key, partitions, partitions)
         return number
+
+    def partitions(self, topic: str) -> Collection[int]:
+        """The numbers of the topic's partitions."""
+        return self._partitions[topic]
 
     async def publish(self, records: Iterable[Record], allowed: Callable[[], bool]) -> None:
         """Write all records and wait until every replica has them; order is kept within a partition.

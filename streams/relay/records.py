@@ -15,7 +15,7 @@ from db.journal.relay_cursors import Page
 from streams.cloud_events import cloud_event
 from streams.kafka.topics import TASK_EVENTS, TASKS, Headers, event_headers, task_headers, team_key
 
-__all__ = ["Record", "contiguous", "neighbours", "records_of", "restored_records"]
+__all__ = ["Record", "contiguous", "neighbours", "records_of", "state_records"]
 
 
 class Record(Struct, frozen=True):
@@ -71,15 +71,11 @@ def records_of(row: JournalRow, others: Mapping[UUID, Task], incarnation: str, *
     return records
 
 
-def restored_records(row: JournalRow, lost: Iterable[UUID], now: Mapping[UUID, Task], incarnation: str) -> list[Record]:
-    """What brings the compacted topic back to the history that stands: of the tasks that the lost one touched, those
-    which are there `now`, and the end of the others.
-    """
+def state_records(row: JournalRow, there: Iterable[Task], gone: Iterable[UUID], incarnation: str) -> list[Record]:
+    """What the compacted topic says since the event `row`: these tasks are there, and those are gone."""
     headers = task_headers(row, incarnation)
-    return [
-        Record(TASKS, _task_key(task_id), encode_task(now[task_id]) if task_id in now else None, headers)
-        for task_id in sorted(lost)
-    ]
+    records = [Record(TASKS, _task_key(task.id), encode_task(task), headers) for task in there]
+    return records + [Record(TASKS, _task_key(task_id), None, headers) for task_id in gone]
 
 
 def _holds_task(row: JournalRow) -> bool:

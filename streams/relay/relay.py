@@ -9,6 +9,7 @@ way, and a batch that a non-idempotent producer repeats after a broken connectio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
@@ -32,9 +33,10 @@ from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import RELAY, Leases
+from streams.relay.histories import FIRST, Histories
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
-from streams.relay.records import Record, contiguous, neighbours, records_of, restored_records
-from streams.relay.topic_ends import Run, last_runs, lost_subjects
+from streams.relay.records import Record, contiguous, neighbours, records_of
+from streams.relay.topic_ends import Numbered, Run, last_runs
 from streams.settings import KafkaSettings
 
 __all__ = ["RangeLag", "Relay", "RelayStatistics"]
@@ -49,6 +51,7 @@ the teams that commit; whenever some may have been missed, the sweep looks at al
 ROUND_ROWS: Final = 4_000
 ROUND_TEAMS: Final = 200
 HALTED_SECONDS: Final = 30.0
+TEAMS_REMEMBERED: Final = 20_000
 
 
 class RangeLag(Struct, frozen=True):
@@ -79,8 +82,9 @@ class Relay:
 
     name = "relay"
 
-    def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor) -> None:
+    def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor, writer: Pool) -> None:
         self._pool = pool
+        self._histories = Histories(pool, writer, kafka)
         self._kafka = kafka
         self._monitor = monitor
         self._leases = Leases(pool, RELAY, RANGES)
@@ -89,6 +93,7 @@ class Relay:
         self._dirty: dict[UUID, None] = {}
         self._uncertain: set[UUID] = set()
         self._present: dict[UUID, Run] = {}
+        self._sent: dict[UUID, Numbered] = {}
         self._halted: dict[UUID, float] = {}
         self._entrusted: dict[int, str] = {}
         self._swept = self._sweep_ended = float("-inf")
@@ -235,6 +240,10 @@ class Relay:
                 await relay_state.write(producer, range_key(number), incarnation.encode())
             refills = self._statistics.refills + (len(strange) if teams else 0)
             self._statistics = structs.replace(self._statistics, refills=refills)
+        self._histories.forget()
+        with broker_errors():
+            partitions = await producer.partitions_for(TASK_EVENTS)
+        await self._histories.compare(partitions, numbers)
         async for behind in self._slices(numbers):
             self._uncertain.update(lag.team_id for lag in behind)
         self._look_at_all = True
@@ -262,20 +271,29 @@ class Relay:
             return
         pages = [self._whole(page) for page in await cursors.read(self._pool, teams, per_team=ROUND_ROWS // len(teams))]
         pages = [page for page in pages if page.rows]
+        if self._went_back(pages):
+            await self._histories.compare(publisher.partitions(TASK_EVENTS), self._leases.held)
+            self._dirty.update(dict.fromkeys(teams))
+            return
         if self._uncertain:
             await self._look_into_topic(incarnation, publisher)
         others = await cursors.tasks(self._pool, {pair for page in pages for pair in neighbours(page.rows)})
         records = self._records(pages, others, incarnation)
-        records += await self._restored(pages, publisher, incarnation)
         self._uncertain.update(page.team_id for page in pages)
+        ahead = await self._histories.announcements(pages, self._sent, incarnation)
+        await self._publish([*ahead, *records], publisher, incarnation)
+        anew = await self._write_state_anew(pages, publisher, incarnation)
+        await cursors.advance(self._pool, [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages])
+        self._uncertain.difference_update(page.team_id for page in pages)
+        self._remember(pages)
+        self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
+        self._count(pages, records, anew)
+
+    async def _publish(self, records: Sequence[Record], publisher: Publisher, incarnation: str) -> None:
         async with self._monitor.publishing:
             if not self._monitor.is_current(incarnation):
                 raise BrokerUnavailable("the broker changed before a page was published")
             await publisher.publish(records, self._is_allowed)
-        await cursors.advance(self._pool, [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages])
-        self._uncertain.difference_update(page.team_id for page in pages)
-        self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
-        self._count(pages, records)
 
     def _records(self, pages: Iterable[Page], others: Mapping[UUID, Task], incarnation: str) -> list[Record]:
         """The pages' records; of an event that is in its topic already only the tasks, which lose nothing twice."""
@@ -289,18 +307,30 @@ class Relay:
                 self._present.pop(page.team_id, None)
         return records
 
-    async def _restored(self, pages: Sequence[Page], publisher: Publisher, incarnation: str) -> list[Record]:
-        """Of teams whose pages say that they were restored, what the lost history left in the compacted topic."""
-        rows = {row.team_id: row for page in pages for row in page.rows if row.type == TeamRestored.type}
-        if not rows:
-            return []
-        first = {team_id: (row.epoch, row.seq) for team_id, row in rows.items()}
-        places = {team_id: publisher.partition(TASK_EVENTS, team_key(team_id)) for team_id in rows}
-        lost = await lost_subjects(self._kafka, places, first)
-        now = await cursors.tasks(self._pool, {(team_id, task_id) for team_id in lost for task_id in lost[team_id]})
-        return [
-            record for team_id, row in rows.items() for record in restored_records(row, lost[team_id], now, incarnation)
-        ]
+    async def _write_state_anew(self, pages: Sequence[Page], publisher: Publisher, incarnation: str) -> int:
+        """Of teams whose pages say that they were restored, publish all their tasks; how many records that took."""
+        rows = [row for page in pages for row in page.rows if row.type == TeamRestored.type]
+        written = 0
+        if rows:
+            anew = self._histories.state_anew(rows, publisher.partitions(TASKS), self._leases.held, incarnation)
+            async with aclosing(anew) as slices:
+                async for records in slices:
+                    await self._publish(records, publisher, incarnation)
+                    written += len(records)
+                    self._sweep_ended = time.monotonic()  # Much to do is no reason to be taken for frozen.
+        return written
+
+    def _went_back(self, pages: Iterable[Page]) -> bool:
+        """Whether a cursor is behind what was published here: set back by hand, or with its whole database."""
+        if all(page.published >= self._sent.get(page.team_id, FIRST)[1] for page in pages):
+            return False
+        self._sent.clear()
+        return True
+
+    def _remember(self, pages: Iterable[Page]) -> None:
+        if len(self._sent) > TEAMS_REMEMBERED:
+            self._sent.clear()
+        self._sent.update((page.team_id, (page.rows[-1].epoch, page.rows[-1].seq)) for page in pages)
 
     def _is_allowed(self) -> bool:
         return self._leases.alive
@@ -330,7 +360,7 @@ class Relay:
         self._present = {team_id: run for team_id, run in self._present.items() if team_id not in teams} | found
         self._uncertain.clear()
 
-    def _count(self, pages: Sequence[Page], records: Sequence[Record]) -> None:
+    def _count(self, pages: Sequence[Page], records: Sequence[Record], anew: int) -> None:
         rows = sum(len(page.rows) for page in pages)
         events = sum(record.topic == TASK_EVENTS for record in records)
         before = self._statistics
@@ -338,7 +368,7 @@ class Relay:
             before,
             published=before.published + events,
             spared=before.spared + rows - events,
-            tasks=before.tasks + len(records) - events,
+            tasks=before.tasks + len(records) - events + anew,
             rounds=before.rounds + 1,
         )
 

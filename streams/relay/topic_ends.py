@@ -5,8 +5,9 @@ page begins with the event after the cursor. Records that begin later are no pro
 broker, which landed in a topic made anew, or what is left of a topic that lost its first records.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import anyio
@@ -14,33 +15,26 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from core.codec import parse_event_id
-from core.events import event_class
-from streams.cloud_events import parse_cloud_event
+from core.seq import MAX_SEQ
 from streams.kafka.broker import broker_errors, reading
 from streams.kafka.topics import TASK_EVENTS
-from streams.relay.records import neighbours
 from streams.settings import KafkaSettings
 
-__all__ = ["DEPTH", "Lost", "Numbered", "Run", "last_runs", "lost_subjects", "true_ends"]
+__all__ = ["DEPTH", "Numbered", "Run", "TopicRecord", "last_runs", "numbered", "read_topic", "true_ends"]
 
 DEPTH: Final = 10_000
-LOST_DEPTH: Final = 100_000
 READ_SECONDS: Final = 20.0
+"""How long one read may take; each brings some hundred records."""
 # An end may lie behind records that cannot be read (compacted, aborted, or lost by the embedded broker).
 SILENT_READS: Final = 5
 SILENT_MS: Final = 200
 
 Floor = Callable[[UUID, int], int]
 
+TopicRecord: TypeAlias = "ConsumerRecord[bytes, bytes]"
+
 Numbered = tuple[int, int]
 """An event's epoch and seq. They compare: a later epoch comes after all events that it left standing."""
-
-
-Note = Callable[[int, "ConsumerRecord[bytes, bytes]"], None]
-"""(partition, record)."""
-
-Lost = Mapping[UUID, set[UUID]]
-"""By team the ids of tasks."""
 
 
 class Run(Struct, frozen=True):
@@ -67,57 +61,52 @@ async def last_runs(settings: KafkaSettings, teams: Mapping[UUID, int], floor: F
     `teams` gives each team's partition; records of a team below `floor(team, partition)` do not count.
     Raises `BrokerUnavailable`.
     """
-    if not teams:
-        return {}
     runs: dict[UUID, Run] = {}
-
-    def note(partition: int, record: "ConsumerRecord[bytes, bytes]") -> None:
-        _note(runs, record, teams, floor, partition)
-
-    await _read_tails(settings, set(teams.values()), DEPTH, note)
+    async with aclosing(read_topic(settings, TASK_EVENTS, set(teams.values()), depth=DEPTH)) as slices:
+        async for records in slices:
+            for record in records:
+                if (event := numbered(record)) is None:
+                    continue
+                team_id, epoch, seq = event
+                if teams.get(team_id) == record.partition and record.offset >= floor(team_id, record.partition):
+                    before = runs.get(team_id)
+                    runs[team_id] = before.and_then((epoch, seq)) if before else Run(seq, (epoch, seq))
     return runs
 
 
-async def lost_subjects(settings: KafkaSettings, teams: Mapping[UUID, int], first: Mapping[UUID, Numbered]) -> Lost:
-    """By team, the tasks of events that a restore took back: of an epoch before that of `first`, from its seq on.
+def numbered(record: TopicRecord) -> tuple[UUID, int, int] | None:
+    """Team, epoch and seq of the event that a record is about; None for a record that is none of ours."""
+    try:
+        team_id, epoch, seq = parse_event_id(dict(record.headers).get("event_id", b"").decode())
+    except ValueError:
+        return None
+    return (team_id, epoch, seq) if seq <= MAX_SEQ else None
 
-    `teams` gives each team's partition; the last `LOST_DEPTH` records of a partition count. Raises BrokerUnavailable.
+
+async def read_topic(
+    settings: KafkaSettings, topic: str, partitions: Iterable[int], *, depth: int | None = None
+) -> AsyncGenerator[Sequence[TopicRecord]]:
+    """The records of these partitions as far as they reach now, in slices of one partition each, in its order.
+
+    With a `depth`, only the last so many of each partition. Raises `BrokerUnavailable`.
     """
-    lost: dict[UUID, set[UUID]] = {team_id: set() for team_id in teams}
-
-    def note(record: "ConsumerRecord[bytes, bytes]") -> None:
-        headers = dict(record.headers)
-        try:
-            team_id, epoch, seq = parse_event_id(headers.get("event_id", b"").decode())
-        except ValueError:
-            return
-        if team_id in first and epoch < first[team_id][0] and seq >= first[team_id][1]:
-            row = parse_cloud_event(record.value)
-            if event_class(row.type).state_record != "none":
-                lost[team_id].update((row.subject, *(task_id for _, task_id in neighbours([row]))))
-
-    await _read_tails(settings, set(teams.values()), LOST_DEPTH, lambda _, record: note(record))
-    return lost
-
-
-async def _read_tails(
-    settings: KafkaSettings,
-    partitions: set[int],
-    depth: int,
-    note: Callable[[int, "ConsumerRecord[bytes, bytes]"], None],
-) -> None:
-    """Give the last records of each partition to `note`, in their order."""
+    places = {TopicPartition(topic, number) for number in partitions}
+    if not places:
+        return
     async with reading(settings) as consumer:
         with broker_errors(), anyio.fail_after(READ_SECONDS):
-            places = {TopicPartition(TASK_EVENTS, number) for number in partitions}
-            ends = await _seek_to_tails(consumer, places, depth)
-            silent = 0
-            while silent < SILENT_READS and await _is_before(consumer, ends):
+            ends = await _seek(consumer, places, depth)
+        silent = 0
+        while silent < SILENT_READS:
+            with broker_errors(), anyio.fail_after(READ_SECONDS):
+                if not await _is_before(consumer, ends):
+                    return
                 found = await consumer.getmany(timeout_ms=SILENT_MS)
-                silent = 0 if found else silent + 1
-                for place, records in found.items():
-                    for record in records:
-                        note(place.partition, record)
+            silent = 0 if found else silent + 1
+            for records in found.values():
+                yield records
+        with broker_errors(), anyio.fail_after(READ_SECONDS):
+            await consumer.end_offsets(list(places))  # A broker that is away is silent, too, and says so only here.
 
 
 async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, int]:
@@ -125,21 +114,21 @@ async def true_ends(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> 
 
     The embedded broker gives the offset after the *first* record of the last batch. Raises what the client raises.
     """
-    ends = await _seek_to_tails(consumer, places, depth=1)
+    ends = await _seek(consumer, places, depth=1)
     silent = 0
     while silent < SILENT_READS and await _is_before(consumer, ends):
         silent = 0 if await consumer.getmany(timeout_ms=SILENT_MS) else silent + 1
     return {place: max(end, await consumer.position(place)) for place, end in ends.items()}
 
 
-async def _seek_to_tails(
-    consumer: AIOKafkaConsumer, places: set[TopicPartition], depth: int
+async def _seek(
+    consumer: AIOKafkaConsumer, places: set[TopicPartition], depth: int | None
 ) -> dict[TopicPartition, int]:
     consumer.assign(list(places))
     begins = await consumer.beginning_offsets(list(places))
     ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
     for place, end in ends.items():
-        consumer.seek(place, max(begins[place], end - depth))
+        consumer.seek(place, begins[place] if depth is None else max(begins[place], end - depth))
     return ends
 
 
@@ -148,19 +137,3 @@ async def _is_before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, i
         if await consumer.position(place) < end:
             return True
     return False
-
-
-def _note(
-    runs: dict[UUID, Run],
-    record: "ConsumerRecord[bytes, bytes]",
-    teams: Mapping[UUID, int],
-    floor: Floor,
-    partition: int,
-) -> None:
-    try:
-        team_id, epoch, seq = parse_event_id(dict(record.headers).get("event_id", b"").decode())
-    except ValueError:
-        return
-    if teams.get(team_id) == partition and record.offset >= floor(team_id, partition):
-        before = runs.get(team_id)
-        runs[team_id] = before.and_then((epoch, seq)) if before else Run(seq, (epoch, seq))

@@ -1,12 +1,9 @@
 """A dump, more work, and the dump restored under the running system, with Valkey and the broker alive."""
 
 import asyncio
-import importlib.util
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import pytest
 from taskforge.devstack.postgres import DATABASE, SUPERUSER, binaries, postgres_url
 from tests.support.account import NO_TLS, Account
 from tests.support.directories import open_directory
+from tests.support.example_consumer import example
 from tests.support.folding import columns_of, fold
 from tests.support.system import System
 from tests.support.topic_reader import TASKS, read_all, read_teams
@@ -182,19 +180,6 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     account.http.close()
-
-
-@cache
-def example() -> Any:
-    """The consumer that the guide for data teams shows."""
-    place = Path(__file__).parents[2] / "docs" / "examples" / "board_from_topic.py"
-    spec = importlib.util.spec_from_file_location("board_from_topic", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # Where its dataclasses look for their names.
-    spec.loader.exec_module(module)
-    return module
 
 
 def board_of_epoch(account: Account, team: str, epoch: int) -> Any:

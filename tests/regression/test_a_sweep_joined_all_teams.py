@@ -51,7 +51,7 @@ async def test_a_sweep_reads_no_more_teams_than_a_slice(
     monkeypatch.setattr("streams.relay.relay.SWEEP_SECONDS", 0.01)
     pool: Any = Watched(pools.worker)
     monitor = BrokerMonitor(kafka)
-    relay = Relay(pool, kafka, monitor)
+    relay = Relay(pool, kafka, monitor, pools.writer)
     async with anyio.create_task_group() as group:
         await group.start(monitor.run)
         await group.start(relay.run)

@@ -17,7 +17,7 @@ async def relaying(
 ) -> AsyncIterator[tuple[Relay, BrokerMonitor]]:
     """A relay with its monitor, stopped in order, or cut off wherever it is."""
     monitor = BrokerMonitor(kafka)
-    relay = Relay(pools.worker, kafka, monitor)
+    relay = Relay(pools.worker, kafka, monitor, pools.writer)
     async with anyio.create_task_group() as background:
         await background.start(monitor.run)
         async with anyio.create_task_group() as group:
