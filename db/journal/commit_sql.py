@@ -146,8 +146,11 @@ _UNTAKEN: Final = " and not exists (select from clash c where c.team_id = w.id)"
 
 # After a restore no team is written before its new epoch: what the lost history had under the same seqs is known
 # outside. The first question is asked once per statement, and nearly always answers the second.
+# And none by a connection from before a restore in place, which has made the tables anew (`pg_restore --clean`): who
+# connects or looks next notices it (`history_sql`), and this asks whether anybody has. It reads one row, once.
 _SETTLED: Final = (
     " and (not exists (select from epochs_due) or not exists (select from epochs_due d where d.team_id = w.id))"
+    " and (select i.journal_oid = 'task_events'::regclass from installation i where i.id = 1)"
 )
 
 

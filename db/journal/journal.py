@@ -29,9 +29,9 @@ from core.writes import (
     TeamLocked,
     TeamWrites,
 )
-from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors
+from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavailable
 from db.journal import sql
-from db.journal.epochs import note_lost_history, raise_due_epochs
+from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
 from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
 from db.journal.sticky import StickyConnection
 from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
@@ -76,11 +76,23 @@ class PostgresJournal:
         if not batches:
             return {}
         with storage_errors():
-            async with self._connection() as connection:
+            async with self._replacing_stale(), self._connection() as connection:
                 return await _commit_unlocked(connection, batches)
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
         return connected(self._pool) if self._sticky.busy else self._sticky
+
+    @asynccontextmanager
+    async def _replacing_stale(self) -> AsyncIterator[None]:
+        """Part with all connections when one knows types that are gone: the database was restored in place.
+
+        Nothing was written then. Whoever connects anew notices the restore.
+        """
+        try:
+            yield
+        except asyncpg.InternalServerError as error:  # "cache lookup failed for type …"
+            await self._pool.expire_connections()
+            raise unavailable(error) from error
 
     @asynccontextmanager
     async def lock(self, team_id: UUID) -> AsyncIterator["LockedTeam"]:
@@ -93,6 +105,7 @@ class PostgresJournal:
             begin = f"begin; {sql.LOCK_TEAM.format(ALONE_LOCK_MS, UUID(int=team_id.int))}"
             async with (
                 self._turn_to_lock(),
+                self._replacing_stale(),
                 connected(self._pool) as connection,
                 transaction(connection, begin, finish=_let_go) as found,
             ):
@@ -131,8 +144,9 @@ class PostgresJournal:
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
         """The team was seen at a position that the database no longer has: if so, a new epoch of it begins.
 
-        So does one that was due already.
+        So does one that was due already, and that of all teams of a database that was restored in place.
         """
+        await notice_restore(self._pool)
         await note_lost_history(self._pool, team_id, position.epoch, position.seq)
         await raise_due_epochs(self._pool, team_id)
 
