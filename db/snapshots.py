@@ -1,9 +1,10 @@
 """L2 of the team cache: compact team states in Valkey. Losing one costs latency; a wrong one must never be used.
 
-A value is signed (`db/signed.py`). Inside it has a header (magic, format, schema fingerprint, epoch, seq, team, length
-and checksum) and a body of frames, each a length and msgpack: the head first, then tasks and external ids a few hundred
-at a time, so that neither side holds the interpreter for long. With 10,000 tasks: 6.3 MB, 1.7 MB after zlib level 1.
-The head holds the digest of the event at `seq` too, by which a reader knows whether it is of the history that stands.
+A value is signed (`db/signed.py`), together with its key, which names format, schema and team, and with its epoch and
+seq. Inside it has a byte that says whether the rest is compressed, and frames, each a length and msgpack: the head
+first, then tasks and external ids a few hundred at a time, so that neither side holds the interpreter for long. With
+10,000 tasks: 6.3 MB, 1.7 MB after zlib level 1. The head holds the digest of the event at `seq` too, by which a reader
+knows whether it is of the history that stands.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import hashlib
 import logging
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,23 +24,20 @@ from core.events import Label, Member, Team
 from core.loading import TeamLoader
 from core.task import Task
 from core.team import ExternalKey, TeamState
-from db.signed import Forged, Signer
+from db.signed import Forged, Signed, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
 __all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 2
-MAGIC: Final = b"TFSN"
+FORMAT: Final = 3
 TTL_SECONDS: Final = 7 * 86_400
 FRAME_ROWS: Final = 250
 COMPRESS_BYTES: Final = 2_048
 THREAD_ROWS: Final = 500
-LARGEST_BODY: Final = 512 * 1024 * 1024
+PLAIN, PACKED = b"\0", b"\1"
 
-_HEADER: Final = struct.Struct(">4sB8sIQ16s?II")
-_CHECKSUM: Final = struct.Struct(">I")
 _LENGTH: Final = struct.Struct(">I")
 
 # Keeps whichever state is further on; `struct` reads epoch and seq as the signed header claims them (bytes 13 to 24). A
@@ -57,7 +55,7 @@ return 1
 
 
 class UnusableSnapshot(Exception):
-    """The bytes are not a snapshot of this team in this format."""
+    """The bytes are ours, and yet not a snapshot in this format."""
 
 
 class _Head(Struct):
@@ -100,8 +98,8 @@ class SnapshotCodec:
         self._rows = msgspec.msgpack.Decoder(_Rows)
 
     def encode(self, parts: _Parts) -> bytes:
-        """The header and body of a state."""
-        return self._wrap(parts, list(self._frames(parts)))
+        """A state without its place, which its signature says."""
+        return _packed(list(self._frames(parts)))
 
     async def encode_in_slices(self, parts: _Parts) -> bytes:
         """The same, a frame at a time; what compresses them lets go of the interpreter."""
@@ -109,44 +107,24 @@ class SnapshotCodec:
         for frame in self._frames(parts):
             frames.append(frame)
             await asyncio.sleep(0)
-        return await asyncio.to_thread(self._wrap, parts, frames)
+        return await asyncio.to_thread(_packed, frames)
 
-    def _wrap(self, parts: _Parts, frames: Sequence[bytes]) -> bytes:
-        raw_length = sum(map(len, frames))
-        packed = raw_length >= COMPRESS_BYTES
-        body = _pack(frames) if packed else b"".join(frames)
-        header = _HEADER.pack(
-            MAGIC,
-            FORMAT,
-            self.fingerprint,
-            parts.epoch,
-            parts.seq,
-            parts.team_id.bytes,
-            packed,
-            raw_length,
-            len(body),
-        )
-        return header + _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(header))) + body
-
-    def decode(self, team_id: UUID, data: bytes) -> TeamState:
-        """The state in `data`. Raises UnusableSnapshot for anything that `encode` did not make for this team."""
-        loading = self.loading(team_id, *self.unwrap(team_id, data))
-        for state in loading:
+    def decode(self, data: Signed) -> TeamState:
+        """The state that `encode` was given. Raises UnusableSnapshot for anything else."""
+        for state in self.loading(unpacked(data)):
             if state is not None:
                 return state
         raise UnusableSnapshot("no end")
 
-    def loading(self, team_id: UUID, epoch: int, seq: int, body: bytes) -> Iterator[TeamState | None]:
-        """The state of what was unwrapped, after a None for each slice of the work. Raises UnusableSnapshot."""
+    def loading(self, data: Signed) -> Iterator[TeamState | None]:
+        """The state of what was unpacked, after a None for each slice of the work. Raises UnusableSnapshot."""
         try:
-            frames = _split(body)
+            frames = _split(data.body)
             head = self._head.decode(next(frames))
-            if head.team is not None and head.team.id != team_id:
-                raise UnusableSnapshot("another team inside")
             loader = TeamLoader(
                 team=head.team,
-                seq=seq,
-                epoch=epoch,
+                seq=data.seq,
+                epoch=data.epoch,
                 top_number=head.top_number,
                 members=head.members,
                 labels=head.labels,
@@ -169,21 +147,6 @@ class SnapshotCodec:
             yield _framed(self._encode(_Rows(tasks=tasks)))
         for external in _slices(parts.archived_external):
             yield _framed(self._encode(_Rows(archived_external=external)))
-
-    def unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
-        """Epoch, seq and the plain body, once every field of the header has been checked."""
-        if len(data) < _HEADER.size + _CHECKSUM.size:
-            raise UnusableSnapshot("too short")
-        header, body = data[: _HEADER.size], data[_HEADER.size + _CHECKSUM.size :]
-        magic, version, fingerprint, epoch, seq, team, packed, raw_length, length = _HEADER.unpack(header)
-        (checksum,) = _CHECKSUM.unpack_from(data, _HEADER.size)
-        if (magic, version, fingerprint) != (MAGIC, FORMAT, self.fingerprint):
-            raise UnusableSnapshot("another format")
-        if team != team_id.bytes:
-            raise UnusableSnapshot("another team")
-        if len(body) != length or zlib.crc32(body, zlib.crc32(header)) != checksum:
-            raise UnusableSnapshot("damaged")
-        return epoch, seq, _unpack(body, raw_length) if packed else body
 
 
 class ValkeySnapshots:
@@ -209,9 +172,9 @@ class ValkeySnapshots:
             return None
         try:
             if len(data) < COMPRESS_BYTES:
-                return self._codec.decode(team_id, self._verified(team_id, data))
+                return self._codec.decode(self._verified(team_id, data))
             # What takes long of this lets go of the interpreter; the rest would hold it, in whichever thread.
-            return await _in_slices(self._codec.loading(team_id, *await asyncio.to_thread(self._unwrap, team_id, data)))
+            return await _in_slices(self._codec.loading(await asyncio.to_thread(self._unpacked, team_id, data)))
         except (Forged, UnusableSnapshot) as error:
             self._log.warning("snapshot of team %s ignored: %s", team_id, error)
             await self._drop(team_id)
@@ -244,11 +207,11 @@ class ValkeySnapshots:
             "snapshot", key, body, seconds=self._ttl, team_id=parts.team_id, epoch=parts.epoch, seq=parts.seq
         )
 
-    def _verified(self, team_id: UUID, data: bytes) -> bytes:
-        return self._signer.verify("snapshot", self._key(team_id), data, team_id=team_id).body
+    def _verified(self, team_id: UUID, data: bytes) -> Signed:
+        return self._signer.verify("snapshot", self._key(team_id), data, team_id=team_id)
 
-    def _unwrap(self, team_id: UUID, data: bytes) -> tuple[int, int, bytes]:
-        return self._codec.unwrap(team_id, self._verified(team_id, data))
+    def _unpacked(self, team_id: UUID, data: bytes) -> Signed:
+        return unpacked(self._verified(team_id, data))
 
     async def _drop(self, team_id: UUID) -> None:
         """A damaged value whose header claims a high seq would otherwise keep good ones out until it expires."""
@@ -287,9 +250,21 @@ async def _in_slices(loading: Iterator[TeamState | None]) -> TeamState:
     raise UnusableSnapshot("no end")
 
 
-def _pack(frames: Iterable[bytes]) -> bytes:
+def _packed(frames: Sequence[bytes]) -> bytes:
+    if sum(map(len, frames)) < COMPRESS_BYTES:
+        return PLAIN + b"".join(frames)
     packer = zlib.compressobj(1)
-    return b"".join([*map(packer.compress, frames), packer.flush()])
+    return b"".join([PACKED, *map(packer.compress, frames), packer.flush()])
+
+
+def unpacked(data: Signed) -> Signed:
+    """The same with its frames as they were before they were compressed. Raises UnusableSnapshot."""
+    body = memoryview(data.body)
+    try:
+        frames = zlib.decompress(body[1:]) if body[:1] == PACKED else bytes(body[1:])
+    except zlib.error as error:
+        raise UnusableSnapshot(str(error)) from error
+    return Signed(data.epoch, data.seq, frames)
 
 
 def _slices(rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
@@ -310,20 +285,6 @@ def _split(body: bytes) -> Iterator[memoryview]:
             raise UnusableSnapshot("a frame is cut")
         yield view[at : at + length]
         at += length
-
-
-def _unpack(body: bytes, raw_length: int) -> bytes:
-    """Decompress to exactly `raw_length` bytes; a body that would grow beyond it is refused, not inflated."""
-    if raw_length > LARGEST_BODY:
-        raise UnusableSnapshot("too large")
-    inflate = zlib.decompressobj()
-    try:
-        raw = inflate.decompress(body, raw_length + 1)
-    except zlib.error as error:
-        raise UnusableSnapshot(str(error)) from error
-    if len(raw) != raw_length or not inflate.eof:
-        raise UnusableSnapshot("not of the announced length")
-    return raw
 
 
 def _schema_fingerprint() -> bytes:

@@ -17,8 +17,10 @@ LOOK_SECONDS: Final = 3.0
 
 
 async def settle_history(pool: Pool) -> None:
-    """Have every team on the history that stands, before anything is served. Raises StorageUnavailable."""
-    await notice_restore(pool)
+    """Have every team on the history that stands, before anything is served. Raises StorageUnavailable.
+
+    Whoever has connected has noticed a restore, if there was one (`db/pool.py`).
+    """
     teams = 0
     while raised := await raise_due_epochs(pool):
         teams += len(raised)
@@ -31,6 +33,7 @@ async def watch_history(pool: Pool) -> None:
     while True:
         await anyio.sleep(LOOK_SECONDS)
         try:
+            await notice_restore(pool)
             await settle_history(pool)
         except StorageUnavailable as error:
             logger.warning("whether the database was restored cannot be asked: %s", error)

@@ -145,3 +145,23 @@ def test_a_process_loads_what_its_role_needs_and_no_more(module: str, absent: se
     code = f"import sys, {module}; print(*({absent!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
+
+
+async def test_a_process_that_starts_on_a_restored_database_asks_once_and_gives_its_teams_new_epochs(
+    office: Office, superuser: "asyncpg.Connection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    async def noting(*pools: object) -> int:
+        asked.append(pools)
+        return 0
+
+    monkeypatch.setattr("taskforge.parts.history_watch.notice_restore", noting)
+    owner = await office.sign_up("olga@example.com", "Olga")
+    async with office.open() as services:
+        team, ask = services.new_id(), Ask(Principal.of_user(owner))
+        await services.teams.ask(team, CreateTeam(team, "Work", "WRK", "Olga"), ask)
+    await superuser.execute("update installation set database_oid = database_oid + 1")
+    async with office.open() as services:
+        assert (await services.teams.view(team)).epoch == 2
+    assert not asked, "the first connection has asked"
