@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -35,6 +35,14 @@ WEIGH_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 8.0
 
 
+Freed = Callable[[int], Awaitable[None]]
+"""Told of roughly how many bytes have just been let go."""
+
+
+async def nothing_to_do(_freed: int) -> None:
+    return
+
+
 class SystemStatistics(Struct, frozen=True):
     """`active` teams, `waiting` commands, rough `memory_bytes`, and totals since start."""
 
@@ -58,7 +66,9 @@ class TeamSystem:
         clock: Clock,
         new_id: NewId,
         settings: ActorSettings,
+        freed: Freed = nothing_to_do,
     ) -> None:
+        self._freed = freed
         self._committer = Committer(journal, clock)
         self._context = ActorContext(
             journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
@@ -249,12 +259,15 @@ class TeamSystem:
         settings = self._context.settings
         # Whatever is let go must not be held by a list, or all boards would be taken apart together at its end.
         unused = await self._weigh(now - settings.idle_seconds)
+        before = self._memory
         while unused:
             await self._let_go(unused.pop())
         if self._memory > settings.memory_budget_bytes:
             by_use = sorted(self._actors.values(), key=lambda actor: actor.used_at, reverse=True)
             while by_use and self._memory > settings.memory_budget_bytes:
                 await self._let_go(by_use.pop())
+        if self._memory < before:
+            await self._freed(before - self._memory)
 
     async def _weigh(self, long_ago: float) -> list[TeamActor]:
         """Sum up what all teams weigh, and find those that were last used before `long_ago` (monotonic seconds)."""

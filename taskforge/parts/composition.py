@@ -24,6 +24,7 @@ from taskforge.parts.names import Part
 from taskforge.parts.process import Process
 from taskforge.parts.team_samples import feed_samples, team_samples
 from taskforge.settings import Settings
+from taskforge.tuning import give_memory_back
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -114,6 +115,7 @@ class Composition:
             clock=self.clock,
             new_id=new_id,
             settings=self.settings.actors,
+            freed=give_memory_back,
         )
         self.hub.attach(teams)
         self.middle.append(Teams(teams))

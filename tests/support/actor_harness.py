@@ -12,7 +12,7 @@ from msgspec import structs
 
 from actors.envelope import CommandResult, Render
 from actors.settings import ActorSettings
-from actors.system import TeamSystem
+from actors.system import Freed, TeamSystem, nothing_to_do
 from core.ask import Ask
 from core.commands import AddMember, CreateTask, CreateTeam, UpdateTask
 from core.errors import DomainError
@@ -38,7 +38,7 @@ class Ports:
         self.clock = ManualClock()
 
     @asynccontextmanager
-    async def system(self, **settings: Any) -> AsyncIterator[TeamSystem]:
+    async def system(self, *, freed: Freed = nothing_to_do, **settings: Any) -> AsyncIterator[TeamSystem]:
         system = TeamSystem(
             journal=self.journal,
             snapshots=self.snapshots,
@@ -46,6 +46,7 @@ class Ports:
             clock=self.clock,
             new_id=uuids.uuid7,
             settings=structs.replace(ActorSettings(), **settings),
+            freed=freed,
         )
         async with system.running():
             yield system

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from taskforge import tuning
 from taskforge.tuning import NICENESS, let_threads_stand_back, schedule_in_batches
 
 PROBE = """
@@ -54,3 +55,38 @@ def test_what_the_loop_hands_to_threads_stands_back_behind_the_loop() -> None:
 
     before = niceness()
     assert asyncio.run(both()) == (before, NICENESS)
+
+
+GIVING_BACK = """
+import asyncio
+from taskforge.tuning import LEAST_FREED, give_memory_back
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+
+def boards():
+    # Freed in the midst of what stays, as answers are: the C library gives nothing of that back by itself.
+    kept, gone = [], []
+    for _ in range(3_000):
+        gone.append(b"x" * 30_000)
+        kept.append(b"x" * 600)
+    return kept
+
+before = resident()
+kept = boards()
+had = resident()
+asyncio.run(give_memory_back(LEAST_FREED - 1))
+still = resident()
+asyncio.run(give_memory_back(LEAST_FREED))
+print(round(had - before), round(had - still), round(had - resident()))
+"""
+
+
+@pytest.mark.skipif(tuning._malloc_trim is None, reason="this C library gives back by itself, or never")
+def test_what_was_let_go_goes_back_to_the_kernel_if_it_is_much() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVING_BACK], capture_output=True, text=True, check=True)
+    grown, unasked, given_back = map(int, done.stdout.split())
+    assert grown > 60
+    assert unasked < 5
+    assert given_back > 20
