@@ -6,7 +6,8 @@ one that had not named them yet wrote for up to three seconds into a history tha
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +17,9 @@ from msgspec import Struct
 from api.services import Services
 from core.commands import CreateTask, CreateTeam
 from core.errors import StorageUnavailable
+from core.query import TaskQuery
 from core.task import TaskFields
+from db import readmodel
 from db.people.sessions import Client
 from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
@@ -31,6 +34,7 @@ from tests.support.site import settings_for
 pytestmark = pytest.mark.anyio
 
 TRIES = 5
+T = TypeVar("T")
 
 
 class Room(Struct):
@@ -42,14 +46,22 @@ class Room(Struct):
         made = await self.services.teams.ask(self.team, CreateTask(TaskFields(title=title)), by(self.owner))
         return [(event.row.epoch, event.row.seq) for event in made.events]
 
-    async def insist(self, title: str) -> list[tuple[int, int]]:
-        """As a client does that is told to try again; the parts that look from time to time do not."""
-        for _ in range(TRIES - 1):
-            try:
-                return await self.write(title)
-            except StorageUnavailable:
-                continue
-        return await self.write(title)
+    async def read(self) -> tuple[list[str], list[int]]:
+        """By SQL, as the owner: the titles of tasks and the seqs of events."""
+        pool = self.services.pools.api
+        page = await readmodel.list_tasks(pool, self.owner, TaskQuery(sort="title", descending=False))
+        events = await readmodel.events_after(pool, self.owner, self.team, 0, 100)
+        return [task.title for task in page.tasks], [row.seq for row in events]
+
+
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """As a client does that is told to try again; the parts that look from time to time do not."""
+    for _ in range(TRIES - 1):
+        try:
+            return await ask()
+        except StorageUnavailable:
+            continue
+    return await ask()
 
 
 @pytest.fixture
@@ -72,8 +84,10 @@ async def test_after_a_restore_in_place_a_process_goes_on_in_a_new_epoch(
     dumped = await called("pg_dump", "--format=custom", url)
     await room.write("lost")
     await room.write("lost, too")
+    await room.read()
     await called("pg_restore", "--clean", "--if-exists", "--exit-on-error", url, given=dumped)
-    assert await room.insist("goes on") == [(2, 5)]
+    assert await insist(lambda: room.write("goes on")) == [(2, 5)]
+    assert await insist(room.read) == (["goes on", "kept"], [1, 2, 3, 4, 5])
     rows = await superuser.fetch("select seq, type from task_events order by seq")
     assert [row["type"] for row in rows[3:]] == ["team.restored", "task.created"]
 
