@@ -297,12 +297,12 @@ class Hub:
             return
         if now is None:
             channel.end_all("removed")
+        elif (now.epoch, now.seq) < (channel.epoch, before):
+            logger.error("team %s went back from seq %d to %d: its history was rewritten", team_id, before, now.seq)
+            await self._history.lose(team_id, JournalPosition(before, channel.epoch))
+            self._look()
         elif now.epoch != channel.epoch:
             await self._rewrite(channel, now)
-        elif now.seq < before:
-            logger.error("team %s went back from seq %d to %d: its history was rewritten", team_id, before, now.seq)
-            await self._history.lose(team_id, JournalPosition(before, now.epoch))
-            self._look()
         else:
             channel.observe(now.seq)
             self._notice(channel)

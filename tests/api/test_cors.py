@@ -87,7 +87,15 @@ async def test_an_allowed_page_may_read_every_answer_and_our_headers(desk: Desk)
         given = cors_of(answer)
         assert given["access-control-allow-origin"] == PAGE, answer.request.url
         exposed = set(given["access-control-expose-headers"].split(", "))
-        assert {"ETag", "Location", "X-Request-ID", "TaskForge-Seq", "TaskForge-Team", "Retry-After"} <= exposed
+        assert {
+            "ETag",
+            "Location",
+            "X-Request-ID",
+            "TaskForge-Seq",
+            "TaskForge-Epoch",
+            "TaskForge-Team",
+            "Retry-After",
+        } <= exposed
         assert "access-control-allow-credentials" not in given
         assert "Origin" in answer.headers["vary"]
 

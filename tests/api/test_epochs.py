@@ -8,6 +8,9 @@ import asyncpg
 import httpx
 import pytest
 
+from db.journal.epochs import raise_due_epochs
+from db.journal.lost_histories import Lost, note_lost
+from streams.feeds.hub import HubTimes
 from tests.support.desk import problem
 from tests.support.rewinding import Rewinding
 from tests.support.site import Person, Site, frame
@@ -161,6 +164,21 @@ async def test_a_position_of_an_earlier_epoch_is_409_and_says_where_the_team_is(
         problem(await restored.get(restored.task, **{"TaskForge-Min-Seq": ahead}), 400, "ahead-of-history")
     for nonsense in ("1:", ":1", "1:2:3", f"{2**63}:1", "a:1"):
         problem(await restored.get(restored.task, **{"TaskForge-Min-Seq": nonsense}), 400, "bad-input")
+
+
+async def test_a_position_of_an_epoch_that_this_process_has_not_heard_of_is_waited_for(own_site: Site) -> None:
+    """A client may know of a restore before a process looks at the journal's positions, which here it never does."""
+    ada = await own_site.person()
+    team = await own_site.team(ada)
+    task = await own_site.task(ada, team)
+    own_site.services.hub.times = HubTimes(check=3_600)
+    pool = own_site.services.pools.writer
+    await note_lost(pool, {UUID(team): Lost(1, None)})
+    await raise_due_epochs(pool)
+    headers = {**ada.headers, "TaskForge-Min-Seq": "2:4"}
+    answer = await own_site.client.get(f"/v1/tasks/{task['id']}", headers=headers)
+    assert (answer.status_code, answer.headers["taskforge-epoch"]) == (200, "2")
+    assert answer.headers["etag"] == f'"2.{task["version"]}"'
 
 
 async def test_a_change_that_names_an_earlier_epoch_is_not_made(restored: Restored) -> None:

@@ -359,6 +359,19 @@ class TestRepair:
         assert source.epoch == 2
         assert hub.statistics().resets == 4
 
+    async def test_a_history_that_went_back_before_its_last_restore_resets_its_feeds_once_too(self) -> None:
+        source = FeedSource()
+        source.epoch = 4
+        team, hub = source.team(5), a_hub(source)
+        async with running_hub(hub):
+            with await hub.subscribe(team, SOMEBODY) as reader:
+                source.epoch = 2
+                assert await take(reader, 1) == ["epoch"]
+                assert (reader.epoch, reader.seq) == (5, 6)
+                hub.publish(team, source.commit(team, 1))
+                assert await take(reader, 1) == [7]
+        assert hub.statistics().resets == 1
+
     async def test_whoever_joined_in_a_lost_history_gets_nothing_of_the_one_that_stands(self) -> None:
         source, stranger = FeedSource(), uuid4()
         team, hub = source.team(3), a_hub(source)

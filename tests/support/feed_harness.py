@@ -87,8 +87,8 @@ class FeedSource:
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
         """As the database does: a new epoch begins with an event of its own."""
         rows = self.committed[team_id]
-        if position.epoch == self.epoch and len(rows) < position.seq:
-            self.epoch += 1
+        if (self.epoch, len(rows)) < (position.epoch, position.seq):
+            self.epoch = max(self.epoch, position.epoch) + 1
             seq = len(rows) + 1
             event = TeamRestored(team_id=team_id, seq=seq, actor_id=SOMEBODY, at=NOW, epoch=self.epoch, from_seq=seq)
             rows.append(encode(event, salt=SALT, epoch=self.epoch))
