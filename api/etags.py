@@ -5,7 +5,17 @@ from typing import Final
 from api.answers import Answer, Header, epoch_header
 from api.calls import Call
 
-__all__ = ["PRIVATE", "fresh", "matches", "not_modified", "team_headers", "version_tag", "versioned", "without_coding"]
+__all__ = [
+    "PRIVATE",
+    "fresh",
+    "known_as",
+    "matches",
+    "not_modified",
+    "team_headers",
+    "version_tag",
+    "versioned",
+    "without_coding",
+]
 
 PRIVATE: Final = (b"cache-control", b"private, no-cache")
 
@@ -13,7 +23,21 @@ PRIVATE: Final = (b"cache-control", b"private, no-cache")
 def fresh(call: Call, etag: bytes) -> bool:
     """Whether `If-None-Match` says that the client has this already."""
     known = call.headers.get(b"if-none-match")
-    return known is not None and (known == etag or known == b"W/" + etag or matches(known, etag))
+    return known is not None and (known == etag or matches(known, etag))
+
+
+def known_as(call: Call, etag: bytes) -> bytes | None:
+    """The ETag in the form in which `If-None-Match` names it, of an answer that may be coded: then its tag is weak.
+
+    None when the client does not have the answer.
+    """
+    known = call.headers.get(b"if-none-match")
+    if known is None or known == etag:
+        return known
+    weak = b"W/" + etag
+    if known == weak or matches(known, etag):
+        return weak if weak in known else etag
+    return None
 
 
 def matches(known: bytes, etag: bytes) -> bool:

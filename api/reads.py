@@ -16,11 +16,11 @@ from actors.ports import Representation
 from actors.slices import in_slices
 from api import paths
 from api.access import Access
-from api.answers import Answer
+from api.answers import Answer, Header, epoch_header
 from api.binding import read_query
 from api.calls import Call
 from api.codings import VARY
-from api.etags import fresh, team_headers, versioned
+from api.etags import PRIVATE, known_as, versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import NO_EPOCH
 from core.errors import HistoryRewritten, TaskForgeError
@@ -118,8 +118,8 @@ def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Represent
     if NO_EPOCH < asked.epoch < view.epoch:
         raise HistoryRewritten(view.epoch, view.seq)
     query, etag = _tagged(call, view, asked)
-    if fresh(call, etag):
-        return _unchanged(call, etag)
+    if (tag := known_as(call, etag)) is not None:
+        return Answer(304, b"", _headers(call, tag), b"")
     page = view.ready_page(query, shown)
     return None if page is None else _ready(call, view, page, etag)
 
@@ -131,16 +131,15 @@ async def long_list_answer(call: Call, view: TeamView, asked: ListRequest, shown
     return _ready(call, view, page, etag)
 
 
-def _unchanged(call: Call, etag: bytes) -> Answer:
-    """304 with the form of the tag that the client has: a coded answer came with the weak one."""
-    weak = b"W/" + etag
-    known = weak if weak in call.headers.get(b"if-none-match", b"") else etag
-    return Answer(304, b"", (*team_headers(call, known), VARY), b"")
+def _headers(call: Call, etag: bytes) -> tuple[Header, ...]:
+    """As `team_headers`, of an answer that may be coded; written out, because every hot read makes them."""
+    team, seq, epoch = (b"taskforge-team", call.team), (b"taskforge-seq", b"%d" % call.seq), epoch_header(call.epoch)
+    return ((b"etag", etag), PRIVATE, team, seq, epoch, VARY)
 
 
 def _ready(call: Call, view: TeamView, body: bytes, etag: bytes) -> Answer:
     call.coded = view.coded
-    return Answer(200, body, (*team_headers(call, etag), VARY))
+    return Answer(200, body, _headers(call, etag))
 
 
 def _tagged(call: Call, view: TeamView, asked: ListRequest) -> tuple[TaskQuery, bytes]:
@@ -166,8 +165,8 @@ def per_column_of(query: bytes) -> int | None:
 def board_answer(call: Call, view: TeamView, per_column: int | None, shown: Representation) -> Answer | None:
     """The board, or None when making it here would take too long: then see `long_board_answer`."""
     etag = b'"%d.%d"' % (view.epoch, view.seq)
-    if fresh(call, etag):
-        return _unchanged(call, etag)
+    if (tag := known_as(call, etag)) is not None:
+        return Answer(304, b"", _headers(call, tag), b"")
     board = view.ready_board(shown) if per_column is None else view.board_top(per_column, shown)
     return None if board is None else _ready(call, view, board, etag)
 
