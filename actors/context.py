@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.committer import Committer
 from actors.ports import Clock, Feed, Journal, NewId, Snapshots
 from actors.settings import ActorSettings
+from core.quotas import Quotas
 
 __all__ = ["ActorContext"]
 
@@ -23,5 +24,6 @@ class ActorContext(Struct, frozen=True):
     new_id: NewId
     committer: Committer
     settings: ActorSettings
+    quotas: Quotas
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     forget: Callable[[UUID], None]

@@ -32,6 +32,7 @@ from core.commands import (
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskEvent
+from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
 from core.writes import KeyRow, RowChanges, TeamWrites, rows_of_events
@@ -90,7 +91,7 @@ class PreparedBatch:
         """Whether there is nothing to make durable."""
         return not self.events and not self._keyed
 
-    def add(self, batch: Sequence[Envelope], now: datetime, new_id: NewId) -> None:
+    def add(self, batch: Sequence[Envelope], now: datetime, new_id: NewId, quotas: Quotas) -> None:
         """Decide envelopes on the fork, in order; a refusal leaves the fork as it was.
 
         An answer is kept for replays if the team's rules gave it. A refusal because of who the caller is may change
@@ -103,7 +104,7 @@ class PreparedBatch:
         for envelope in batch:
             answer: CommandResult | DomainError
             try:
-                answer = self._apply(envelope, Asking(envelope.ask.principal, now, new_id), salts)
+                answer = self._apply(envelope, Asking(envelope.ask.principal, now, new_id, quotas), salts)
             except DomainError as refusal:
                 answer = refusal
                 self._note_refusal(refusal)

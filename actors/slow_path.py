@@ -196,6 +196,7 @@ class SlowPath:
             [envelope for envelope in batch if not envelope.reply.done()],
             self._context.clock.now(),
             self._context.new_id,
+            self._context.quotas,
         )
         for stale in prepared.stale:
             await self._explain(stale)

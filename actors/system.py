@@ -22,6 +22,7 @@ from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown
+from core.quotas import Quotas
 from core.writes import JournalPosition
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,21 @@ class TeamSystem:
         new_id: NewId,
         settings: ActorSettings,
         freed: Freed = nothing_to_do,
+        quotas: Quotas | None = None,
     ) -> None:
         self._freed = freed
         self._committer = Committer(journal, clock)
         self._context = ActorContext(
-            journal, snapshots, feed, clock, new_id, self._committer, settings, self._spawn, self._forget
+            journal,
+            snapshots,
+            feed,
+            clock,
+            new_id,
+            self._committer,
+            settings,
+            quotas or Quotas(),
+            self._spawn,
+            self._forget,
         )
         self._actors: dict[UUID, TeamActor] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -123,7 +134,8 @@ class TeamSystem:
         prepared = PreparedBatch(team_id, view.state)
         loaded.put_beside(prepared.state)
         reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        prepared.add([Envelope(command, ask, 0.0, None, reply)], self._context.clock.now(), self._context.new_id)
+        context = self._context
+        prepared.add([Envelope(command, ask, 0.0, None, reply)], context.clock.now(), context.new_id, context.quotas)
         answer = prepared.answers[0]
         if isinstance(answer, DomainError):
             raise answer

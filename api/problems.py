@@ -104,6 +104,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.Conflict: Problem(
         "conflict", 409, "Conflict", "The current state forbids this; reason names the rule. Read again, then decide."
     ),
+    errors.QuotaReached: Problem(
+        "quota-reached",
+        409,
+        "Quota reached",
+        "There are as many as limit says of what quota names. Let go of one first.",
+    ),
     errors.StaleVersion: Problem(
         "stale-version", 412, "Stale version", "If-Match is not the current version; conflicts[] has what both changed."
     ),
@@ -127,6 +133,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     ),
     errors.BadInput: Problem(
         "bad-input", 400, "Bad request", "The request is malformed; parameter or errors[] says where. Do not repeat it."
+    ),
+    errors.TooManyAtOnce: Problem(
+        "too-many-at-once",
+        429,
+        "Too many at once",
+        "As many are open as limit says of what quota names. Close some first.",
     ),
     errors.Overloaded: Problem(
         "overloaded", 503, "Overloaded", "Too much is waiting. Nothing was changed; ask again after Retry-After."
@@ -164,7 +176,11 @@ FIRST_ERROR: Final = 400
 """The least status of a problem."""
 NOT_READY: Final = 503
 """What `/readyz` answers while the process should get no requests; its body is no problem document."""
-HEADERS: Final[dict[int, tuple[str, ...]]] = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+HEADERS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 """What a problem of a status carries beside the headers of every answer."""
 
 SCHEMA: Final[dict[str, Any]] = {
@@ -181,6 +197,8 @@ SCHEMA: Final[dict[str, Any]] = {
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},
         "reason": {"type": "string", "description": "Which rule, for a conflict."},
         "permission": {"type": "string", "description": "What the role lacks."},
+        "quota": {"type": "string", "description": "The limit that is reached, such as labels-per-team."},
+        "limit": {"type": "integer", "description": "How many that limit allows."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
         "base_known": {
@@ -270,6 +288,15 @@ def _conflict(error: errors.Conflict) -> Extras:
     return (error.detail, members, ())
 
 
+def _quota(error: errors.QuotaReached) -> Extras:
+    return (error.detail, {"quota": error.quota, "limit": error.limit}, ())
+
+
+def _at_once(error: errors.TooManyAtOnce) -> Extras:
+    members = {"quota": error.quota, "limit": error.limit}
+    return (error.detail, members, ((b"retry-after", b"%d" % error.retry_after),))
+
+
 def _pointed(pointer: str, detail: str) -> dict[str, Any]:
     return {"errors": [{"pointer": pointer, "detail": detail}]}
 
@@ -308,6 +335,8 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.HistoryRewritten: _rewritten,
     errors.BadInput: _bad_input,
     errors.Conflict: _conflict,
+    errors.QuotaReached: _quota,
+    errors.TooManyAtOnce: _at_once,
     errors.Forbidden: lambda error: (error.detail, {"permission": error.permission}, ()),
     errors.KeyInFlight: lambda error: (error.detail, {}, ((b"retry-after", b"1"),)),
     errors.Unauthenticated: lambda error: (error.detail, {}, ((b"www-authenticate", b'Bearer realm="taskforge"'),)),

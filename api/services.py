@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
     from db.people.identity import Identity
+    from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
     from db.pool import Pools
     from db.sealed_replies import SealedReplies
@@ -43,6 +44,7 @@ class Services(Struct, kw_only=True):
     revocations: "Revocations"
     passwords: "Passwords"
     tickets: "Tickets"
+    team_places: "TeamPlaces"
     sealed: "SealedReplies"
     clock: "Clock"
     new_id: Callable[[], UUID]

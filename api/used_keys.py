@@ -1,8 +1,8 @@
 """What a used key answers when a request fails before it asks its team.
 
 A team (or `db.idempotency`) looks a key up where it commits. But a request may not get that far any more: the task it
-is about is gone, or its body is another one and has the wrong shape. The key still decides: the same request gets its
-stored answer, another one is refused as a reuse of the key.
+is about is gone, its body is another one and has the wrong shape, or what it made was the last that its user may have.
+The key still decides: the same request gets its stored answer, another one is refused as a reuse of the key.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from api.answers import replay
 from api.asks import ask_of, key_of
 from api.calls import Call, call_of
 from api.services import Services
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, NotFound, QuotaReached
 from core.permissions import Right, check_right
 from core.writes import StoredReply
 from db.idempotency import find_reply
@@ -43,7 +43,7 @@ class UsedKeys:
             key = key_of(call)
             try:
                 return await handler(request)
-            except (NotFound, BadInput):
+            except (NotFound, BadInput, QuotaReached):
                 stored = None if key is None or call.ask is not None else await self._stored(call, right_of)
                 if stored is None:
                     raise

@@ -147,6 +147,10 @@ async def _services(directory: Path, core: int | None) -> AsyncIterator[Stack]:
             "TASKFORGE_DATABASE__POOL_SIZE": str(POOL),
             "TASKFORGE_LOG_LEVEL": "warning",
             "TASKFORGE_LOG_FORMAT": "json",
+            # One user and one address are a whole company here.
+            "TASKFORGE_QUOTAS__FEEDS_PER_USER": "100000",
+            "TASKFORGE_QUOTAS__FEEDS_PER_ADDRESS": "0",
+            "TASKFORGE_QUOTAS__TEAMS_PER_USER": "100000",
         }
         owner = Secret(environment["TASKFORGE_DATABASE__OWNER_URL"]).reveal()
         await migrate(owner, passwords=running.secrets.role_passwords)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.permissions import Role
 from core.principal import Principal
+from core.quotas import Quotas
 from core.task import Status, TaskFields, TaskPatch, check_text
 
 BATCH_LIMIT: Final = 100
@@ -23,11 +24,12 @@ Limit = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class Asking(Struct, frozen=True):
-    """Who asks, at what time (UTC), and where new ids come from: everything `decide` needs from outside."""
+    """Who asks, when (UTC), where new ids come from, how much there may be: all that `decide` needs from outside."""
 
     principal: Principal
     now: datetime
     new_id: Callable[[], UUID]
+    quotas: Quotas = Quotas()
 
     @property
     def actor_id(self) -> UUID:

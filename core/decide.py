@@ -27,7 +27,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
-from core.errors import Conflict, DomainError, Forbidden, NotFound, StaleVersion
+from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
     AnyEvent,
     Label,
@@ -146,6 +146,8 @@ def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMe
     if isinstance(command, AddMember):
         if command.user_id in state.members:
             raise Conflict("already-member", "This user is a member already.")
+        if len(state.members) >= (limit := asking.quotas.members_per_team):
+            raise QuotaReached("members-per-team", limit, f"This team has {limit} members, and may have no more.")
         _check_grant(state, asking.actor_id, command.role)
         new = Member(user_id=command.user_id, role=command.role, name=command.name, joined_at=asking.now)
         return [MemberAdded(member=new, **common)]
@@ -189,6 +191,8 @@ def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | Delete
     common = _stamp(state, asking)
     if isinstance(command, CreateLabel):
         _check_label_name(state, command.name, None)
+        if len(state.labels) >= (limit := asking.quotas.labels_per_team):
+            raise QuotaReached("labels-per-team", limit, f"This team has {limit} labels, and may have no more.")
         return [LabelCreated(label=Label(id=asking.new_id(), name=command.name, color=command.color), **common)]
     label = state.labels.get(command.label_id)
     if label is None:

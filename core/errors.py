@@ -6,6 +6,7 @@ TaskForgeError
 │   ├── Forbidden              a member, but the role or the API key does not allow it
 │   ├── InvalidReference       a field names something that is not there (assignee, label, parent, neighbour)
 │   ├── Conflict               the state forbids it (`reason` says which rule)
+│   ├── QuotaReached           there are as many as there may be (`quota` says of what)
 │   └── StaleVersion           If-Match named a version that is not the current one
 ├── KeyReused                  the idempotency key was used with another request
 ├── KeyInFlight                the first request with this key is still running
@@ -13,6 +14,7 @@ TaskForgeError
 ├── HistoryRewritten           a position was named that belongs to an epoch before the team's
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
+├── TooManyAtOnce              as much is open at this moment as may be (`quota` says of what)
 └── Unavailable                try again later
     ├── Overloaded             the mailbox is full
     ├── DeadlineExceeded       dropped unexecuted, or its outcome was not known in time
@@ -23,6 +25,8 @@ TaskForgeError
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from uuid import UUID
+
+from core.quotas import Quota
 
 ConflictReason = Literal[
     "archived",
@@ -108,6 +112,16 @@ class Conflict(DomainError):
     ) -> None:
         super().__init__(detail)
         self.reason, self.pointer, self.task_id = reason, pointer, task_id
+
+
+class QuotaReached(DomainError):
+    """There are `limit` of what `quota` counts: one has to go before there can be another."""
+
+    code = "quota-reached"
+
+    def __init__(self, quota: Quota, limit: int, detail: str) -> None:
+        super().__init__(detail)
+        self.quota, self.limit = quota, limit
 
 
 class FieldConflict:
@@ -215,6 +229,16 @@ class BadInput(TaskForgeError):
     def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
         super().__init__(detail)
         self.pointer, self.parameter = pointer, parameter
+
+
+class TooManyAtOnce(TaskForgeError):
+    """`limit` of what `quota` counts are open now; some will be free again, perhaps in `retry_after` seconds."""
+
+    code = "too-many-at-once"
+
+    def __init__(self, quota: Quota, limit: int, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.quota, self.limit, self.retry_after = quota, limit, retry_after
 
 
 class Unavailable(TaskForgeError):

@@ -39,6 +39,7 @@ __all__ = [
     "TaskEvents",
     "Tasks",
     "TeamEpochs",
+    "TeamPlaces",
     "Teams",
     "Users",
 ]
@@ -248,6 +249,13 @@ class LiveTickets(Table, tablename="live_tickets", db=POSTGRES):
     user_id = UUID()
     session_id = UUID()
     team_id = UUID(null=True, default=None)
+    expires_at = Timestamptz()
+    network = Inet()
+
+
+class TeamPlaces(Table, tablename="team_places", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    user_id = UUID()
     expires_at = Timestamptz()
 
 

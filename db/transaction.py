@@ -17,9 +17,9 @@ __all__ = ["Reading", "Scope", "Writing", "reading", "savepoint", "transaction",
 ROLLBACK_SECONDS: Final = 0.2
 
 T = TypeVar("T")
-Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.watch"]
+Scope = Literal["app.user_id", "app.principal", "app.email", "app.token_hash", "app.network", "app.watch"]
 """What row-level security asks about: user id, idempotency principal, lower-case email (see `scope_email`), hex of a
-token's hash, and "revocations" for whoever must hear of everybody's."""
+token's hash, the network whose tickets are counted, and "revocations" for whoever must hear of everybody's."""
 
 
 class Reading:
@@ -88,6 +88,10 @@ class Writing(Reading):
     async def one(self, wanted: Rows[T] | Returned[T], **given: object) -> T | None:
         """The first row of a statement, which may have changed it, or None."""
         return await self._one(wanted, given)
+
+    async def alone(self, what: str) -> None:
+        """Wait until no other transaction that named the same is open: what is counted from here on stays true."""
+        await self._connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", what)
 
     async def run(self, change: Change, **given: object) -> int:
         """Run a statement; the number of rows it touched."""

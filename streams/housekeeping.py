@@ -11,6 +11,7 @@ from core.errors import StorageUnavailable
 from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
 from db.people.ended_sessions import forget_ended_sessions
+from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
 from db.pool import Pool
 
@@ -20,12 +21,13 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 3600.0
 
-# What goes, and how; each deletes in slices and says how many. The times are theirs: 7 days, 30 and 30, half a minute.
+# What goes, and how; each deletes in slices and says how many. The times are theirs, from half a minute to 30 days.
 CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "stored answers": forget_old_keys,
     "marks of applied events": forget_applied,
     "sessions that ended": forget_ended_sessions,
     "live tickets nobody used": forget_unused_tickets,
+    "places of teams that were not made": forget_left_places,
 }
 
 

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from actors.settings import ActorSettings
 from api.settings import AuthSettings, HttpSettings, OpsSettings
+from core.quotas import Quotas
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.settings import FeedSettings, KafkaSettings
@@ -46,3 +47,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     ops: OpsSettings = OpsSettings()
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()
+    quotas: Quotas = Quotas()

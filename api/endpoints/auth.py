@@ -187,7 +187,9 @@ class _Auth:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         if check.rehash is not None and known.password_hash is not None:
             await self._identity.upgrade_hash(known.user_id, known.password_hash, check.rehash)
-        return self._answer(200, await self._identity.sessions.start(known.user_id, client_of(request)))
+        grant = await self._identity.sessions.start(known.user_id, client_of(request))
+        await self._revocations.announce(grant.ended)
+        return self._answer(200, grant)
 
     async def refresh(self, request: Request) -> Response:
         """200 with the next pair. Raises Unauthenticated; a token that was used before ends its session first."""

@@ -91,7 +91,7 @@ OPERATIONS: Final = (
             ),
         ),
         replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage)},
-        problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten"),
+        problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten", "too-many-at-once"),
     ),
 )
 
@@ -154,7 +154,7 @@ async def _open_stream(services: Services, request: Request, after: Position | N
     principal = call.principal()
     ends_at = token_ends_at(call.headers[b"authorization"])
     token_seconds = services.auth.access_seconds if ends_at is None else ends_at - services.clock.now().timestamp()
-    subscription = await hub.subscribe(call.values["team_id"], principal.user_id, after)
+    subscription = await hub.subscribe(call.values["team_id"], principal.user_id, after, address=call.client)
     subscription.guard = Lifetime(
         principal, token_seconds, hub.settings.connection_seconds, services.revocations.is_revoked
     )

@@ -4,7 +4,7 @@ Server frames: `hello {seq, epoch, you}`, `event {seq, event}`, `heartbeat {seq}
 snapshot}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat
 confirms it).
 Close codes: 4401 not or no longer authenticated, 4403 not or no longer a member, 4008 too slow, 1012 come again,
-1008 malformed request.
+1013 too many feeds are open (after an `error` that names the limit), 1008 malformed request.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from api.problems import UpgradeRequired
 from api.request_ids import REQUEST, Handshake
 from api.services import Services
 from api.used_keys import UsedKeys
-from core.errors import BadInput, NotFound, TaskForgeError, Unauthenticated, Unavailable
+from core.errors import BadInput, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
 from core.principal import Principal
 from core.seq import read_position
 from core.writes import StoredReply
@@ -42,6 +42,7 @@ from db.idempotency import replay_or_run
 from db.people.tickets import TICKET_SECONDS
 from db.transaction import Writing
 from streams.feeds.channel import EndReason
+from streams.feeds.open_feeds import network_of
 from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
@@ -50,12 +51,14 @@ AUTH: Final = 4401
 REMOVED: Final = 4403
 SLOW: Final = 4008
 RESTART: Final = 1012
+TRY_LATER: Final = 1013
 MALFORMED: Final = 1008
 REASONS: Final = {
     AUTH: "authenticate again",
     REMOVED: "not a member of this team",
     SLOW: "too slow, resume",
     RESTART: "connect again",
+    TRY_LATER: "too many feeds, try again later",
     MALFORMED: "malformed request",
 }
 CODES: Final[dict[EndReason, int]] = {
@@ -109,7 +112,7 @@ OPERATIONS: Final = (
         description="For browsers, which cannot send an Authorization header when they open a WebSocket.",
         body=TicketInput,
         replies={201: Reply(description="A single-use ticket.", body=Ticket)},
-        problems=("not-found",),
+        problems=("not-found", "too-many-at-once"),
         keyed=True,
     ),
     Operation(
@@ -120,7 +123,7 @@ OPERATIONS: Final = (
         tag="Live feeds",
         description=(
             "RFC 6455 over HTTP/1.1. Frames are JSON: `hello`, `event`, `heartbeat`, `reset` and `error` come, "
-            "`auth` goes."
+            "`auth` goes. Closed with 1013 after an `error` that names the limit while too many feeds are open."
         ),
         parameters=(
             Parameter(
@@ -158,8 +161,9 @@ def register(router: Router, services: Services) -> None:
         session_of(call.principal())
 
         async def run(tx: Writing) -> StoredReply:
-            ticket = Ticket(await services.tickets.issue_in(tx, call.principal(), wanted.team_id), TICKET_SECONDS)
-            return Answer(201, encode(ticket), ((b"cache-control", b"no-store"),)).stored(0)
+            network = network_of(call.client)
+            ticket = await services.tickets.issue_in(tx, call.principal(), wanted.team_id, network)
+            return Answer(201, encode(Ticket(ticket, TICKET_SECONDS)), ((b"cache-control", b"no-store"),)).stored(0)
 
         ran = await replay_or_run(services.pools.api, await ask_of(call), run, sealed=services.sealed)
         return replay(ran.reply, replayed=ran.replayed).response()
@@ -218,10 +222,12 @@ class LiveSocket:
             await self._check_member(lifetime.principal)
             if isinstance(handshake := REQUEST.get(None), Handshake):
                 handshake.team = str(self._team_id).encode()
-            subscription = await self._services.hub.subscribe(self._team_id, lifetime.principal.user_id, after)
-        except BadInput as error:
+            subscription = await self._services.hub.subscribe(
+                self._team_id, lifetime.principal.user_id, after, address=_address(self._socket)
+            )
+        except (BadInput, TooManyAtOnce) as error:
             await self._socket.send_text(_error(error))
-            return MALFORMED
+            return MALFORMED if isinstance(error, BadInput) else TRY_LATER
         except Unauthenticated:
             return AUTH
         except NotFound:
@@ -342,5 +348,11 @@ class LiveSocket:
         self._due = 0.0
 
 
+def _address(socket: WebSocket) -> str:
+    peer = socket.scope.get("client")
+    return peer[0] if peer else ""
+
+
 def _error(error: TaskForgeError) -> str:
-    return _encode({"type": "error", "code": error.code, "detail": error.detail}).decode()
+    limit = {"quota": error.quota, "limit": error.limit} if isinstance(error, TooManyAtOnce) else {}
+    return _encode({"type": "error", "code": error.code, "detail": error.detail, **limit}).decode()

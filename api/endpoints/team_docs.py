@@ -34,6 +34,7 @@ OPERATIONS: Final = (
         body=NewTeam,
         body_example={"name": "Engineering", "key": "ENG"},
         replies={201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM))},
+        problems=("quota-reached",),
         keyed=True,
     ),
     Operation(
@@ -127,7 +128,7 @@ OPERATIONS: Final = (
         body=NewLabel,
         body_example={"name": "bug", "color": "#d73a4a"},
         replies={201: Reply(description="The label.", body=Label, headers=("Location", *OF_TEAM))},
-        problems=_DECIDED,
+        problems=(*_DECIDED, "quota-reached"),
         keyed=True,
     ),
     Operation(

@@ -89,7 +89,8 @@ class Teams:
             headers = self._changes.headers(team.id, result, own)
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
-        return await self._make(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), render)
+        async with self._services.team_places.held(user_id, team_id):
+            return await self._make(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), render)
 
     async def list_teams(self, request: Request) -> Response:
         """GET /v1/teams: those I am a member of."""

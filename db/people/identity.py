@@ -9,6 +9,7 @@ from msgspec import Struct
 from piccolo.query.functions import Lower
 
 from core.errors import Conflict, Unauthenticated
+from core.quotas import Quotas
 from db.expressions import NOW, folded
 from db.ids import new_id
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
@@ -41,9 +42,9 @@ class Credentials(Struct, frozen=True):
 class Identity:
     """The accounts; `sessions` are theirs. Raises StorageUnavailable."""
 
-    def __init__(self, pool: Pool, lifetimes: Lifetimes) -> None:
+    def __init__(self, pool: Pool, lifetimes: Lifetimes, quotas: Quotas | None = None) -> None:
         self._pool = pool
-        self.sessions = Sessions(pool, lifetimes)
+        self.sessions = Sessions(pool, lifetimes, (quotas or Quotas()).sessions_per_user)
 
     async def sign_up(self, email: str, name: str, password_hash: str, client: Client) -> Grant:
         """A new user with a first session, both or neither. Raises Conflict("email-taken")."""

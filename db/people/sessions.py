@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
+from piccolo.columns.combination import And
 from piccolo.custom_types import Combinable
 from piccolo.query.methods.update import Update
 
@@ -65,10 +66,14 @@ class Session(Struct, frozen=True):
 
 
 class Grant(Struct, frozen=True):
-    """A session and the refresh token to keep it; the token is shown this once."""
+    """A session and the refresh token to keep it; the token is shown this once.
+
+    `ended` are sessions that had to go because there were too many: announce them to the other processes.
+    """
 
     principal: Principal
     refresh_token: str
+    ended: Sequence[UUID] = ()
 
 
 class Reused(Struct, frozen=True):
@@ -86,11 +91,16 @@ class _Token(Struct, frozen=True):
 
 
 class Sessions:
-    """The sessions of all users, each behind row-level security of its own user. Raises StorageUnavailable."""
+    """The sessions of all users, each behind row-level security of its own user. Raises StorageUnavailable.
 
-    def __init__(self, pool: Pool, lifetimes: Lifetimes) -> None:
+    A user has at most so many: a further one ends the one that was not used for longest. Whoever proves who they are is
+    never kept out by sessions that they forgot.
+    """
+
+    def __init__(self, pool: Pool, lifetimes: Lifetimes, most: int) -> None:
         self._pool = pool
         self._lifetimes = lifetimes
+        self._most = most
 
     async def start(self, user_id: UUID, client: Client) -> Grant:
         """A new session of a user who has just proven who they are."""
@@ -99,6 +109,7 @@ class Sessions:
 
     async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
         """The same inside a transaction that is already `user_id`'s."""
+        await tx.alone(f"sessions of {user_id}")
         session_id, token = new_id(), _new_token()
         await tx.run(
             _START,
@@ -116,7 +127,8 @@ class Sessions:
             user_id=user_id,
             seconds=float(min(self._lifetimes.idle, self._lifetimes.absolute)),
         )
-        return Grant(Principal.of_user(user_id, session_id), token)
+        ended = await tx.all(_END_OLDEST, user_id=user_id, session_id=session_id, others=self._most - 1)
+        return Grant(Principal.of_user(user_id, session_id), token, ended)
 
     async def refresh(self, value: str) -> Grant | Reused:
         """Use a refresh token up and hand out its successor.
@@ -268,6 +280,22 @@ def _revoking(which: Combinable) -> Update[Any]:
 
 _REVOKE: Final = change(_revoking(SessionTable.id == given("session_id")))
 _REVOKE_ALL: Final = returned_values(UUID, _revoking(SessionTable.id != given("keep")).returning(SessionTable.id))
+_END_OLDEST: Final = returned_values(
+    UUID,
+    _revoking(
+        And(
+            SessionTable.id != given("session_id"),
+            SessionTable.id.not_in(
+                limited(
+                    SessionTable.select(SessionTable.id)
+                    .where(*_USABLE, SessionTable.id != given("session_id"))
+                    .order_by(SessionTable.last_used_at, SessionTable.id, ascending=False),
+                    given("others"),
+                )
+            ),
+        )
+    ).returning(SessionTable.id),
+)
 _REVOKE_BY_TOKEN: Final = returned_values(
     UUID,
     _revoking(

@@ -9,12 +9,15 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
+from piccolo.query.functions.aggregate import Count
 
+from core.errors import TooManyAtOnce
 from core.principal import Principal
+from core.quotas import Quotas
 from db.expressions import NOW, ahead, limited
 from db.pool import Pool
 from db.slices import delete_in_slices
-from db.statements import change, given, insert, returned
+from db.statements import change, given, insert, returned, values
 from db.tables import LiveTickets
 from db.transaction import Writing, writing
 
@@ -32,19 +35,27 @@ class _Grant(Struct, frozen=True):
 
 
 class Tickets:
-    """Issues and redeems tickets. Both raise StorageUnavailable: there is no second way in."""
+    """Issues and redeems tickets. Both raise StorageUnavailable: there is no second way in.
 
-    def __init__(self, pool: Pool) -> None:
+    Those that are not used are counted by user and by client address, over all processes.
+    """
+
+    def __init__(self, pool: Pool, quotas: Quotas) -> None:
         self._pool = pool
+        self._quotas = quotas
 
-    async def issue(self, principal: Principal, team_id: UUID | None = None) -> str:
-        """A ticket good for one connection within 30 s: to this team's feed, or to any when `team_id` is None."""
+    async def issue(self, principal: Principal, team_id: UUID | None = None, network: str = "") -> str:
+        """A ticket good for one connection within 30 s: to this team's feed, or to any when `team_id` is None.
+
+        `network` is the client's, "" where it has none. Raises TooManyAtOnce.
+        """
         async with writing(self._pool, principal.user_id) as tx:
-            return await self.issue_in(tx, principal, team_id)
+            return await self.issue_in(tx, principal, team_id, network)
 
-    async def issue_in(self, tx: Writing, principal: Principal, team_id: UUID | None = None) -> str:
+    async def issue_in(self, tx: Writing, principal: Principal, team_id: UUID | None = None, network: str = "") -> str:
         """`issue` inside a transaction of the user's."""
         assert principal.session_id is not None, "only sessions need tickets: a key is sent as a header"
+        await self._refuse_too_many(tx, principal.user_id, network)
         ticket = secrets.token_urlsafe(TICKET_BYTES)
         await tx.run(
             _ISSUE,
@@ -52,9 +63,26 @@ class Tickets:
             user_id=principal.user_id,
             session_id=principal.session_id,
             team_id=team_id,
+            network=network or None,
             seconds=float(TICKET_SECONDS),
         )
         return ticket
+
+    async def _refuse_too_many(self, tx: Writing, user_id: UUID, network: str) -> None:
+        """Unused ones count, under locks that are always taken in this order."""
+        most = self._quotas.tickets_per_user
+        await tx.alone(f"live tickets of {user_id}")
+        if (await tx.one(_OF_USER, user_id=user_id) or 0) >= most:
+            detail = f"You have {most} live tickets that are not used yet: use them, or wait until they end."
+            raise TooManyAtOnce("tickets-per-user", most, detail, TICKET_SECONDS)
+        most = self._quotas.tickets_per_address
+        if not (network and most):
+            return
+        await tx.alone(f"live tickets from {network}")
+        await tx.scope("app.network", network)
+        if (await tx.one(_OF_NETWORK, network=network) or 0) >= most:
+            detail = f"From your address {most} live tickets were asked for and are not used yet."
+            raise TooManyAtOnce("tickets-per-address", most, detail, TICKET_SECONDS)
 
     async def redeem(self, ticket: str, team_id: UUID | None = None) -> Principal | None:
         """Whose ticket this is, once; None when it is unknown, used, expired, or was issued for another team.
@@ -88,8 +116,15 @@ _ISSUE: Final = change(
         user_id=given("user_id"),
         session_id=given("session_id"),
         team_id=given("team_id"),
+        network=given("network"),
         expires_at=ahead(given("seconds")),
     )
+)
+_OF_USER: Final = values(
+    int, LiveTickets.select(Count()).where(LiveTickets.user_id == given("user_id"), LiveTickets.expires_at > NOW)
+)
+_OF_NETWORK: Final = values(
+    int, LiveTickets.select(Count()).where(LiveTickets.network == given("network"), LiveTickets.expires_at > NOW)
 )
 _SPEND: Final = returned(
     _Grant,

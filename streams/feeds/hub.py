@@ -20,11 +20,13 @@ from valkey.asyncio import Valkey
 
 from core.codec import Encoded, JournalRow
 from core.errors import NotFound, ShuttingDown, Unavailable
+from core.quotas import Quotas
 from core.seq import Position
 from core.writes import JournalPosition
 from db.signed import Signer
 from streams.feeds.channel import Channel, Tally
 from streams.feeds.frames import Reset, ResetReason, frames_of, frames_of_rows
+from streams.feeds.open_feeds import OpenFeeds
 from streams.feeds.ports import History, Teams
 from streams.feeds.remote import Arrival, RemoteFeed
 from streams.feeds.subscription import Subscription
@@ -79,6 +81,7 @@ class Hub:
         others: tuple[Valkey, Signer] | None,
         *,
         times: HubTimes | None = None,
+        quotas: Quotas | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.settings = settings
@@ -88,7 +91,7 @@ class Hub:
         self._remote = None if others is None else RemoteFeed(*others, self._arrived, self._look, self._is_news)
         self._teams: Teams | None = None
         self._channels: dict[UUID, Channel] = {}
-        self._open: set[Subscription] = set()
+        self._open = OpenFeeds(quotas or Quotas())
         self._holes: set[UUID] = set()
         self._hole_seen = asyncio.Event()
         self._look_now = asyncio.Event()
@@ -124,10 +127,13 @@ class Hub:
             self._holes.add(channel.team_id)
             self._hole_seen.set()
 
-    async def subscribe(self, team_id: UUID, user_id: UUID, after: Position | None = None) -> Subscription:
+    async def subscribe(
+        self, team_id: UUID, user_id: UUID, after: Position | None = None, *, address: str = ""
+    ) -> Subscription:
         """Join a team's feed after a position, or at its head. Leave the Subscription's `with` block to release it.
 
-        Raises NotFound("team") for unknown teams and strangers, ShuttingDown while draining, or another Unavailable.
+        `address` is the client's. Raises NotFound("team") for unknown teams and strangers, TooManyAtOnce, ShuttingDown
+        while draining, or another Unavailable.
         """
         if self._draining:
             raise ShuttingDown("This server is shutting down.")
@@ -137,8 +143,8 @@ class Hub:
                 team_id, self._tally, self.settings.queue_events, self.settings.queue_bytes
             )
         reader = Subscription(channel, user_id, self._page, self._open.discard)
+        self._open.admit(reader, address)
         channel.readers.add(reader)
-        self._open.add(reader)
         try:
             await self._place(reader, channel, after)
         except BaseException:
@@ -312,7 +318,7 @@ class Hub:
         assert self._teams is not None, "feeds have teams"
         view = await self._teams.view(channel.team_id, min_seq=now.seq, epoch=now.epoch)
         channel.rewrite(now.epoch, now.seq)
-        for reader in [reader for reader in self._open if reader.team_id == channel.team_id]:
+        for reader in (reader for reader in self._open if reader.team_id == channel.team_id):
             try:
                 view.role_of(reader.user_id)
             except NotFound:
@@ -324,7 +330,7 @@ class Hub:
         while True:
             await asyncio.sleep(self.times.tick)
             now = time.monotonic()
-            for reader in list(self._open):
+            for reader in self._open:
                 reader.tick(now, self.times.send)
             for team_id, channel in list(self._channels.items()):
                 channel.trim()
@@ -334,12 +340,12 @@ class Hub:
     async def drain(self) -> None:
         """Refuse new readers and end all feeds, so that their clients come again elsewhere; at most two seconds."""
         self._draining = True
-        for reader in list(self._open):
+        for reader in self._open:
             reader.end("restart")
         end = time.monotonic() + DRAIN_SECONDS
         while self._open and time.monotonic() < end:  # noqa: ASYNC110 (many connections, one short wait at the end)
             await asyncio.sleep(0.02)
-        for reader in list(self._open):
+        for reader in self._open:
             reader.cut("restart")
 
     async def flush(self) -> None:

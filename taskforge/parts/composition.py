@@ -100,7 +100,7 @@ class Composition:
     @cached_property
     def hub(self) -> Hub:
         """The live feeds, without which no team commits: they announce what it does to the other processes."""
-        hub = Hub(self.journal, self.settings.feeds, (self.valkey, self.signer))
+        hub = Hub(self.journal, self.settings.feeds, (self.valkey, self.signer), quotas=self.settings.quotas)
         self.base.append(Background("feeds", hub.run, statistics=hub.statistics, finish=hub.flush))
         self.show(lambda: feed_samples(hub.statistics()))
         return hub
@@ -116,6 +116,7 @@ class Composition:
             new_id=new_id,
             settings=self.settings.actors,
             freed=give_memory_back,
+            quotas=self.settings.quotas,
         )
         self.hub.attach(teams)
         self.middle.append(Teams(teams))

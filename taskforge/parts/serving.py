@@ -9,6 +9,7 @@ from api.services import Services
 from db.ids import new_id
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
+from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
 from streams.relay_watch import RelayWatch
@@ -26,7 +27,8 @@ def add_services(made: Composition) -> None:
     lifetimes = Lifetimes(
         idle=auth.refresh_idle_seconds, absolute=auth.refresh_absolute_seconds, grace=auth.grace_seconds
     )
-    identity = Identity(made.pools.api, lifetimes)
+    quotas = made.settings.quotas
+    identity = Identity(made.pools.api, lifetimes, quotas)
     revocations = Revocations(identity.sessions, made.valkey, made.signer, access_seconds=auth.access_seconds)
     made.base.append(Background("sessions", revocations.run))
     http = made.settings.http
@@ -44,7 +46,8 @@ def add_services(made: Composition) -> None:
         tokens=AccessTokens(auth, made.keys, revocations),
         revocations=revocations,
         passwords=Passwords(),
-        tickets=Tickets(made.pools.api),
+        tickets=Tickets(made.pools.api, quotas),
+        team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
         sealed=SealedReplies(made.keys),
         clock=made.clock,
         new_id=new_id,

@@ -30,12 +30,14 @@ from api.services import Services
 from api.settings import AuthSettings, HttpSettings
 from core.errors import Unauthenticated
 from core.events import TaskCreated
+from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
 from db.people.identity import Identity
 from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
+from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.pool import Pools
 from db.sealed_replies import SealedReplies
@@ -80,7 +82,8 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         tokens=AccessTokens(settings, keyset, revocations),
         revocations=revocations,
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
-        tickets=Tickets(pools.api),
+        tickets=Tickets(pools.api, Quotas()),
+        team_places=TeamPlaces(pools.api, 50),
         sealed=SealedReplies(keyset),
         clock=clock,
         new_id=uuids.uuid7,

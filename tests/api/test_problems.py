@@ -33,6 +33,8 @@ def example(kind: type[TaskForgeError]) -> TaskForgeError:
         errors.InvalidReference: ("/parent_id", "No such task."),
         errors.Conflict: ("cycle", "Round and round."),
         errors.StaleVersion: (ID, 3, 5, {}, {}),
+        errors.QuotaReached: ("labels-per-team", 200, "Enough."),
+        errors.TooManyAtOnce: ("feeds-per-user", 50, "Enough.", 10),
         errors.KeyReused: (),
         errors.KeyInFlight: (),
         errors.AheadOfHistory: (9, 5),

@@ -29,6 +29,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.errors import NotFound
+from core.quotas import Quotas
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
 from core.writes import Committed, FenceBroken, JournalPosition, KeysTaken
@@ -57,7 +58,7 @@ class Author:
             reply = asyncio.get_running_loop().create_future()
             ask = by(self.owner) if key is None else keyed(key, principal=self.owner)
             envelope = Envelope(command, ask, 0.0, slot_for(ask, stored), reply)
-            prepared.add([envelope], SystemClock().now(), uuids.uuid7)
+            prepared.add([envelope], SystemClock().now(), uuids.uuid7, Quotas())
         return prepared
 
     async def do(self, *commands: AnyCommand, key: str | None = None) -> Any:

@@ -21,8 +21,9 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide import decide
-from core.errors import Conflict, Forbidden, NotFound
+from core.errors import Conflict, Forbidden, NotFound, QuotaReached
 from core.events import (
+    AnyEvent,
     LabelDeleted,
     LabelUpdated,
     MemberAdded,
@@ -34,6 +35,7 @@ from core.events import (
 )
 from core.permissions import PERMISSIONS, ROLES, allows, may_grant
 from core.principal import Principal
+from core.quotas import Quotas
 from core.task import TaskFields
 from core.team import TeamState, evolve
 from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, CoreTeam
@@ -219,3 +221,35 @@ def test_an_event_that_does_not_follow_is_refused(team: CoreTeam) -> None:
     for index in (0, len(team.journal) - 1):
         with pytest.raises(ValueError, match="does not follow"):
             evolve(team.state, team.journal[index].event)
+
+
+def limited(team: CoreTeam, command: AnyCommand, quotas: Quotas) -> list[AnyEvent]:
+    return decide(team.state, command, Asking(Principal.of_user(OWNER), team.now, team.new_id, quotas))
+
+
+def test_a_team_has_at_most_so_many_labels_and_members(team: CoreTeam) -> None:
+    quotas = Quotas(labels_per_team=2, members_per_team=len(team.state.members))
+    for name in ("bug", "idea"):
+        assert limited(team, CreateLabel(name, "#123456"), quotas)
+        team.ask(CreateLabel(name, "#123456"))
+    for command, quota, limit in (
+        (CreateLabel("third", "#123456"), "labels-per-team", 2),
+        (AddMember(STRANGER, "Sam", "viewer"), "members-per-team", 4),
+    ):
+        with pytest.raises(QuotaReached) as refused:
+            limited(team, command, quotas)
+        assert (refused.value.quota, refused.value.limit) == (quota, limit)
+    (label, _) = team.state.labels.values()
+    team.ask(DeleteLabel(label.id))
+    team.ask(RemoveMember(VIEWER))
+    assert limited(team, CreateLabel("third", "#123456"), quotas)
+    assert limited(team, AddMember(STRANGER, "Sam", "viewer"), quotas)
+
+
+def test_a_team_above_a_lowered_limit_keeps_what_it_has_and_changes_it(team: CoreTeam) -> None:
+    for name in ("bug", "idea"):
+        team.ask(CreateLabel(name, "#123456"))
+    label = next(iter(team.state.labels.values()))
+    quotas = Quotas(labels_per_team=1, members_per_team=1)
+    assert limited(team, UpdateLabel(label_id=label.id, name="fault"), quotas)
+    assert limited(team, ChangeRole(VIEWER, "member"), quotas)

@@ -8,6 +8,7 @@ import pytest
 import uuid_utils.compat as uuids
 
 from core.principal import Principal
+from core.quotas import Quotas
 from db.people.identity import Identity
 from db.people.sessions import Client, Lifetimes
 from db.people.tickets import Tickets, forget_unused_tickets
@@ -24,7 +25,7 @@ async def ada(pools: Pools) -> Principal:
 
 @pytest.fixture
 def tickets(pools: Pools) -> Tickets:
-    return Tickets(pools.api)
+    return Tickets(pools.api, Quotas())
 
 
 async def test_a_ticket_is_good_once(tickets: Tickets, ada: Principal) -> None:

@@ -16,6 +16,9 @@ KEY = """insert into idempotency_keys (principal, key, fingerprint, status, head
 values ($1, $2, $3, 200, '[]', '', 0, now() - $4 * interval '1 day')"""
 MARK = "insert into inbox (consumer, event_id, at) values ('notifications', $1, now() - $2 * interval '1 day')"
 
+USER = "insert into users (id, email, name, created_at, updated_at) values ($1, 'a@example.com', 'A', now(), now())"
+PLACE = "insert into team_places values ($1, $2, now() + $3 * interval '1 second')"
+
 
 async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
     database: DatabaseSettings, services: DevStack, template_database: str
@@ -26,15 +29,21 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
             await connection.execute(KEY, uuids.uuid7(), "k" * 16, b"f" * 32, days)
         for days in (29, 31):
             await connection.execute(MARK, f"team:{days}", days)
+        user = uuids.uuid7()
+        await connection.execute(USER, user)
+        for seconds in (-1, 30):
+            await connection.execute(PLACE, uuids.uuid7(), user, seconds)
         async with open_pools(database) as pools:
             assert await tidy(pools.worker) == {
                 "stored answers": 1,
                 "marks of applied events": 1,
                 "sessions that ended": 0,
                 "live tickets nobody used": 0,
+                "places of teams that were not made": 1,
             }
             assert not any((await tidy(pools.worker)).values())
         assert await connection.fetchval("select count(*) from idempotency_keys") == 1
         assert await connection.fetchval("select event_id from inbox") == "team:29"
+        assert await connection.fetchval("select count(*) from team_places where expires_at > now()") == 1
     finally:
         await connection.close()

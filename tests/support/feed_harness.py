@@ -14,6 +14,7 @@ from core.codec import Encoded, JournalRow, encode
 from core.errors import NotFound, StorageUnavailable
 from core.events import Member, MemberAdded, MemberRemoved, TeamRestored
 from core.permissions import Role
+from core.quotas import Quotas
 from core.writes import JournalPosition
 from streams.feeds.frames import Frame, Reset
 from streams.feeds.hub import Hub, HubTimes
@@ -131,7 +132,8 @@ class SourceView:
 
 
 def a_hub(source: FeedSource, **settings: Any) -> Hub:
-    hub = Hub(source, FeedSettings(**settings), None, times=QUICK, now=lambda: NOW + timedelta(hours=1))
+    quotas = Quotas(feeds_per_user=100_000)
+    hub = Hub(source, FeedSettings(**settings), None, times=QUICK, quotas=quotas, now=lambda: NOW + timedelta(hours=1))
     hub.attach(source)
     return hub
 
