@@ -100,7 +100,7 @@ class TeamView:
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
-        self.coded: dict[int, tuple[bytes, bytes]] = {}
+        self.coded: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
         """For whoever sends the answers: those of this seq in another form, by the identity of their bytes."""
         self._ready: dict[Representation, _Ready] = {}
         self._orders: dict[SortField, list[SortKey]] = {}

@@ -129,6 +129,7 @@ async def test_methods_that_somebody_makes_up_are_one_series(desk: Desk) -> None
         ("text/event-stream; q=0.000, */*", False),
         ("*/*", False),
         ("text/event-streams", False),
+        ("text/event-stream;q=much", False),
         ("", False),
     ],
 )
