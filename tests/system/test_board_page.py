@@ -1,6 +1,7 @@
 """The board page in real browsers against the whole system as processes: what people see, and what survives a crash."""
 
 import contextlib
+import random
 import re
 import shutil
 import time
@@ -272,20 +273,153 @@ def test_both_browsers_resume_without_reload_after_the_api_was_killed(
 
 def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], Any], account: Account) -> None:
     team_id = account.team()
-    for start in range(0, 3000, 100):
-        operations = [
-            {"op": "create", "title": f"task {number}", "status": STATUSES[number % 5]}
-            for number in range(start, start + 100)
-        ]
-        account.call("POST", "/v1/tasks/batch", team_id=team_id, operations=operations)
+    fill(account, team_id, 3000, STATUSES)
     page = new_browser()
     sign_in(page, account, team_id)
-    eventually(lambda: page.locator(".card").count() == 3000, "all cards are drawn")
+    eventually(lambda: scrolled_down(page) == 3000, "all cards are drawn")
+    page.evaluate("for (const scroll of document.querySelectorAll('.scroll')) scroll.scrollTop = 0")
     started = time.monotonic()
     face(page, re.compile(r"task 0$"), "open").drag_to(page.locator(".column[data-status=done] .scroll"))
     face(page, re.compile(r"task 0$"), "done").wait_for()
     assert time.monotonic() - started < 5
     shows(page, lambda: account.board(team_id))
+
+
+def test_a_large_column_opens_with_its_top_and_counts_the_rest(
+    new_browser: Callable[[], Any], account: Account
+) -> None:
+    team_id = account.team()
+    fill(account, team_id, 2000, ("open",))
+    page, asked = new_browser(), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    # Nothing is in sight, so that nothing more is loaded by itself.
+    page.add_init_script("window.IntersectionObserver = class { observe() {} unobserve() {} }")
+    sign_in(page, account, team_id)
+    eventually(lambda: page.locator(".card").count() == 50, "the top is drawn")
+    boards = [url for url in asked if "/board" in url and team_id in url]
+    assert len(boards) == 1
+    assert boards[0].endswith("?per_column=50")
+    assert not [url for url in asked if "/v1/tasks" in url]
+    top = account.board(team_id)["open"]
+    assert (count(page, "open"), shown(page)["open"]) == ("2000", top[:50])
+    more = page.locator(".column[data-status=open] .more")
+    assert more.inner_text() == "Show more (1950)"
+
+    account.call("PATCH", f"/v1/tasks/{top[1500]}", title="behind the edge")
+    account.call("DELETE", f"/v1/tasks/{top[1999]}")
+    eventually(lambda: count(page, "open") == "1999", "an archived task that was never loaded is counted off")
+    account.call("POST", "/v1/tasks", team_id=team_id, title="at the bottom")
+    eventually(lambda: count(page, "open") == "2000", "a new one behind the edge is counted")
+    assert shown(page)["open"] == top[:50]
+    account.call("POST", f"/v1/tasks/{top[1500]}/move", before_id=top[0])
+    face(page, "behind the edge", "open").and_(page.locator(".card:first-child .card-face")).wait_for()
+    account.call("POST", f"/v1/tasks/{top[1499]}/move", status="done")
+    face(page, re.compile("task 1499$"), "done").wait_for()
+    account.call("POST", f"/v1/tasks/{top[3]}/move", after_id=top[1800])
+    eventually(lambda: top[3] not in shown(page)["open"], "what moves behind the edge leaves the screen")
+    eventually(lambda: (count(page, "open"), count(page, "done")) == ("1999", "1"), "the columns are counted")
+
+    page.click(f".card[data-task='{top[5]}'] .card-face")
+    account.call("POST", f"/v1/tasks/{top[5]}/move", after_id=top[1800])
+    eventually(lambda: top[5] not in shown(page)["open"], "what moves behind the edge leaves the screen")
+    account.call("PATCH", f"/v1/tasks/{top[5]}", title="still open in the panel")
+    eventually(lambda: page.input_value("#p-title") == "still open in the panel", "its panel follows it there")
+    page.click("#panel-close")
+
+    more.click()
+    eventually(lambda: len(shown(page)["open"]) == 99, "the next page is drawn")
+    assert shown(page)["open"] == account.board(team_id)["open"][:99]
+    face(page, re.compile("task 0$")).focus()
+    page.keyboard.press("Shift+ArrowUp")
+    face(page, re.compile("task 0$")).and_(page.locator(".card:first-child .card-face")).wait_for()
+    last = shown(page)["open"][-1]
+    page.locator(f".card[data-task='{last}'] .card-face").focus()
+    page.keyboard.press("ArrowDown")
+    eventually(lambda: len(shown(page)["open"]) == 149, "walking over the edge loads the next page")
+    page.keyboard.press("Shift+ArrowDown")
+    board = eventually(lambda: agreed(page, account, team_id), "the page and the server agree")
+    assert board is not None
+    assert len(board["open"]) == 149
+
+
+def test_a_large_column_stays_true_while_it_is_scrolled_and_changed(
+    new_browser: Callable[[], Any], account: Account
+) -> None:
+    team_id = account.team()
+    fill(account, team_id, 1500, ("open", "open", "done"))
+    page, chance = new_browser(), random.Random(20261127)
+    sign_in(page, account, team_id)
+    tasks = [task_id for column in account.board(team_id).values() for task_id in column]
+    for turn in range(120):
+        task_id, other = chance.sample(tasks, 2)
+        match turn % 4:
+            case 0:
+                account.call("POST", f"/v1/tasks/{task_id}/move", status=chance.choice(("open", "done", "in_review")))
+            case 1:
+                ids = account.board(team_id)["open"]
+                account.call("POST", f"/v1/tasks/{chance.choice(ids)}/move", before_id=ids[chance.randrange(60)])
+            case 2:
+                account.call("PATCH", f"/v1/tasks/{other}", title=f"changed in turn {turn}")
+            case 3:
+                account.call("POST", "/v1/tasks", team_id=team_id, title=f"made in turn {turn}", status="done")
+        if turn % 10 == 0:
+            scrolled_down(page)
+    eventually(lambda: agreed(page, account, team_id), "the page and the server agree")
+    eventually(lambda: scrolled_down(page) == 1530, "all cards are drawn")
+    shows(page, lambda: account.board(team_id))
+
+
+def test_ranks_that_are_spread_anew_around_the_edge_leave_no_hole(
+    new_browser: Callable[[], Any], account: Account
+) -> None:
+    team_id = account.team()
+    fill(account, team_id, 200, ("open",))
+    page, asked = new_browser(), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.add_init_script("window.IntersectionObserver = class { observe() {} unobserve() {} }")
+    sign_in(page, account, team_id)
+    eventually(lambda: page.locator(".card").count() == 50, "the top is drawn")
+    ids = account.board(team_id)["open"]
+    for turn in range(300):  # Each halves one gap, until its ranks are too long.
+        account.call("POST", f"/v1/tasks/{ids[100 + turn % 100]}/move", after_id=ids[48])
+    eventually(lambda: agreed(page, account, team_id), "the page and the server agree")
+    assert sum("/board?" in url for url in asked) > 1, "the ranks were never spread anew: this test shows nothing"
+    page.locator(".column[data-status=open] .more").click()
+    eventually(lambda: len(shown(page)["open"]) >= 100, "the next page is drawn")
+    assert agreed(page, account, team_id)
+
+
+def fill(account: Account, team_id: str, tasks: int, statuses: tuple[str, ...]) -> None:
+    """So many tasks, dealt to these columns in turn."""
+    for start in range(0, tasks, 100):
+        operations = [
+            {"op": "create", "title": f"task {number}", "status": statuses[number % len(statuses)]}
+            for number in range(start, start + 100)
+        ]
+        account.call("POST", "/v1/tasks/batch", team_id=team_id, operations=operations)
+
+
+def count(page: Any, status: str) -> str:
+    text: str = page.inner_text(f".column[data-status={status}] .count")
+    return text
+
+
+def scrolled_down(page: Any) -> int:
+    """Scroll every column to its foot; how many cards are drawn."""
+    drawn: int = page.evaluate(
+        """() => {
+             for (const scroll of document.querySelectorAll('.scroll')) scroll.scrollTop = scroll.scrollHeight;
+             return document.querySelectorAll('.card').length;
+           }"""
+    )
+    return drawn
+
+
+def agreed(page: Any, account: Account, team_id: str) -> dict[str, list[str]] | None:
+    """What the page shows, if of every column it is a prefix of the server's, and the counts are the server's."""
+    board, seen = account.board(team_id), shown(page)
+    same = all(board[status][: len(ids)] == ids for status, ids in seen.items())
+    return seen if same and all(count(page, status) == str(len(board[status])) for status in STATUSES) else None
 
 
 def test_the_page_is_revalidated_and_allows_nothing_from_elsewhere(system: System) -> None:

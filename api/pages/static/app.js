@@ -16,7 +16,7 @@ const CONNECTION = { connecting: "connecting…", live: "live", reconnecting: "r
 
 const session = new Session();
 const api = new Api(session);
-const view = new View(byId("columns"), makeAdd);
+const view = new View(byId("columns"), makeAdd, loadMore);
 let teams = [];
 let open = null;
 
@@ -150,8 +150,22 @@ function onRemoved(team) {
   start();
 }
 
-function onChanged({ id, mine }) {
-  if (id === panel.openId && !mine) panel.follow(open.board.confirmed(id));
+async function onChanged({ id, mine }) {
+  if (id !== panel.openId || mine) return;
+  const { board } = open;
+  const task = board.confirmed(id) ?? (board.complete ? undefined : await open.fetch(id).catch(() => null));
+  if (task !== null && id === panel.openId && board === open?.board) panel.follow(task);
+}
+
+/** The next page of a column; false when it could not be loaded. */
+async function loadMore(status) {
+  try {
+    await open?.more(status);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SessionEnded)) toast(error.message, "error");
+    return false;
+  }
 }
 
 function setConnection(state) {

@@ -2,23 +2,29 @@
  * A team's board, folded from a snapshot and events in exact `seq` order, plus what this page has asked for and not yet
  * seen confirmed. No DOM here.
  *
- * Confirmed state changes only by `apply` (the next seq, nothing else) and `replace` (a whole snapshot). Own changes are
- * patches laid over it: dropped when the fold reaches the `seq` of their answer, or at once when the server refused.
+ * Confirmed state changes only by `apply` (the next seq, nothing else), `replace` (another snapshot) and `extend` (more
+ * of a column). Own changes are patches laid over it: dropped when the fold reaches the `seq` of their answer, or at once
+ * when the server refused. Of each column a prefix is shown; what an event moves behind its edge leaves the screen, and
+ * is counted.
  */
+
+import { comesBefore, Prefix, statusAfter, statusBefore } from "./prefix.js";
+
+/** So many tasks of each column are loaded at first, and with each page after that. */
+export const PER_COLUMN = 50;
 
 export const STATUSES = ["open", "in_progress", "in_review", "done", "cancelled"];
 
 /** Sorts before every character a rank can hold, so `rank + AFTER` stands directly behind `rank`. */
 const AFTER = "\u0001";
 
-function comesBefore(a, b) {
-  return a.rank === b.rank ? a.id < b.id : a.rank < b.rank;
-}
-
 export class Board {
   #tasks = new Map();
   #shown = new Map();
   #pending = new Map();
+  #prefixes = new Map();
+  #extending = new Set();
+  #waiting = [];
 
   /** `changed` gets `{id, before, after, from, to, mine}` for every card that must be drawn anew, moved or removed. */
   constructor(snapshot, changed) {
@@ -30,6 +36,7 @@ export class Board {
     this.seq = snapshot.seq;
     this.epoch = snapshot.epoch;
     for (const column of snapshot.columns) {
+      this.#prefixes.set(column.status, new Prefix(column));
       for (const task of column.tasks) {
         this.#tasks.set(task.id, task);
         this.#shown.set(task.id, task);
@@ -37,6 +44,25 @@ export class Board {
       // The server's order is the order; sorting again keeps the binary searches right whatever it sends.
       this.columns[column.status] = column.tasks.toSorted((a, b) => (comesBefore(a, b) ? -1 : 1)).map((task) => task.id);
     }
+  }
+
+  /** How many tasks the column has, with own pending changes. */
+  count(status) {
+    let count = this.#prefixes.get(status).count;
+    for (const id of this.#pending.keys()) {
+      count += Number(this.#effective(id)?.status === status) - Number(this.#tasks.get(id)?.status === status);
+    }
+    return count;
+  }
+
+  /** Whether all of the column is here, not only its top. */
+  whole(status) {
+    return this.#prefixes.get(status).whole;
+  }
+
+  /** Whether all of every column is here. */
+  get complete() {
+    return STATUSES.every((status) => this.whole(status));
   }
 
   /** The task as it is shown: confirmed, with own pending changes. */
@@ -49,7 +75,10 @@ export class Board {
     return this.#tasks.get(id);
   }
 
-  /** Fold one event: "applied", "old" (seen before) or "hole" (something is missing; load the board anew). */
+  /**
+   * Fold one event: "applied", "old" (seen before), "hole" (something is missing) or "respread" (ranks behind an edge have
+   * changed, so that it is not known any more who stands before it). The last two ask for the board to be loaded anew.
+   */
   apply(event) {
     if (event.seq <= this.seq) return "old";
     if (event.seq !== this.seq + 1) return "hole";
@@ -57,7 +86,43 @@ export class Board {
     const touched = new Set(this.#fold(event));
     for (const id of this.#dropSettled()) touched.add(id);
     for (const id of touched) this.#show(id, false);
-    return "applied";
+    this.#wakeReached();
+    const { task, ranks } = event.data;
+    return Object.keys(ranks ?? {}).length > 0 && !this.whole(task.status) ? "respread" : "applied";
+  }
+
+  /** Comes when the fold is at `seq`, or has begun anew: that `seq` may be of a history that is gone. */
+  reached(seq) {
+    return new Promise((resolve) => {
+      this.#waiting.push({ seq, resolve });
+      this.#wakeReached();
+    });
+  }
+
+  #wakeReached(all = false) {
+    const due = this.#waiting.filter((one) => all || one.seq <= this.seq);
+    this.#waiting = this.#waiting.filter((one) => !due.includes(one));
+    for (const { resolve } of due) resolve();
+  }
+
+  /** More of a column is going to be asked for, after `cursor`: give what comes back to `extend`, or to `forget`. */
+  expectMore(status) {
+    const request = { status, cursor: this.#prefixes.get(status).cursor, touched: [] };
+    this.#extending.add(request);
+    return request;
+  }
+
+  forget(request) {
+    this.#extending.delete(request);
+  }
+
+  /** A page that is true at `seq`, which the fold has reached; what later events touched is known better already. */
+  extend(request, { items, next_cursor: cursor }, seq) {
+    if (!this.#extending.delete(request)) return;
+    const newer = new Set(request.touched.filter((one) => one.seq > seq).map((one) => one.id));
+    for (const task of items) if (!newer.has(task.id)) this.#tasks.set(task.id, task);
+    this.#prefixes.get(request.status).take(items, cursor);
+    for (const [id, task] of this.#tasks) if (task.status === request.status && !this.#shown.has(id)) this.#show(id, true);
   }
 
   /** The ETag, without quotes, of a task at this version: from the second epoch on it names the epoch. */
@@ -70,7 +135,11 @@ export class Board {
     const rewritten = snapshot.epoch !== this.epoch;
     if (!rewritten && snapshot.seq < this.seq) return;
     const fresh = new Map();
-    for (const column of snapshot.columns) for (const task of column.tasks) fresh.set(task.id, task);
+    this.#extending.clear();
+    for (const column of snapshot.columns) {
+      this.#prefixes.set(column.status, new Prefix(column));
+      for (const task of column.tasks) fresh.set(task.id, task);
+    }
     const touched = [...this.#tasks.keys()].filter((id) => !fresh.has(id));
     for (const [id, task] of fresh) {
       const old = this.#tasks.get(id);
@@ -80,6 +149,7 @@ export class Board {
     this.seq = snapshot.seq;
     this.epoch = snapshot.epoch;
     for (const id of [...touched, ...this.#dropSettled(rewritten)]) this.#show(id, false);
+    this.#wakeReached(true);
   }
 
   /** Lay `patch` (null: gone) over a task until the server has answered. Gives the handle for `settle` or `undo`. */
@@ -117,15 +187,20 @@ export class Board {
     else if (data.team) this.team = { ...this.team, ...data.team };
   }
 
-  *#foldTask(type, { task, ranks }, seq) {
+  *#foldTask(type, data, seq) {
+    const { task, ranks } = data;
     for (const [id, rank] of Object.entries(ranks ?? {})) {
       const neighbour = this.#tasks.get(id);
       if (neighbour === undefined) continue;
       this.#tasks.set(id, { ...neighbour, rank, version: seq });
       yield id;
     }
-    if (type === "task.deleted" || task.archived_at) this.#tasks.delete(task.id);
+    const [from, to] = [statusBefore(type, data), statusAfter(type, data)];
+    if (from !== null) this.#prefixes.get(from).count -= 1;
+    if (to !== null) this.#prefixes.get(to).count += 1;
+    if (to === null) this.#tasks.delete(task.id);
     else this.#tasks.set(task.id, task);
+    for (const request of this.#extending) request.touched.push({ id: task.id, seq });
     yield task.id;
   }
 
@@ -171,10 +246,16 @@ export class Board {
     return task;
   }
 
+  /** Own changes are shown wherever they are until they are confirmed. */
+  #visible(id) {
+    const task = this.#effective(id);
+    return task !== undefined && (this.#pending.has(id) || this.#prefixes.get(task.status).has(task)) ? task : undefined;
+  }
+
   #show(id, mine) {
     const before = this.#shown.get(id);
-    const after = this.#effective(id);
-    if (before === after) return;
+    const after = this.#visible(id);
+    if (before === after && after !== undefined) return;
     const stays = before && after && before.status === after.status && before.rank === after.rank;
     const from = before && !stays ? { status: before.status, index: this.#take(before) } : null;
     if (after) this.#shown.set(id, after);

@@ -5,6 +5,7 @@
 
 import { SessionEnded } from "./session.js";
 import { Problem, pause } from "./api.js";
+import { PER_COLUMN } from "./board.js";
 
 const SILENCE_MS = 40_000;
 const LONGEST_PAUSE_MS = 8_000;
@@ -118,9 +119,9 @@ export class Feed {
       return;
     }
     this.api.saw(this.teamId, event.seq);
-    if (this.board.apply(event) !== "hole") return;
-    this.#waiting.push(event);
-    this.resync();
+    const folded = this.board.apply(event);
+    if (folded === "hole") this.#waiting.push(event);
+    if (folded === "hole" || folded === "respread") this.resync();
   }
 
   #forget(seq) {
@@ -139,7 +140,7 @@ export class Feed {
   async #reload() {
     for (let attempt = 0; !this.#stopped; attempt += 1) {
       try {
-        const { data } = await this.api.get(`/v1/teams/${this.teamId}/board`, { team: this.teamId });
+        const { data } = await this.api.get(`/v1/teams/${this.teamId}/board?per_column=${PER_COLUMN}`, { team: this.teamId });
         this.board.replace(data);
         if (this.#foldWaiting()) {
           this.hooks.reloaded();
@@ -158,8 +159,9 @@ export class Feed {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const [index, event] of waiting.entries()) {
-      if (this.board.apply(event) !== "hole") continue;
-      this.#waiting = waiting.slice(index);
+      const folded = this.board.apply(event);
+      if (folded !== "hole" && folded !== "respread") continue;
+      this.#waiting = waiting.slice(index + Number(folded === "respread"));
       this.api.saw(this.teamId, event.seq);
       return false;
     }

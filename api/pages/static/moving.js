@@ -131,8 +131,7 @@ export class Moving {
     const { status } = board.task(id);
     const at = board.columns[status].indexOf(id);
     if (across === 0) {
-      const next = board.columns[status][at + along];
-      if (next !== undefined) this.view.focus(next);
+      this.#focusNext(board, id, along);
       return;
     }
     for (let other = STATUSES.indexOf(status) + across; other >= 0 && other < STATUSES.length; other += across) {
@@ -143,6 +142,16 @@ export class Moving {
     }
   }
 
+  async #focusNext(board, id, along) {
+    const beside = () => {
+      const ids = board.columns[board.task(id)?.status] ?? [];
+      return ids[ids.indexOf(id) + along];
+    };
+    if (along > 0 && beside() === undefined) await this.view.more(board.task(id).status);
+    const next = beside();
+    if (next !== undefined && this.view.board === board) this.view.focus(next);
+  }
+
   #shift(id, across, along) {
     const { board } = this.view;
     const { status } = board.task(id);
@@ -150,7 +159,8 @@ export class Moving {
     const target = STATUSES[STATUSES.indexOf(status) + across];
     const length = target === undefined ? 0 : board.columns[target].length - (across === 0 ? 1 : 0);
     const index = across === 0 ? at + along : Math.min(at, length);
-    if (target === undefined || index < 0 || index > length || !this.actions.mayWrite()) return;
+    const last = target !== undefined && board.whole(target) ? length : Infinity;
+    if (target === undefined || index < 0 || index > last || !this.actions.mayWrite()) return;
     this.actions.move(id, target, index);
     this.view.focus(id);
   }

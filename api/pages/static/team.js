@@ -1,13 +1,14 @@
 /** One open team: its board, view and feed, and everything a person can do to its tasks. */
 
 import { Problem } from "./api.js";
-import { Board } from "./board.js";
+import { Board, PER_COLUMN } from "./board.js";
 import { STATUS_NAMES } from "./card.js";
 import { announce, toast } from "./dom.js";
 import { Feed } from "./feed.js";
 
 export class OpenTeam {
   #queue = Promise.resolve();
+  #extending = new Map();
 
   /** `hooks`: state(text), removed(), changed(change). Call `load` before anything else. */
   constructor(api, team, view, hooks) {
@@ -24,7 +25,7 @@ export class OpenTeam {
     const { id } = this.team;
     const options = { team: id };
     const [board, members, labels, team] = await Promise.all([
-      this.api.get(`/v1/teams/${id}/board`, options),
+      this.api.get(`/v1/teams/${id}/board?per_column=${PER_COLUMN}`, options),
       this.api.list(`/v1/teams/${id}/members`, options),
       this.api.list(`/v1/teams/${id}/labels`, options),
       this.api.get(`/v1/teams/${id}`, options),
@@ -47,27 +48,59 @@ export class OpenTeam {
     return this.team.permissions?.includes("write_tasks") ?? this.team.my_role !== "viewer";
   }
 
-  /** Put the card at `index` of the column (counted without it); it stands there at once and returns if refused. */
-  move(id, status, index) {
+  /** Load the next page of a column, once at a time. Comes back when it is on the board, or there is no more. */
+  more(status) {
+    const running = this.#extending.get(status) ?? this.#extend(status).finally(() => this.#extending.delete(status));
+    this.#extending.set(status, running);
+    return running;
+  }
+
+  async #extend(status) {
     const { board } = this;
+    if (board.whole(status)) return;
+    const request = board.expectMore(status);
+    try {
+      const query = new URLSearchParams({ team_id: this.team.id, status, sort: "rank", limit: PER_COLUMN, cursor: request.cursor });
+      const { data, seq } = await this.api.get(`/v1/tasks?${query}`, this.#options());
+      await board.reached(seq);
+      board.extend(request, data, seq);
+    } finally {
+      board.forget(request);
+    }
+  }
+
+  /**
+   * Put the card at `index` of the column (counted without it); it stands there at once and returns if refused. Below the
+   * last card that is loaded there are others: they are loaded first, so that there is a place between two.
+   */
+  async move(id, status, index) {
+    const { board } = this;
+    const loaded = board.columns[status].filter((other) => other !== id).length;
+    if (index >= loaded && !board.whole(status)) await this.view.more(status);
     const others = board.columns[status].filter((other) => other !== id);
     const task = board.task(id);
+    if (task === undefined) return;
     if (task.status === status && board.columns[status].indexOf(id) === index) return;
     const target = { status };
     if (index > 0) target.after_id = others[index - 1];
     else if (others.length > 0) target.before_id = others[0];
     const entry = board.expect(id, { status, rank: board.rankAt(status, index, id) });
     announce(`${task.key} moved to ${STATUS_NAMES[status]}, ${index + 1} of ${others.length + 1}`);
-    this.#settle(entry, () => this.api.post(`/v1/tasks/${id}/move`, target, this.#options())).catch((error) => {
+    try {
+      await this.#settle(entry, () => this.api.post(`/v1/tasks/${id}/move`, target, this.#options()));
+    } catch (error) {
       toast(`${task.key} went back: ${error.message}`, "error");
-    });
+    }
   }
 
   /** A new task at the bottom of a column. Rejects with the server's problem. */
   async add(status, title) {
     const { data, seq } = await this.#inTurn(() => this.api.post("/v1/tasks", { team_id: this.team.id, title, status }, this.#options()));
     this.board.settle(this.board.expect(data.id, data), seq || data.version, data);
-    this.view.item(data.id)?.scrollIntoView({ block: "nearest" });
+    await this.board.reached(data.version);
+    const item = this.view.item(data.id);
+    if (item === null) toast(`${data.key} is at the bottom of ${STATUS_NAMES[status]}, below the cards shown so far.`);
+    else item.scrollIntoView({ block: "nearest" });
   }
 
   /** Save changed fields over the version they were based on. Rejects with the server's problem. */

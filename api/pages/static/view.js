@@ -1,6 +1,7 @@
 /**
- * The columns on screen. Each shows a growing prefix of its order: the first cards at once, the rest while the browser
- * is idle, and every later change touches only the cards it is about, however long the board is.
+ * The columns on screen. Each shows a growing prefix of its order: the first cards at once, others that are loaded while
+ * the browser is idle, the next page when the foot of the column comes into sight. Every change touches only the cards it
+ * is about, however long the board is.
  */
 
 import { STATUSES } from "./board.js";
@@ -13,14 +14,19 @@ const GLIDE = { duration: 220, easing: "cubic-bezier(.2,.7,.3,1)" };
 
 const whenIdle = window.requestIdleCallback ?? ((work) => setTimeout(work, 16));
 
+/** How far below the screen the foot of a column may be when the next page is asked for. */
+const AHEAD = "600px";
+
 class Column {
-  constructor(status, add) {
+  constructor(status, add, more) {
     this.status = status;
     this.drawn = 0;
+    this.more = h("button", { type: "button", class: "more quiet", hidden: true, onclick: more });
     this.count = h("span", { class: "count", "aria-hidden": "true" });
     this.list = h("ul", { class: "cards", role: "list" });
     this.heading = h("h2", null, h("span", { class: "dot", "aria-hidden": "true" }), h("span", null, STATUS_NAMES[status]), this.count);
-    const scroll = h("div", { class: "scroll" }, this.list);
+    const scroll = h("div", { class: "scroll" }, this.list, this.more);
+    this.sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { root: scroll, rootMargin: AHEAD });
     this.element = h("section", { class: "column", data: { status }, "aria-label": STATUS_NAMES[status] }, this.heading, scroll, add);
   }
 
@@ -29,18 +35,28 @@ class Column {
     this.count.dataset.full = String(Boolean(limit) && total >= limit);
     this.list.setAttribute("aria-label", `${STATUS_NAMES[this.status]}, ${total} ${total === 1 ? "task" : "tasks"}`);
   }
+
+  /** Offer the next page while cards are left `below`; with `watch`, load it as soon as its button is in sight. */
+  offer(below, watch) {
+    this.more.hidden = below === 0;
+    this.more.textContent = `Show more (${below})`;
+    this.sight.unobserve(this.more);
+    if (below > 0 && watch) this.sight.observe(this.more);
+  }
 }
 
 export class View {
   #columns = new Map();
   #filling = false;
+  #tallying = false;
   #tabStop = null;
 
-  /** `makeAdd(status)` gives the form at the foot of a column. */
-  constructor(root, makeAdd) {
+  /** `makeAdd(status)` gives the form at the foot of a column; `more(status)` loads the next page, and says whether it could. */
+  constructor(root, makeAdd, more) {
     this.root = root;
     this.board = null;
-    for (const status of STATUSES) this.#columns.set(status, new Column(status, makeAdd(status)));
+    this.loadMore = more;
+    for (const status of STATUSES) this.#columns.set(status, new Column(status, makeAdd(status), () => this.more(status)));
     root.replaceChildren(...[...this.#columns.values()].map((column) => column.element));
     root.addEventListener("focusin", (event) => this.#keepTabStop(event.target.closest?.(".card-face")));
   }
@@ -54,6 +70,7 @@ export class View {
       column.drawn = 0;
       this.#extend(column, FIRST_CARDS);
       this.#tally(column.status);
+      this.#offer(column);
     }
     this.#ensureTabStop();
     this.#fillLater();
@@ -68,6 +85,7 @@ export class View {
   /** One change of the board (see `Board.changed`). */
   change({ id, after, from, to, mine }) {
     const item = this.item(id);
+    this.#retally();
     if (from === null && to === null) {
       if (item !== null) draw(item, after, this.board);
       return;
@@ -76,7 +94,6 @@ export class View {
     const focused = item !== null && item.contains(document.activeElement);
     if (from !== null) this.#take(from, item);
     const shown = to === null ? null : this.#put(to, item, after);
-    for (const place of [from, to]) if (place !== null) this.#tally(place.status);
     if (shown !== null) this.#greet(shown, start, mine);
     if (focused && shown !== null) shown.firstElementChild.focus({ preventScroll: !mine });
     this.#ensureTabStop();
@@ -89,6 +106,19 @@ export class View {
 
   list(status) {
     return this.#columns.get(status).list;
+  }
+
+  /** Load and draw the next page of a column, if there is one. */
+  async more(status) {
+    const column = this.#columns.get(status);
+    const { board } = this;
+    column.more.disabled = true;
+    const loaded = await this.loadMore(status);
+    column.more.disabled = false;
+    if (this.board !== board) return;
+    this.#tally(status);
+    this.#offer(column, loaded);
+    this.#fillLater();
   }
 
   /** Focus the card, drawing as many as that needs. */
@@ -121,7 +151,28 @@ export class View {
   }
 
   #tally(status) {
-    this.#columns.get(status).tally(this.board.columns[status].length, this.board.team?.wip_limits?.[status]);
+    this.#columns.get(status).tally(this.board.count(status), this.board.team?.wip_limits?.[status]);
+  }
+
+  /** Also a change of a task that is not shown changes how many there are. Once for all changes of this moment. */
+  #retally() {
+    if (this.#tallying) return;
+    this.#tallying = true;
+    queueMicrotask(() => {
+      this.#tallying = false;
+      for (const column of this.#columns.values()) {
+        this.#tally(column.status);
+        this.#offer(column);
+      }
+    });
+  }
+
+  /** The next page is offered below the last card, once all that are loaded are drawn; `watch`: it may load by itself. */
+  #offer(column, watch = true) {
+    const { board } = this;
+    const drawn = column.drawn === board.columns[column.status].length;
+    const below = drawn && !board.whole(column.status) ? Math.max(1, board.count(column.status) - column.drawn) : 0;
+    column.offer(below, watch);
   }
 
   #extend(column, amount) {
@@ -138,7 +189,10 @@ export class View {
     whenIdle(() => {
       this.#filling = false;
       const short = [...this.#columns.values()].filter((column) => column.drawn < this.board.columns[column.status].length);
-      for (const column of short) this.#extend(column, CHUNK);
+      for (const column of short) {
+        this.#extend(column, CHUNK);
+        this.#offer(column);
+      }
       if (short.length > 0) this.#fillLater();
     });
   }
