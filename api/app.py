@@ -1,16 +1,18 @@
 """The application: one router, every endpoint module, the edge in front."""
 
 import logging
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
 
 from blacksheep import Application, WebSocket
-from blacksheep.server.routing import RouteMethod
+from blacksheep.server.routing import RouteMatch, RouteMethod
 
 from api.access import Access
+from api.connection_log import ConnectionLog
 from api.edge import Edge
 from api.endpoints import register_all
 from api.handshakes import deny, wrong_handshake
-from api.problems import NoSuchPath, problem_answer
+from api.problems import INTERNAL, REFUSED_HANDSHAKE, NoSuchPath, problem_answer
 from api.reads import Reads
 from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
@@ -21,6 +23,10 @@ __all__ = ["TaskForge", "create_app"]
 
 log = logging.getLogger(__name__)
 
+SWITCHED: Final = 101
+FAILED: Final = 1011
+"""The close code of a mistake of ours."""
+
 
 class TaskForge(Application):
     """BlackSheep's application with our edge for HTTP, and a WebSocket door that leaks nothing."""
@@ -28,6 +34,7 @@ class TaskForge(Application):
     def __init__(self, services: Services, router: EdgeRouter) -> None:
         super().__init__(router=router, show_error_details=False)
         self._routes = router
+        self._connections = ConnectionLog(services.http)
         self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
 
     async def start(self) -> None:
@@ -56,25 +63,33 @@ class TaskForge(Application):
         """As BlackSheep's, except that an exception's text never becomes a close reason."""
         if not self.started:
             await self.start()
+        started, peer = perf_counter(), scope.get("client")
+        handshake = Handshake(request_id(dict(scope["headers"]).get(b"x-request-id")), peer[0] if peer else "")
         match = self.router.get_match_by_method_and_path(RouteMethod.GET_WS, scope["path"])
-        if match is None or match.pattern == b"*":  # BlackSheep's fallback, which has no socket to offer.
-            await deny(scope, receive, send, NoSuchPath())
-            return
-        if (wrong := wrong_handshake(scope)) is not None:
-            await deny(scope, receive, send, wrong)
-            return
-        socket = WebSocket(scope, receive, send)
+        if match is not None and match.pattern == b"*":  # BlackSheep's fallback, which has no socket to offer.
+            match = None
+        route, status = "" if match is None else match.pattern.decode(), INTERNAL.status
+        bound = REQUEST.set(handshake)
+        try:
+            wrong = NoSuchPath() if match is None else wrong_handshake(scope)
+            if match is None or wrong is not None:
+                status = await deny(receive, send, wrong or NoSuchPath(), handshake.request_id)
+            else:
+                status = await self._serve_websocket(match, WebSocket(scope, receive, send), handshake)
+        finally:
+            self._connections.write(route, status, perf_counter() - started, handshake.close)
+            REQUEST.reset(bound)
+
+    async def _serve_websocket(self, match: RouteMatch, socket: WebSocket, handshake: Handshake) -> int:
+        """The status with which the handshake was answered, once the socket is closed."""
         socket.route_values = match.values
-        peer = scope.get("client")
-        name = request_id(socket.get_first_header(b"x-request-id"))
-        bound = REQUEST.set(Handshake(name, peer[0] if peer else ""))
         try:
             await match.handler(socket)
         except Exception:
             log.exception("a WebSocket handler failed")
-            await socket.close(1011)
-        finally:
-            REQUEST.reset(bound)
+            handshake.close = FAILED
+            await socket.close(FAILED)
+        return SWITCHED if socket.accepted else REFUSED_HANDSHAKE
 
 
 def create_app(services: Services) -> TaskForge:

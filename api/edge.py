@@ -15,6 +15,7 @@ from msgspec import structs
 from api.answers import JSON, Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
 from api.codings import VARY, Codings
+from api.connection_log import ConnectionLog
 from api.cors import Cors
 from api.deadlines import Deadlines
 from api.heads import METHODS, OTHER_METHOD, Heads
@@ -59,7 +60,7 @@ class Edge:
         self._heads, self._cors = Heads(), Cors(services.http.allowed_origins)
         self._deadlines = Deadlines(services.teams.answer_seconds)
         self._codings = Codings()
-        self._log = RequestLog(services.http)
+        self._log, self._connections = RequestLog(services.http), ConnectionLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -102,8 +103,8 @@ class Edge:
                 call.traceparent = trace_parent(parent)
             response = await self._respond(call, scope, receive)
             status, streamed = response.status, isinstance(response.content, StreamedContent)
-            if streamed:
-                self._done(call, status, started)  # How long a feed stays open says nothing of how fast we answer.
+            if streamed:  # How long a feed stays open says nothing of how fast we answer.
+                self._requests.record(call.route, call.method, status, perf_counter() - started)
             await self._send(call, response, self._common(call, scope, response), send)
         except asyncio.CancelledError:
             if not call.cut:
@@ -112,7 +113,9 @@ class Edge:
             log.exception("an answer broke off")  # The server that ends the connection knows no request ids.
             raise
         finally:
-            if not streamed:
+            if streamed:
+                self._connections.write(call.route, status, perf_counter() - started)
+            else:
                 self._done(call, status, started)
             REQUEST.reset(bound)
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from api.heads import is_host
 from api.problems import problem_answer
-from api.request_ids import request_id
 from core.errors import BadInput
 
 __all__ = ["deny", "wrong_handshake"]
@@ -38,18 +37,19 @@ def _is_key(text: bytes) -> bool:
         return False
 
 
-async def deny(scope: dict[str, Any], receive: Any, send: Any, error: Exception) -> None:
-    """Answer a handshake with a problem document instead of a socket."""
+async def deny(receive: Any, send: Any, error: Exception, request_id: bytes) -> int:
+    """Answer a handshake with a problem document instead of a socket; its status."""
     await receive()
-    answer, given = problem_answer(error), dict(scope["headers"]).get(b"x-request-id")
+    answer = problem_answer(error)
     headers = [
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
         *answer.headers,
         (b"cache-control", b"no-store"),
-        (b"x-request-id", request_id(given)),
+        (b"x-request-id", request_id),
         (b"x-content-type-options", b"nosniff"),
         (b"connection", b"close"),
     ]
     await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.body})
+    return answer.status

@@ -21,6 +21,7 @@ __all__ = [
     "INTERNAL",
     "NOT_READY",
     "PROBLEMS",
+    "REFUSED_HANDSHAKE",
     "SCHEMA",
     "AddressTooLong",
     "FieldsTooLarge",
@@ -176,6 +177,8 @@ FIRST_ERROR: Final = 400
 """The least status of a problem."""
 NOT_READY: Final = 503
 """What `/readyz` answers while the process should get no requests; its body is no problem document."""
+REFUSED_HANDSHAKE: Final = 403
+"""What a server answers to a WebSocket's handshake that is closed before it is accepted (the ASGI specification)."""
 HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After",),

@@ -26,13 +26,14 @@ class LoggedRequest(Protocol):
 
 
 class Handshake(Struct):
-    """A WebSocket as the log knows it. `user_id` and `team` are set once they are known."""
+    """A WebSocket as the log knows it. `user_id` and `team` are set once they are known, `close` is its close code."""
 
     request_id: bytes
     client: str
     trace_id: str = ""
     user_id: UUID | None = None
     team: bytes = b""
+    close: int = 0
 
 
 REQUEST: Final[ContextVar[LoggedRequest]] = ContextVar("request")

@@ -18,6 +18,7 @@ MODULES: Final = (
     "api.endpoints.auth",
     "api.endpoints.me",
     "api.endpoints.feeds",
+    "api.endpoints.live_tickets",
     "api.endpoints.live",
     "api.endpoints.event_schemas",
     "api.endpoints.ops",

@@ -1,10 +1,12 @@
-"""`WS /v1/teams/{team_id}/live` and the tickets that let a browser open it.
+"""`WS /v1/teams/{team_id}/live`; the tickets that let a browser open it are in `live_tickets.py`.
 
 Server frames: `hello {seq, epoch, you}`, `event {seq, event}`, `heartbeat {seq}`, `reset {reason, seq, epoch,
 snapshot}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat
 confirms it).
 Close codes: 4401 not or no longer authenticated, 4403 not or no longer a member, 4008 too slow, 1012 come again,
-1013 too many feeds are open (after an `error` that names the limit), 1008 malformed request.
+1013 too many feeds are open (after an `error` that names the limit), 1008 malformed request; for frames 1003 for what
+is no text, 1009 for more than 64 Ki characters, 1002 for what RFC 6455 does not allow. Granian reads the frames and
+does not tell us why it could not, so that text which is no UTF-8 (1007) and more than 16 MiB (1009) are 1002 as well.
 """
 
 import asyncio
@@ -15,34 +17,23 @@ from uuid import UUID
 
 import msgspec
 from blacksheep import Request, Response, Router, WebSocket
-from blacksheep.server.websocket import WebSocketError
+from blacksheep.server.websocket import WebSocketDisconnectError, WebSocketError
 from msgspec import Struct
 
 from api import paths
-from api.access import Access
-from api.answers import Answer, encode, replay
-from api.asks import ask_of
-from api.auth.bearer import authenticate, session_of
+from api.auth.bearer import authenticate
 from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
-from api.binding import body_of, decoder_for, read_query
-from api.calls import call_of
+from api.binding import read_query
 from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
-from api.preconditions import refuse_if_match
 from api.problems import UpgradeRequired
 from api.request_ids import REQUEST, Handshake
 from api.services import Services
-from api.used_keys import UsedKeys
 from core.errors import BadInput, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
 from core.principal import Principal
 from core.seq import read_position
-from core.writes import StoredReply
 from db import readmodel
-from db.idempotency import replay_or_run
-from db.people.tickets import TICKET_SECONDS
-from db.transaction import Writing
 from streams.feeds.channel import EndReason
-from streams.feeds.open_feeds import network_of
 from streams.feeds.subscription import FeedEnded, Subscription
 
 __all__ = ["OPERATIONS", "register"]
@@ -53,6 +44,9 @@ SLOW: Final = 4008
 RESTART: Final = 1012
 TRY_LATER: Final = 1013
 MALFORMED: Final = 1008
+PROTOCOL: Final = 1002
+NOT_TEXT: Final = 1003
+TOO_BIG: Final = 1009
 REASONS: Final = {
     AUTH: "authenticate again",
     REMOVED: "not a member of this team",
@@ -60,7 +54,12 @@ REASONS: Final = {
     RESTART: "connect again",
     TRY_LATER: "too many feeds, try again later",
     MALFORMED: "malformed request",
+    PROTOCOL: "not a frame of RFC 6455",
+    NOT_TEXT: "frames are text",
+    TOO_BIG: "the frame is too long",
 }
+NO_CODE: Final = 1005
+"""What Granian says of a close frame without a code, of a connection that is gone, and of what it could not read."""
 CODES: Final[dict[EndReason, int]] = {
     "removed": REMOVED,
     "revoked": AUTH,
@@ -72,19 +71,6 @@ CODES: Final[dict[EndReason, int]] = {
 CLOSE_SECONDS: Final = 1.0
 CLIENT_FRAME_CHARS: Final = 64 * 1024
 OUTBOX_FRAMES: Final = 64
-
-
-class TicketInput(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which team's feed the ticket is for."""
-
-    team_id: UUID
-
-
-class Ticket(Struct, frozen=True):
-    """Goes into the WebSocket's address as `?ticket=`; single use, `expires_in` seconds."""
-
-    ticket: str
-    expires_in: int
 
 
 class LiveQuery(Struct, frozen=True, kw_only=True):
@@ -103,18 +89,6 @@ class ClientFrame(Struct):
 
 
 OPERATIONS: Final = (
-    Operation(
-        method="POST",
-        path=paths.LIVE_TICKETS,
-        id="createLiveTicket",
-        summary="Get a ticket for one live connection",
-        tag="Live feeds",
-        description="For browsers, which cannot send an Authorization header when they open a WebSocket.",
-        body=TicketInput,
-        replies={201: Reply(description="A single-use ticket.", body=Ticket)},
-        problems=("not-found", "too-many-at-once"),
-        keyed=True,
-    ),
     Operation(
         method="GET",
         path=paths.TEAM_LIVE,
@@ -140,7 +114,6 @@ OPERATIONS: Final = (
     ),
 )
 
-_read_ticket_input = decoder_for(TicketInput)
 _read_frame = msgspec.json.Decoder(ClientFrame).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -149,24 +122,6 @@ def register(router: Router, services: Services) -> None:
     """Register the endpoints."""
     http = services.http
     origins = [*http.allowed_origins, *((http.public_url,) if http.public_url else ())]
-
-    access = Access(services)
-
-    async def live_ticket(request: Request) -> Response:
-        call = call_of(request)
-        call.principal()
-        refuse_if_match(call)
-        wanted = await body_of(request, _read_ticket_input)
-        await access.team(call, wanted.team_id)
-        session_of(call.principal())
-
-        async def run(tx: Writing) -> StoredReply:
-            network = network_of(call.client)
-            ticket = await services.tickets.issue_in(tx, call.principal(), wanted.team_id, network)
-            return Answer(201, encode(Ticket(ticket, TICKET_SECONDS)), ((b"cache-control", b"no-store"),)).stored(0)
-
-        ran = await replay_or_run(services.pools.api, await ask_of(call), run, sealed=services.sealed)
-        return replay(ran.reply, replayed=ran.replayed).response()
 
     async def not_a_socket(_: Request) -> Response:
         raise UpgradeRequired
@@ -178,7 +133,6 @@ def register(router: Router, services: Services) -> None:
         await socket.accept()
         await LiveSocket(socket, services, UUID(socket.route_values["team_id"])).serve()
 
-    router.add_post(pattern(paths.LIVE_TICKETS), UsedKeys(services).around(live_ticket))
     router.add_ws(pattern(paths.TEAM_LIVE), live)
     router.add_get(pattern(paths.TEAM_LIVE), not_a_socket)
 
@@ -193,6 +147,10 @@ class LiveSocket:
         self._outbox: deque[str] = deque()
         self._heartbeat_seconds = services.hub.settings.heartbeat_seconds
         self._due = 0.0
+        self._refused: int | None = None
+        """The close code that the client's frames deserve."""
+        self._left = NO_CODE
+        """The close code with which the client has left."""
 
     async def serve(self) -> None:
         """Serve until either side ends it, then say why in the close code."""
@@ -201,8 +159,14 @@ class LiveSocket:
                 code = await self._session(patience)
         except TimeoutError:
             code = SLOW
+        except WebSocketDisconnectError as gone:
+            code, self._left = None, gone.code
         except WebSocketError:
-            return
+            code = None
+        if isinstance(handshake := REQUEST.get(None), Handshake):
+            handshake.close = self._left if code is None else code
+        if code is None and self._left == NO_CODE:
+            code = PROTOCOL  # To whom has sent a close frame, or is gone, it does not matter any more.
         if code is not None:
             await self._close(code)
 
@@ -277,7 +241,7 @@ class LiveSocket:
             try:
                 return await self._send_all(subscription)
             except WebSocketError:
-                return None
+                return self._refused
             finally:
                 receiving.cancel()
 
@@ -289,7 +253,7 @@ class LiveSocket:
             try:
                 sendables = await subscription.next()
             except FeedEnded as ended:
-                return CODES.get(ended.reason)
+                return self._refused or CODES.get(ended.reason)
             for item in sendables:
                 await send(item.ws(subscription.epoch))
             while self._outbox:
@@ -306,16 +270,22 @@ class LiveSocket:
         try:
             while True:
                 message: Any = await self._socket.receive()
-                self._hear(message.get("text") or message.get("bytes") or "", subscription, lifetime)
+                text: str | None = message.get("text")
+                if text is None or len(text) > CLIENT_FRAME_CHARS:
+                    self._refused = NOT_TEXT if text is None else TOO_BIG
+                    subscription.end("gone")
+                    return
+                self._hear(text, subscription, lifetime)
                 if len(self._outbox) > OUTBOX_FRAMES:
                     subscription.end("slow")
+        except WebSocketDisconnectError as gone:
+            self._left = gone.code
+            subscription.end("gone")
         except WebSocketError:
             subscription.end("gone")
 
-    def _hear(self, text: str | bytes, subscription: Subscription, lifetime: Lifetime) -> None:
+    def _hear(self, text: str, subscription: Subscription, lifetime: Lifetime) -> None:
         try:
-            if len(text) > CLIENT_FRAME_CHARS:
-                raise BadInput("The frame is too long.")
             frame = _read_frame(text)
             if frame.type == "auth":
                 self._reauthenticate(frame.token, subscription, lifetime)
@@ -325,7 +295,7 @@ class LiveSocket:
             subscription.end("revoked")
         except TaskForgeError as error:
             self._outbox.append(_error(error))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             self._outbox.append(_error(BadInput("The frame is not JSON of a known shape.")))
         subscription.wake()
 

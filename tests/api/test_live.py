@@ -182,10 +182,10 @@ class TestClientFrames:
 
     @pytest.mark.parametrize(
         "sent",
-        ["", "{", "[]", '{"type":1}', '{"type":"x"}', b"\xff\xfe", "[" * 50_000, '"' + "x" * 70_000],
-        ids=["empty", "cut", "list", "number", "unknown", "bytes", "deep", "long"],
+        ["", "{", "[]", '{"type":1}', '{"type":"x"}', "[" * 50_000],
+        ids=["empty", "cut", "list", "number", "unknown", "deep"],
     )
-    async def test_nonsense_is_answered_and_the_socket_stays(self, site: Site, sent: str | bytes) -> None:
+    async def test_nonsense_is_answered_and_the_socket_stays(self, site: Site, sent: str) -> None:
         ada = await site.person()
         team = await site.team(ada)
         async with site.live(team, ada) as live:

@@ -211,7 +211,7 @@ async def test_a_stream_that_breaks_off_says_of_which_request(
         await desk.get(f"/v1/teams/{desk.team}/events", Accept="text/event-stream", **{"X-Request-ID": "mine-5"})
     await until(lambda: len(records(output, request_id="mine-5")) == 2)
     record, line = sorted(records(output, request_id="mine-5"), key=lambda found: found["level"])
-    assert (line["message"], line["status"]) == ("request", 200)
+    assert (line["message"], line["status"]) == ("connection", 200)
     assert (record["message"], record["level"]) == ("an answer broke off", "error")
     assert "a mistake of ours" in record["exception"]
 
@@ -226,7 +226,7 @@ async def test_what_a_socket_logs_carries_the_id_of_its_handshake(
     async with desk.site.live(desk.team, desk["owner"], **{"X-Request-ID": "mine-4"}) as live:
         _, code, reason = await frames_until_closed(live)
     assert (code, reason) == (1011, "")
-    (record,) = records(output, request_id="mine-4")
+    (record,) = records(output, request_id="mine-4", level="error")
     assert record["message"] == "a WebSocket handler failed"
 
 
