@@ -26,7 +26,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=600, description="A request's head must have come within this; idle connections end after it."),
     ] = 30
     http2: Annotated[
-        bool, Meta(description="Serve HTTP/2 without TLS as well; without it, connections that stay silent end, too.")
+        bool, Meta(description="Serve HTTP/2 without TLS as well; not needed behind proxies that speak HTTP/1.1 to us.")
     ] = True
     public_url: Annotated[str | None, Meta(description="Address people see, for links; default http://host:port.")] = (
         None

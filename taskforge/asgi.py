@@ -16,6 +16,7 @@ from taskforge.operators import listening
 from taskforge.parts.names import API
 from taskforge.parts.process import Process
 from taskforge.settings import load
+from taskforge.silent_connections import SUPPORTED, SilentConnections
 from taskforge.stopping import ask_to_stop, drain_on_signal
 from taskforge.tuning import let_threads_stand_back, tune_collector
 from taskforge.wiring import running
@@ -66,6 +67,8 @@ class LifespanApp:
             await send({"type": "lifespan.startup.complete"})
             async with anyio.create_task_group() as group:
                 group.start_soon(self._close_when_outdated, process)
+                if settings.http.http2 and SUPPORTED:
+                    group.start_soon(SilentConnections(settings.http.port, settings.http.head_seconds).run)
                 await receive()
                 group.cancel_scope.cancel()
         await send({"type": "lifespan.shutdown.complete"})
