@@ -109,7 +109,7 @@ class Sessions:
 
     async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
         """The same inside a transaction that is already `user_id`'s."""
-        await tx.alone(f"sessions of {user_id}")
+        await tx.alone(_sessions_of(user_id))
         session_id, token = new_id(), _new_token()
         await tx.run(
             _START,
@@ -184,6 +184,8 @@ class Sessions:
 
     async def revoke_all_in(self, tx: Writing, user_id: UUID, *, keep: UUID | None = None) -> Sequence[UUID]:
         """End all live sessions of the user except `keep`; the ids of those that ended."""
+        # Beside a login that ends the oldest one, each could lock a row that the other waits for.
+        await tx.alone(_sessions_of(user_id))
         return await tx.all(_REVOKE_ALL, user_id=user_id, keep=keep or NO_ID)
 
     async def revoke_by_token(self, value: str) -> UUID | None:
@@ -341,6 +343,10 @@ async def _owned(tx: Writing, value: str) -> _Token:
         raise _refused()
     await tx.scope("app.user_id", str(user_id))
     return _Token(value, digest, user_id)
+
+
+def _sessions_of(user_id: UUID) -> str:
+    return f"sessions of {user_id}"
 
 
 def _new_token() -> str:
