@@ -165,7 +165,7 @@ class Edge:
         media_type, body = (b"", b"") if content is None else (content.type, content.body)
         headers = tuple(header for header in response.headers if header != _NOSNIFF)
         answer = Answer(response.status, body, headers, media_type)
-        if call.method in _READS and answer.status == OK and media_type == JSON:
+        if call.method in _READS and answer.status == OK and (media_type == JSON or call.coded is not None):
             answer = await self._coded(call, answer)
         head = _head(call, answer) + common
         await send({"type": "http.response.start", "status": answer.status, "headers": head})

@@ -9,8 +9,10 @@ from blacksheep import Content, Request, Response, Router
 
 from api.answers import json
 from api.binding import path_value
+from api.calls import call_of
+from api.codings import VARY, Coded
 from api.openapi import Operation, document
-from api.problems import NoSuchPath, known_problems
+from api.problems import NoSuchPath, Problem, known_problems
 from api.services import Services
 
 __all__ = ["OPERATIONS", "register"]
@@ -18,10 +20,11 @@ __all__ = ["OPERATIONS", "register"]
 OPERATIONS: Final[tuple[Operation, ...]] = ()
 """The description does not describe itself."""
 
+PNG: Final = b"image/png"
 ASSETS: Final = {
     "swagger-ui.css": b"text/css; charset=utf-8",
     "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
-    "favicon-16x16.png": b"image/png",
+    "favicon-16x16.png": PNG,
 }
 STATIC: Final = Path(__file__).parent / "static"
 CACHE: Final = (b"cache-control", b"public, max-age=86400")
@@ -53,8 +56,11 @@ def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every
     page = (STATIC / "docs.html").read_bytes()
     problems = {problem.code: problem for problem in known_problems()}
 
-    async def get_document() -> Response:
-        return json(200, described, (FRESH,))
+    coded: Coded = {}
+
+    async def get_document(request: Request) -> Response:
+        call_of(request).coded = coded
+        return json(200, described, (FRESH, VARY))
 
     async def get_page() -> Response:
         return Response(200, [FRESH, POLICY], Content(HTML, page))
@@ -63,18 +69,23 @@ def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every
         found = files.get(path_value(request, "name"))
         if found is None:
             raise NoSuchPath
-        return Response(200, [CACHE], Content(*found))
+        if found[0] != PNG:  # Which is compressed already.
+            call_of(request).coded = coded
+        return Response(200, [CACHE, VARY], Content(*found))
 
     async def get_problem(request: Request) -> Response:
         problem = problems.get(path_value(request, "code"))
         if problem is None:
             raise NoSuchPath
-        text = PAGE.format(
-            title=escape(problem.title), status=problem.status, code=escape(problem.code), about=escape(problem.about)
-        )
-        return Response(200, [CACHE, POLICY], Content(HTML, text.encode()))
+        return Response(200, [CACHE, POLICY], Content(HTML, page_about(problem)))
 
     router.add_get("/openapi.json", get_document)
     router.add_get("/docs", get_page)
     router.add_get("/docs/{name}", get_asset)
     router.add_get("/problems/{code}", get_problem)
+
+
+def page_about(problem: Problem) -> bytes:
+    """What the `type` of a problem document leads to."""
+    title, code, about = escape(problem.title), escape(problem.code), escape(problem.about)
+    return PAGE.format(title=title, status=problem.status, code=code, about=about).encode()

@@ -1,7 +1,7 @@
 """The board page at `/` and its files, read once when the app is made and answered from memory.
 
-Every file has a strong ETag (SHA-256 of its bytes) and is revalidated on each load, so a deploy is seen at once and an
-unchanged page costs one 304 per file.
+Every file has an ETag (SHA-256 of its bytes) and is revalidated on each load, so a deploy is seen at once and an
+unchanged page costs one 304 per file. What is compressed for one client is kept for all.
 """
 
 import hashlib
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from blacksheep import Content, Request, Response, Router
 from msgspec import Struct
 
+from api.calls import call_of
+from api.codings import VARY, Coded
 from api.etags import matches
 from api.problems import NoSuchPath
 
@@ -36,6 +38,7 @@ HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    VARY,
 )
 
 
@@ -58,23 +61,27 @@ def _read(path: Path) -> StaticFile:
     return StaticFile(body, TYPES[path.suffix], etag)
 
 
-def answer(file: StaticFile, request: Request) -> Response:
-    """200 with the file, or 304 when the client has these very bytes (RFC 9110, weak comparison for If-None-Match)."""
+def answer(file: StaticFile, request: Request, coded: Coded) -> Response:
+    """200 with the file, or 304 when the client has it (RFC 9110, weak comparison for If-None-Match).
+
+    `coded` keeps the file in the codings that were asked for.
+    """
     known = request.get_first_header(b"if-none-match")
-    headers = [*HEADERS, (b"etag", file.etag)]
     if known is not None and matches(known, file.etag):
-        return Response(304, headers)
-    return Response(200, headers, Content(file.media_type, file.body))
+        weak = b"W/" + file.etag  # As it came with a compressed answer.
+        return Response(304, [*HEADERS, (b"etag", weak if weak in known else file.etag)])
+    call_of(request).coded = coded
+    return Response(200, [*HEADERS, (b"etag", file.etag)], Content(file.media_type, file.body))
 
 
 def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (every register has this signature)
     """Serve the page at `/` and its files under `/assets/board/`."""
     files = read_static(STATIC)
-    index = files["index.html"]
+    index, coded = files["index.html"], dict[tuple[bytes, int], tuple[bytes, bytes]]()
 
     async def page(request: Request) -> Response:
         """The live board page."""
-        return answer(index, request)
+        return answer(index, request, coded)
 
     async def asset(request: Request) -> Response:
         """A file of the board page."""
@@ -82,7 +89,7 @@ def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (eve
         file = files.get(values["name"])
         if file is None or file is index:
             raise NoSuchPath
-        return answer(file, request)
+        return answer(file, request, coded)
 
     router.add_get("/", page)
     router.add_get("/assets/board/{name}", asset)

@@ -167,3 +167,24 @@ async def test_reads_that_memory_does_not_hold_are_coded_too(desk: Desk) -> None
     coded, packed = await raw(desk, path, **{"Accept-Encoding": "gzip"})
     assert (coded.headers["content-encoding"], "accept-encoding" in coded.headers["vary"]) == ("gzip", True)
     assert gzip.decompress(packed) == plain
+
+
+async def test_files_and_the_document_are_coded_once_for_everybody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    pack = codings.PACKERS[b"br"]
+
+    def counting(body: bytes) -> bytes:
+        made.append(len(body))
+        return pack(body)
+
+    monkeypatch.setattr(codings, "PACKERS", {**codings.PACKERS, b"br": counting})
+    paths = ("/openapi.json", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/assets/board/app.js", "/")
+    for path in paths * 2:
+        plain, body = await raw(desk, path, **{"Accept-Encoding": "identity"})
+        coded, packed = await raw(desk, path, **{"Accept-Encoding": "br"})
+        assert ("content-encoding" in plain.headers, coded.headers["content-encoding"]) == (False, "br")
+        assert brotli.decompress(packed) == body
+        assert all("accept-encoding" in one.headers["vary"] for one in (plain, coded))
+    assert len(made) == len(paths)
+    image, _ = await raw(desk, "/docs/favicon-16x16.png", **{"Accept-Encoding": "br"})
+    assert "content-encoding" not in image.headers

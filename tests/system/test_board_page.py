@@ -435,11 +435,17 @@ def check_pages(client: httpx.Client) -> None:
     assert page.headers["x-content-type-options"] == "nosniff"
     assert not re.search(r"<style|style=|https?://|<script(?![^>]*src=)", page.text)
     for path in ("/", *re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)):
-        first = client.get(path)
-        assert first.status_code == 200, path
-        assert not first.headers["etag"].startswith("W/")
-        again = client.get(path, headers={"if-none-match": first.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b""), path
+        plain = client.get(path, headers={"accept-encoding": "identity"})
+        assert plain.status_code == 200, path
+        assert not plain.headers["etag"].startswith("W/")
+        for coding in ("identity", "gzip", "br"):
+            first = client.get(path, headers={"accept-encoding": coding})
+            assert (first.status_code, first.content, first.headers["vary"]) == (200, plain.content, "accept-encoding")
+            wanted = None if coding == "identity" or len(plain.content) <= 1024 else coding
+            assert first.headers.get("content-encoding") == wanted, path
+            known = {"accept-encoding": coding, "if-none-match": first.headers["etag"]}
+            again = client.get(path, headers=known)
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"]), path
     missing = client.get("/assets/board/../board.py")
     assert missing.status_code == 404
     assert client.get("/assets/board/nothing.js").status_code == 404
