@@ -226,8 +226,10 @@ async def test_what_a_socket_logs_carries_the_id_of_its_handshake(
     async with desk.site.live(desk.team, desk["owner"], **{"X-Request-ID": "mine-4"}) as live:
         _, code, reason = await frames_until_closed(live)
     assert (code, reason) == (1011, "")
-    (record,) = records(output, request_id="mine-4", level="error")
-    assert record["message"] == "a WebSocket handler failed"
+    await until(lambda: len(records(output, request_id="mine-4")) == 2)
+    record, line = records(output, request_id="mine-4")
+    assert (record["message"], record["level"]) == ("a WebSocket handler failed", "error")
+    assert (line["message"], line["close"]) == ("connection", 1011)
 
 
 async def test_a_command_that_nobody_asked_over_http_has_no_request_id(desk: Desk, output: io.StringIO) -> None:
