@@ -38,6 +38,7 @@ def example(kind: type[TaskForgeError]) -> TaskForgeError:
         errors.KeyReused: (),
         errors.KeyInFlight: (),
         errors.AheadOfHistory: (9, 5),
+        errors.HistoryRewritten: (2, 5),
     }
     return kind(*arguments.get(kind, ("A sentence.",)))
 
