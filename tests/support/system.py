@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.apache_kafka import APACHE, broker_kind
@@ -20,25 +20,40 @@ BROKER = "kafka.Kafka" if APACHE else "bin/tansu"
 
 
 class System:
-    """`taskforge up`, started and perhaps not ready yet; its data, and its ports, are kept in `directory`."""
+    """`taskforge up`, started and perhaps not ready yet; its data, and its ports, are kept in `directory`.
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        self.directory, self.data, self.log = directory, directory / "data", directory / "up.log"
+    `before` comes before its command line, `environment` is added to its own, and `seen` is where this process sees the
+    data, should that be elsewhere than where the system does.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        before: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        seen: Path | None = None,
+    ) -> None:
+        self.directory, self.log = directory, directory / "up.log"
+        self._named = directory / "data"
+        self.data = seen or self._named
         directory.mkdir(exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
+        environment = mine | dict(environment or {})
         if APACHE:
             broker_kind()
-            environment |= {"PYTHONPATH": str(ROOT), "TASKFORGE_KAFKA__IDEMPOTENT": "true"}
+            path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+            environment |= {"PYTHONPATH": os.pathsep.join(path), "TASKFORGE_KAFKA__IDEMPOTENT": "true"}
         with self.log.open("ab") as log:
             self._before = log.tell()
             self.process = subprocess.Popen(
-                self.command("up", *arguments), cwd=directory, env=environment, stdout=log, stderr=log
+                [*before, *self.command("up", *arguments)], cwd=directory, env=environment, stdout=log, stderr=log
             )
 
     def command(self, name: str, *arguments: str | Path) -> list[str]:
         """A command of ours on the data of this system."""
         module = "tests.support.apache_up" if APACHE and name == "up" else "taskforge"
-        return [sys.executable, "-m", module, name, "--data", str(self.data), *map(str, arguments)]
+        return [sys.executable, "-m", module, name, "--data", str(self._named), *map(str, arguments)]
 
     def said(self) -> str:
         """What this process has written so far."""
@@ -102,7 +117,7 @@ class System:
 
     def _owns(self, process: Path) -> bool:
         """Services work inside the data directory; API and worker have its secrets in their environment."""
-        here = str((process / "cwd").readlink()).startswith(str(self.data))
+        here = str((process / "cwd").readlink()).startswith(str(self._named))
         return here or self._password().encode() in (process / "environ").read_bytes()
 
     def _password(self) -> str:
