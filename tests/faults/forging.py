@@ -22,7 +22,8 @@ from tests.support.waiting import until
 __all__ = ["Forger", "messages_mutated", "poison", "values_mutated"]
 
 SNAPSHOTS: Final = b"taskforge:snapshot:*"
-CHANNELS: Final = ("taskforge:committed", "taskforge:revoked")
+REVOKED: Final = b"taskforge:revoked"
+CHANNELS: Final = (b"taskforge:committed", REVOKED)
 FAR: Final = 2**33
 HEARD: Final = 8
 FORGED: Final = "forged"
@@ -94,6 +95,14 @@ class Forger:
         places = {channel_of(UUID(team)).encode(): place for team, place in heads.items()}
         await self._publish(
             next_events(channel, data, places[channel], self._accomplice) for channel, data in self._newest.items()
+        )
+
+    async def revoke(self, sessions: Iterable[UUID]) -> None:
+        """Say that these have ended: in the clear, under another kind's signature, and with a made-up one."""
+        ids = b"".join(session.bytes for session in sessions)
+        genuine = self._messages[0][1]
+        await self._publish(
+            (REVOKED, message) for message in (ids, genuine[:BODY_AT] + ids, genuine[: HEADER.size] + bytes(40) + ids)
         )
 
     async def _publish(self, messages: Iterable[Forgery]) -> None:

@@ -93,7 +93,8 @@ class TeamLedger:
             else:
                 note("doubled", f"nobody was told of {row.type} {row.token} ({self.team_id}:{row.seq})")
         if self._restored_due:
-            note("unequal", f"{self._restored_due} events team.restored are missing from team {self.team_id}")
+            found = [row.seq for row in rows if row.type == "team.restored"]
+            note("unequal", f"team {self.team_id} was restored at {found}: {self._restored_due:+} is missing")
             self._restored_due = 0
         self._open.clear()
         self.seq = max([self.seq, *by_seq])

@@ -105,6 +105,7 @@ async def look_at_journals(world: World) -> dict[str, tuple[int, int]]:
         ledger.compare(await world.database.events(team, ledger.seq))
         if heads[team] != (ledger.epoch, ledger.seq):
             world.report.note("unequal", f"team {team} is at {heads[team]}, its journal at {ledger.epoch, ledger.seq}")
+            ledger.epoch = heads[team][0]  # Said once: the next rounds shall say what is new.
     return heads
 
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ async def test_nothing_promised_is_lost_and_nothing_happens_twice(services_root:
                     await play(world, fault)
                 await look_at_all(world)
         finally:
+            if kept := os.environ.get("FAULTS_LOG"):
+                shutil.copy(directory / "up.log", kept)
             print(f"\n{report}")  # noqa: T201 (the report is what the run is for)
     assert not report.red, str(report)
     if SIZE != "small" and not os.environ.get("FAULTS_ONLY"):
