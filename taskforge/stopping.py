@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from granian.server.mp import MPServer
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 DRAIN: Final = signal.SIGUSR1
 DRAINED: Final = signal.SIGUSR2
 INSIST_SECONDS: Final = 1.0
+DRAINED_POLL: Final = 0.02
 
 
 class DrainingServer(MPServer):
@@ -41,7 +43,13 @@ class DrainingServer(MPServer):
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
 
     def _stop_workers(self) -> None:
-        """Stop, and say so again every second: a worker that is just starting to serve can miss the first signal."""
+        """Stop, and say so again every second: a worker that is just starting to serve can miss the first signal.
+
+        A server also ends by itself, when one of its workers has ended twice in a moment: the others drain then, too.
+        """
+        if self._waiting_for is None:
+            self._ask_to_drain()
+            self._wait_until_drained()
         stopped = threading.Event()
 
         def insist() -> None:
@@ -59,14 +67,23 @@ class DrainingServer(MPServer):
         if self._waiting_for is not None:
             self._stop()
             return
-        asked = [worker for worker in self.wrks if worker.is_alive() and _asked_to_drain(worker._id())]  # noqa: SLF001
-        self._waiting_for = len(asked)
-        if asked:
+        if self._ask_to_drain():
             timer = threading.Timer(FEEDS_SECONDS, self._stop)
             timer.daemon = True
             timer.start()
         else:
             self._stop()
+
+    def _ask_to_drain(self) -> int:
+        """Ask every worker that lives; how many."""
+        asked = [worker for worker in self.wrks if worker.is_alive() and _asked_to_drain(worker._id())]  # noqa: SLF001
+        self._waiting_for = len(asked)
+        return len(asked)
+
+    def _wait_until_drained(self) -> None:
+        end = time.monotonic() + FEEDS_SECONDS
+        while self._waiting_for and time.monotonic() < end:
+            time.sleep(DRAINED_POLL)
 
     def _one_has_drained(self, *_: Any) -> None:
         if self._waiting_for is not None:

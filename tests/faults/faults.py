@@ -27,6 +27,8 @@ Act: TypeAlias = Callable[[World], AbstractAsyncContextManager[None]]
 
 API, WORKER, POSTGRES, VALKEY = "taskforge api", "taskforge worker", "bin/postgres", "valkey-server"
 CRASH_LOOP_SECONDS: Final = 6.0
+LOADED_SECONDS: Final = 3.0
+"""By then the next worker serves, and the server still holds its end against it."""
 LITTLE: Final = 40
 """Events of each team."""
 BACKEND: Final = "taskforge_writer"
@@ -111,6 +113,18 @@ def stopped_alone(pid: int) -> Iterator[None]:
 @asynccontextmanager
 async def api_worker_killed(world: World) -> AsyncIterator[None]:
     await kill_api_worker(world)
+    yield
+
+
+@asynccontextmanager
+async def api_worker_killed_twice(world: World) -> AsyncIterator[None]:
+    """Then the server ends as a whole, and the supervisor starts another one."""
+    await kill_api_worker(world)
+    main = pid_of(world, API)
+    await until(lambda: time.monotonic() - world.worker_killed > LOADED_SECONDS)
+    world.struck = world.worker_killed = time.monotonic()
+    os.kill(api_worker(world), signal.SIGKILL)
+    await until(lambda: not runs(main), CRASH_LOOP_SECONDS)
     yield
 
 
@@ -218,6 +232,7 @@ async def restored_under_snapshots(world: World) -> AsyncIterator[None]:
         os.kill(pid_of(world, API), signal.SIGTERM)
         while len([key async for key in client.scan_iter(forging.SNAPSHOTS)]) < len(world.team_ids):
             await asyncio.sleep(0.05)
+    await asyncio.to_thread(eventually, world.system.ready, "the next server is ready")
     await take_back(world)
     yield
     await world.database.restore(dump)
@@ -286,6 +301,7 @@ async def forged(world: World) -> AsyncIterator[None]:
 ALL: Final = (
     Fault("kill api main", killed(lambda world: pid_of(world, API)), kills=True),
     Fault("kill api worker", api_worker_killed, kills=True),
+    Fault("kill api worker twice", api_worker_killed_twice, kills=True),
     Fault("kill worker", killed(lambda world: pid_of(world, WORKER)), kills=True),
     Fault("kill postgres", killed(lambda world: pid_of(world, POSTGRES)), kills=True),
     Fault("kill backend", killed(backend), kills=True),

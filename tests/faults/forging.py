@@ -14,7 +14,7 @@ from msgspec import structs
 from core.codec import JournalRow, decode, encode
 from core.events import Member, MemberRoleChanged, TaskEvent
 from core.team import TeamState
-from db.signed import BODY_AT, HEADER
+from db.signed import BODY_AT, HEADER, Signed
 from db.snapshots import SnapshotCodec, _parts
 from streams.feeds.remote import channel_of
 from tests.support.waiting import until
@@ -176,9 +176,8 @@ def another_board(key: bytes, value: bytes) -> Forgery:
 
     def change(body: bytes, epoch: int, seq: int) -> tuple[bytes, int, int]:
         codec = SnapshotCodec()
-        team_id = UUID(key.decode().rpartition(":")[2])
-        state = codec.decode(team_id, body)
-        return codec.encode(_parts(corrupted(state), team_id)), epoch, seq
+        state = corrupted(codec.decode(Signed(epoch, seq, body)))
+        return codec.encode(_parts(state, UUID(key.decode().rpartition(":")[2]))), epoch, seq
 
     return key, resigned(value, change)
 

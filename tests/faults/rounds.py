@@ -20,8 +20,6 @@ RECOVERY_PATIENCE: Final = 20.0
 FEED_SECONDS: Final = 8.0
 TOPIC_SECONDS: Final = 15.0
 EFFECT_SECONDS: Final = 10.0
-POSITION_SECONDS: Final = 5.0
-"""Within these every process compares what it has with the journal."""
 CONNECTIONS: Final = 3
 """A board is asked for on so many, which may lead to different processes."""
 
@@ -86,7 +84,7 @@ async def come_into_the_next_epoch(world: World) -> None:
         world.report.note("unequal", f"the epochs are {found}, and not {epochs}")
     for writer in world.writers:
         writer.keep_what_stands()
-    world.session.rewriting, world.session.uncertain_until = False, time.monotonic() + POSITION_SECONDS
+    world.session.rewriting = False
 
 
 async def look(world: World) -> None:

@@ -38,8 +38,6 @@ class Session(Struct):
     headers: dict[str, str]
     colleague: str
     rewriting: bool = False
-    uncertain_until: float = float("-inf")
-    """Until when a process may not have noticed that the history is another one, by the monotonic clock."""
 
 
 class Change(Struct, frozen=True):
@@ -134,7 +132,7 @@ class Writer:
         if self._random.random() < RESENT:
             await self._send_again(change, key, answer)
         if self._random.random() < READ:
-            await self._read(items[-1], seq)
+            await self._read(items[-1], seq, int(answer.headers["taskforge-epoch"]))
 
     async def _insist(self, change: Change, key: str) -> httpx.Response | None:
         """The answer, however often it must be asked for; None when there is none any more."""
@@ -195,19 +193,14 @@ class Writer:
         if again.headers.get("idempotent-replayed") != "true" or again.content != first.content:
             self._report.note("doubled", f"the key {key} was answered anew: {again.status_code} {again.text[:100]}")
 
-    async def _read(self, task: dict[str, Any], seq: int) -> None:
-        """What was just acknowledged must be there, whichever process is asked.
-
-        A bare seq says nothing of the history that it is of: not before every process must know of a new one.
-        """
-        if time.monotonic() < self._session.uncertain_until:
-            return
-        headers = {**self._session.headers, "taskforge-min-seq": str(seq)}
+    async def _read(self, task: dict[str, Any], seq: int, epoch: int) -> None:
+        """What was just acknowledged must be there, whichever process is asked."""
+        headers = {**self._session.headers, "taskforge-min-seq": f"{epoch}:{seq}"}
         try:
             answer = await self._reads.get(f"/v1/tasks/{task['id']}", headers=headers)
         except httpx.TransportError:
             return
-        if answer.status_code == 503 or self._session.rewriting:
+        if answer.status_code == 503 or self._session.rewriting or epoch < self._ledger.epoch:
             return
         self._report.reads += 1
         if answer.status_code != 200 or answer.json() != task or int(answer.headers["taskforge-seq"]) < seq:

@@ -2,13 +2,10 @@
 
 from actors.active_team import ActiveTeam
 from actors.board import TeamView
-from core.errors import NotFound
 
 
 async def activate(self: ActiveTeam) -> TeamView:
-    now = (await self._context.journal.position([self.team_id])).get(self.team_id)
-    if now is None:
-        raise NotFound("team")
+    now = await self._settled_position()
     state = await self._context.snapshots.get(self.team_id)
     if state is not None and 0 < state.seq <= now.seq:
         state.epoch = now.epoch
