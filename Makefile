@@ -5,6 +5,8 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
+# How much `make faults` plays: `small`, or everything.
+SIZE ?=
 # The broker of the tests: `apache` is Apache Kafka, anything else the embedded one.
 KAFKA ?=
 export KAFKA
@@ -44,8 +46,8 @@ up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, wor
 test: setup-dev $(if $(filter apache,$(KAFKA)),kafka) ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0". KAFKA=apache
 	@cd $(ROOT) && $(BIN)/python -m pytest -n auto $(ARGS)
 
-faults: setup-dev ## Do to a whole system what may happen to one: the tests of tests/faults, alone on the machine.
-	@cd $(ROOT) && FAULTS=1 $(BIN)/python -m pytest -n 0 tests/faults $(ARGS)
+faults: setup-dev ## Do to a whole system what may happen to one: tests/faults, alone on the machine. SIZE=small plays a part of it.
+	@cd $(ROOT) && FAULTS=$(or $(SIZE),full) $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
 
 kafka: $(ROOT)/.kafka/.synced ## Get Apache Kafka's jars through Maven (it needs mvn and java), for `make test KAFKA=apache`.
 

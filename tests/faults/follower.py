@@ -1,32 +1,16 @@
 """The consumer that the guide for data teams shows, following the topic as a process of theirs would."""
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tests.faults.feeds import Contents
 from tests.faults.report import Report
+from tests.support.example_consumer import example
 
-__all__ = ["Follower", "example"]
+__all__ = ["Follower"]
 
 PAUSE = 0.1
-
-
-@cache
-def example() -> Any:
-    """`docs/examples/board_from_topic.py` as a module."""
-    place = Path(__file__).parents[2] / "docs" / "examples" / "board_from_topic.py"
-    spec = importlib.util.spec_from_file_location("board_from_topic", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # Where its dataclasses look for their names.
-    spec.loader.exec_module(module)
-    return module
 
 
 class Follower:

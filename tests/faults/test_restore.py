@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
-from taskforge.devstack.postgres import DATABASE, SUPERUSER, binaries, postgres_url
+from tests.faults.database import Database
 from tests.support.account import NO_TLS, Account
 from tests.support.directories import open_directory
 from tests.support.example_consumer import example
@@ -38,32 +36,6 @@ def system(services_root: Path) -> Iterator[System]:
             assert system.stop() == 0
         finally:
             system.kill()
-
-
-class Database:
-    """The system's database as its superuser has it."""
-
-    def __init__(self, system: System) -> None:
-        self._password = json.loads((system.data / "secrets.json").read_text())["postgres_password"]
-        self._port = system.port("postgres")
-
-    def url(self, name: str) -> str:
-        return postgres_url(self._port, name, SUPERUSER, self._password)
-
-    def dump(self) -> bytes:
-        command = [str(binaries() / "pg_dump"), "--format=custom", f"--dbname={self.url(DATABASE)}"]
-        return subprocess.run(command, check=True, capture_output=True).stdout
-
-    async def restore(self, dump: bytes) -> None:
-        """Into a new database of the same name, as an operator would; whoever is connected is thrown out."""
-        connection = await asyncpg.connect(self.url("postgres"))
-        try:
-            await connection.execute(f"drop database {DATABASE} with (force)")
-            await connection.execute(f"create database {DATABASE}")
-        finally:
-            await connection.close()
-        command = [str(binaries() / "pg_restore"), "--exit-on-error", f"--dbname={self.url(DATABASE)}"]
-        await asyncio.to_thread(subprocess.run, command, input=dump, check=True, capture_output=True)
 
 
 class Feed:
@@ -128,7 +100,7 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     account = await asyncio.to_thread(Account, system.url)
     team, calm = account.team(), account.team("calm")
     kept = changes(account, team, "kept", BEFORE)
-    dump = database.dump()
+    dump = await database.dump()
     changes(account, team, "lost", AFTER)
     for task in kept[:5]:
         account.call("PATCH", f"/v1/tasks/{task['id']}", title="lost title")
@@ -142,6 +114,7 @@ async def test_after_a_restore_nothing_of_the_lost_history_is_left_anywhere(syst
     reading = asyncio.create_task(feed.run())
     await until(lambda: feed._last.endswith(f":{lost['seq']}"))
 
+    await database.drop()
     await database.restore(dump)
     board = await asyncio.to_thread(eventually, lambda: board_of_epoch(account, team, 2), "the team has its new epoch")
     assert board["seq"] == 2 + BEFORE + 1
