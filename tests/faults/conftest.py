@@ -1,4 +1,4 @@
-"""These tests do not run with the others: `make faults` runs them, alone on the machine, or some of them (`SIZE=small`)."""
+"""These tests run by themselves, alone on the machine: `make faults`, or a part of them with `SIZE=small`."""
 
 import os
 
