@@ -14,11 +14,8 @@ from tests.support.waiting import until
 
 __all__ = ["look_at_all", "play"]
 
-BEFORE, AFTER = 100, 150
-"""Acknowledged writes, at least: before a fault begins, and after the system has recovered from it."""
 RECOVERY_PATIENCE: Final = 20.0
 FEED_SECONDS: Final = 8.0
-TOPIC_SECONDS: Final = 15.0
 EFFECT_SECONDS: Final = 10.0
 CONNECTIONS: Final = 3
 """A board is asked for on so many, which may lead to different processes."""
@@ -28,7 +25,7 @@ async def play(world: World, fault: Fault) -> None:
     """One round of this fault; everything that is wrong goes to the report."""
     world.report.begin(fault.name)
     world.go()
-    await work(world, BEFORE)
+    await work(world, world.pace.before)
     if fault.rewrites:
         # Only of what nobody is writing is it known how much of it a dump has.
         await quieten(world)
@@ -44,7 +41,7 @@ async def play(world: World, fault: Fault) -> None:
         await come_into_the_next_epoch(world)
     world.go()
     await recover(world, fault, world.struck if fault.kills else ended, ended)
-    await work(world, AFTER)
+    await work(world, world.pace.after)
     await quieten(world)
     await look(world)
 
@@ -145,7 +142,7 @@ async def look_at_topic(world: World, heads: dict[str, tuple[int, int]]) -> None
     """The consumer's own board, from the topic alone."""
     follower = world.follower
     try:
-        await until(lambda: all(follower.at(team) == head for team, head in heads.items()), TOPIC_SECONDS)
+        await until(lambda: all(follower.at(team) == head for team, head in heads.items()), world.pace.topic_seconds)
     except TimeoutError:
         behind = {team: follower.at(team) for team in heads}
         world.report.note("unequal", f"the consumer is at {behind} of {heads}, lacking {follower.boards.lacking}")

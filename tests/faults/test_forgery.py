@@ -15,7 +15,7 @@ from tests.faults import faults
 from tests.faults.forging import SNAPSHOTS, Forger
 from tests.faults.report import Report
 from tests.faults.rounds import look, quieten, work
-from tests.faults.world import World, started
+from tests.faults.world import Pace, World, started
 from tests.support.directories import open_directory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
@@ -52,7 +52,7 @@ async def rows_of(connection: "asyncpg.Connection[Any]", table: str) -> list[str
 async def test_no_forgery_changes_an_answer_a_role_a_feed_or_a_row(services_root: Path) -> None:
     report = Report()
     with open_directory(services_root) as directory:
-        async with started(directory, report) as world, valkey.asyncio.from_url(world.valkey_url) as client:
+        async with started(directory, report, Pace()) as world, valkey.asyncio.from_url(world.valkey_url) as client:
             report.begin("forgery")
             forger = Forger(client, world.team_ids, world.session.colleague)
             async with forger.listening():

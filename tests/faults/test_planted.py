@@ -12,7 +12,7 @@ import pytest
 from tests.faults import faults
 from tests.faults.report import Kind, Report
 from tests.faults.rounds import play
-from tests.faults.world import started
+from tests.faults.world import Pace, started
 from tests.support.directories import open_directory
 from tests.support.source import ROOT
 
@@ -42,7 +42,7 @@ async def played(root: Path, rounds: Sequence[str], bug: str = "") -> Report:
     start = Path(__file__).parent / "planted" / "start"
     environment = {"FAULTS_PLANTED": bug, "PYTHONPATH": os.pathsep.join([str(start), str(ROOT)])} if bug else {}
     with open_directory(root) as directory:
-        async with started(directory, report, environment=environment) as world:
+        async with started(directory, report, Pace(), environment=environment) as world:
             for name in rounds:
                 if not report.red:
                     await play(world, faults.named(name))

@@ -14,7 +14,7 @@ from tests.faults.disk import small_disk
 from tests.faults.faults import Fault
 from tests.faults.report import Report
 from tests.faults.rounds import look_at_all, play
-from tests.faults.world import started
+from tests.faults.world import Pace, started
 from tests.support.directories import open_directory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(900)]
@@ -31,6 +31,7 @@ SMALL = (
     "restore",
 )
 SIZE = os.environ.get("FAULTS", "")
+FULL = Pace(before=250, after=600, interval=0.3, topic_seconds=30)
 ROUNDS, WRITES = 60, 50_000
 """At least, at full size: the list of faults comes again until there are so many rounds."""
 
@@ -45,10 +46,10 @@ def wanted() -> list[Fault]:
 
 
 async def test_nothing_promised_is_lost_and_nothing_happens_twice(services_root: Path) -> None:
-    report = Report()
+    report, pace = Report(), Pace(topic_seconds=20) if SIZE == "small" else FULL
     with open_directory(services_root) as directory, small_disk(directory / "data") as disk:
         try:
-            async with started(directory, report, disk=disk) as world:
+            async with started(directory, report, pace, disk=disk) as world:
                 for fault in wanted():
                     if fault.name == "disk full" and disk is None:
                         report.left_out.append("disk full: nobody may mount a small disk here")

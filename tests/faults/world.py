@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from msgspec import Struct
 
 from core.commands import AddMember
 from taskforge import embedded
@@ -27,7 +28,7 @@ from tests.support.asking import by
 from tests.support.system import System
 from tests.support.waiting import eventually, until
 
-__all__ = ["World", "started"]
+__all__ = ["Pace", "World", "started"]
 
 TEAMS, WRITERS = 3, 2
 WORKERS = 2
@@ -36,11 +37,24 @@ TOKEN_SECONDS = 240.0
 ASK_SECONDS = 20.0
 
 
+class Pace(Struct, frozen=True, kw_only=True):
+    """How long a round is. `before` a fault and `after` the recovery so many writes are acknowledged, at least.
+
+    `interval` is the shortest time from one request of a writer to the next; within `topic_seconds` the consumer must
+    have the whole topic, which it reads again after a restore or another life of the broker.
+    """
+
+    before: int = 100
+    after: int = 150
+    interval: float = 0.05
+    topic_seconds: float = 12.0
+
+
 class World:
     """`team_ids` in the order in which they were made; `ledgers` and `feeds` by team."""
 
-    def __init__(self, system: System, disk: SmallDisk | None, report: Report) -> None:
-        self.system, self.disk, self.report = system, disk, report
+    def __init__(self, system: System, disk: SmallDisk | None, report: Report, pace: Pace) -> None:
+        self.system, self.disk, self.report, self.pace = system, disk, report, pace
         self.contents = Contents(report)
         self.ledgers: dict[str, TeamLedger] = {}
         self.feeds: dict[str, Sequence[Feed]] = {}
@@ -82,10 +96,13 @@ class World:
         numbers = itertools.count(1)
         for team, (_, seq) in (await self.database.heads()).items():
             ledger = self.ledgers[team] = TeamLedger(team, seq, self.report)
-            self.writers += [Writer(next(numbers), self.session, ledger, self.report) for _ in range(WRITERS)]
+            self.writers += [self._writer(next(numbers), ledger) for _ in range(WRITERS)]
             self.feeds[team] = [
                 kind(self.session, team, seq, self.report, self.contents) for kind in (StreamFeed, LiveFeed)
             ]
+
+    def _writer(self, number: int, ledger: TeamLedger) -> Writer:
+        return Writer(number, self.session, ledger, self.report, self.pace.interval)
 
     async def _join(self, teams: Sequence[str], owner: str, colleague: Mapping[str, Any]) -> None:
         """Nobody can be invited yet: another process of ours, as an import is one, makes the colleague a member."""
@@ -148,7 +165,12 @@ class World:
 
 @asynccontextmanager
 async def started(
-    directory: Path, report: Report, *, disk: SmallDisk | None = None, environment: Mapping[str, str] | None = None
+    directory: Path,
+    report: Report,
+    pace: Pace,
+    *,
+    disk: SmallDisk | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """A system of its own with people and teams in it, until the block ends; then it must end in order."""
 
@@ -168,7 +190,7 @@ async def started(
         # Whoever asks for a topic before it is laid out makes another one.
         ready = "the worker is ready"
         await asyncio.to_thread(eventually, lambda: system.status("/readyz", "ops") == 200, ready)
-        world = World(system, disk, report)
+        world = World(system, disk, report, pace)
         world.start_again = up
         await world.settle()
         async with AsyncExitStack() as busy:

@@ -54,11 +54,12 @@ class Change(Struct, frozen=True):
 class Writer:
     """Changes tasks of its own in one team, one request after the other, from `go` to `pause`."""
 
-    def __init__(self, number: int, session: Session, ledger: TeamLedger, report: Report) -> None:
+    def __init__(self, number: int, session: Session, ledger: TeamLedger, report: Report, interval: float) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}
         """What this writer last heard of its tasks."""
         self.idle = asyncio.Event()
         self._number, self._session, self._ledger, self._report = number, session, ledger, report
+        self._interval = interval
         self._going = asyncio.Event()
         self._counter = itertools.count()
         self._random = random.Random(number)
@@ -87,7 +88,9 @@ class Writer:
                 if not self._going.is_set():
                     self.idle.set()
                 await self._going.wait()
+                next_at = time.monotonic() + self._interval
                 await self._write(self._next())
+                await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
     def _next(self) -> Change:
         draw = self._random.random
