@@ -324,7 +324,10 @@ class Hub:
             except NotFound:
                 reader.end("removed")
             else:
-                reader.rewrite(now.epoch, now.seq)
+                if reader.epoch == now.epoch:  # It came later, and has been reset when it joined.
+                    channel.stop_waiting(reader)
+                else:
+                    reader.rewrite(now.epoch, now.seq)
 
     async def _tick(self) -> None:
         while True:

@@ -40,6 +40,8 @@ class Feed:
     def __init__(self, session: Session, team: str, seq: int, report: Report, contents: Contents) -> None:
         self.at = (1, seq)
         self.resets = 0
+        self.told: list[str] = []
+        """What each reset said."""
         self._session, self._team, self._report, self._contents = session, team, report, contents
 
     @property
@@ -71,6 +73,7 @@ class Feed:
         if data["epoch"] == self.at[0] and not self._session.rewriting:
             self._report.note("reset", f"{type(self).__name__} of {self._team} at {self.at} was told {data}")
         self.resets += 1
+        self.told.append(f"{data['reason']} to {data['epoch']}:{data['seq']}")
         self._report.resets += 1
         self.at = (data["epoch"], data["seq"])
 

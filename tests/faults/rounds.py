@@ -134,7 +134,8 @@ async def look_at_feeds(world: World, heads: dict[str, tuple[int, int]]) -> None
     for team, ledger in world.ledgers.items():
         for feed in world.feeds[team]:
             if feed.resets != ledger.epoch - 1:
-                world.report.note("reset", f"{type(feed).__name__} of {team}: {feed.resets} in epoch {ledger.epoch}")
+                what = f"{type(feed).__name__} of {team} in epoch {ledger.epoch} was told {feed.told[-3:]}"
+                world.report.note("reset", what)
                 feed.resets = ledger.epoch - 1
 
 

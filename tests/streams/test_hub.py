@@ -372,6 +372,21 @@ class TestRepair:
                 assert await take(reader, 1) == [7]
         assert hub.statistics().resets == 1
 
+    async def test_a_reader_who_joins_in_the_new_epoch_before_the_others_are_reset_is_reset_once(self) -> None:
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
+        with await hub.subscribe(team, SOMEBODY) as old:
+            source.epoch = 2
+            source.commit(team, 1)
+            with await hub.subscribe(team, SOMEBODY, Position(5, 1)) as new:
+                assert await take(new, 1) == ["epoch"]
+                await hub.check_positions()
+                assert await take(old, 1) == ["epoch"]
+                hub.publish(team, source.commit(team, 1))
+                assert await take(new, 1) == [7]
+                assert await take(old, 1) == [7]
+        assert hub.statistics().resets == 2
+
     async def test_whoever_joined_in_a_lost_history_gets_nothing_of_the_one_that_stands(self) -> None:
         source, stranger = FeedSource(), uuid4()
         team, hub = source.team(3), a_hub(source)
