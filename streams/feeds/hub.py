@@ -156,8 +156,13 @@ class Hub:
         """Everything committed after `head` was read reaches the channel, for the reader has joined it already."""
         team_id = channel.team_id
         self._listen_also_to(team_id)
-        found = (await self._history.position([team_id])).get(team_id)
-        if found is None or self._teams is None:
+        found = await self._position(team_id)
+        if after is not None and after.seq > found.seq and after.epoch == found.epoch:
+            # Unless the client has made it up, the place was lost by a restore that nobody has noticed yet: were the
+            # reader reset to what stands now, the new epoch would soon have to reset it again.
+            await self._history.lose(team_id, found)
+            found = await self._position(team_id)
+        if self._teams is None:
             raise NotFound("team")
         head = found.seq
         # A view older than the head would miss that the user was removed in between.
@@ -172,6 +177,12 @@ class Hub:
         self._notice(channel)
         if self._draining:
             raise ShuttingDown("This server is shutting down.")
+
+    async def _position(self, team_id: UUID) -> JournalPosition:
+        found = (await self._history.position([team_id])).get(team_id)
+        if found is None:
+            raise NotFound("team")
+        return found
 
     async def _obstacle(self, team_id: UUID, after: Position, head: int, epoch: int) -> ResetReason | None:
         """Why the events after a position cannot be replayed in full."""

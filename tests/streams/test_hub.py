@@ -387,6 +387,25 @@ class TestRepair:
                 assert await take(old, 1) == [7]
         assert hub.statistics().resets == 2
 
+    async def test_a_reader_beyond_a_restore_that_nobody_has_noticed_is_reset_once(self) -> None:
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
+        source.restored.add(team)
+        with await hub.subscribe(team, SOMEBODY, Position(9, 1)) as reader:
+            assert await take(reader, 1) == ["epoch"]
+            assert (reader.epoch, reader.seq) == (2, 6)
+            await hub.check_positions()
+            hub.publish(team, source.commit(team, 1))
+            assert await take(reader, 1) == [7]
+        assert hub.statistics().resets == 1
+
+    async def test_a_place_that_was_made_up_begins_no_epoch(self) -> None:
+        source = FeedSource()
+        team, hub = source.team(5), a_hub(source)
+        with await hub.subscribe(team, SOMEBODY, Position(9, 1)) as reader:
+            assert await take(reader, 1) == ["ahead"]
+        assert source.epoch == 1
+
     async def test_whoever_joined_in_a_lost_history_gets_nothing_of_the_one_that_stands(self) -> None:
         source, stranger = FeedSource(), uuid4()
         team, hub = source.team(3), a_hub(source)

@@ -33,6 +33,8 @@ class FeedSource:
         self.committed: dict[UUID, list[Encoded]] = {}
         self.members: dict[UUID, set[UUID]] = {}
         self.epoch = 1
+        self.restored: set[UUID] = set()
+        """Teams of a database that was restored, which nobody has noticed."""
         self.absorbed: list[Encoded] = []
         self.behind_calls: list[tuple[UUID, int]] = []
         self.broken: Exception | None = None
@@ -88,7 +90,8 @@ class FeedSource:
     async def lose(self, team_id: UUID, position: JournalPosition) -> None:
         """As the database does: a new epoch begins with an event of its own."""
         rows = self.committed[team_id]
-        if (self.epoch, len(rows)) < (position.epoch, position.seq):
+        if team_id in self.restored or (self.epoch, len(rows)) < (position.epoch, position.seq):
+            self.restored.discard(team_id)
             self.epoch = max(self.epoch, position.epoch) + 1
             seq = len(rows) + 1
             event = TeamRestored(team_id=team_id, seq=seq, actor_id=SOMEBODY, at=NOW, epoch=self.epoch, from_seq=seq)
