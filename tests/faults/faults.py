@@ -174,7 +174,7 @@ async def connections_taken(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def row_locked(world: World) -> AsyncIterator[None]:
-    """One team waits; the others must not, and every acknowledgement comes within the deadline."""
+    """One team waits for the end of it; the others go on."""
     locked, *others = world.team_ids
     async with world.database.holding("select id from teams where id = $1::text::uuid for update", locked):
         began = time.monotonic()

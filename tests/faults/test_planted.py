@@ -44,7 +44,7 @@ async def played(root: Path, rounds: Sequence[str], bug: str = "") -> Report:
     with open_directory(root) as directory:
         async with started(directory, report, Pace(), environment=environment) as world:
             for name in rounds:
-                if not report.red:
+                if all(finding.kind == "slow" for finding in report.findings):
                     await play(world, faults.named(name))
     print(f"\n{bug or 'nothing planted'}: {report}")  # noqa: T201 (shown with pytest -s)
     return report
@@ -60,4 +60,5 @@ async def test_a_planted_bug_turns_the_report_red(bug: str, services_root: Path)
 async def test_the_same_rounds_are_green_without_a_bug(services_root: Path) -> None:
     rounds = dict.fromkeys(name for names, _ in BUGS.values() for name in names)
     report = await played(services_root, list(rounds))
-    assert not report.red, str(report)
+    # How long a recovery may take is asserted where nothing else is: here it is the same rounds as with a bug.
+    assert not [finding for finding in report.findings if finding.kind != "slow"], str(report)
