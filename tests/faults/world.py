@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from core.commands import AddMember
 from taskforge import embedded
+from taskforge.devstack.ports import free_port
 from taskforge.parts.names import API
 from taskforge.settings import load
 from taskforge.wiring import running
@@ -32,6 +34,7 @@ __all__ = ["Pace", "World", "started"]
 
 TEAMS, WRITERS = 3, 2
 WORKERS = 2
+SERVICES = ("postgres", "valkey", "kafka")
 TOKEN_SECONDS = 240.0
 """A token is good for ten minutes, and no longer than that after its login."""
 ASK_SECONDS = 20.0
@@ -163,6 +166,19 @@ class World:
         return True
 
 
+def choose_ports(data: Path) -> int:
+    """Ports that no other system looks for, to be the same after a start; the one for HTTP is returned.
+
+    The usual ones would be taken by somebody else while a killed system is away.
+    """
+    ports: list[int] = []
+    while len(ports) < 1 + len(SERVICES):
+        ports.append(free_port(avoid=frozenset(ports)))
+    data.mkdir(mode=0o700, exist_ok=True)
+    (data / "ports.json").write_text(json.dumps(dict(zip(SERVICES, ports, strict=False))))
+    return ports[-1]
+
+
 @asynccontextmanager
 async def started(
     directory: Path,
@@ -174,9 +190,11 @@ async def started(
 ) -> AsyncIterator[World]:
     """A system of its own with people and teams in it, until the block ends; then it must end in order."""
 
+    port = choose_ports(disk.seen if disk else directory / "data")
+
     def up() -> System:
         return System(
-            *(directory, "--workers", str(WORKERS)),
+            *(directory, "--workers", str(WORKERS), "--port", str(port)),
             before=disk.before if disk else (),
             environment=environment,
             seen=disk.seen if disk else None,
