@@ -57,7 +57,8 @@ class Edge:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
         self._tokens = services.tokens
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
-        self._heads, self._cors = Heads(), Cors(services.http.allowed_origins)
+        self._heads, cors = Heads(), Cors(services.http.allowed_origins)
+        self._cors = cors or None  # Every answer asks, and most systems have no other origins.
         self._deadlines = Deadlines(services.teams.answer_seconds)
         self._codings = Codings()
         self._log, self._connections = RequestLog(services.http), ConnectionLog(services.http)
@@ -79,7 +80,7 @@ class Edge:
                 if call.coded is not None and (accepted := call.headers.get(b"accept-encoding")) is not None:
                     answer = await self._codings.coded(accepted, answer, call.coded)
                 status, body, head = answer.status, answer.body, _head(call, answer)
-                if self._cors:
+                if self._cors is not None:
                     head += self._cors.headers(call)
                 await send({"type": "http.response.start", "status": status, "headers": head})
                 await send({"type": "http.response.body", "body": body})
@@ -124,7 +125,7 @@ class Edge:
             self._heads.check(call, scope)
             route, call.values, allowed = self._router.find(call.method, call.path)
             if route is None:
-                if self._cors and (answer := self._cors.preflight(call, allowed)) is not None and allowed:
+                if self._cors is not None and (answer := self._cors.preflight(call, allowed)) is not None and allowed:
                     return answer.response()
                 call.route = "" if not allowed else call.route
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
@@ -149,7 +150,7 @@ class Edge:
     def _common(self, call: Call, scope: dict[str, Any], response: Response) -> list[tuple[bytes, bytes]]:
         """What answers of the ordinary way carry beside their own headers."""
         common = [] if response.headers.contains(b"cache-control") else [_NO_STORE]
-        if self._cors:
+        if self._cors is not None:
             common += self._cors.headers(call)
         if call.closing and scope.get("http_version", "").startswith("1"):  # HTTP/2 has no such field.
             common.append(_CLOSE)
