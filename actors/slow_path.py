@@ -210,7 +210,7 @@ class SlowPath:
         first = rows[0] if rows else None
         if stale.expected_epoch != stale.epoch:
             # A version from before a restore is known if it is among those that the restore has left.
-            stale.base_known = first is not None and (first.epoch, first.seq) == (stale.expected_epoch, stale.expected)
+            stale.base_known = first is not None and first.seq == stale.expected and first.epoch <= stale.expected_epoch
         if not stale.base_known:
             stale.conflicts = tuple(
                 FieldConflict(name, None, stale.theirs.get(name), yours)

@@ -105,7 +105,7 @@ def check_epoch(named: Position, now: JournalPosition) -> None:
         return
     if named.epoch < now.epoch:
         raise HistoryRewritten(now.epoch, now.seq)
-    raise AheadOfHistory(named.seq, now.seq)
+    raise AheadOfHistory(named.seq, now.seq, epoch=now.epoch, wanted_epoch=named.epoch)
 
 
 def _has_reached(view: TeamView, wanted: Position) -> bool:

@@ -110,7 +110,8 @@ IDEMPOTENCY_KEY: Final = Parameter(
     name="Idempotency-Key",
     place="header",
     schema={"type": "string", "pattern": "^[A-Za-z0-9_-]{16,255}$"},
-    description="Makes a retry safe: the same key and request get the same answer, kept for 7 days.",
+    description="Makes a retry safe: the same key and request get the same answer, kept for 7 days; "
+    "one with a secret in it (a token, a ticket) for ten minutes.",
     example="019a3b1e-7e00-7000-8000-0000000000ff",
 )
 PAGE: Final = (

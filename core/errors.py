@@ -197,8 +197,11 @@ class AheadOfHistory(TaskForgeError):
 
     code = "ahead-of-history"
 
-    def __init__(self, wanted: int, seq: int) -> None:
-        super().__init__(f"This team is at seq {seq}; {wanted} was never handed out.")
+    def __init__(self, wanted: int, seq: int, *, epoch: int | None = None, wanted_epoch: int | None = None) -> None:
+        """The epochs are named when the client named one that the team has not had."""
+        names = f"{wanted_epoch}:{wanted}" if wanted_epoch is not None else f"{wanted}"
+        place = f"seq {seq}" if epoch is None else f"{epoch}:{seq}"
+        super().__init__(f"This team is at {place}; {names} was never handed out.")
         self.wanted, self.seq = wanted, seq
 
 
@@ -211,7 +214,10 @@ class HistoryRewritten(TaskForgeError):
     code = "history-rewritten"
 
     def __init__(self, epoch: int, seq: int) -> None:
-        super().__init__(f"The team's history was restored to an earlier state: it is at seq {seq} of epoch {epoch}.")
+        super().__init__(
+            f"The team was restored, and is now at {epoch}:{seq}: what was after the place you name may not have "
+            "happened. Load its board anew."
+        )
         self.epoch, self.seq = epoch, seq
 
 

@@ -28,6 +28,8 @@ def read_position(text: str, parameter: str) -> Position:
     """Read `<epoch>:<seq>` or `<seq>`. Raises BadInput naming `parameter` for anything else, 2^63 included."""
     match = _POSITION.fullmatch(text)
     epoch, seq = (match[1], int(match[2])) if match else (None, MAX_SEQ + 1)
-    if seq > MAX_SEQ or (epoch is not None and int(epoch) > MAX_SEQ):
-        raise BadInput(f"{parameter} must be <seq> or <epoch>:<seq>, in whole numbers.", parameter=parameter)
+    if seq > MAX_SEQ or (epoch is not None and not 0 < int(epoch) <= MAX_SEQ):
+        raise BadInput(
+            f"{parameter} must be <seq> or <epoch>:<seq>, in whole numbers; epochs begin at 1.", parameter=parameter
+        )
     return Position(seq, int(epoch) if epoch is not None else None)

@@ -22,6 +22,7 @@ from api.answers import Header, about_team, json
 from api.auth.lifetimes import Lifetime, token_ends_at
 from api.binding import query_of
 from api.calls import Call, call_of
+from api.endpoints.task_docs import OF_TEAM
 from api.etags import PRIVATE
 from api.openapi import POSITION_SCHEMA, Operation, Parameter, Reply
 from api.paging import page_json, page_of
@@ -90,7 +91,7 @@ OPERATIONS: Final = (
                 description="The last `id` that a stream got; sent by browsers themselves.",
             ),
         ),
-        replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage)},
+        replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage, headers=OF_TEAM)},
         problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten", "too-many-at-once"),
     ),
 )

@@ -12,12 +12,13 @@ from uuid import UUID
 from core.events import TeamRestored
 from db.history_sql import MOVED, RESTORED
 from db.pool import Pool
-from db.transaction import writing
+from db.transaction import reading, writing
 
 __all__ = [
     "SLICE",
     "accept_history",
     "declare_restored",
+    "history_of",
     "note_lost_history",
     "notice_restore",
     "raise_due_epochs",
@@ -70,6 +71,17 @@ async def notice_restore(pool: Pool) -> int:
     if teams:
         logger.warning("the database is on another history: %d teams get a new epoch", teams)
     return teams
+
+
+async def history_of(pool: Pool) -> tuple[int, int]:
+    """The oids of the database and of its journal: others, and every table may be another one than before.
+
+    Raises StorageUnavailable.
+    """
+    async with reading(pool, None) as tx:
+        row = await tx.fetchrow("select database_oid, journal_oid from current_history()")
+    assert row is not None, "a function that always has a row"
+    return int(row["database_oid"]), int(row["journal_oid"])
 
 
 async def accept_history(pool: Pool) -> bool:

@@ -6,8 +6,8 @@ from typing import Final
 import anyio
 
 from core.errors import StorageUnavailable
-from db.journal.epochs import notice_restore, raise_due_epochs
-from db.pool import Pool
+from db.journal.epochs import history_of, notice_restore, raise_due_epochs
+from db.pool import Pool, Pools
 
 __all__ = ["settle_history", "watch_history"]
 
@@ -28,12 +28,25 @@ async def settle_history(pool: Pool) -> None:
         logger.warning("%d teams have a new epoch", teams)
 
 
-async def watch_history(pool: Pool) -> None:
-    """Do so again and again until cancelled: a database may be restored under a running process."""
+async def watch_history(pools: Pools) -> None:
+    """Do so again and again until cancelled: a database may be restored under a running process.
+
+    Connections from before a restore in place have plans for tables that are gone: they are replaced, so that no
+    request has to find that out.
+    """
+    known = None
     while True:
         await anyio.sleep(LOOK_SECONDS)
         try:
-            await notice_restore(pool)
-            await settle_history(pool)
+            await notice_restore(pools.writer)
+            await settle_history(pools.writer)
+            now = await history_of(pools.writer)
         except StorageUnavailable as error:
             logger.warning("whether the database was restored cannot be asked: %s", error)
+            await pools.writer.expire_connections()  # They may be such ones themselves.
+            continue
+        if known not in {None, now}:
+            logger.warning("the tables are others than before: all connections are replaced")
+            for pool in (pools.api, pools.writer, pools.worker):
+                await pool.expire_connections()
+        known = now

@@ -128,6 +128,18 @@ async def test_if_match_with_a_version_that_the_restore_has_left_names_what_chan
     assert document["conflicts"] == [{"field": "title", "base": "kept", "theirs": "kept on", "yours": "mine"}]
 
 
+async def test_a_version_read_in_an_epoch_is_known_after_a_restore_that_has_left_it(
+    restored: Restored, superuser: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Its row was written in an epoch before the one in which it was read."""
+    version = restored.kept["version"]
+    await superuser.execute("insert into epochs_due select id from teams on conflict do nothing")
+    await raise_due_epochs(restored.site.services.pools.writer)
+    await until(lambda: epoch_in_memory(restored.site, restored.team) == 3)
+    document = problem(await restored.patch("mine", f'"2.{version}"'), 412, "stale-version")
+    assert (document["base_known"], document["conflicts"]) == (True, [])
+
+
 async def test_if_match_with_the_epoch_and_version_that_stand_is_kept(restored: Restored) -> None:
     version = restored.kept["version"]
     for tag in (f'"3.{version}"', f'"1.{version}"', f'W/"2.{version}"', f'"2.{version}.1"', '"2."', '".2"'):

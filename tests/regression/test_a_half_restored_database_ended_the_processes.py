@@ -111,7 +111,7 @@ async def test_the_watch_on_histories_waits_for_the_rest_of_the_database(
         settled += 1
 
     monkeypatch.setattr(history_watch, "settle_history", counted)
-    watching = asyncio.create_task(history_watch.watch_history(pools.writer))
+    watching = asyncio.create_task(history_watch.watch_history(pools))
     try:
         await superuser.execute(TAKEN)
         with pytest.raises(StorageUnavailable):

@@ -20,7 +20,9 @@ from core.errors import StorageUnavailable
 from core.query import TaskQuery
 from core.task import TaskFields
 from db import readmodel
+from db.journal.epochs import history_of
 from db.people.sessions import Client
+from db.pool import Pool
 from db.settings import DatabaseSettings
 from taskforge.devstack import DevStack
 from taskforge.devstack.postgres import binaries
@@ -90,6 +92,44 @@ async def test_after_a_restore_in_place_a_process_goes_on_in_a_new_epoch(
     assert await insist(room.read) == (["goes on", "kept"], [1, 2, 3, 4, 5])
     rows = await superuser.fetch("select seq, type from task_events order by seq")
     assert [row["type"] for row in rows[3:]] == ["team.restored", "task.created"]
+
+
+async def test_a_process_that_has_noticed_keeps_no_connection_with_plans_of_tables_that_are_gone(
+    room: Room, services: DevStack, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them answered one more request with 503, however long after the restore."""
+    monkeypatch.setattr(history_watch, "LOOK_SECONDS", 0.01)
+    known = asyncio.Event()
+
+    async def heard(pool: Pool) -> tuple[int, int]:
+        found = await history_of(pool)
+        known.set()
+        return found
+
+    monkeypatch.setattr(history_watch, "history_of", heard)
+    pools = room.services.pools
+    watching = asyncio.create_task(history_watch.watch_history(pools))
+    try:
+        url = f"--dbname={superuser_url(services, database)}"
+        dumped = await called("pg_dump", "--format=custom", url)
+        await known.wait()
+        await asyncio.gather(*(room.read() for _ in range(8)))
+        before = await pools.api.fetchval("select pg_backend_pid()")
+        await called("pg_restore", "--clean", "--if-exists", "--exit-on-error", url, given=dumped)
+
+        async def replaced() -> bool:
+            try:
+                return bool(await pools.api.fetchval("select pg_backend_pid()") != before)
+            except asyncpg.PostgresError:
+                return False
+
+        async with asyncio.timeout(10):
+            while not await replaced():
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*(room.read() for _ in range(8)))
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_a_connection_from_before_the_restore_writes_nothing_into_what_nobody_has_noticed(
