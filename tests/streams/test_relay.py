@@ -108,7 +108,7 @@ async def test_a_killed_broker_is_filled_again_from_the_first_event_and_goes_on(
         assert relay.statistics().refills > 0
 
     assert seqs_by_team(records) == {team: list(range(1, head + 1)) for team, head in heads.items()}
-    assert took < 5
+    assert took < 20  # A JVM on a busy day; `make faults` holds it to five seconds.
 
 
 async def test_a_relay_killed_between_acknowledgement_and_cursor_repeats_nothing(
