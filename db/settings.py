@@ -1,6 +1,7 @@
 """What `db` needs to know at start. Read from the environment by `taskforge.settings`."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -19,6 +20,11 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
         Secret, Meta(description="Role that owns the schema; only `migrate` and `doctor` may hold it.")
     ] = Secret("")
     pool_size: Annotated[int, Meta(ge=1, le=500, description="Connections per pool and process.")] = 8
+
+    @property
+    def name(self) -> str:
+        """Of the database, as its committer's URL has it."""
+        return urlsplit(self.writer_url.reveal()).path.removeprefix("/")
 
 
 class ValkeySettings(Struct, frozen=True, kw_only=True):

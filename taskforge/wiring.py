@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 
 from api.health import Health
 from api.metrics import Metrics
+from db.highest_epoch import HighestEpoch
 from db.installation import check_format
+from db.keyset import Keyset
 from db.pool import open_pools
+from db.signed import Signer
 from db.valkey import open_valkey
 from taskforge.parts.composition import Composition
 from taskforge.parts.draining import started
@@ -41,9 +44,13 @@ async def running(
     ):
         await check_format(pools.writer)
         await refuse_roles_of_pools(settings, pools)
-        await settle_history(pools.writer)
+        keys = Keyset(settings.keys)
+        highest = HighestEpoch(valkey, Signer(keys), settings.database.name)
+        await settle_history(pools.writer, highest)
         format_pool = pools.api if roles.isdisjoint(PARTS) else pools.worker
-        made = Composition(settings, pools, valkey, health or Health(), metrics or Metrics(), format_pool)
+        made = Composition(
+            settings, pools, valkey, health or Health(), metrics or Metrics(), format_pool, keys, highest
+        )
         _compose(made, roles)
         process = made.process()
         with process.health.probing(made.probes), process.metrics.showing(made.samples):

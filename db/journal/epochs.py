@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from core.events import TeamRestored
+from db.highest_epoch import HighestEpoch
 from db.history_sql import MOVED, RESTORED
 from db.pool import Pool
 from db.transaction import reading, writing
@@ -48,7 +49,9 @@ with due as materialized (
     )
     order by t.id for no key update of t, d skip locked
 ), raised as (
-    update teams t set epoch = greatest(t.epoch, d.above_epoch) + 1, seq = t.seq + 1 from due d where t.id = d.id
+    update teams t set epoch = greatest(t.epoch, case d.above_epoch when 0 then $4 else d.above_epoch end) + 1,
+        seq = t.seq + 1
+    from due d where t.id = d.id
     returning t.id, t.epoch, t.seq, t.created_by, least(coalesce(d.from_seq, t.seq), t.seq) as from_seq
 ), noted as (
     insert into team_epochs (team_id, epoch, from_seq) select id, epoch, from_seq from raised
@@ -57,7 +60,7 @@ with due as materialized (
     select id, seq, $2, id, created_by, now(), '', format('{"epoch":%s,"from_seq":%s}', epoch, from_seq), 'system'
     from raised
 )
-delete from epochs_due d using raised r where d.team_id = r.id returning d.team_id
+delete from epochs_due d using raised r where d.team_id = r.id returning d.team_id, r.epoch
 """
 
 
@@ -114,13 +117,19 @@ async def note_lost_history(pool: Pool, team_id: UUID, epoch: int, seq: int) -> 
     return lost
 
 
-async def raise_due_epochs(pool: Pool, team_id: UUID | None = None) -> Sequence[UUID]:
+async def raise_due_epochs(
+    pool: Pool, team_id: UUID | None = None, *, highest: HighestEpoch | None = None
+) -> Sequence[UUID]:
     """Raise the epochs of a slice of the teams that need it, or of this one, each with its event; which.
+
+    A team of whose lost epochs nothing is known gets one above the `highest` that was ever given.
 
     When it is empty, none are left but those that another process is raising.
 
     Several processes may do so at once. For the writer's pool. Raises StorageUnavailable.
     """
     async with writing(pool) as tx:
-        rows = await tx.fetch(_RAISE, SLICE, TeamRestored.type, team_id)
+        rows = await tx.fetch(_RAISE, SLICE, TeamRestored.type, team_id, 0 if highest is None else highest.value)
+    if rows and highest is not None:
+        await highest.give(max(row["epoch"] for row in rows))
     return [row["team_id"] for row in rows]

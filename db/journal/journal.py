@@ -30,6 +30,7 @@ from core.writes import (
     TeamWrites,
 )
 from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavailable
+from db.highest_epoch import HighestEpoch
 from db.journal import sql
 from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
 from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
@@ -61,8 +62,9 @@ GUILTY: Final = (
 class PostgresJournal:
     """The durable side of the actors, over the committer's own role."""
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, highest: HighestEpoch | None = None) -> None:
         self._pool: Pool = pools.writer
+        self._highest = highest
         self._sticky = StickyConnection(pools.writer, ACQUIRE_SECONDS)
         # Whoever waits for a row holds a connection: half of them are left to the lane and to those who read.
         self._locks = asyncio.Semaphore(max(1, pools.writer.get_max_size() // 2))
@@ -148,7 +150,7 @@ class PostgresJournal:
         """
         await notice_restore(self._pool)
         await note_lost_history(self._pool, team_id, position.epoch, position.seq)
-        await raise_due_epochs(self._pool, team_id)
+        await raise_due_epochs(self._pool, team_id, highest=self._highest)
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""

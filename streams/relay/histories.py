@@ -14,6 +14,7 @@ import msgspec
 
 from core.codec import JournalRow, decode
 from core.events import TeamRestored
+from db.highest_epoch import HighestEpoch
 from db.journal import relay_cursors as cursors
 from db.journal.epochs import raise_due_epochs
 from db.journal.lost_histories import Lost, Witnessed, contradicted, first_differences, note_lost
@@ -41,8 +42,8 @@ FIRST: Final[Numbered] = (1, 0)
 class Histories:
     """`pool` is the worker's, `writer` may note that epochs are due."""
 
-    def __init__(self, pool: Pool, writer: Pool, kafka: KafkaSettings) -> None:
-        self._pool, self._writer, self._kafka = pool, writer, kafka
+    def __init__(self, pool: Pool, writer: Pool, kafka: KafkaSettings, highest: HighestEpoch | None) -> None:
+        self._pool, self._writer, self._kafka, self._highest = pool, writer, kafka, highest
         self._lost: dict[UUID, tuple[Numbered, set[UUID]]] = {}
 
     def forget(self) -> None:
@@ -86,7 +87,7 @@ class Histories:
         # The cursors first: were they left behind by a crash, what the new epoch begins with would never go out.
         await cursors.back_to_differences(self._pool, {team_id: firsts.get(team_id) for team_id in lost})
         await note_lost(self._writer, lost)
-        while await raise_due_epochs(self._writer):
+        while await raise_due_epochs(self._writer, highest=self._highest):
             pass
 
     async def announcements(

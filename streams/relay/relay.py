@@ -24,6 +24,7 @@ from msgspec import Struct, structs
 from core.errors import StorageUnavailable
 from core.events import TeamRestored
 from core.task import Task
+from db.highest_epoch import HighestEpoch
 from db.journal import relay_cursors as cursors
 from db.journal.relay_cursors import BEGIN, RANGES, Lag, Move, Page, range_of
 from db.pool import Pool
@@ -82,9 +83,16 @@ class Relay:
 
     name = "relay"
 
-    def __init__(self, pool: Pool, kafka: KafkaSettings, monitor: BrokerMonitor, writer: Pool) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        kafka: KafkaSettings,
+        monitor: BrokerMonitor,
+        writer: Pool,
+        highest: HighestEpoch | None = None,
+    ) -> None:
         self._pool = pool
-        self._histories = Histories(pool, writer, kafka)
+        self._histories = Histories(pool, writer, kafka, highest)
         self._kafka = kafka
         self._monitor = monitor
         self._leases = Leases(pool, RELAY, RANGES)

@@ -6,9 +6,13 @@ import asyncio
 from rich.console import Console
 
 from core.errors import StorageUnavailable
+from db.highest_epoch import HighestEpoch
 from db.installation import WrongFormat, check_format
 from db.journal.epochs import accept_history, declare_restored, raise_due_epochs
+from db.keyset import Keyset
 from db.pool import UnsafeServer, open_pools
+from db.signed import Signer
+from db.valkey import open_valkey
 from taskforge.settings import Settings
 
 __all__ = ["run"]
@@ -26,11 +30,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _restored(settings: Settings, console: Console) -> int:
-    async with open_pools(settings.database) as pools:
+    async with open_pools(settings.database) as pools, open_valkey(settings.valkey.url.reveal()) as valkey:
         await check_format(pools.writer)
+        highest = HighestEpoch(valkey, Signer(Keyset(settings.keys)), settings.database.name)
+        await highest.look()
         teams = await declare_restored(pools.writer)
         raised = 0
-        while done := await raise_due_epochs(pools.writer):
+        while done := await raise_due_epochs(pools.writer, highest=highest):
             raised += len(done)
             console.print(f"{raised} of {teams} teams have a new epoch")
     console.print("done: feeds are reset once, and readers of the topics drop what has not happened")

@@ -9,6 +9,7 @@ from valkey.asyncio import Valkey
 from actors.system import TeamSystem
 from api.health import Health, Probe
 from api.metrics import Metrics, Sample
+from db.highest_epoch import HighestEpoch
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
 from db.keyset import Keyset
@@ -47,13 +48,16 @@ class Composition:
         health: Health,
         metrics: Metrics,
         format_pool: Pool,
+        keys: Keyset,
+        highest: HighestEpoch,
     ) -> None:
         self.settings, self.pools, self.valkey, self.health, self.metrics = settings, pools, valkey, health, metrics
+        self.keys, self.highest = keys, highest
         self.clock = SystemClock()
         self.format = FormatWatch(format_pool, health)
         self.base: list[Part] = [
             Background("format", at_once(self.format.run)),
-            Background("history", at_once(partial(watch_history, pools))),
+            Background("history", at_once(partial(watch_history, pools, highest))),
         ]
         self.middle: list[Part] = []
         self.work: list[Part] = []
@@ -86,16 +90,12 @@ class Composition:
         )
 
     @cached_property
-    def keys(self) -> Keyset:
-        return Keyset(self.settings.keys)
-
-    @cached_property
     def signer(self) -> Signer:
         return Signer(self.keys)
 
     @cached_property
     def journal(self) -> PostgresJournal:
-        return PostgresJournal(self.pools)
+        return PostgresJournal(self.pools, self.highest)
 
     @cached_property
     def hub(self) -> Hub:

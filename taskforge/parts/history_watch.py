@@ -6,6 +6,7 @@ from typing import Final
 import anyio
 
 from core.errors import StorageUnavailable
+from db.highest_epoch import HighestEpoch
 from db.journal.epochs import history_of, notice_restore, raise_due_epochs
 from db.pool import Pool, Pools
 
@@ -16,19 +17,20 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 3.0
 
 
-async def settle_history(pool: Pool) -> None:
+async def settle_history(pool: Pool, highest: HighestEpoch) -> None:
     """Have every team on the history that stands, before anything is served. Raises StorageUnavailable.
 
     Whoever has connected has noticed a restore, if there was one (`db/pool.py`).
     """
     teams = 0
-    while raised := await raise_due_epochs(pool):
+    await highest.look()
+    while raised := await raise_due_epochs(pool, highest=highest):
         teams += len(raised)
     if teams:
         logger.warning("%d teams have a new epoch", teams)
 
 
-async def watch_history(pools: Pools) -> None:
+async def watch_history(pools: Pools, highest: HighestEpoch) -> None:
     """Do so again and again until cancelled: a database may be restored under a running process.
 
     Connections from before a restore in place have plans for tables that are gone: they are replaced, so that no
@@ -39,7 +41,7 @@ async def watch_history(pools: Pools) -> None:
         await anyio.sleep(LOOK_SECONDS)
         try:
             await notice_restore(pools.writer)
-            await settle_history(pools.writer)
+            await settle_history(pools.writer, highest)
             now = await history_of(pools.writer)
         except StorageUnavailable as error:
             logger.warning("whether the database was restored cannot be asked: %s", error)

@@ -60,7 +60,7 @@ def _add_base(made: Composition, broker: BrokerMonitor) -> None:
 def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:
     """What leaves the journal and the outbox, and the wake-ups that make it prompt."""
     pool, kafka = made.pools.worker, made.settings.kafka
-    relay, outbox = Relay(pool, kafka, broker, made.pools.writer), OutboxRelay(pool, kafka, broker)
+    relay, outbox = Relay(pool, kafka, broker, made.pools.writer, made.highest), OutboxRelay(pool, kafka, broker)
     listening = partial(wakeups.listen, made.valkey, relay.wake, relay.sweep_soon)
     made.base.append(Background("wakeups", at_once(listening)))
     made.show(lambda: relay_samples(relay.statistics()))

@@ -13,12 +13,14 @@ import uuid_utils.compat as uuids
 from core.errors import StorageUnavailable
 from db import installation
 from db.errors import storage_errors
+from db.highest_epoch import HighestEpoch
 from db.installation import FORMAT, WrongFormat, until_outdated
 from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import writing
 from streams.settings import KafkaSettings
 from taskforge.parts import history_watch
+from tests.support.epochs import remembering
 from tests.support.journal_writer import JournalWriter
 from tests.support.relaying import relaying
 from tests.support.team_writer import add_user
@@ -100,28 +102,29 @@ async def test_a_program_does_not_end_because_the_table_of_formats_is_away(
 
 
 async def test_the_watch_on_histories_waits_for_the_rest_of_the_database(
-    pools: Pools, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    pools: Pools, superuser: asyncpg.Connection, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_watch, "LOOK_SECONDS", 0.01)
     settled, settle = 0, history_watch.settle_history
 
-    async def counted(pool: asyncpg.Pool) -> None:
+    async def counted(pool: asyncpg.Pool, highest: HighestEpoch) -> None:
         nonlocal settled
-        await settle(pool)
+        await settle(pool, highest)
         settled += 1
 
     monkeypatch.setattr(history_watch, "settle_history", counted)
-    watching = asyncio.create_task(history_watch.watch_history(pools))
-    try:
-        await superuser.execute(TAKEN)
-        with pytest.raises(StorageUnavailable):
-            await settle(pools.writer)
-        assert not watching.done()
-        await given(superuser)
-        await until(lambda: settled >= 1)
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+    async with remembering(valkey_url) as highest:
+        watching = asyncio.create_task(history_watch.watch_history(pools, highest))
+        try:
+            await superuser.execute(TAKEN)
+            with pytest.raises(StorageUnavailable):
+                await settle(pools.writer, highest)
+            assert not watching.done()
+            await given(superuser)
+            await until(lambda: settled >= 1)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_a_relay_goes_on_once_its_rights_are_back(

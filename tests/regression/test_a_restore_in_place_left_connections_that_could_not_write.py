@@ -31,6 +31,7 @@ from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.asking import by
 from tests.support.databases import superuser_url
+from tests.support.epochs import remembering
 from tests.support.site import settings_for
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +96,7 @@ async def test_after_a_restore_in_place_a_process_goes_on_in_a_new_epoch(
 
 
 async def test_a_process_that_has_noticed_keeps_no_connection_with_plans_of_tables_that_are_gone(
-    room: Room, services: DevStack, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    room: Room, services: DevStack, database: DatabaseSettings, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of them answered one more request with 503, however long after the restore."""
     monkeypatch.setattr(history_watch, "LOOK_SECONDS", 0.01)
@@ -108,28 +109,29 @@ async def test_a_process_that_has_noticed_keeps_no_connection_with_plans_of_tabl
 
     monkeypatch.setattr(history_watch, "history_of", heard)
     pools = room.services.pools
-    watching = asyncio.create_task(history_watch.watch_history(pools))
-    try:
-        url = f"--dbname={superuser_url(services, database)}"
-        dumped = await called("pg_dump", "--format=custom", url)
-        await known.wait()
-        await asyncio.gather(*(room.read() for _ in range(8)))
-        before = await pools.api.fetchval("select pg_backend_pid()")
-        await called("pg_restore", "--clean", "--if-exists", "--exit-on-error", url, given=dumped)
+    async with remembering(valkey_url) as highest:
+        watching = asyncio.create_task(history_watch.watch_history(pools, highest))
+        try:
+            url = f"--dbname={superuser_url(services, database)}"
+            dumped = await called("pg_dump", "--format=custom", url)
+            await known.wait()
+            await asyncio.gather(*(room.read() for _ in range(8)))
+            before = await pools.api.fetchval("select pg_backend_pid()")
+            await called("pg_restore", "--clean", "--if-exists", "--exit-on-error", url, given=dumped)
 
-        async def replaced() -> bool:
-            try:
-                return bool(await pools.api.fetchval("select pg_backend_pid()") != before)
-            except asyncpg.PostgresError:
-                return False
+            async def replaced() -> bool:
+                try:
+                    return bool(await pools.api.fetchval("select pg_backend_pid()") != before)
+                except asyncpg.PostgresError:
+                    return False
 
-        async with asyncio.timeout(10):
-            while not await replaced():
-                await asyncio.sleep(0.01)
-        await asyncio.gather(*(room.read() for _ in range(8)))
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+            async with asyncio.timeout(10):
+                while not await replaced():
+                    await asyncio.sleep(0.01)
+            await asyncio.gather(*(room.read() for _ in range(8)))
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_a_connection_from_before_the_restore_writes_nothing_into_what_nobody_has_noticed(
@@ -140,6 +142,19 @@ async def test_a_connection_from_before_the_restore_writes_nothing_into_what_nob
         await room.write("too early")
     assert await superuser.fetchval("select type from task_events where seq = 4") == "team.restored"
     assert await room.write("goes on") == [(2, 5)]
+
+
+async def test_a_dump_restored_once_more_gets_an_epoch_above_those_of_the_time_in_between(
+    room: Room, services: DevStack, database: DatabaseSettings, valkey_url: str
+) -> None:
+    """It was the same epoch again: nobody who was still there remembered it, and event ids named two contents."""
+    url = f"--dbname={superuser_url(services, database)}"
+    dumped = await called("pg_dump", "--format=custom", url)
+    for epoch in (2, 3, 4):
+        await called("pg_restore", "--clean", "--if-exists", "--exit-on-error", url, given=dumped)
+        async with running(settings_for(database, valkey_url), API) as process:
+            again = Room(process.services, room.owner, room.team)
+            assert await insist(lambda again=again: again.write("goes on")) == [(epoch, 5)]  # type: ignore[misc]
 
 
 async def called(program: str, *arguments: str, given: bytes = b"") -> bytes:
