@@ -2,5 +2,8 @@
 
 from db.journal import commit_sql, epochs
 
-epochs._RAISE = "select null::uuid as team_id where $1::int is null and $2::text is null and $3::uuid is null"  # type: ignore[misc]
+epochs._RAISE = (  # type: ignore[misc]
+    "select null::uuid as team_id, 0 as epoch"
+    " where $1::int is null and $2::text is null and $3::uuid is null and $4::int is null"
+)
 commit_sql._SETTLED = ""  # type: ignore[misc]
