@@ -30,22 +30,29 @@ class HighestEpoch:
         self._key = b"taskforge:highest-epoch:" + database.encode()
 
     async def look(self) -> None:
-        """Learn what other processes have given. Without Valkey, or with something else there, nothing is learnt."""
+        """Learn what other processes have given, and say what they do not know: Valkey may have lost it.
+
+        Without Valkey nothing is learnt, and what somebody else has put there is replaced.
+        """
         try:
             with valkey_errors():
                 data = await self._valkey.get(self._key)
-            if data is not None:
-                self.value = max(self.value, self._signer.verify("epoch", self._key, data).epoch)
-        except (ValkeyUnavailable, Forged) as error:
-            quiet.warning("what epochs were given cannot be asked: %s", error)
+                known = 0 if data is None else self._epoch_of(data)
+                if known < self.value:
+                    said = self._signer.sign("epoch", self._key, b"", seconds=KEPT_SECONDS, epoch=self.value)
+                    await self._valkey.set(self._key, said)
+            self.value = max(self.value, known)
+        except ValkeyUnavailable as error:
+            quiet.warning("what epochs were given cannot be asked or said: %s", error)
 
     async def give(self, epoch: int) -> None:
         """Remember that an epoch was given."""
-        await self.look()  # Another process may have given a higher one.
         self.value = max(self.value, epoch)
-        data = self._signer.sign("epoch", self._key, b"", seconds=KEPT_SECONDS, epoch=self.value)
+        await self.look()
+
+    def _epoch_of(self, data: bytes) -> int:
         try:
-            with valkey_errors():
-                await self._valkey.set(self._key, data)
-        except ValkeyUnavailable as error:
-            quiet.warning("epoch %d is remembered by this process only: %s", self.value, error)
+            return self._signer.verify("epoch", self._key, data).epoch
+        except Forged as error:
+            quiet.warning("what Valkey has of epochs was not said by us: %s", error)
+            return 0

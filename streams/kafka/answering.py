@@ -25,7 +25,7 @@ async def answering(settings: KafkaSettings) -> None:
     asked = [asyncio.ensure_future(_ask(server, context)) for server in servers]
     try:
         for answer in asyncio.as_completed(asked):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 return await answer
         raise OSError("no broker answers")
     finally:

@@ -39,9 +39,17 @@ async def test_what_is_forged_moved_or_lost_teaches_nothing(valkey_url: str) -> 
             for asked in (moved, stranger):
                 await asked.look()
                 assert asked.value == 0
-        await valkey.delete(KEY)
-        await one.look()
-        assert one.value == 5
+
+
+async def test_what_valkey_has_lost_or_was_given_by_a_stranger_is_said_again(valkey_url: str) -> None:
+    async with remembering(valkey_url, "books") as one, open_valkey(valkey_url) as valkey:
+        await one.give(5)
+        for lost in (None, b"not ours"):
+            await valkey.delete(KEY) if lost is None else await valkey.set(KEY, lost)
+            await one.look()
+            async with remembering(valkey_url, "books") as late:
+                await late.look()
+                assert (one.value, late.value) == (5, 5)
 
 
 async def learnt(valkey: Valkey, valkey_url: str, data: bytes) -> int:
