@@ -7,7 +7,8 @@ loop for long (a search through much text) is a generator, to be run in slices.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -32,11 +33,14 @@ LOOK_COST: Final = 2 * TASK_COST
 """Of finding that a task is encoded already, in the measure of `TASK_COST`."""
 JOINED_AT_ONCE: Final = 1_000
 """Encoded tasks that are put together in one go, a megabyte in all."""
+DROPPED_AT_ONCE: Final = 2_000
 SORTED_AT_ONCE: Final = 1_000
 """Tasks that are brought into an order in one go: a millisecond."""
 TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 """Rough weights: of a team without its tasks, of a task without its text and answers."""
 
+
+_TITLE, _DESCRIPTION = attrgetter("title"), attrgetter("description")
 
 Change = tuple[Task | None, Task | None]
 """A task before and after; None where it is not on the board."""
@@ -108,7 +112,7 @@ class TeamView:
         """What has changed since each sorting under way began."""
         self._numbers: dict[int, UUID] | None = None
         self._texts = SearchTexts()
-        self._characters = sum(map(_size, state.tasks.values()))
+        self._characters = _characters_of(state)
         """Of all titles and descriptions, but for what changed since they were last counted."""
         self._uncounted: dict[UUID, Task | None] = {}
         """The tasks that did, as they were then."""
@@ -249,7 +253,17 @@ class TeamView:
         self.state, self.coded = state, {}
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
         self._sorting = []
-        self._uncounted, self._characters = {}, sum(map(_size, state.tasks.values()))
+        self._uncounted, self._characters = {}, _characters_of(state)
+
+    def pieces(self) -> list[list[Any]]:
+        """What the board is made of, by kind.
+
+        Whoever lets go of a large one holds these a little longer, see `drop_in_slices`: to take it apart in one go
+        would hold the event loop.
+        """
+        state = self.state
+        of_state = (state.tasks.values(), state.external.as_dict(), *state.columns.values(), *self._orders.values())
+        return [list(things) for things in (*of_state, *(ready.tasks.values() for ready in self._ready.values()))]
 
     def weigh(self) -> int:
         """Roughly how many bytes of memory the team holds; costs O(tasks that changed since it was last weighed).
@@ -357,6 +371,20 @@ def _page(
 ) -> bytes:
     last = sort_key(found.tasks[-1], query.sort) if found.more else None
     return representation.page(list(map(encoded, found.tasks)), query, last, epoch)
+
+
+def drop_in_slices(pieces: list[list[Any]]) -> Generator[None, None, None]:
+    """Let go of the pieces of a board that nobody needs any more, a few at a time."""
+    while pieces:
+        del pieces[-1][-DROPPED_AT_ONCE:]
+        if not pieces[-1]:
+            pieces.pop()
+        yield
+
+
+def _characters_of(state: TeamState) -> int:
+    tasks = list(state.tasks.values())
+    return sum(map(len, map(_TITLE, tasks))) + sum(map(len, map(_DESCRIPTION, tasks)))
 
 
 def _size(task: Task | None) -> int:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from actors.board import TeamView
+from actors.board import TeamView, drop_in_slices
 from actors.committer import Committer, CommitterStatistics
 from actors.context import ActorContext
 from actors.envelope import CommandResult, Envelope, Render, slot_for
@@ -17,6 +17,7 @@ from actors.loading import load_needs
 from actors.ports import Clock, Feed, Journal, NewId, Snapshots
 from actors.prepared_batch import PreparedBatch
 from actors.settings import ActorSettings
+from actors.slices import in_slices
 from actors.team import TeamActor
 from core.ask import Ask
 from core.codec import Encoded
@@ -291,7 +292,7 @@ class TeamSystem:
         return unused
 
     async def _let_go(self, actor: TeamActor) -> None:
-        """Have an idle actor leave memory, and give the event loop a turn: taking a board apart takes time too."""
+        """Have an idle actor leave memory, bit by bit: taking a board apart takes time too."""
         if not actor.is_idle():
             return
         await actor.save()
@@ -299,4 +300,6 @@ class TeamSystem:
             del self._actors[actor.team_id]
             self._memory -= actor.weigh()
             self._passivated += 1
-            await asyncio.sleep(0)
+            pieces = actor.pieces()
+            del actor
+            await in_slices(drop_in_slices(pieces))

@@ -20,6 +20,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -319,6 +320,10 @@ class TeamActor:
     def weigh(self) -> int:
         """Roughly how many bytes the team holds in memory; costs O(tasks that changed since it was last weighed)."""
         return 0 if self.view is None else self.view.weigh()
+
+    def pieces(self) -> list[list[Any]]:
+        """What the team's board is made of, for whoever lets go of it; see `TeamView.pieces`."""
+        return [] if self.view is None else self.view.pieces()
 
     def statistics(self) -> ActorStatistics:
         """A frozen picture of this actor."""

@@ -24,16 +24,17 @@ class SortedRuns(Generic[T]):
         if run := sorted(things):
             self._runs.append(run)
 
-    def merge(self) -> bool:
-        """Take one step. False when there is only one run left."""
+    def merge(self) -> int:
+        """Take one step: how many things it looked at, or 0 when there is only one run left."""
         if len(self._runs) < 2:
             self._runs, self._merged = [*self._merged, *self._runs], []
-            return len(self._runs) > 1
+            if len(self._runs) < 2:
+                return 0
         second, first = self._runs.pop(), self._runs.pop()
         first += second
         first.sort()
         self._merged.append(first)
-        return True
+        return len(first)
 
     def result(self) -> list[T]:
         """All things in order, once nothing is left to merge."""

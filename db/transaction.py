@@ -35,6 +35,13 @@ class Reading:
         rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
         return rows
 
+    async def portions(self, size: int, query: str, *arguments: Any) -> AsyncIterator[list[asyncpg.Record]]:
+        """All rows, so many at a time; no more than these are in memory, nor looked through by the collector."""
+        statement = await self._connection.prepare(query)
+        cursor = await statement.cursor(*arguments)
+        while rows := await cursor.fetch(size):
+            yield rows
+
     async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None."""
         return await self._connection.fetchrow(query, *arguments)

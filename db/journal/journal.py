@@ -13,7 +13,7 @@ import asyncpg
 from core.codec import JournalRow
 from core.errors import NotFound
 from core.events import Label, Member
-from core.loading import SLICE_TASKS, TeamLoader
+from core.loading import PAUSE_SECONDS, SLICE_TASKS, TeamLoader
 from core.task import Task
 from core.team import TeamState
 from core.writes import (
@@ -46,6 +46,8 @@ Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 250
+PORTION: Final = 1_000
+"""Tasks of a board that is loaded, by round trip: each waits its turn where much is going on."""
 """Rows that are read, and then applied, in one go."""
 ALONE_LOCK_MS: Final = 1000
 """How long a team that goes alone waits for its row before it lets others have its connection."""
@@ -346,7 +348,6 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         return None
     members = await rows.fetch("select user_id, role, name, joined_at from memberships where team_id = $1", team_id)
     labels = await rows.fetch("select id, name, color from labels where team_id = $1", team_id)
-    tasks = await rows.fetch(sql.BOARD, team_id)
     archived = await rows.fetch(
         "select external_source, external_id, id from tasks"
         " where team_id = $1 and archived_at is not null and external_id is not null",
@@ -362,11 +363,13 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         digest=await rows.fetchval(sql.DIGEST, team_id, row["seq"]) or b"",
     )
     loader.add_archived({(found[0], found[1]): found[2] for found in archived})
-    for start in range(0, len(tasks), SLICE_TASKS):
-        loader.add([task_of(task, row["key"]) for task in tasks[start : start + SLICE_TASKS]])
-        await asyncio.sleep(0)
+    async for tasks in rows.portions(PORTION, sql.BOARD, team_id):
+        for start in range(0, len(tasks), SLICE_TASKS):
+            loader.add([task_of(task, row["key"]) for task in tasks[start : start + SLICE_TASKS]])
+            if len(tasks) > SLICE_TASKS:
+                await asyncio.sleep(PAUSE_SECONDS)
     for _ in loader.finish():
-        await asyncio.sleep(0)
+        await asyncio.sleep(PAUSE_SECONDS)
     return loader.state
 
 

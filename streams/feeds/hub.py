@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 from valkey.asyncio import Valkey
 
-from core.codec import Encoded, JournalRow
+from core.codec import Encoded
 from core.errors import NotFound, ShuttingDown, Unavailable
 from core.quotas import Quotas
 from core.seq import Position
@@ -29,6 +29,7 @@ from streams.feeds.frames import Reset, ResetReason, frames_of, frames_of_rows
 from streams.feeds.open_feeds import OpenFeeds
 from streams.feeds.ports import History, Teams
 from streams.feeds.remote import Arrival, RemoteFeed
+from streams.feeds.replays import Replays
 from streams.feeds.subscription import Subscription
 from streams.settings import FeedSettings
 
@@ -36,7 +37,6 @@ __all__ = ["Hub", "HubStatistics", "HubTimes"]
 
 logger = logging.getLogger(__name__)
 
-BACKFILL_ROWS: Final = 64
 REPAIR_ROWS: Final = 200
 POSITION_SECONDS: Final = 3.0
 POSITION_TEAMS: Final = 500
@@ -95,6 +95,7 @@ class Hub:
         self._holes: set[UUID] = set()
         self._hole_seen = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._replays = Replays(history)
         self._draining = False
         self._tally = Tally()
 
@@ -142,7 +143,7 @@ class Hub:
             channel = self._channels[team_id] = Channel(
                 team_id, self._tally, self.settings.queue_events, self.settings.queue_bytes
             )
-        reader = Subscription(channel, user_id, self._page, self._open.discard)
+        reader = Subscription(channel, user_id, self._replays.page, self._open.discard)
         self._open.admit(reader, address)
         channel.readers.add(reader)
         try:
@@ -195,9 +196,6 @@ class Hub:
         oldest = self._now() - timedelta(seconds=self.settings.retention_seconds)
         rows = await self._history.read(team_id, after.seq, 1)
         return None if rows and rows[0].at >= oldest else "expired"
-
-    async def _page(self, team_id: UUID, after: int) -> Sequence[JournalRow]:
-        return await self._history.read(team_id, after, BACKFILL_ROWS)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Ready at once: Valkey may come later or never, and is not needed for correctness."""

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
+from actors.board import DROPPED_AT_ONCE, TeamView
 from actors.system import TeamSystem
 from actors.team import TeamActor
 from core.codec import encode
@@ -87,6 +88,21 @@ async def test_a_team_that_leaves_memory_leaves_nothing_behind() -> None:
     assert after - before < (most - before) / 100
     assert len(freed) == 2
     assert freed[0] > 3_000 * 1_000
+
+
+@pytest.mark.anyio
+async def test_a_reader_who_still_has_the_board_of_a_team_that_left_has_all_of_it() -> None:
+    ports = Ports()
+    ports.journal = Anew(DROPPED_AT_ONCE + 100)
+    async with ports.system() as system:
+        team = uuids.uuid7()
+        view = await system.view(team)
+        whole = view.board(LISTS)
+        ports.clock.seconds += 1_000_000
+        await system.passivate(ports.clock.monotonic())
+        assert system.statistics().active == 0
+        assert TeamView(view.state).board(LISTS) == whole
+        assert view.page(TaskQuery(sort="title"), LISTS)
 
 
 async def come_and_go(ports: Ports, system: TeamSystem) -> "weakref.ref[TeamActor]":
