@@ -1,7 +1,7 @@
 """The application: one router, every endpoint module, the edge in front."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, Final
 
@@ -43,12 +43,19 @@ class TaskForge(Application):
         await super().start()  # type: ignore[no-untyped-call]
         self._routes.index()
 
-    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
-        """ASGI, once started. Gives the edge's own coroutine, so that a request pays for no frame of ours."""
-        if scope["type"] == "http":
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+        """ASGI. Gives the edge's own coroutine, so that a request pays for no frame of ours."""
+        if scope["type"] == "http" and self.started:
             return self._edge(scope, receive, send)
-        ordinary: Awaitable[None] = super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
-        return ordinary
+        return self._ordinary(scope, receive, send)
+
+    async def _ordinary(self, scope: Any, receive: Any, send: Any) -> None:
+        if not self.started:
+            await self.start()
+        if scope["type"] == "http":
+            await self._edge(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
 
     def flush_log(self) -> None:
         """Write the lines about requests that still wait for others."""
