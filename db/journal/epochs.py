@@ -48,6 +48,12 @@ with due as materialized (
         select team_id from epochs_due where $3::uuid is null or team_id = $3 order by team_id limit $1
     )
     order by t.id for no key update of t, d skip locked
+), same as (
+    -- Those that are left were lost by the same restore: an epoch that is given here is none that they had.
+    update epochs_due set above_epoch = greatest($4, 1) where team_id in (
+        select team_id from epochs_due where above_epoch = 0 and team_id not in (select id from due)
+        for update skip locked
+    )
 ), raised as (
     update teams t set epoch = greatest(t.epoch, case d.above_epoch when 0 then $4 else d.above_epoch end) + 1,
         seq = t.seq + 1

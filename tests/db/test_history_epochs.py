@@ -18,6 +18,7 @@ from db.journal.epochs import accept_history, declare_restored, note_lost_histor
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
 from tests.streams.conftest import journal
+from tests.support.epochs import remembering
 from tests.support.journal_writer import JournalWriter
 from tests.support.team_writer import add_user, new_team
 
@@ -78,6 +79,24 @@ async def test_each_team_gets_its_epoch_and_its_event_as_the_next_seq(
         assert (event.seq, event.epoch, event.from_seq, last.epoch, last.actor_kind) == (seq, 2, seq, 2, "system")
         assert last.digest == digest_of(last.salt, last.payload)
         assert msgspec.json.decode(last.payload) == {"epoch": 2, "from_seq": seq}
+
+
+@pytest.mark.parametrize("known", [0, 4])
+async def test_teams_of_one_restore_get_the_same_epoch_whoever_raises_which_of_them_when(
+    pools: Pools, journal: JournalWriter, superuser: "asyncpg.Connection", valkey_url: str, known: int
+) -> None:
+    """Seen under faults: two teams came into epoch 2, and the third, which raised its own a moment later, into 3."""
+    teams = [await journal.team() for _ in range(3)]
+    await pretend_a_restore(superuser)
+    await notice_restore(pools.writer)
+    async with remembering(valkey_url) as one, remembering(valkey_url) as other:
+        if known:
+            await one.give(known)
+        await raise_due_epochs(pools.writer, teams[1], highest=one)
+        await other.look()
+        assert await raise_due_epochs(pools.writer, highest=other) != []
+    found = await PostgresJournal(pools).position(teams)
+    assert {position.epoch for position in found.values()} == {max(known, 1) + 1}
 
 
 async def test_a_team_takes_no_write_before_its_epoch_is_raised(
