@@ -49,6 +49,11 @@ class Principal(Struct, frozen=True):
         reach = frozenset[Scope]().union(*(_INCLUDED[scope] for scope in scopes))
         return cls(key_id, user_id, "agent" if agent else "key", None, key_id, reach, team_id)
 
+    @property
+    def credential_id(self) -> UUID | None:
+        """What can be revoked: the session or the API key; None for a program that runs here."""
+        return self.session_id or self.key_id
+
     def reaches(self, team_id: UUID) -> bool:
         """Whether the team is one that this principal may know of, as far as the key's own limit goes."""
         return self.team_id is None or self.team_id == team_id

@@ -12,6 +12,7 @@ Quota = Literal[
     "tickets-per-user",
     "tickets-per-address",
     "teams-per-user",
+    "api-keys-per-user",
     "labels-per-team",
     "members-per-team",
 ]
@@ -39,5 +40,6 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     teams_per_user: Annotated[
         int, Meta(ge=1, description="Teams that a user owns, before creating a further one is refused.")
     ] = 50
+    api_keys_per_user: Annotated[int, Meta(ge=1, description="API keys of one user that have not ended.")] = 50
     labels_per_team: Annotated[int, Meta(ge=1, description="Labels of one team.")] = 200
     members_per_team: Annotated[int, Meta(ge=1, description="Members of one team.")] = 500

@@ -14,11 +14,13 @@ __all__ = [
     "DEFAULT",
     "NOW",
     "Host",
+    "SecondsLeft",
     "ago",
     "ahead",
     "alike",
     "any_of",
     "both_in",
+    "equal_if_given",
     "folded",
     "limited",
 ]
@@ -37,6 +39,13 @@ class Host(Function):
     """An address without its netmask, as text."""
 
     function_name = "host"
+
+
+class SecondsLeft(QueryString):
+    """How long after the transaction began the time in a column is, in seconds; null where the column is."""
+
+    def __init__(self, column: Column, *, alias: str) -> None:
+        super().__init__("extract(epoch from {} - now())::float8", column, alias=alias)
 
 
 def ahead(seconds: Any) -> QueryString:
@@ -62,6 +71,11 @@ def alike(column: Column, text: Any) -> WhereRaw:
 def any_of(column: Column, values: Any) -> WhereRaw:
     """Whether the column is one of the values, which are one argument: `in` would be a statement per number of them."""
     return WhereRaw("{} = any({})", column, values)
+
+
+def equal_if_given(column: Column, value: Any) -> WhereRaw:
+    """Whether the column is this UUID; true of every row when the value is null."""
+    return WhereRaw("({} = {}::uuid) is not false", column, value)
 
 
 def both_in(one: Column, other: Column, pairs: Select[Any]) -> WhereRaw:

@@ -22,6 +22,7 @@ from piccolo.table import Table
 from db.dialect import POSTGRES
 
 __all__ = [
+    "ApiKeys",
     "Comments",
     "EpochsDue",
     "IdempotencyKeys",
@@ -105,6 +106,20 @@ class RefreshTokens(Table, tablename="refresh_tokens", db=POSTGRES):
     issued_at = Timestamptz()
     consumed_at = Timestamptz(null=True, default=None)
     expires_at = Timestamptz()
+
+
+class ApiKeys(Table, tablename="api_keys", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    token_hash = Bytea()
+    prefix = Text()
+    name = Text()
+    scopes = Array(base_column=Text())
+    team_id = UUID(null=True, default=None)
+    created_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
 
 
 class Teams(Table, tablename="teams", db=POSTGRES):

@@ -24,7 +24,8 @@ BUDGET = {
         "hmac",
         "itertools",
     ),
-    *("math", "operator", "re", "string", "typing", "unicodedata", "uuid", "fractional_indexing", "msgspec", "core"),
+    *("math", "operator", "re", "string", "typing", "unicodedata", "uuid", "zlib"),
+    *("fractional_indexing", "msgspec", "core"),
 }
 
 
