@@ -5,7 +5,7 @@ https://spec.openapis.org/oas/v3.1.1.html
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problems import HEADERS, SCHEMA, known_problems
+from core.principal import Scope
 from core.seq import POSITION
 
 __all__ = [
@@ -59,7 +60,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     `replies` maps success statuses; `problems` are the codes of `api.problems.PROBLEMS` (those that any endpoint of its
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
-    `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured.
+    `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `scope` is what an API
+    key must have: `read` for a GET and else `write` when none is named; with "session" no key is enough.
     """
 
     method: str
@@ -75,6 +77,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_media_types: tuple[str, ...] = ("application/json",)
     body_example: Any = None
     secured: bool = True
+    scope: Scope | Literal["session"] | None = None
     keyed: bool = False
 
 
@@ -169,8 +172,9 @@ def document(operations: Sequence[Operation]) -> bytes:
                     "bearer": {
                         "type": "http",
                         "scheme": "bearer",
-                        "bearerFormat": "JWT",
-                        "description": "Access token.",
+                        "bearerFormat": "JWT or API key",
+                        "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: "
+                        "`read`, `write` or `admin`. Where it says `session`, only an access token will do.",
                     }
                 },
             },
@@ -196,7 +200,8 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
         "tags": [operation.tag],
         "parameters": [*_path_parameters(operation.path), *map(_parameter, _all_parameters(operation))],
         "responses": _responses(operation, schemas),
-        "security": [{"bearer": []}] if operation.secured else [],
+        # Names of what a caller needs, as OpenAPI 3.1 allows for schemes that are not OAuth's.
+        "security": [{"bearer": [_scope(operation)]}] if operation.secured else [],
     }
     if operation.description:
         described["description"] = operation.description
@@ -206,6 +211,10 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
             media["example"] = operation.body_example
         described["requestBody"] = {"required": True, "content": dict.fromkeys(operation.body_media_types, media)}
     return described
+
+
+def _scope(operation: Operation) -> str:
+    return operation.scope or ("read" if operation.method == "GET" else "write")
 
 
 def _all_parameters(operation: Operation) -> tuple[Parameter, ...]:

@@ -118,6 +118,7 @@ OPERATIONS: Final = (
         body=MePatch,
         body_media_types=MERGE_PATCH,
         body_example={"name": "Ada Lovelace"},
+        scope="session",
         keyed=True,
     ),
     Operation(
@@ -137,6 +138,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The sessions have ended, with their access tokens and feeds.")},
         parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
+        scope="session",
         keyed=True,
     ),
     Operation(
@@ -147,6 +149,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
         problems=("not-found",),
+        scope="session",
         keyed=True,
     ),
     Operation(

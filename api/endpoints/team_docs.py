@@ -35,6 +35,7 @@ OPERATIONS: Final = (
         body_example={"name": "Engineering", "key": "ENG"},
         replies={201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM))},
         problems=("quota-reached",),
+        scope="admin",
         keyed=True,
     ),
     Operation(
@@ -71,6 +72,7 @@ OPERATIONS: Final = (
         body_example={"name": "Platform", "wip_limits": {"in_progress": 5, "in_review": None}},
         replies={200: Reply(description="The team after the change.", body=TeamAnswer, headers=("ETag", *OF_TEAM))},
         problems=_DECIDED,
+        scope="admin",
         keyed=True,
     ),
     Operation(
@@ -95,6 +97,7 @@ OPERATIONS: Final = (
         body_example={"role": "viewer"},
         replies={200: Reply(description="The member after the change.", body=Member, headers=OF_TEAM)},
         problems=_DECIDED,
+        scope="admin",
         keyed=True,
     ),
     Operation(
@@ -106,6 +109,7 @@ OPERATIONS: Final = (
         parameters=(MIN_SEQ,),
         replies={204: Reply(description="No longer a member.", headers=OF_TEAM)},
         problems=_DECIDED,
+        scope="admin",
         keyed=True,
     ),
     Operation(
