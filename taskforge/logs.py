@@ -33,6 +33,8 @@ URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)(?:[^\s/]+|[^\s@]+)@
 BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
 # A JSON Web Token anywhere in a text: header and payload are base64url of `{"`.
 JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+# Our own API keys and refresh tokens.
+OURS = re.compile(r"\btf[kr]_[A-Za-z0-9_-]{16,}")
 ASSIGNED = re.compile(r"""\b(password|passwd|secret|token)(["']?\s*[=:]\s*["']?)[^\s"'&,;)]+""", re.IGNORECASE)
 ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "user_id", "team_id", "client")
 DEPTH = 6
@@ -190,5 +192,5 @@ def _redact_text(text: str) -> str:
     if "://" in text:
         text = URL_PASSWORD.sub(rf"\1{MASK}@", text)
     text = BEARER.sub(rf"\1 {MASK}", text)
-    text = JWT.sub(MASK, text)
+    text = OURS.sub(MASK, JWT.sub(MASK, text))
     return ASSIGNED.sub(rf"\1\2{MASK}", text)

@@ -144,6 +144,8 @@ def test_a_field_with_a_telling_name_is_masked(key: str) -> None:
         ("Authorization: Bearer abcdefghijklmnopqrstuvwx", "Authorization: Bearer ***"),
         ("Basic dXNlcjpodW50ZXIyaHVudGVyMg==", "Basic ***"),
         (f"got {JWT}.", "got ***."),
+        ("made tfk_00000000000000000000000000000000000000000001cCpBA for ada", "made *** for ada"),
+        ("used tfr_" + "aB-_" * 10, "used ***"),
         ("POST /reset?token=hunter2&x=1", "POST /reset?token=***&x=1"),
         ("{'password': 'hunter2', 'n': 1}", "{'password': '***', 'n': 1}"),
     ],
