@@ -10,13 +10,12 @@ from uuid import UUID
 from actors.board import TeamView
 from api.calls import Call
 from api.services import Services
-from core.errors import AheadOfHistory, Forbidden, HistoryRewritten, NotFound
-from core.principal import Principal
+from core.errors import AheadOfHistory, HistoryRewritten, NotFound
 from core.seq import Position
 from core.writes import JournalPosition
 from db import readmodel
 
-__all__ = ["Access", "across_teams", "check_epoch"]
+__all__ = ["Access", "check_epoch"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
@@ -111,13 +110,6 @@ def check_epoch(named: Position, now: JournalPosition) -> None:
 def _has_reached(view: TeamView, wanted: Position) -> bool:
     """Whether a board in memory is at a position or beyond. One of another epoch says nothing about it."""
     return view.seq >= wanted.seq and wanted.epoch in (None, view.epoch)
-
-
-def across_teams(principal: Principal) -> UUID:
-    """The user all of whose teams may be looked at. Raises Forbidden for an API key of one team."""
-    if principal.team_id is not None:
-        raise Forbidden("read", "This API key is for one team only: name it.")
-    return principal.user_id
 
 
 def team_of(view: TeamView) -> UUID:

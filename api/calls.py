@@ -117,7 +117,7 @@ class Call:
         if self._principal is None:
             header = self.headers.get(b"authorization")
             if header is None:
-                raise Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
+                raise Unauthenticated("The access token or API key is missing, expired, revoked or not one of ours.")
             self._principal = self._tokens.principal_of(header)
         return self._principal
 

@@ -55,7 +55,7 @@ class Edge:
 
     def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
-        self._tokens = services.tokens
+        self._tokens, self._keys = services.tokens, services.key_reader
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
         self._heads, cors = Heads(), Cors(services.http.allowed_origins)
         self._cors = cors or None  # Every answer asks, and most systems have no other origins.
@@ -134,7 +134,10 @@ class Edge:
                 refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
-            response = await self._deadlines.answer(call, route.handler, request)
+            handler = route.handler
+            if (authorization := call.headers.get(b"authorization")) and self._keys.is_unread(authorization):
+                handler = self._keys.before(handler, authorization)  # Within the deadline of the request.
+            response = await self._deadlines.answer(call, handler, request)
         except BodyTooLarge as error:
             call.closing = True
             if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.

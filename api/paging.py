@@ -101,6 +101,7 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
+API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)

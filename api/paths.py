@@ -19,6 +19,8 @@ LOG_OUT: Final = "/v1/auth/logout"
 ME: Final = "/v1/me"
 MY_SESSIONS: Final = "/v1/me/sessions"
 MY_SESSION: Final = "/v1/me/sessions/{session_id}"
+MY_API_KEYS: Final = "/v1/me/api-keys"
+MY_API_KEY: Final = "/v1/me/api-keys/{key_id}"
 MY_NOTIFICATIONS: Final = "/v1/me/notifications"
 MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
 

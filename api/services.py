@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from actors.ports import Clock, Journal
     from actors.system import TeamSystem
+    from api.auth.api_keys import KeyReader
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
+    from db.people.api_keys import ApiKeys
     from db.people.identity import Identity
     from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
@@ -42,6 +44,8 @@ class Services(Struct, kw_only=True):
     identity: "Identity"
     tokens: "AccessTokens"
     revocations: "Revocations"
+    api_keys: "ApiKeys"
+    key_reader: "KeyReader"
     passwords: "Passwords"
     tickets: "Tickets"
     team_places: "TeamPlaces"

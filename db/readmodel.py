@@ -64,16 +64,20 @@ class TaskPage(Struct, frozen=True):
     last: SortKey | None
 
 
-async def my_teams(pool: Pool, user_id: UUID, *, after: UUID | None = None, limit: int) -> list[MyTeam]:
-    """Teams the user is a member of, by id; those after the team `after`."""
+async def my_teams(
+    pool: Pool, user_id: UUID, *, only: UUID | None = None, after: UUID | None = None, limit: int
+) -> list[MyTeam]:
+    """Teams the user is a member of (no other than `only`, when given), by id; those after the team `after`."""
     async with reading(pool, user_id) as rows:
         found = await rows.fetch(
             "select t.id, t.name, t.key, t.wip_limits, t.created_by, t.created_at, t.updated_at, t.version, m.role"
             " from memberships m join teams t on t.id = m.team_id"
-            " where m.user_id = $1 and ($2::uuid is null or m.team_id > $2) order by m.team_id limit $3",
+            " where m.user_id = $1 and ($2::uuid is null or m.team_id > $2) and ($4::uuid is null or m.team_id = $4)"
+            " order by m.team_id limit $3",
             user_id,
             after,
             limit,
+            only,
         )
     return [MyTeam(team_of(row), row["role"]) for row in found]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from blacksheep import Request
 
+from api.auth.api_keys import KeyReader
 from api.auth.tokens import AccessTokens, refused
 from core.errors import Forbidden
 from core.principal import Principal
@@ -18,12 +19,19 @@ class HasTokens(Protocol):
     @property
     def tokens(self) -> AccessTokens: ...
 
+    @property
+    def key_reader(self) -> KeyReader: ...
 
-def authenticate(request: Request, services: HasTokens) -> Principal:
-    """The principal of a bearer token. Raises Unauthenticated for none, a bad one, or more than one header."""
+
+async def authenticate(request: Request, services: HasTokens) -> Principal:
+    """The principal of an access token or API key.
+
+    Raises Unauthenticated for none, a bad one, or more than one header, StorageUnavailable when a key cannot be read.
+    """
     values = request.headers.get(b"authorization")
     if len(values) != 1:
         raise refused("no Authorization header" if not values else "several Authorization headers")
+    await services.key_reader.read(values[0])
     return services.tokens.principal_of(values[0])
 
 

@@ -12,10 +12,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from api.auth.tokens import AccessTokens, key_in
 from core.principal import Principal
 from streams.feeds.channel import EndReason
 
-__all__ = ["Lifetime", "jittered", "origin_allowed", "token_ends_at"]
+__all__ = ["Lifetime", "jittered", "origin_allowed", "seconds_left", "token_ends_at"]
 
 JITTER: Final = 0.2
 
@@ -36,13 +37,21 @@ def token_ends_at(authorization: bytes) -> float | None:
         return None
 
 
+def seconds_left(authorization: bytes, tokens: AccessTokens, now: float) -> float:
+    """How long the access token or API key in a value is good for that was accepted at `now` (Unix seconds)."""
+    if key_in(authorization) is not None:
+        return tokens.seconds_left(authorization)
+    ends_at = token_ends_at(authorization)
+    return tokens.expires_in if ends_at is None else ends_at - now
+
+
 def jittered(seconds: float) -> float:
     """The duration give or take 20 %, so that connections that began together do not end together."""
     return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)
 
 
 class Lifetime:
-    """A connection's guard: it ends with its session, its access token, or after `cap` seconds, whichever is first.
+    """A connection's guard: it ends with its session or key, its access token, or after `cap`, whichever is first.
 
     Call it with monotonic seconds for the reason to end, or None.
     """
@@ -62,7 +71,7 @@ class Lifetime:
         self._token_ends = time.monotonic() + token_seconds
 
     def __call__(self, now: float) -> EndReason | None:
-        if self._is_revoked(self.principal.session_id):
+        if self._is_revoked(self.principal.credential_id):
             return "revoked"
         if now >= self._token_ends:
             return "expired"

@@ -1,6 +1,7 @@
 """Access tokens: JWTs of at most ten minutes (RFC 9068, RFC 8725), and what ends them early.
 
-A verified token is remembered under its SHA-256 until it expires, so that a busy client costs one hash per request.
+A verified token is remembered under its SHA-256 until it expires, so that a busy client costs one hash per request. API
+keys are remembered here as well, once `api.auth.api_keys` has read them.
 """
 
 import hashlib
@@ -19,13 +20,14 @@ from valkey.asyncio import Valkey
 from api.request_ids import REQUEST
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
+from core.key_form import PREFIX
 from core.principal import Principal
 from db.ids import uuid_of
 from db.keyset import Keyset
 from db.signed import Forged, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
-__all__ = ["AccessTokens", "Revocations", "RevokedSessions"]
+__all__ = ["AccessTokens", "Revocations", "RevokedCredentials", "RevokedOfAll", "key_in", "refused"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ CLAIMS: Final = ("iss", "aud", "sub", "sid", "exp", "nbf", "iat", "jti", "typ")
 HEADERS: Final = frozenset({"alg", "typ", "kid"})
 LEEWAY_SECONDS: Final = 5
 LONGEST_HEADER: Final = 4096
+KEY_PREFIX: Final = PREFIX.encode()
 REMEMBERED: Final = 50_000
 
 CHANNEL: Final = b"taskforge:revoked"
@@ -50,12 +53,19 @@ CLOCK_MARGIN_SECONDS: Final = 2 * 3600
 
 
 class _Known(Struct, frozen=True):
+    """Who asks with a token; it is remembered until `ends_at`, and good until `expires_at` (Unix seconds)."""
+
     principal: Principal
+    credential_id: UUID | None
     ends_at: float
+    expires_at: float
 
 
 class AccessTokens:
-    """Issues and verifies our own access tokens. Foreign issuers are another class, in the API issue."""
+    """Issues and verifies our own access tokens, and knows API keys that were read.
+
+    Foreign issuers are another class.
+    """
 
     def __init__(
         self,
@@ -104,9 +114,27 @@ class AccessTokens:
         known = self._young.get(digest) or self._remember_again(digest)
         if known is None:
             known = self._admit(digest, authorization)
-        if known.ends_at <= self._wall_clock() or self._revocations.is_revoked(known.principal.session_id):
+        if known.ends_at <= self._wall_clock() or self._revocations.is_revoked(known.credential_id):
             raise refused("expired or revoked", known.principal.user_id)
         return known.principal
+
+    def seconds_left(self, authorization: bytes) -> float:
+        """How long the credential of a value that `principal_of` has just accepted is good for; it may be infinite."""
+        digest = hashlib.sha256(authorization).digest()
+        known = self._young.get(digest) or self._old.get(digest)
+        return 0.0 if known is None else known.expires_at - self._wall_clock()
+
+    def knows(self, authorization: bytes) -> bool:
+        """Whether the value is remembered, so that `principal_of` has only to look it up."""
+        digest = hashlib.sha256(authorization).digest()
+        known = self._young.get(digest) or self._old.get(digest)
+        return known is not None and known.ends_at > self._wall_clock()
+
+    def remember_key(self, authorization: bytes, principal: Principal, *, seconds: float, left: float) -> None:
+        """Accept this value from now on: for so many seconds, of the `left` ones until the API key in it expires."""
+        now, digest = self._wall_clock(), hashlib.sha256(authorization).digest()
+        known = _Known(principal, principal.credential_id, now + min(seconds, left), now + left)
+        self._remember(digest, known)
 
     def _remember_again(self, digest: bytes) -> _Known | None:
         known = self._old.get(digest)
@@ -123,6 +151,8 @@ class AccessTokens:
     def _admit(self, digest: bytes, authorization: bytes) -> _Known:
         if len(authorization) > LONGEST_HEADER or authorization[:7].lower() != b"bearer ":
             raise refused("not a bearer token")
+        if key_in(authorization):
+            raise refused("an API key that is unknown, expired or revoked, or was not read yet")
         known = self._verify(authorization[7:].strip(b" "))
         self._remember(digest, known)
         return known
@@ -161,27 +191,38 @@ class AccessTokens:
     def _known(self, claims: dict[str, Any]) -> _Known:
         if claims["typ"] != TYPE or claims["exp"] - claims["iat"] > self._settings.access_seconds:
             raise jwt.InvalidTokenError("typ, or a longer life than ours have")
-        return _Known(Principal.of_user(uuid_of(claims["sub"]), uuid_of(claims["sid"])), claims["exp"] + LEEWAY_SECONDS)
+        principal = Principal.of_user(uuid_of(claims["sub"]), uuid_of(claims["sid"]))
+        return _Known(principal, principal.credential_id, claims["exp"] + LEEWAY_SECONDS, claims["exp"])
 
 
-class RevokedSessions(Protocol):
-    """Where revoked sessions are recorded for good (`db.people.sessions.Sessions`)."""
+class RevokedCredentials(Protocol):
+    """Where sessions or API keys that were revoked are recorded for good (`Sessions`, `ApiKeys` in `db.people`)."""
 
     async def revoked_within(self, seconds: float) -> Iterable[UUID]:
-        """Sessions revoked in the last so many seconds of database time. Raises StorageUnavailable."""
+        """Those revoked in the last so many seconds of database time. Raises StorageUnavailable."""
         ...
 
 
+class RevokedOfAll:
+    """Several such records as one."""
+
+    def __init__(self, *records: RevokedCredentials) -> None:
+        self._records = records
+
+    async def revoked_within(self, seconds: float) -> Iterable[UUID]:
+        return [one for record in self._records for one in await record.revoked_within(seconds)]
+
+
 class Revocations:
-    """Which sessions ended while their access tokens still look good.
+    """Which sessions and API keys ended while they still look good.
 
     Heard at once over Valkey, and within a few seconds from Postgres whatever happens to Valkey. Remembered for longer
-    than any access token lives, by the monotonic clock.
+    than any access token lives, and any key is remembered without being read again, by the monotonic clock.
     """
 
     def __init__(
         self,
-        sessions: RevokedSessions,
+        record: RevokedCredentials,
         valkey: Valkey,
         signer: Signer,
         *,
@@ -189,7 +230,7 @@ class Revocations:
         poll_seconds: float = POLL_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sessions = sessions
+        self._record = record
         self._valkey = valkey
         self._signer = signer
         self._poll_seconds = poll_seconds
@@ -198,17 +239,17 @@ class Revocations:
         self._revoked: dict[UUID, float] = {}
         self._log = QuietLog(logger)
 
-    def is_revoked(self, session_id: UUID | None) -> bool:
-        """Whether this process has heard that the session ended; no session cannot end."""
-        return session_id in self._revoked
+    def is_revoked(self, credential_id: UUID | None) -> bool:
+        """Whether this process has heard that the session or API key ended; without one nothing can end."""
+        return credential_id in self._revoked
 
-    async def announce(self, session_ids: Iterable[UUID]) -> None:
-        """Say that these sessions are revoked, after the commit that did it: here at once, elsewhere over Valkey."""
-        ended = list(session_ids)
+    async def announce(self, credential_ids: Iterable[UUID]) -> None:
+        """Say that these are revoked, after the commit that did it: here at once, elsewhere over Valkey."""
+        ended = list(credential_ids)
         self._hear(ended)
         if not ended:
             return
-        said = b"".join(session.bytes for session in ended)
+        said = b"".join(one.bytes for one in ended)
         try:
             with valkey_errors():
                 message = self._signer.sign("revocations", CHANNEL, said, seconds=SAID_SECONDS)
@@ -236,9 +277,9 @@ class Revocations:
 
     async def _poll(self, seconds: float) -> bool:
         try:
-            self._hear(await self._sessions.revoked_within(seconds))
+            self._hear(await self._record.revoked_within(seconds))
         except StorageUnavailable as error:
-            self._log.warning("revoked sessions not read: %s", error)
+            self._log.warning("revoked sessions and keys not read: %s", error)
             return False
         return True
 
@@ -265,17 +306,17 @@ class Revocations:
         try:
             said = self._signer.verify("revocations", CHANNEL, data)
         except Forged as error:
-            self._log.warning("a message about revoked sessions is not one of ours: %s", error)
+            self._log.warning("a message about revocations is not one of ours: %s", error)
         else:
-            self._hear(_sessions_in(said.body))
+            self._hear(_ids_in(said.body))
 
-    def _hear(self, session_ids: Iterable[UUID]) -> None:
-        self._revoked.update(dict.fromkeys(session_ids, self._monotonic() + self._keep))
+    def _hear(self, credential_ids: Iterable[UUID]) -> None:
+        self._revoked.update(dict.fromkeys(credential_ids, self._monotonic() + self._keep))
 
     def _forget(self) -> None:
         now = self._monotonic()
-        for session_id in [session_id for session_id, until in self._revoked.items() if until <= now]:
-            del self._revoked[session_id]
+        for credential_id in [one for one, until in self._revoked.items() if until <= now]:
+            del self._revoked[credential_id]
 
 
 def refused(reason: str, user_id: UUID | None = None) -> Unauthenticated:
@@ -286,10 +327,16 @@ def refused(reason: str, user_id: UUID | None = None) -> Unauthenticated:
     """
     if REQUEST.get(None) is not None:
         logger.info("access token refused: %s", reason, extra={} if user_id is None else {"user_id": str(user_id)})
-    return Unauthenticated("The access token is missing, expired, revoked or not one of ours.")
+    return Unauthenticated("The access token or API key is missing, expired, revoked or not one of ours.")
 
 
-def _sessions_in(data: bytes) -> list[UUID]:
+def key_in(authorization: bytes) -> bytes | None:
+    """The API key in an `Authorization` value that has one, whatever it is good for."""
+    token = authorization[7:].strip(b" ")
+    return token if token.startswith(KEY_PREFIX) and authorization[:7].lower() == b"bearer " else None
+
+
+def _ids_in(data: bytes) -> list[UUID]:
     """The ids in a message; a message of another length is not ours and says nothing."""
     if len(data) % 16:
         return []

@@ -17,6 +17,7 @@ MODULES: Final = (
     "api.endpoints.teams",
     "api.endpoints.auth",
     "api.endpoints.me",
+    "api.endpoints.api_keys",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",
     "api.endpoints.live",

@@ -19,7 +19,7 @@ from actors.board import TeamView
 from api import accept, paths
 from api.access import Access, check_epoch
 from api.answers import Header, about_team, json
-from api.auth.lifetimes import Lifetime, token_ends_at
+from api.auth.lifetimes import Lifetime, seconds_left
 from api.binding import query_of
 from api.calls import Call, call_of
 from api.endpoints.task_docs import OF_TEAM
@@ -153,12 +153,9 @@ async def _position(services: Services, team_id: UUID) -> JournalPosition:
 async def _open_stream(services: Services, request: Request, after: Position | None) -> Response:
     call, hub = call_of(request), services.hub
     principal = call.principal()
-    ends_at = token_ends_at(call.headers[b"authorization"])
-    token_seconds = services.auth.access_seconds if ends_at is None else ends_at - services.clock.now().timestamp()
+    left = seconds_left(call.headers[b"authorization"], services.tokens, services.clock.now().timestamp())
     subscription = await hub.subscribe(call.values["team_id"], principal.user_id, after, address=call.client)
-    subscription.guard = Lifetime(
-        principal, token_seconds, hub.settings.connection_seconds, services.revocations.is_revoked
-    )
+    subscription.guard = Lifetime(principal, left, hub.settings.connection_seconds, services.revocations.is_revoked)
     # Taken before the answer leaves: BlackSheep parts with the request's content then.
     receive: Receive = request.content.receive  # type: ignore[union-attr]
     stream = EventStream(subscription, hub.settings.heartbeat_seconds, receive, call)

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from api import paths
 from api.auth.bearer import authenticate
-from api.auth.lifetimes import Lifetime, origin_allowed, token_ends_at
+from api.auth.lifetimes import Lifetime, origin_allowed, seconds_left
 from api.binding import read_query
 from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
@@ -208,12 +208,12 @@ class LiveSocket:
         services = self._services
         if ticket is not None:
             found = await services.tickets.redeem(ticket, self._team_id)
-            if found is None or services.revocations.is_revoked(found.session_id):
+            if found is None or services.revocations.is_revoked(found.credential_id):
                 raise Unauthenticated("The ticket is unknown, used or expired.")
             principal, seconds = found, float(services.auth.access_seconds)
         else:
-            principal = authenticate(self._socket, services)
-            seconds = self._token_seconds(self._socket.get_single_header(b"authorization"))
+            principal = await authenticate(self._socket, services)
+            seconds = self._seconds_left(self._socket.get_single_header(b"authorization"))
         if isinstance(handshake := REQUEST.get(None), Handshake):
             handshake.user_id = principal.user_id
         return Lifetime(principal, seconds, services.hub.settings.connection_seconds, services.revocations.is_revoked)
@@ -229,11 +229,8 @@ class LiveSocket:
         if await readmodel.team_position(services.pools.api, user_id, self._team_id) is None:
             raise NotFound("team")
 
-    def _token_seconds(self, authorization: bytes) -> float:
-        ends_at = token_ends_at(authorization)
-        if ends_at is None:
-            return self._services.auth.access_seconds
-        return ends_at - self._services.clock.now().timestamp()
+    def _seconds_left(self, authorization: bytes) -> float:
+        return seconds_left(authorization, self._services.tokens, self._services.clock.now().timestamp())
 
     async def _converse(self, subscription: Subscription, lifetime: Lifetime) -> int | None:
         async with asyncio.TaskGroup() as group:
@@ -275,7 +272,7 @@ class LiveSocket:
                     self._refused = NOT_TEXT if text is None else TOO_BIG
                     subscription.end("gone")
                     return
-                self._hear(text, subscription, lifetime)
+                await self._hear(text, subscription, lifetime)
                 if len(self._outbox) > OUTBOX_FRAMES:
                     subscription.end("slow")
         except WebSocketDisconnectError as gone:
@@ -284,11 +281,11 @@ class LiveSocket:
         except WebSocketError:
             subscription.end("gone")
 
-    def _hear(self, text: str, subscription: Subscription, lifetime: Lifetime) -> None:
+    async def _hear(self, text: str, subscription: Subscription, lifetime: Lifetime) -> None:
         try:
             frame = _read_frame(text)
             if frame.type == "auth":
-                self._reauthenticate(frame.token, subscription, lifetime)
+                await self._reauthenticate(frame.token, subscription, lifetime)
             else:
                 self._refuse(frame)
         except Unauthenticated:
@@ -308,13 +305,14 @@ class LiveSocket:
         }
         self._outbox.append(_encode(body if frame.ref is None else body | {"ref": frame.ref}).decode())
 
-    def _reauthenticate(self, token: str, subscription: Subscription, lifetime: Lifetime) -> None:
-        """Go on under a new token of the same user. Raises Unauthenticated for any other."""
+    async def _reauthenticate(self, token: str, subscription: Subscription, lifetime: Lifetime) -> None:
+        """Go on under a new token or API key of the same user. Raises Unauthenticated for any other."""
         authorization = b"Bearer " + token.encode()
+        await self._services.key_reader.read(authorization)
         principal = self._services.tokens.principal_of(authorization)
-        if principal.user_id != subscription.user_id:
-            raise Unauthenticated("The token is another user's.")
-        lifetime.renew(principal, self._token_seconds(authorization))
+        if principal.user_id != subscription.user_id or not principal.reaches(self._team_id):
+            raise Unauthenticated("The token is another user's, or for another team.")
+        lifetime.renew(principal, self._seconds_left(authorization))
         self._due = 0.0
 
 

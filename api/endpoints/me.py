@@ -268,12 +268,13 @@ class _Me:
         return response
 
     async def notifications(self, request: Request) -> Response:
-        """What happened that concerns the user."""
-        user_id, query = call_of(request).principal().user_id, query_of(request, _NotificationPage)
+        """What happened that concerns the user, in the teams that the caller reaches."""
+        principal, query = call_of(request).principal(), query_of(request, _NotificationPage)
         before = None if query.cursor is None else NOTIFICATIONS.read(query.cursor)
-        async with reading(self._pool, user_id) as tx:
+        unread, limit = query.unread == "true", query.limit + 1
+        async with reading(self._pool, principal.user_id) as tx:
             found = await list_notifications(
-                tx, user_id, unread=query.unread == "true", before=before, limit=query.limit + 1
+                tx, principal.user_id, team_id=principal.team_id, unread=unread, before=before, limit=limit
             )
         shown, last = page_of(found, query.limit)
         return json(200, Notifications(shown, None if last is None else NOTIFICATIONS.write(last.id)))
@@ -281,13 +282,14 @@ class _Me:
     async def read(self, request: Request) -> Response:
         """Mark notifications as read; ids that are not the user's change nothing."""
         call = call_of(request)
-        user_id = call.principal().user_id
-        check_scope(call.principal(), "write", "read_notifications")
+        principal = call.principal()
+        check_scope(principal, "write", "read_notifications")
         wanted = await body_of(request, self._read)
         ids = None if isinstance(wanted.ids, UnsetType) else wanted.ids
 
         async def run(tx: Writing) -> Answer:
-            return Answer(200, encode(Marked(await mark_read(tx, user_id, ids))))
+            marked = await mark_read(tx, principal.user_id, ids, team_id=principal.team_id)
+            return Answer(200, encode(Marked(marked)))
 
         return await self._once(call, run)
 

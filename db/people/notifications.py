@@ -11,7 +11,7 @@ from piccolo.custom_types import Combinable
 
 from core.events import AnyTaskEvent
 from core.task import Task
-from db.expressions import NOW, any_of, limited
+from db.expressions import NOW, any_of, equal_if_given, limited
 from db.ids import LAST_ID, new_id
 from db.statements import Change, Rows, change, columns, given, insert, rows, values
 from db.tables import Memberships, Notifications
@@ -67,18 +67,21 @@ def _summary(task: Task) -> dict[str, Any]:
 
 
 async def list_notifications(
-    tx: Reading, user_id: UUID, *, unread: bool, before: UUID | None, limit: int
+    tx: Reading, user_id: UUID, *, team_id: UUID | None = None, unread: bool, before: UUID | None, limit: int
 ) -> Sequence[Notification]:
-    """The user's notifications, newest first, older than `before`; only unread ones when asked."""
+    """The user's notifications, of one team or of all, newest first, older than `before`; only unread ones if asked."""
     wanted = _UNREAD if unread else _ALL
-    return await tx.all(wanted, user_id=user_id, before=before or LAST_ID, limit=limit)
+    return await tx.all(wanted, user_id=user_id, team_id=team_id, before=before or LAST_ID, limit=limit)
 
 
-async def mark_read(tx: Writing, user_id: UUID, ids: Sequence[UUID] | None) -> int:
-    """Mark as read those of the user's notifications (None: all); how many were unread. Foreign ids change nothing."""
+async def mark_read(tx: Writing, user_id: UUID, ids: Sequence[UUID] | None, *, team_id: UUID | None = None) -> int:
+    """Mark as read those of the user's notifications (None: all), of one team or of all; how many were unread.
+
+    Foreign ids change nothing.
+    """
     if ids is None:
-        return await tx.run(_READ_ALL, user_id=user_id)
-    return await tx.run(_READ, user_id=user_id, ids=list(ids))
+        return await tx.run(_READ_ALL, user_id=user_id, team_id=team_id)
+    return await tx.run(_READ, user_id=user_id, team_id=team_id, ids=list(ids))
 
 
 def _notification(*, data: bytes, **row: Any) -> Notification:
@@ -108,9 +111,12 @@ _ADD: Final = change(
 )
 
 
+_MINE: Final = (Notifications.user_id == given("user_id"), equal_if_given(Notifications.team_id, given("team_id")))
+
+
 def _page(*more: Combinable) -> Rows[Notification]:
     mine = Notifications.select(*columns(Notifications, Notification)).where(
-        Notifications.user_id == given("user_id"), Notifications.id < given("before"), *more
+        *_MINE, Notifications.id < given("before"), *more
     )
     return rows(_notification, limited(mine.order_by(Notifications.id, ascending=False), given("limit")))
 
@@ -121,9 +127,7 @@ _UNREAD: Final = _page(Notifications.read_at.is_null())
 
 def _marking_as_read(*which: Combinable) -> Change:
     return change(
-        Notifications.update({Notifications.read_at: NOW}).where(
-            Notifications.user_id == given("user_id"), Notifications.read_at.is_null(), *which
-        )
+        Notifications.update({Notifications.read_at: NOW}).where(*_MINE, Notifications.read_at.is_null(), *which)
     )
 
 

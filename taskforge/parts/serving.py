@@ -2,11 +2,13 @@
 
 from msgspec import structs
 
+from api.auth.api_keys import KeyReader
 from api.auth.passwords import Passwords
-from api.auth.tokens import AccessTokens, Revocations
+from api.auth.tokens import AccessTokens, Revocations, RevokedOfAll
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
+from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
@@ -23,14 +25,12 @@ __all__ = ["add_services"]
 
 def add_services(made: Composition) -> None:
     """Services, what they stand on, and their probes: without Postgres no request can be answered."""
-    auth = made.settings.auth
-    lifetimes = Lifetimes(
-        idle=auth.refresh_idle_seconds, absolute=auth.refresh_absolute_seconds, grace=auth.grace_seconds
-    )
-    quotas = made.settings.quotas
-    identity = Identity(made.pools.api, lifetimes, quotas)
-    revocations = Revocations(identity.sessions, made.valkey, made.signer, access_seconds=auth.access_seconds)
-    made.base.append(Background("sessions", revocations.run))
+    auth, quotas = made.settings.auth, made.settings.quotas
+    identity = _identity(made)
+    api_keys = ApiKeys(made.pools.api, quotas.api_keys_per_user)
+    revocations = _revocations(made, RevokedOfAll(identity.sessions, api_keys))
+    tokens = AccessTokens(auth, made.keys, revocations)
+    key_reader = _key_reader(made, api_keys, tokens)
     http = made.settings.http
     if http.metrics_enabled is None:
         http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
@@ -43,8 +43,10 @@ def add_services(made: Composition) -> None:
         pools=made.pools,
         valkey=made.valkey,
         identity=identity,
-        tokens=AccessTokens(auth, made.keys, revocations),
+        tokens=tokens,
         revocations=revocations,
+        api_keys=api_keys,
+        key_reader=key_reader,
         passwords=Passwords(),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
@@ -60,3 +62,23 @@ def add_services(made: Composition) -> None:
     made.show(lambda: relay_watch_samples(watch.statistics()))
     made.probes += [postgres_probe(made.pools.writer), valkey_probe(made.valkey), kafka_probe(made.settings.kafka)]
     made.probes.append(relay_probe(watch))
+
+
+def _identity(made: Composition) -> Identity:
+    auth = made.settings.auth
+    lifetimes = Lifetimes(
+        idle=auth.refresh_idle_seconds, absolute=auth.refresh_absolute_seconds, grace=auth.grace_seconds
+    )
+    return Identity(made.pools.api, lifetimes, made.settings.quotas)
+
+
+def _revocations(made: Composition, record: RevokedOfAll) -> Revocations:
+    revocations = Revocations(record, made.valkey, made.signer, access_seconds=made.settings.auth.access_seconds)
+    made.base.append(Background("sessions", revocations.run))
+    return revocations
+
+
+def _key_reader(made: Composition, api_keys: ApiKeys, tokens: AccessTokens) -> KeyReader:
+    reader = KeyReader(api_keys, tokens)
+    made.base.append(Background("api-keys", at_once(reader.run), statistics=reader.statistics))
+    return reader

@@ -17,6 +17,7 @@ from blacksheep import Request
 from actors.settings import ActorSettings
 from actors.system import TeamSystem
 from api.app import TaskForge
+from api.auth.api_keys import KeyReader
 from api.auth.bearer import authenticate
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
@@ -34,6 +35,7 @@ from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
+from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
@@ -70,6 +72,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
     teams = TeamSystem(
         journal=absent, snapshots=absent, feed=absent, clock=clock, new_id=uuids.uuid7, settings=ActorSettings()
     )
+    tokens, api_keys = AccessTokens(settings, keyset, revocations), ApiKeys(pools.api, 50)
     return Services(
         http=HttpSettings(),
         auth=settings,
@@ -79,8 +82,10 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         pools=pools,
         valkey=valkey,
         identity=identity,
-        tokens=AccessTokens(settings, keyset, revocations),
+        tokens=tokens,
         revocations=revocations,
+        api_keys=api_keys,
+        key_reader=KeyReader(api_keys, tokens),
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         tickets=Tickets(pools.api, Quotas()),
         team_places=TeamPlaces(pools.api, 50),
@@ -492,8 +497,8 @@ def test_every_documented_problem_exists() -> None:
 async def test_authenticate_takes_exactly_one_header(parts: Services, http: httpx.AsyncClient) -> None:
     tokens = await sign_up(http)
     value = by(tokens)["authorization"].encode()
-    principal = authenticate(Request("GET", b"/", [(b"Authorization", value)]), parts)
+    principal = await authenticate(Request("GET", b"/", [(b"Authorization", value)]), parts)
     assert principal == parts.tokens.principal_of(value)
     for headers in ([], [(b"authorization", value)] * 2):
         with pytest.raises(Unauthenticated):
-            authenticate(Request("GET", b"/", headers), parts)
+            await authenticate(Request("GET", b"/", headers), parts)

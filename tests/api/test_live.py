@@ -126,7 +126,7 @@ class TestAuthentication:
     async def test_a_socket_lives_no_longer_than_its_token(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         ada = await site.person()
         team = await site.team(ada)
-        monkeypatch.setattr("api.endpoints.live.token_ends_at", lambda _: site.services.clock.now().timestamp() + 0.2)
+        monkeypatch.setattr("api.auth.lifetimes.token_ends_at", lambda _: site.services.clock.now().timestamp() + 0.2)
         async with site.live(team, ada) as live:
             frames, code, _ = await frames_until_closed(live)
         assert ([found["type"] for found in frames], code) == (["hello"], 4401)

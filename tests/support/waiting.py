@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -16,6 +16,13 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
     with anyio.fail_after(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def until_answered(condition: Callable[[], Awaitable[object]], seconds: float = PATIENCE) -> None:
+    """The same for a condition that somebody else must be asked for, and not too often."""
+    with anyio.fail_after(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)
 
 
 def eventually(found: Callable[[], Found], what: str, seconds: float = PATIENCE) -> Found:
