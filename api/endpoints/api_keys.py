@@ -1,6 +1,6 @@
 """`/v1/me/api-keys`: what programs of a user authenticate with. Only a session manages them, never a key."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final, get_args
 from uuid import UUID
@@ -87,6 +87,17 @@ OPERATIONS: Final = (
         keyed=True,
     ),
     Operation(
+        method="DELETE",
+        path=paths.MY_API_KEYS,
+        id="revokeMyApiKeys",
+        summary="Revoke all my API keys",
+        tag="Me",
+        replies={204: Reply(description="The keys have ended, with the feeds that they opened.")},
+        problems=("forbidden",),
+        scope="session",
+        keyed=True,
+    ),
+    Operation(
         method="GET",
         path=paths.MY_API_KEY,
         id="getMyApiKey",
@@ -115,6 +126,7 @@ def register(router: Router, services: Services) -> None:
     keys, keyed = _ApiKeys(services), UsedKeys(services).around
     router.add_get(pattern(paths.MY_API_KEYS), keys.list)
     router.add_post(pattern(paths.MY_API_KEYS), keyed(keys.create))
+    router.add_delete(pattern(paths.MY_API_KEYS), keyed(keys.revoke_all))
     router.add_get(pattern(paths.MY_API_KEY), keys.show)
     router.add_delete(pattern(paths.MY_API_KEY), keyed(keys.revoke))
 
@@ -167,20 +179,34 @@ class _ApiKeys:
 
     async def revoke(self, request: Request) -> Response:
         """204. Raises NotFound for any that is not a usable key of the user's."""
-        call, key_id = call_of(request), path_value(request, "key_id")
-        user_id = _person(call)
-        _check_plain(call)
+        key_id: UUID = path_value(request, "key_id")
 
-        async def run(tx: Writing) -> StoredReply:
+        async def end(tx: Writing, user_id: UUID) -> Sequence[UUID]:
             if not await self._keys.revoke_in(tx, user_id, key_id):
                 raise NotFound("API key")
+            return (key_id,)
+
+        return await self._end(request, end)
+
+    async def revoke_all(self, request: Request) -> Response:
+        """204, whether there was any."""
+        return await self._end(request, self._keys.revoke_all_in)
+
+    async def _end(self, request: Request, end: Callable[[Writing, UUID], Awaitable[Sequence[UUID]]]) -> Response:
+        """End keys, once for each idempotency key, and say so to all processes."""
+        call = call_of(request)
+        user_id = _person(call)
+        _check_plain(call)
+        ended: list[UUID] = []
+
+        async def run(tx: Writing) -> StoredReply:
+            ended.extend(await end(tx, user_id))
             return Answer(204).stored(0)
 
         ran = await replay_or_run(
             self._pool, await ask_of(call), run, render=lambda error: problem_answer(error).stored(0)
         )
-        if ran.reply.status == 204:
-            await self._revocations.announce([key_id])
+        await self._revocations.announce(ended)
         return replay(ran.reply, replayed=ran.replayed).response()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,7 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from api.auth.api_keys import MOST_UNKNOWN, REMEMBERED_SECONDS, UNKNOWN_SECONDS, KeyReader
+from api.auth.api_keys import MOST_UNKNOWN, READ_AT_ONCE, REMEMBERED_SECONDS, UNKNOWN_SECONDS, KeyReader
 from api.auth.tokens import AccessTokens, Revocations
 from api.settings import AuthSettings
 from core.errors import StorageUnavailable, Unauthenticated
@@ -20,11 +19,10 @@ from core.principal import Principal
 from core.secret import Secret
 from db.keyset import Keyset
 from db.people.api_keys import PresentedKey, token_hash_of
-from db.settings import DatabaseSettings
 from tests.support.desk import problem
 from tests.support.keys import make_key
 from tests.support.signing import SIGNER
-from tests.support.site import Person, Site, frame, frames_until_closed, joined, serving, settings_for
+from tests.support.site import Person, Site, frame, frames_until_closed, joined
 from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
@@ -114,6 +112,16 @@ class TestMemory:
         assert all(one.done() for one in (*asking, *lost))
         assert len(world.stored.asked) == 2
 
+    async def test_a_flood_of_made_up_keys_leaves_connections_to_others(self, world: World) -> None:
+        world.stored.answering.clear()
+        async with asyncio.TaskGroup() as group:
+            flood = [group.create_task(world.refuse(made_up(number))) for number in range(20)]
+            await until(lambda: len(world.reader._reading) == 20)
+            assert len(world.stored.asked) == READ_AT_ONCE
+            world.stored.answering.set()
+        assert all(one.done() for one in flood)
+        assert len(world.stored.asked) == 20
+
     async def test_a_wrong_checksum_is_never_looked_for_and_a_good_one_once(self, world: World) -> None:
         for number in range(100):
             key = made_up(number)
@@ -200,14 +208,6 @@ class TestMemory:
         await world.refuse(made_up(2))
         for token in (made_up(1), made_up(2)):
             assert token not in str((world.tokens._young, world.reader._unknown, world.reader._used))
-
-
-@pytest.fixture
-async def sites(database: DatabaseSettings, valkey_url: str) -> AsyncIterator[tuple[Site, Site]]:
-    """Two workers over one database."""
-    settings = settings_for(database, valkey_url)
-    async with serving(settings) as here, serving(settings) as there:
-        yield here, there
 
 
 async def is_refused(site: Site, person: Person) -> bool:
@@ -317,65 +317,3 @@ async def test_a_key_of_a_removed_member_loses_the_team(site: Site) -> None:
     assert (await site.client.get(path, headers=key.headers)).status_code == 200
     await site.client.delete(f"/v1/teams/{team}/members/{bob.user_id}", headers=ada.headers)
     problem(await site.client.get(path, headers=key.headers), 404, "not-found")
-
-
-async def test_a_revoked_key_ends_on_other_workers_with_its_feeds_within_two_seconds(sites: tuple[Site, Site]) -> None:
-    here, there = sites
-    ada = await here.person()
-    team = await here.team(ada)
-    key, other = await make_key(here, ada), await make_key(here, ada)
-    async with (
-        there.live(team, key.person) as live,
-        there.stream(team, key.person) as stream,
-        there.live(team, other.person) as kept,
-    ):
-        await frame(live, "hello")
-        await frame(kept, "hello")
-        await stream.next()
-        async with asyncio.timeout(2):
-            assert (await here.client.delete(f"{PATH}/{key.id}", headers=ada.headers)).status_code == 204
-            assert await frames_until_closed(live) == ([], 4401, "authenticate again")
-            assert await stream.next() == {}
-        for site in sites:
-            problem(await site.client.get("/v1/me", headers=key.headers), 401, "unauthenticated")
-            assert (await site.client.get("/v1/me", headers=other.headers)).status_code == 200
-        await here.task(ada, team)
-        await frame(kept, "event")
-
-
-async def test_without_valkey_other_workers_hear_of_it_from_postgres(
-    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, there = sites
-    ada = await here.person()
-    key = await make_key(here, ada)
-    assert (await there.client.get("/v1/me", headers=key.headers)).status_code == 200
-
-    async def say_nothing(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(here.services.revocations._valkey, "publish", say_nothing)
-    assert (await here.client.delete(f"{PATH}/{key.id}", headers=ada.headers)).status_code == 204
-    await until_answered(lambda: is_refused(there, key.person), seconds=10)
-
-
-async def test_a_key_that_was_made_on_one_worker_works_on_the_other_at_once(sites: tuple[Site, Site]) -> None:
-    here, there = sites
-    ada = await here.person()
-    for _ in range(5):
-        key = await make_key(here, ada, "write")
-        assert (await there.client.get("/v1/me", headers=key.headers)).status_code == 200
-
-
-async def test_an_unreachable_database_is_no_refusal(own_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    ada = await own_site.person()
-    key = await make_key(own_site, ada)
-
-    async def down(_: bytes) -> None:
-        raise StorageUnavailable("The database cannot be reached.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(own_site.services.api_keys, "find", down)
-        answer = await own_site.client.get("/v1/me", headers=key.headers)
-        problem(answer, 503, "storage-unavailable")
-    assert (await own_site.client.get("/v1/me", headers=key.headers)).status_code == 200
