@@ -25,6 +25,7 @@ from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import NotFound
 from core.permissions import check_scope
+from core.rights import SESSION, SIGNED_IN, SIGNED_IN_TO_WRITE
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.identity import User
@@ -103,6 +104,7 @@ OPERATIONS: Final = (
         summary="The account of the caller",
         tag="Me",
         replies={200: Reply(description="The account.", body=User)},
+        requires=SIGNED_IN,
     ),
     Operation(
         method="PATCH",
@@ -119,6 +121,7 @@ OPERATIONS: Final = (
         body_media_types=MERGE_PATCH,
         body_example={"name": "Ada Lovelace"},
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="GET",
@@ -128,6 +131,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={200: Reply(description="Usable sessions, newest first.", body=Sessions)},
         parameters=PAGE,
+        requires=SIGNED_IN,
     ),
     Operation(
         method="DELETE",
@@ -138,6 +142,7 @@ OPERATIONS: Final = (
         replies={204: Reply(description="The sessions have ended, with their access tokens and feeds.")},
         parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="DELETE",
@@ -148,6 +153,7 @@ OPERATIONS: Final = (
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
         problems=("not-found",),
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="GET",
@@ -157,6 +163,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={200: Reply(description="Notifications, newest first.", body=Notifications)},
         parameters=(*PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
+        requires=SIGNED_IN,
     ),
     Operation(
         method="POST",
@@ -168,6 +175,7 @@ OPERATIONS: Final = (
         body=ReadNotifications,
         body_example={"all": True},
         keyed=True,
+        requires=SIGNED_IN_TO_WRITE,
     ),
 )
 
