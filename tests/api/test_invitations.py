@@ -174,6 +174,25 @@ async def test_sixteen_accepts_at_once_make_one_membership(desk: Desk) -> None:
     assert Counter(event["type"] for event in events if "member" in event["type"]).total() == 2
 
 
+async def test_sixteen_accepts_and_invites_at_once_with_one_key_have_one_effect(desk: Desk) -> None:
+    team = await desk.new_team()
+    path, keyed = f"/v1/teams/{team}/invitations", {"Idempotency-Key": new_key()}
+    made = await asyncio.gather(*(desk.post(path, {"role": "viewer"}, **keyed) for _ in range(16)))
+    assert {answer.status_code for answer in made} <= {201, 409}
+    bodies = {answer.content for answer in made if answer.status_code == 201}
+    assert len(bodies) == len((await desk.get(path)).json()["items"]) == 1
+    token = msgspec.json.decode(bodies.pop())["token"]
+    await newcomer(desk)
+    keyed = {"Idempotency-Key": new_key()}
+    answers = await asyncio.gather(*(accept(desk, token, **keyed) for _ in range(16)))
+    for answer in answers:
+        if answer.status_code != 200:
+            problem(answer, 409, "idempotency-key-in-flight")
+    joined = {answer.content for answer in answers if answer.status_code == 200}
+    assert {(await accept(desk, token, **keyed)).content} == joined
+    assert len(await members(desk, team)) == 2
+
+
 async def test_people_at_two_workers_share_the_uses(database: DatabaseSettings, valkey_url: str) -> None:
     settings = settings_for(database, valkey_url)
     async with serving(settings) as here, serving(settings) as there:
