@@ -16,6 +16,7 @@ from piccolo.query.functions import Lower
 from core.errors import Forbidden, NotFound, Unauthenticated
 from core.permissions import Role
 from db.expressions import NOW, folded
+from db.ids import NO_ID
 from db.people.invitations import token_hash
 from db.pool import Pool
 from db.statements import change, columns, given, insert, rows, values
@@ -54,15 +55,16 @@ class Acceptances:
         digest = token_hash(token)
         async with writing(self._pool, user_id) as tx:
             await tx.scope("app.token_hash", digest.hex())
-            held = await tx.one(_HELD, token_hash=digest)
-            if held is None:
-                raise NotFound("invitation")
+            # An unknown token is worked on like a used one, so that both take the same time.
+            held = await tx.one(_HELD, token_hash=digest) or _ABSENT
             name = await tx.one(_NAME, user_id=user_id)
             if name is None:
                 raise Unauthenticated("This account no longer exists.")
+            # In this order: a use that is done has made its member, so that one who is none has left since.
+            mine = await tx.one(_MINE, invitation_id=held.id, user_id=user_id)
             member = await tx.one(_MEMBER, user_id=user_id, team_id=held.team_id) is not None
             if not member:
-                await _take(tx, held, user_id)
+                await _take(tx, held, mine, user_id)
         return Taken(held.team_id, held.id, held.role, held.invited_by, name, member)
 
     async def give_back(self, user_id: UUID, taken: Taken, token: str) -> None:
@@ -87,12 +89,15 @@ class _Held(Struct, frozen=True):
     uses: int
 
 
+_ABSENT: Final = _Held(NO_ID, NO_ID, None, "viewer", NO_ID, 0, 0)
+"""Used up by nobody, in no team."""
+
+
 class _Mine(Struct, frozen=True):
     joined_at: datetime | None
 
 
-async def _take(tx: Writing, held: _Held, user_id: UUID) -> None:
-    mine = await tx.one(_MINE, invitation_id=held.id, user_id=user_id)
+async def _take(tx: Writing, held: _Held, mine: _Mine | None, user_id: UUID) -> None:
     if (held.uses >= held.max_uses) if mine is None else (mine.joined_at is not None):
         raise NotFound("invitation")
     if held.email is not None and await tx.one(_VERIFIED, user_id=user_id, email=held.email) is None:
