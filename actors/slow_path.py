@@ -175,6 +175,9 @@ class SlowPath:
                 outcome = None
         if outcome is None:
             return await self._resolve_unknown(prepared, batch)
+        if isinstance(outcome, KeysTaken):
+            # Who may ask was decided by the newest state, so that nothing is left to confirm.
+            return self._answer_from_keys(batch, outcome.hits)
         return await self._conclude(prepared, batch, outcome)
 
     async def _read_missed(self, locked: LockedTeam) -> bool:
@@ -230,17 +233,23 @@ class SlowPath:
 
     async def _confirm(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
         """Answer what writes nothing (refusals, changes of nothing), if no other process wrote before it."""
+        if not await self._is_newest(prepared):
+            return batch
+        prepared.answer()
+        return []
+
+    async def _is_newest(self, prepared: PreparedBatch) -> bool:
+        """Whether no other process has written since the state that was decided by; else the team catches up."""
         now = (await self._context.journal.position([self.team_id])).get(self.team_id, JournalPosition(0))
         if now == JournalPosition(prepared.base.seq, prepared.base.epoch):
-            prepared.answer()
-            return []
+            return True
         if now.epoch != prepared.base.epoch:
             await self._team.abandon()
         elif now.due or now.seq < self._team.seq:
             await self._refuse_to_go_on()
         else:
             await self._team.catch_up(now.seq)
-        return batch
+        return False
 
     async def _refuse_to_go_on(self) -> None:
         """The database is behind what was committed here, or its team waits for a new epoch.
@@ -268,9 +277,19 @@ class SlowPath:
                 self.locked_turns = max(self.locked_turns, 1)
                 return batch
             case KeysTaken(hits=hits):
-                return self._answer_from_keys(batch, hits)
+                return await self._replay(prepared, batch, hits)
             case Rejected(constraint=constraint):
                 return await self._isolate(batch, constraint)
+
+    async def _replay(self, prepared: PreparedBatch, batch: list[Envelope], hits: Sequence[KeyRow]) -> list[Envelope]:
+        """Answer used keys, unless another process wrote meanwhile: it may have taken the right to ask from somebody.
+
+        They are decided anew then, under the lock, so that a team which is written all the time comes to an end.
+        """
+        if await self._is_newest(prepared):
+            return self._answer_from_keys(batch, hits)
+        self.locked_turns = max(self.locked_turns, 1)
+        return batch
 
     def _answer_from_keys(self, batch: list[Envelope], hits: Sequence[KeyRow]) -> list[Envelope]:
         """Answer used keys with what is stored, or refuse them if the request is another one; returns the others."""

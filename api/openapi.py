@@ -14,6 +14,7 @@ from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problems import HEADERS, SCHEMA, known_problems
 from core.principal import Scope
+from core.rights import Requirement
 from core.seq import POSITION
 
 __all__ = [
@@ -60,8 +61,9 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     `replies` maps success statuses; `problems` are the codes of `api.problems.PROBLEMS` (those that any endpoint of its
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
-    `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `scope` is what an API
-    key must have: `read` for a GET and else `write` when none is named; with "session" no key is enough.
+    `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
+    takes of whoever asks; a test finds those that do not say it. `scope` is what an API key must have: `read` for a GET
+    and else `write` when none is named; with "session" no key is enough.
     """
 
     method: str
@@ -79,6 +81,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     secured: bool = True
     scope: Scope | Literal["session"] | None = None
     keyed: bool = False
+    requires: Requirement | None = None
 
 
 POSITION_SCHEMA: Final = {"type": "string", "pattern": f"^{POSITION}$"}
@@ -203,6 +206,8 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
         # Names of what a caller needs, as OpenAPI 3.1 allows for schemes that are not OAuth's.
         "security": [{"bearer": [_scope(operation)]}] if operation.secured else [],
     }
+    if operation.requires is not None:
+        described["x-required-permission"] = _required(operation.requires)
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
@@ -215,6 +220,24 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
 
 def _scope(operation: Operation) -> str:
     return operation.scope or ("read" if operation.method == "GET" else "write")
+
+
+def _required(requires: Requirement) -> dict[str, Any]:
+    """Who may ask: members by which permission, API keys by which scope; `also` what certain queries take."""
+    shown: dict[str, Any] = {"who": requires.who}
+    if requires.right is not None:
+        shown |= {"permission": requires.right.permission, "scope": requires.right.scope}
+    elif requires.scope is not None:
+        shown["scope"] = requires.scope
+    if not requires.keys:
+        shown["api_keys"] = False
+    if requires.unless_oneself:
+        shown["unless_oneself"] = True
+    if requires.also:
+        shown["also"] = {
+            query: {"permission": right.permission, "scope": right.scope} for query, right in requires.also
+        }
+    return shown
 
 
 def _all_parameters(operation: Operation) -> tuple[Parameter, ...]:

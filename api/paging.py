@@ -23,6 +23,8 @@ from core.task import check_moment
 
 __all__ = [
     "ACTIVITY",
+    "FORMER_MEMBERS",
+    "INVITATIONS",
     "LABELS",
     "LONGEST_CURSOR",
     "MEMBERS",
@@ -102,6 +104,8 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
+FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
+INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)

@@ -34,11 +34,15 @@ TASK_RESTORE: Final = "/v1/tasks/{task_id}/restore"
 TEAMS: Final = "/v1/teams"
 TEAM_MEMBERS: Final = "/v1/teams/{team_id}/members"
 TEAM_MEMBER: Final = "/v1/teams/{team_id}/members/{user_id}"
+TEAM_INVITATIONS: Final = "/v1/teams/{team_id}/invitations"
+TEAM_INVITATION: Final = "/v1/teams/{team_id}/invitations/{invitation_id}"
 TEAM_LABELS: Final = "/v1/teams/{team_id}/labels"
 TEAM_LABEL: Final = "/v1/teams/{team_id}/labels/{label_id}"
 TEAM_TASK_BY_NUMBER: Final = "/v1/teams/{team_id}/tasks/by-number/{number}"
 TEAM_EVENTS: Final = "/v1/teams/{team_id}/events"
 TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
+
+ACCEPT_INVITATION: Final = "/v1/invitations/accept"
 
 LIVE_TICKETS: Final = "/v1/live-tickets"
 

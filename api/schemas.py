@@ -22,6 +22,7 @@ __all__ = [
     "Column",
     "LabelPage",
     "LabelPatch",
+    "ListedMember",
     "MemberPage",
     "MemberPatch",
     "MoveRequest",
@@ -213,10 +214,16 @@ class MemberPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     role: Role
 
 
-class MemberPage(Struct, frozen=True):
-    """The members, in the order they joined."""
+class ListedMember(Member, frozen=True, kw_only=True):
+    """A membership; `left_at` is there for one that has ended, whose `role` and `name` are the last ones."""
 
-    items: tuple[Member, ...]
+    left_at: datetime | UnsetType = UNSET
+
+
+class MemberPage(Struct, frozen=True):
+    """The members, in the order they joined; or the former ones, in the order they left."""
+
+    items: tuple[ListedMember, ...]
     next_cursor: Cursor | None
 
 

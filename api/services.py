@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from api.auth.api_keys import KeyReader
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
+    from db.people.acceptances import Acceptances
     from db.people.api_keys import ApiKeys
     from db.people.identity import Identity
+    from db.people.invitations import Invitations
     from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
     from db.pool import Pools
@@ -49,6 +51,8 @@ class Services(Struct, kw_only=True):
     passwords: "Passwords"
     tickets: "Tickets"
     team_places: "TeamPlaces"
+    invitations: "Invitations"
+    acceptances: "Acceptances"
     sealed: "SealedReplies"
     clock: "Clock"
     new_id: Callable[[], UUID]

@@ -37,6 +37,7 @@ ConflictReason = Literal[
     "last-owner",
     "name-taken",
     "already-member",
+    "already-invited",
     "wip-limit",
     "email-taken",
     "constraint",

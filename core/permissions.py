@@ -1,4 +1,8 @@
-"""Who may do what in a team. Roles live in the team aggregate, never in a token; scopes only take away from them."""
+"""Who may do what in a team. Roles live in the team aggregate, never in a token; scopes only take away from them.
+
+`MATRIX` is the one table; `docs/permissions.md` and the sweep over all endpoints (`tests/api/test_access.py`) are made
+from it and from `core/rights.py`.
+"""
 
 from typing import Final, Literal, get_args
 
@@ -7,22 +11,54 @@ from msgspec import Struct
 from core.errors import Forbidden
 from core.principal import Principal, Scope
 
+__all__ = [
+    "MATRIX",
+    "PERMISSIONS",
+    "ROLES",
+    "Permission",
+    "PermissionRow",
+    "Right",
+    "Role",
+    "allows",
+    "check_right",
+    "check_scope",
+    "may_grant",
+]
+
 Role = Literal["owner", "admin", "member", "viewer"]
 Permission = Literal[
     "read", "write_tasks", "delete_tasks", "manage_labels", "manage_members", "manage_team", "own_team"
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""Each may do all that the ones after it may."""
 
-_VIEWER: Final[frozenset[Permission]] = frozenset({"read"})
-_MEMBER: Final[frozenset[Permission]] = frozenset({*_VIEWER, "write_tasks", "manage_labels"})
-_ADMIN: Final[frozenset[Permission]] = frozenset({*_MEMBER, "delete_tasks", "manage_members", "manage_team"})
+
+class PermissionRow(Struct, frozen=True):
+    """One line of the matrix: the least role that carries a permission, and what it is for."""
+
+    permission: Permission
+    least: Role
+    about: str
+
+
+MATRIX: Final = (
+    PermissionRow("read", "viewer", "See the team: its board, tasks, members, labels, events and feeds. Leave it."),
+    PermissionRow("write_tasks", "member", "Create, change, move, archive and restore tasks."),
+    PermissionRow("delete_tasks", "admin", "Delete tasks for good."),
+    PermissionRow("manage_labels", "member", "Create, change and delete labels."),
+    PermissionRow("manage_members", "admin", "Invite people, give them other roles and remove them."),
+    PermissionRow("manage_team", "admin", "Change the team's settings."),
+    PermissionRow("own_team", "owner", "Make owners of others, and take ownership from them."),
+)
+
+
+def _carries(role: Role, row: PermissionRow) -> bool:
+    return ROLES.index(role) <= ROLES.index(row.least)
+
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
-    "viewer": _VIEWER,
-    "member": _MEMBER,
-    "admin": _ADMIN,
-    "owner": frozenset({*_ADMIN, "own_team"}),
+    role: frozenset(row.permission for row in MATRIX if _carries(role, row)) for role in ROLES
 }
 
 

@@ -15,6 +15,7 @@ Quota = Literal[
     "api-keys-per-user",
     "labels-per-team",
     "members-per-team",
+    "invitations-per-team",
 ]
 """The stable public name of a limit that refuses. Sessions have none: the oldest one ends instead."""
 
@@ -43,3 +44,4 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     api_keys_per_user: Annotated[int, Meta(ge=1, description="API keys of one user that have not ended.")] = 50
     labels_per_team: Annotated[int, Meta(ge=1, description="Labels of one team.")] = 200
     members_per_team: Annotated[int, Meta(ge=1, description="Members of one team.")] = 500
+    invitations_per_team: Annotated[int, Meta(ge=1, description="Open invitations of one team.")] = 200

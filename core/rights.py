@@ -1,10 +1,13 @@
 """Who may give which command: what the role in the team carries, as far as the scopes of the principal reach.
 
-Closed over all commands.
+Closed over all commands. What an endpoint takes is a `Requirement`: a right in the team that the request names, or less
+where it names none.
 """
 
-from typing import Final, assert_never
+from typing import Any, Final, Literal, assert_never
 from uuid import UUID
+
+from msgspec import Struct
 
 from core.commands import (
     AddMember,
@@ -27,11 +30,29 @@ from core.commands import (
 )
 from core.errors import NotFound
 from core.permissions import Right, check_right
-from core.principal import Principal
+from core.principal import Principal, Scope
 from core.team import TeamState
 
-__all__ = ["DELETE_TASKS", "WRITE_TASKS", "check_allowed", "right_of"]
+__all__ = [
+    "ANYBODY",
+    "DELETE_TASKS",
+    "MANAGE_LABELS",
+    "MANAGE_MEMBERS",
+    "MANAGE_TEAM",
+    "OWN_MEMBERSHIP",
+    "READ",
+    "SESSION",
+    "SIGNED_IN",
+    "SIGNED_IN_TO_MANAGE",
+    "SIGNED_IN_TO_WRITE",
+    "WRITE_TASKS",
+    "Requirement",
+    "check_allowed",
+    "in_team",
+    "right_of",
+]
 
+READ: Final = Right("read", "read")
 WRITE_TASKS: Final = Right("write_tasks", "write")
 DELETE_TASKS: Final = Right("delete_tasks", "admin")
 MANAGE_LABELS: Final = Right("manage_labels", "write")
@@ -40,6 +61,37 @@ MANAGE_TEAM: Final = Right("manage_team", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
+
+Who = Literal["anybody", "signed-in", "member"]
+"""Anybody at all; a user, or an API key of theirs; a member of the team that it is about, or a key of one."""
+
+
+class Requirement(Struct, frozen=True):
+    """What an endpoint takes of whoever asks. `right` is set for members, `scope` for what is in no team.
+
+    Without `keys` no API key will do, whatever its scopes. Where `unless_oneself`, whoever asks about their own
+    membership needs no more than `OWN_MEMBERSHIP`. `also` has the rights that it takes with certain queries.
+    """
+
+    who: Who
+    right: Right | None = None
+    scope: Scope | None = None
+    keys: bool = True
+    unless_oneself: bool = False
+    also: tuple[tuple[str, Right], ...] = ()
+
+
+ANYBODY: Final = Requirement("anybody")
+"""No credentials, or some that come with the request, such as a password or a refresh token."""
+SIGNED_IN: Final = Requirement("signed-in", scope="read")
+SIGNED_IN_TO_WRITE: Final = Requirement("signed-in", scope="write")
+SIGNED_IN_TO_MANAGE: Final = Requirement("signed-in", scope="admin")
+SESSION: Final = Requirement("signed-in", keys=False)
+
+
+def in_team(right: Right, **more: Any) -> Requirement:
+    """What takes a right in the team that the request names; `more` are further fields. Others find no such team."""
+    return Requirement("member", right, **more)
 
 
 def right_of(command: AnyCommand, user_id: UUID) -> Right:

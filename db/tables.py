@@ -25,9 +25,12 @@ __all__ = [
     "ApiKeys",
     "Comments",
     "EpochsDue",
+    "FormerMembers",
     "IdempotencyKeys",
     "Inbox",
     "Installation",
+    "InvitationAcceptances",
+    "Invitations",
     "Labels",
     "LiveTickets",
     "Memberships",
@@ -142,6 +145,36 @@ class Memberships(Table, tablename="memberships", db=POSTGRES):
     role = Text()
     name = Text()
     joined_at = Timestamptz()
+
+
+class FormerMembers(Table, tablename="former_members", db=POSTGRES):
+    team_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
+    role = Text()
+    name = Text()
+    joined_at = Timestamptz()
+    left_at = Timestamptz()
+
+
+class Invitations(Table, tablename="invitations", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    token_hash = Bytea()
+    email = Text(null=True, default=None)
+    role = Text()
+    invited_by = UUID()
+    created_at = Timestamptz()
+    expires_at = Timestamptz()
+    max_uses = Integer()
+    uses = Integer()
+
+
+class InvitationAcceptances(Table, tablename="invitation_acceptances", db=POSTGRES):
+    team_id = UUID()
+    invitation_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
+    accepted_at = Timestamptz()
+    joined_at = Timestamptz(null=True, default=None)
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):

@@ -12,6 +12,7 @@ from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
 from db.people.api_keys import forget_ended_keys
 from db.people.ended_sessions import forget_ended_sessions
+from db.people.invitations import forget_expired_invitations
 from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
 from db.pool import Pool
@@ -29,6 +30,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "sessions that ended": forget_ended_sessions,
     "API keys that ended": forget_ended_keys,
     "live tickets nobody used": forget_unused_tickets,
+    "invitations that expired": forget_expired_invitations,
     "places of teams that were not made": forget_left_places,
 }
 

@@ -21,6 +21,7 @@ from api.paths import link, pattern
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated
+from core.rights import ANYBODY
 from core.writes import StoredReply
 from db.idempotency import find_reply, replay_or_run
 from db.ids import new_id
@@ -85,6 +86,7 @@ OPERATIONS: Final = (
         body_example={**_EXAMPLE, "name": "Ada Lovelace"},
         secured=False,
         keyed=True,
+        requires=ANYBODY,
     ),
     Operation(
         method="POST",
@@ -97,6 +99,7 @@ OPERATIONS: Final = (
         body=LogIn,
         body_example=_EXAMPLE,
         secured=False,
+        requires=ANYBODY,
     ),
     Operation(
         method="POST",
@@ -113,6 +116,7 @@ OPERATIONS: Final = (
         body=Refresh,
         body_example={"refresh_token": "tfr_…"},
         secured=False,
+        requires=ANYBODY,
     ),
     Operation(
         method="POST",
@@ -127,6 +131,7 @@ OPERATIONS: Final = (
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
         problems=("unauthenticated",),
         secured=False,
+        requires=ANYBODY,
     ),
 )
 

@@ -21,6 +21,7 @@ from api.problems import NoSuchPath
 from api.services import Services
 from core.event_data import data_type
 from core.events import EVENT_TYPES
+from core.rights import ANYBODY
 from streams.cloud_events import schema_urn
 
 __all__ = ["OPERATIONS", "register", "schemas"]
@@ -57,6 +58,7 @@ OPERATIONS: Final = (
             200: Reply(description="Every type of event.", body=EventSchemaPage, headers=("Cache-Control",)),
         },
         secured=False,
+        requires=ANYBODY,
     ),
     Operation(
         method="GET",
@@ -74,6 +76,7 @@ OPERATIONS: Final = (
             )
         },
         secured=False,
+        requires=ANYBODY,
     ),
 )
 

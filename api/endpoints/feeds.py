@@ -29,6 +29,7 @@ from api.paging import page_json, page_of
 from api.paths import pattern
 from api.services import Services
 from core.errors import AheadOfHistory, BadInput, HistoryRewritten
+from core.rights import READ, in_team
 from core.seq import Position, read_position
 from core.writes import JournalPosition
 from db import readmodel
@@ -93,6 +94,7 @@ OPERATIONS: Final = (
         ),
         replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage, headers=OF_TEAM)},
         problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten", "too-many-at-once"),
+        requires=in_team(READ),
     ),
 )
 

@@ -31,6 +31,7 @@ from api.request_ids import REQUEST, Handshake
 from api.services import Services
 from core.errors import BadInput, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
 from core.principal import Principal
+from core.rights import READ, in_team
 from core.seq import read_position
 from db import readmodel
 from streams.feeds.channel import EndReason
@@ -111,6 +112,7 @@ OPERATIONS: Final = (
         replies={101: Reply(description="The connection is a WebSocket now.")},
         problems=("upgrade-required",),
         secured=False,
+        requires=in_team(READ),
     ),
 )
 

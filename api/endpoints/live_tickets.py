@@ -19,6 +19,7 @@ from api.paths import pattern
 from api.preconditions import refuse_if_match
 from api.services import Services
 from api.used_keys import UsedKeys
+from core.rights import READ, in_team
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.tickets import TICKET_SECONDS
@@ -55,6 +56,7 @@ OPERATIONS: Final = (
         problems=("not-found", "too-many-at-once"),
         scope="session",
         keyed=True,
+        requires=in_team(READ, keys=False),
     ),
 )
 

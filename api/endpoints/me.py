@@ -25,6 +25,7 @@ from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import NotFound
 from core.permissions import check_scope
+from core.rights import SESSION, SIGNED_IN, SIGNED_IN_TO_WRITE
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.identity import User
@@ -103,6 +104,7 @@ OPERATIONS: Final = (
         summary="The account of the caller",
         tag="Me",
         replies={200: Reply(description="The account.", body=User)},
+        requires=SIGNED_IN,
     ),
     Operation(
         method="PATCH",
@@ -120,6 +122,7 @@ OPERATIONS: Final = (
         body_example={"name": "Ada Lovelace"},
         scope="session",
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="GET",
@@ -129,6 +132,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={200: Reply(description="Usable sessions, newest first.", body=Sessions)},
         parameters=PAGE,
+        requires=SIGNED_IN,
     ),
     Operation(
         method="DELETE",
@@ -140,6 +144,7 @@ OPERATIONS: Final = (
         parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
         scope="session",
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="DELETE",
@@ -151,6 +156,7 @@ OPERATIONS: Final = (
         problems=("not-found",),
         scope="session",
         keyed=True,
+        requires=SESSION,
     ),
     Operation(
         method="GET",
@@ -160,6 +166,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={200: Reply(description="Notifications, newest first.", body=Notifications)},
         parameters=(*PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
+        requires=SIGNED_IN,
     ),
     Operation(
         method="POST",
@@ -171,6 +178,7 @@ OPERATIONS: Final = (
         body=ReadNotifications,
         body_example={"all": True},
         keyed=True,
+        requires=SIGNED_IN_TO_WRITE,
     ),
 )
 

@@ -12,6 +12,7 @@ from api.metrics import CONTENT_TYPE
 from api.openapi import Operation, Reply
 from api.problems import NOT_READY, NoSuchPath
 from api.services import Services
+from core.rights import ANYBODY
 
 __all__ = ["OPERATIONS", "register"]
 
@@ -35,6 +36,7 @@ OPERATIONS: Final = (
         tag="Operations",
         replies={200: Reply(description="It is.", body=Health, example={"status": "ok"})},
         secured=False,
+        requires=ANYBODY,
     ),
     Operation(
         method="GET",
@@ -51,6 +53,7 @@ OPERATIONS: Final = (
             NOT_READY: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),
         },
         secured=False,
+        requires=ANYBODY,
     ),
     Operation(
         method="GET",
@@ -61,6 +64,7 @@ OPERATIONS: Final = (
         replies={200: Reply(description="Prometheus text format.", body=str, media_type="text/plain")},
         problems=("no-such-path",),
         secured=False,
+        requires=ANYBODY,
     ),
 )
 

@@ -8,6 +8,7 @@ from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Opera
 from api.rest_v1 import Task
 from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
 from core.query import SORT_FIELDS
+from core.rights import DELETE_TASKS, READ, WRITE_TASKS, in_team
 from core.task import PRIORITIES, STATUSES, TaskPatch
 
 __all__ = ["CHANGES", "READS"]
@@ -98,6 +99,7 @@ READS: Final = (
             304: UNCHANGED,
         },
         problems=("not-found", "ahead-of-history", "history-rewritten"),
+        requires=in_team(READ),
     ),
     Operation(
         method="GET",
@@ -108,6 +110,7 @@ READS: Final = (
         parameters=(IF_NONE_MATCH, TEAM_HINT, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
+        requires=in_team(READ),
     ),
     Operation(
         method="GET",
@@ -118,6 +121,7 @@ READS: Final = (
         parameters=(IF_NONE_MATCH, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
+        requires=in_team(READ),
     ),
     Operation(
         method="GET",
@@ -129,6 +133,7 @@ READS: Final = (
         parameters=(*PAGE, TEAM_HINT, MIN_SEQ),
         replies={200: Reply(description="A page.", body=ActivityPage, headers=OF_TEAM)},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
+        requires=in_team(READ),
     ),
     Operation(
         method="GET",
@@ -156,6 +161,7 @@ READS: Final = (
             304: UNCHANGED,
         },
         problems=("not-found", "ahead-of-history", "history-rewritten"),
+        requires=in_team(READ),
     ),
 )
 
@@ -175,6 +181,7 @@ CHANGES: Final = (
         replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *OF_TEAM), example=TASK)},
         problems=(*_DECIDED, "invalid-reference"),
         keyed=True,
+        requires=in_team(WRITE_TASKS),
     ),
     Operation(
         method="POST",
@@ -195,6 +202,7 @@ CHANGES: Final = (
         replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
         problems=(*_DECIDED, "invalid-reference", "stale-version"),
         keyed=True,
+        requires=in_team(WRITE_TASKS),
     ),
     Operation(
         method="PATCH",
@@ -210,6 +218,7 @@ CHANGES: Final = (
         replies={200: _CHANGED},
         problems=(*_DECIDED, "invalid-reference", "stale-version"),
         keyed=True,
+        requires=in_team(WRITE_TASKS),
     ),
     Operation(
         method="DELETE",
@@ -230,6 +239,7 @@ CHANGES: Final = (
         replies={200: _CHANGED, 204: Reply(description="Deleted for good.", headers=OF_TEAM)},
         problems=(*_DECIDED, "stale-version"),
         keyed=True,
+        requires=in_team(WRITE_TASKS, also=(("permanent=true", DELETE_TASKS),)),
     ),
     Operation(
         method="POST",
@@ -243,6 +253,7 @@ CHANGES: Final = (
         replies={200: _CHANGED},
         problems=(*_DECIDED, "invalid-reference", "stale-version"),
         keyed=True,
+        requires=in_team(WRITE_TASKS),
     ),
     Operation(
         method="POST",
@@ -254,5 +265,6 @@ CHANGES: Final = (
         replies={200: _CHANGED},
         problems=(*_DECIDED, "stale-version"),
         keyed=True,
+        requires=in_team(WRITE_TASKS),
     ),
 )

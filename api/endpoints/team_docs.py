@@ -4,7 +4,7 @@ from typing import Final
 
 from api import paths
 from api.binding import MERGE_PATCH
-from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Reply
+from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Parameter, Reply
 from api.rest_v1 import Label, Member
 from api.schemas import (
     LabelPage,
@@ -17,12 +17,18 @@ from api.schemas import (
     TeamPage,
     TeamPatch,
 )
+from core.rights import MANAGE_LABELS, MANAGE_MEMBERS, MANAGE_TEAM, READ, SIGNED_IN, SIGNED_IN_TO_MANAGE, in_team
 
 __all__ = ["OPERATIONS"]
 
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
 _READ: Final = ("not-found", "ahead-of-history", "history-rewritten")
 _DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
+_FORMER: Final = Parameter(
+    name="former",
+    schema={"type": "string", "enum": ["true", "false"], "default": "false"},
+    description="`true`: people who are members no more, under their last names, with `left_at`.",
+)
 
 OPERATIONS: Final = (
     Operation(
@@ -37,6 +43,7 @@ OPERATIONS: Final = (
         problems=("quota-reached",),
         scope="admin",
         keyed=True,
+        requires=SIGNED_IN_TO_MANAGE,
     ),
     Operation(
         method="GET",
@@ -46,6 +53,7 @@ OPERATIONS: Final = (
         tag="Teams",
         parameters=PAGE,
         replies={200: Reply(description="A page.", body=TeamPage)},
+        requires=SIGNED_IN,
     ),
     Operation(
         method="GET",
@@ -59,6 +67,7 @@ OPERATIONS: Final = (
             304: Reply(description="You have this already.", headers=("ETag", "Cache-Control", *OF_TEAM)),
         },
         problems=_READ,
+        requires=in_team(READ),
     ),
     Operation(
         method="PATCH",
@@ -74,16 +83,20 @@ OPERATIONS: Final = (
         problems=_DECIDED,
         scope="admin",
         keyed=True,
+        requires=in_team(MANAGE_TEAM),
     ),
     Operation(
         method="GET",
         path=paths.TEAM_MEMBERS,
         id="listMembers",
-        summary="The members",
+        summary="The members, or the former ones",
         tag="Members",
-        parameters=(*PAGE, MIN_SEQ),
-        replies={200: Reply(description="A page, in the order they joined.", body=MemberPage, headers=OF_TEAM)},
+        parameters=(*PAGE, _FORMER, MIN_SEQ),
+        replies={
+            200: Reply(description="A page, in the order they joined, or left.", body=MemberPage, headers=OF_TEAM)
+        },
         problems=_READ,
+        requires=in_team(READ),
     ),
     Operation(
         method="PATCH",
@@ -99,6 +112,7 @@ OPERATIONS: Final = (
         problems=_DECIDED,
         scope="admin",
         keyed=True,
+        requires=in_team(MANAGE_MEMBERS),
     ),
     Operation(
         method="DELETE",
@@ -111,6 +125,7 @@ OPERATIONS: Final = (
         problems=_DECIDED,
         scope="admin",
         keyed=True,
+        requires=in_team(MANAGE_MEMBERS, unless_oneself=True),
     ),
     Operation(
         method="GET",
@@ -121,6 +136,7 @@ OPERATIONS: Final = (
         parameters=(*PAGE, MIN_SEQ),
         replies={200: Reply(description="A page, by name.", body=LabelPage, headers=OF_TEAM)},
         problems=_READ,
+        requires=in_team(READ),
     ),
     Operation(
         method="POST",
@@ -134,6 +150,7 @@ OPERATIONS: Final = (
         replies={201: Reply(description="The label.", body=Label, headers=("Location", *OF_TEAM))},
         problems=(*_DECIDED, "quota-reached"),
         keyed=True,
+        requires=in_team(MANAGE_LABELS),
     ),
     Operation(
         method="PATCH",
@@ -148,6 +165,7 @@ OPERATIONS: Final = (
         replies={200: Reply(description="The label after the change.", body=Label, headers=OF_TEAM)},
         problems=_DECIDED,
         keyed=True,
+        requires=in_team(MANAGE_LABELS),
     ),
     Operation(
         method="DELETE",
@@ -159,5 +177,6 @@ OPERATIONS: Final = (
         replies={204: Reply(description="Gone.", headers=OF_TEAM)},
         problems=_DECIDED,
         keyed=True,
+        requires=in_team(MANAGE_LABELS),
     ),
 )

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
@@ -20,7 +20,7 @@ from api.calls import Call, call_of
 from api.changes import Changes, Render
 from api.endpoints.team_docs import OPERATIONS
 from api.etags import fresh, not_modified, team_headers, version_tag
-from api.paging import LABELS, MEMBERS, TEAMS, Cursors, PageQuery, page_of
+from api.paging import FORMER_MEMBERS, LABELS, MEMBERS, TEAMS, Cursors, PageQuery, page_of
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.schemas import LabelPatch, MemberPatch, NewLabel, NewTeam, TeamPage, TeamPatch, team_answer
@@ -38,24 +38,21 @@ from core.commands import (
 )
 from core.errors import NotFound
 from core.events import LabelEvent, MemberEvent, Team, TeamUpdated
-from core.permissions import PERMISSIONS, Permission, Role
+from core.permissions import MATRIX, Permission, Role, allows
 from core.task import STATUSES
 from db import readmodel
+from db.people.former_members import former_members
 
 __all__ = ["OPERATIONS", "register"]
 
 T = TypeVar("T", bound=Struct)
 P = TypeVar("P", bound=tuple[Any, UUID])
 
-ORDER: Final[tuple[Permission, ...]] = (
-    "read",
-    "write_tasks",
-    "delete_tasks",
-    "manage_labels",
-    "manage_members",
-    "manage_team",
-    "own_team",
-)
+
+class MemberQuery(PageQuery, frozen=True, kw_only=True):
+    """`former`: those whose membership has ended, instead of the members."""
+
+    former: Literal["true", "false"] = "false"
 
 
 class Teams:
@@ -136,8 +133,23 @@ class Teams:
     # Members
 
     async def list_members(self, request: Request) -> Response:
-        """GET /v1/teams/{team_id}/members."""
-        return await self._list(request, MEMBERS, members_of, lambda member: (member.joined_at, member.user_id))
+        """GET /v1/teams/{team_id}/members: those of now, or the former ones."""
+        call = call_of(request)
+        call.principal()
+        query = query_of(request, MemberQuery)
+        if query.former == "true":
+            return await self._former_members(request, query)
+        return await self._page(request, query, MEMBERS, members_of, lambda one: (one.joined_at, one.user_id))
+
+    async def _former_members(self, request: Request, query: PageQuery) -> Response:
+        call, team_id = call_of(request), path_value(request, "team_id")
+        await self._access.team(call, team_id)
+        after = None if query.cursor is None else FORMER_MEMBERS.read(query.cursor)
+        pool, user_id = self._services.pools.api, call.principal().user_id
+        found = await former_members(pool, user_id, team_id, after=after, limit=query.limit + 1)
+        shown, last = page_of(found, query.limit)
+        page = {"items": shown, "next_cursor": None if last is None else FORMER_MEMBERS.write(last.place)}
+        return json(200, page, about_team(call.team, call.seq, call.epoch))
 
     async def update_member(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}/members/{user_id}."""
@@ -197,10 +209,20 @@ class Teams:
         things_of: Callable[[TeamView], Iterable[T]],
         place_of: Callable[[T], P],
     ) -> Response:
+        """`_page` of an endpoint that has no other parameters."""
+        call_of(request).principal()
+        return await self._page(request, query_of(request, PageQuery), cursors, things_of, place_of)
+
+    async def _page(
+        self,
+        request: Request,
+        query: PageQuery,
+        cursors: Cursors[P],
+        things_of: Callable[[TeamView], Iterable[T]],
+        place_of: Callable[[T], P],
+    ) -> Response:
         """A page of what a team has in memory, in the order of the places."""
         call = call_of(request)
-        call.principal()
-        query = query_of(request, PageQuery)
         view = await self._access.team(call, path_value(request, "team_id"))
         ordered = sorted(things_of(view), key=place_of)
         if query.cursor is not None:
@@ -263,7 +285,7 @@ def team_of(view: TeamView) -> Team:
 
 def permissions_of(role: Role) -> tuple[Permission, ...]:
     """What the role allows, in a fixed order."""
-    return tuple(permission for permission in ORDER if permission in PERMISSIONS[role])
+    return tuple(row.permission for row in MATRIX if allows(role, row.permission))
 
 
 def etag_of(team: Team, role: Role, epoch: int) -> bytes:

@@ -8,8 +8,10 @@ from api.auth.tokens import AccessTokens, Revocations, RevokedOfAll
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
+from db.people.acceptances import Acceptances
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
+from db.people.invitations import Invitations
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
@@ -50,6 +52,8 @@ def add_services(made: Composition) -> None:
         passwords=Passwords(),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
+        invitations=Invitations(made.pools.api, made.keys, quotas.invitations_per_team),
+        acceptances=Acceptances(made.pools.api),
         sealed=SealedReplies(made.keys),
         clock=made.clock,
         new_id=new_id,
@@ -57,6 +61,10 @@ def add_services(made: Composition) -> None:
         metrics=made.metrics,
         requests=RequestMetrics(made.metrics),
     )
+    _add_probes(made)
+
+
+def _add_probes(made: Composition) -> None:
     watch = RelayWatch(made.pools.worker)
     made.base.append(Background("relay-watch", at_once(watch.run), statistics=watch.statistics))
     made.show(lambda: relay_watch_samples(watch.statistics()))

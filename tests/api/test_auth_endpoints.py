@@ -89,6 +89,8 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         tickets=Tickets(pools.api, Quotas()),
         team_places=TeamPlaces(pools.api, 50),
+        invitations=absent,
+        acceptances=absent,
         sealed=SealedReplies(keyset),
         clock=clock,
         new_id=uuids.uuid7,

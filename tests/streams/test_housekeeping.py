@@ -40,6 +40,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "sessions that ended": 0,
                 "API keys that ended": 0,
                 "live tickets nobody used": 0,
+                "invitations that expired": 0,
                 "places of teams that were not made": 1,
             }
             assert not any((await tidy(pools.worker)).values())

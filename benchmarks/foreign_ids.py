@@ -1,0 +1,113 @@
+"""A foreign id against a random one, on the main routes: nobody may tell by the time of a 404 that a thing exists.
+
+The two are asked in turn, one pair after another over one connection, and their medians are compared. Between pairs
+the foreign team is in memory, which is when it could differ most.
+"""
+
+import http.client
+import json
+import statistics
+import time
+import uuid
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from benchmarks.account import Account
+from benchmarks.machine import LOAD_CORE, on_core
+from benchmarks.measure import Goal, Result, sample_of
+from benchmarks.stack import open_stack
+
+__all__ = ["run"]
+
+SHARE: Final = 0.05
+MILLISECONDS: Final = 0.2
+PAIRS: Final = 400
+QUICK_PAIRS: Final = 40
+TASKS: Final = 100
+
+
+class Route(Struct, frozen=True):
+    """A request with the places of ids left open: `{team}`, `{task}`, `{user}`, `{label}`."""
+
+    name: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+ROUTES: Final = (
+    Route("task", "GET", "/v1/tasks/{task}"),
+    Route("activity of a task", "GET", "/v1/tasks/{task}/activity"),
+    Route("list of tasks", "GET", "/v1/tasks?team_id={team}"),
+    Route("board", "GET", "/v1/teams/{team}/board"),
+    Route("team", "GET", "/v1/teams/{team}"),
+    Route("members", "GET", "/v1/teams/{team}/members"),
+    Route("events", "GET", "/v1/teams/{team}/events"),
+    Route("invitations", "GET", "/v1/teams/{team}/invitations"),
+    Route("creating a task", "POST", "/v1/tasks", {"team_id": "{team}", "title": "x"}),
+    Route("changing a task", "PATCH", "/v1/tasks/{task}", {"title": "x"}),
+    Route("moving a task", "POST", "/v1/tasks/{task}/move", {"status": "done"}),
+    Route("archiving a task", "DELETE", "/v1/tasks/{task}"),
+    Route("changing a role", "PATCH", "/v1/teams/{team}/members/{user}", {"role": "viewer"}),
+    Route("inviting", "POST", "/v1/teams/{team}/invitations", {"role": "viewer"}),
+)
+
+
+class Asker:
+    """One connection that asks and waits, and expects to be told that there is no such thing."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        self._headers = headers
+
+    def latency(self, route: Route, ids: dict[str, str]) -> float:
+        """Seconds until the whole answer is here. Raises RuntimeError for anything but 404."""
+        path = route.path.format_map(ids)
+        body, headers = None, self._headers
+        if route.body is not None:
+            given = {name: ids["team"] if value == "{team}" else value for name, value in route.body.items()}
+            body, headers = json.dumps(given).encode(), {**headers, "Content-Type": "application/json"}
+        started = time.perf_counter()
+        self._connection.request(route.method, path, body=body, headers=headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        seconds = time.perf_counter() - started
+        if answer.status != 404:
+            raise RuntimeError(f"{route.method} {path} answered {answer.status}")
+        return seconds
+
+
+async def run(*, quick: bool) -> Result:
+    """One client; the server on core 0, the client on core 1."""
+    note = "Interleaved pairs of one client; a goal is met by 5 % or by 0.2 ms, whichever is more."
+    result = Result("foreign_ids", note=note)
+    async with open_stack() as stack:
+        with (
+            stack.api() as api,
+            Account(api.url, "owner@example.com") as owner,
+            Account(api.url, "asker@example.com") as asking,
+            on_core(LOAD_CORE),
+        ):
+            team, tasks = owner.team(1, TASKS)
+            user = owner.get("/v1/me").json()["id"]
+            foreign = {"team": team, "task": tasks[0], "user": user}
+            asker = Asker(api.url, asking.headers)
+            for route in ROUTES:
+                _compare(result, asker, route, foreign, QUICK_PAIRS if quick else PAIRS)
+    return result
+
+
+def _compare(result: Result, asker: Asker, route: Route, foreign: dict[str, str], pairs: int) -> None:
+    asked: dict[str, list[float]] = {"foreign": [], "random": []}
+    for number in range(pairs):
+        # Who comes first changes, because the second of a pair finds everything warmer.
+        for side in ("foreign", "random") if number % 2 else ("random", "foreign"):
+            ids = foreign if side == "foreign" else {name: str(uuid.uuid4()) for name in foreign}
+            asked[side].append(asker.latency(route, ids))
+    medians = {side: statistics.median(latencies) * 1000 for side, latencies in asked.items()}
+    apart = abs(medians["foreign"] - medians["random"])
+    allowed = max(SHARE * medians["random"], MILLISECONDS)
+    result.goals.append(Goal(f"{route.name}: ms between the medians", apart, allowed, at_least=False))
+    result.numbers[route.name] = {side: sample_of(latencies, sum(latencies)) for side, latencies in asked.items()}

@@ -1,0 +1,172 @@
+"""Whoever may ask the API, in each role and by each kind of key, and what about: a team of theirs, or a foreign one.
+
+`expected` says from the table of permissions (`core/permissions.py`, `core/rights.py`) what they get.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuids
+from msgspec import Struct
+
+from api.auth.tokens import AccessTokens
+from api.openapi import Operation
+from core.permissions import Right, Role, allows
+from core.principal import Principal, Scope
+from core.rights import Requirement
+from db.people.sessions import Client
+from tests.support.desk import RANDOM, Desk
+
+__all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
+
+OK, UNAUTHENTICATED, FORBIDDEN, UNKNOWN = 0, 401, 403, 404
+SECRET = "Nothing for other eyes"
+
+
+class Asker(Struct, frozen=True):
+    """Who asks: somebody at the desk (None: nobody signed in), in a role of the team, perhaps by a key of a scope."""
+
+    name: str
+    person: str | None
+    role: Role | None = None
+    scope: Scope | None = None
+
+    def headers(self, desk: Desk) -> dict[str, str]:
+        if self.person is None:
+            return {}
+        return {"Authorization": f"Bearer key-{self.scope}"} if self.scope else desk[self.person].headers
+
+    def has(self, right: Right) -> bool:
+        return self.role is not None and allows(self.role, right.permission) and self.reaches(right.scope)
+
+    def reaches(self, scope: Scope) -> bool:
+        return self.scope is None or scope in Principal.of_key(UUID(RANDOM), UUID(RANDOM), [self.scope]).scopes
+
+
+ASKERS: Final = (
+    Asker("owner", "owner", "owner"),
+    Asker("admin", "admin", "admin"),
+    Asker("member", "member", "member"),
+    Asker("viewer", "viewer", "viewer"),
+    Asker("stranger", "loner"),
+    Asker("removed", "removed"),
+    Asker("anonymous", None),
+    Asker("key that reads", "owner", "owner", "read"),
+    Asker("key that writes", "owner", "owner", "write"),
+    Asker("key that manages", "owner", "owner", "admin"),
+)
+
+
+@contextmanager
+def keys_of(desk: Desk) -> Iterator[None]:
+    """`Bearer key-<scope>` is a key of the owner's, until there are endpoints that make real ones."""
+    known = AccessTokens.principal_of
+    owner = UUID(desk["owner"].user_id)
+    keys = {f"Bearer key-{scope}".encode(): uuids.uuid7() for scope in ("read", "write", "admin")}
+
+    def principal_of(self: AccessTokens, header: bytes) -> Principal:
+        key = keys.get(header)
+        if key is None:
+            return known(self, header)
+        scope: Any = header.decode().rpartition("-")[2]
+        return Principal.of_key(key, owner, [scope])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AccessTokens, "principal_of", principal_of)
+        yield
+
+
+def expected(requires: Requirement, asker: Asker, place: str, *, varies: bool) -> int:
+    """The status, OK for any success. `varies`: the request names something, which is the asker's own or is not."""
+    if requires.who == "anybody":
+        return OK
+    if asker.person is None:
+        return UNAUTHENTICATED
+    if requires.right is None:
+        if asker.scope is not None and not (requires.keys and requires.scope and asker.reaches(requires.scope)):
+            return FORBIDDEN
+        return UNKNOWN if varies and place != "own" else OK
+    if place != "own" or asker.role is None:
+        return UNKNOWN
+    return OK if asker.has(requires.right) and (requires.keys or asker.scope is None) else FORBIDDEN
+
+
+class Scene:
+    """A desk with more people: `loner` is in no team, `removed` was in the team, `guest` is somebody to act upon."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.foreign: dict[str, str] = {}
+        self.lobby = ""
+        self._number = 0
+
+    @classmethod
+    async def open(cls, desk: Desk) -> "Scene":
+        scene = cls(desk)
+        for name in ("loner", "removed", "guest", "outsider"):
+            desk.people[name] = await desk.site.person()
+        await desk.join(desk.team, "owner", "removed", "admin")
+        await desk.delete(f"/v1/teams/{desk.team}/members/{desk['removed'].user_id}")
+        team = await desk.new_team("outsider")
+        task = await desk.site.task(desk["outsider"], team, SECRET)
+        body = {"name": "foreign label", "color": "#000000"}
+        label = (await desk.post(f"/v1/teams/{team}/labels", body, "outsider")).json()
+        link = (await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"}, "outsider")).json()
+        scene.foreign = {
+            "team_id": team,
+            "task_id": task["id"],
+            "label_id": label["id"],
+            "invitation_id": link["id"],
+            "user_id": desk["outsider"].user_id,
+            "session_id": await scene.session("outsider"),
+            "number": "1",
+        }
+        made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
+        scene.lobby = made.json()["token"]
+        return scene
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What stands in nobody's answer but the outsider's."""
+        return (SECRET, "foreign label", self.foreign["invitation_id"], self.foreign["label_id"])
+
+    async def session(self, who: str) -> str:
+        """A further session of somebody's."""
+        grant = await self.desk.site.services.identity.sessions.start(UUID(self.desk[who].user_id), Client())
+        return str(grant.principal.session_id)
+
+    async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
+        """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
+        if place == "random":
+            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1"}
+        return self.foreign if place == "foreign" else await self._own(operation, asker)
+
+    async def _own(self, operation: Operation, asker: Asker) -> dict[str, str]:
+        desk, values = self.desk, {"team_id": self.desk.team}
+        if "{task_id}" in operation.path or "{number}" in operation.path:
+            task = await desk.task(f"Task {self.next()}")
+            values |= {"task_id": task["id"], "number": str(task["number"])}
+            if operation.id == "restoreTask":
+                assert (await desk.delete(f"/v1/tasks/{task['id']}")).is_success
+        if "{label_id}" in operation.path:
+            body = {"name": f"label {self.next()}", "color": "#000000"}
+            values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]
+        if "{invitation_id}" in operation.path:
+            made = await desk.post(f"/v1/teams/{desk.team}/invitations", {"role": "viewer"})
+            values["invitation_id"] = made.json()["id"]
+        if "{user_id}" in operation.path:
+            values["user_id"] = desk["guest"].user_id
+            view = await desk.site.services.teams.view(UUID(desk.team))
+            if UUID(desk["guest"].user_id) not in view.state.members:
+                await desk.join(desk.team, "owner", "guest", "viewer")
+        if "{session_id}" in operation.path:
+            values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
+        return values
+
+    def next(self) -> int:
+        """A number that nothing here has had."""
+        self._number += 1
+        return self._number
