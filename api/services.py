@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from actors.system import TeamSystem
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
+    from db.people.account_tokens import AccountTokens
     from db.people.identity import Identity
     from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
     from db.pool import Pools
     from db.sealed_replies import SealedReplies
     from streams.feeds.hub import Hub
+    from streams.mail.delivery import Mailbox
 
 __all__ = ["Services"]
 
@@ -43,9 +45,11 @@ class Services(Struct, kw_only=True):
     tokens: "AccessTokens"
     revocations: "Revocations"
     passwords: "Passwords"
+    account_tokens: "AccountTokens"
     tickets: "Tickets"
     team_places: "TeamPlaces"
     sealed: "SealedReplies"
+    mailbox: "Mailbox | None" = None
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health

@@ -10,6 +10,7 @@ from msgspec import Struct
 from core.errors import StorageUnavailable
 from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
+from db.people.account_tokens import forget_account_tokens
 from db.people.ended_sessions import forget_ended_sessions
 from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
@@ -26,6 +27,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "stored answers": forget_old_keys,
     "marks of applied events": forget_applied,
     "sessions that ended": forget_ended_sessions,
+    "tokens from mails": forget_account_tokens,
     "live tickets nobody used": forget_unused_tickets,
     "places of teams that were not made": forget_left_places,
 }

@@ -16,6 +16,7 @@ MODULES: Final = (
     "api.endpoints.task_changes",
     "api.endpoints.teams",
     "api.endpoints.auth",
+    "api.endpoints.passwords",
     "api.endpoints.me",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",

@@ -7,11 +7,13 @@ from api.auth.tokens import AccessTokens, Revocations
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
+from db.people.account_tokens import AccountTokens
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
+from streams.mail.delivery import mailbox_of
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
@@ -46,9 +48,11 @@ def add_services(made: Composition) -> None:
         tokens=AccessTokens(auth, made.keys, revocations),
         revocations=revocations,
         passwords=Passwords(),
+        account_tokens=AccountTokens(made.keys),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
         sealed=SealedReplies(made.keys),
+        mailbox=mailbox_of(made.settings.mail),
         clock=made.clock,
         new_id=new_id,
         health=made.health,
