@@ -62,8 +62,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     `replies` maps success statuses; `problems` are the codes of `api.problems.PROBLEMS` (those that any endpoint of its
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
     `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
-    takes of whoever asks; a test finds those that do not say it. `scope` is what an API key must have: `read` for a GET
-    and else `write` when none is named; with "session" no key is enough.
+    takes of whoever asks; a test finds those that do not say it.
     """
 
     method: str
@@ -79,9 +78,15 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_media_types: tuple[str, ...] = ("application/json",)
     body_example: Any = None
     secured: bool = True
-    scope: Scope | Literal["session"] | None = None
     keyed: bool = False
     requires: Requirement | None = None
+
+    @property
+    def scope(self) -> Scope | Literal["session"]:
+        """What an API key must have; with "session" no key is enough."""
+        if self.requires is None or not self.requires.keys:
+            return "session"
+        return self.requires.right.scope if self.requires.right is not None else self.requires.scope or "read"
 
 
 POSITION_SCHEMA: Final = {"type": "string", "pattern": f"^{POSITION}$"}
@@ -204,7 +209,7 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
         "parameters": [*_path_parameters(operation.path), *map(_parameter, _all_parameters(operation))],
         "responses": _responses(operation, schemas),
         # Names of what a caller needs, as OpenAPI 3.1 allows for schemes that are not OAuth's.
-        "security": [{"bearer": [_scope(operation)]}] if operation.secured else [],
+        "security": [{"bearer": [operation.scope]}] if operation.secured else [],
     }
     if operation.requires is not None:
         described["x-required-permission"] = _required(operation.requires)
@@ -216,10 +221,6 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
             media["example"] = operation.body_example
         described["requestBody"] = {"required": True, "content": dict.fromkeys(operation.body_media_types, media)}
     return described
-
-
-def _scope(operation: Operation) -> str:
-    return operation.scope or ("read" if operation.method == "GET" else "write")
 
 
 def _required(requires: Requirement) -> dict[str, Any]:

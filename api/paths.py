@@ -15,12 +15,17 @@ SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"
 REFRESH: Final = "/v1/auth/refresh"
 LOG_OUT: Final = "/v1/auth/logout"
+PASSWORD_RESET: Final = "/v1/auth/password-reset"  # noqa: S105 (a path)
+PASSWORD_RESET_CONFIRM: Final = "/v1/auth/password-reset/confirm"  # noqa: S105 (a path)
+PASSWORD_CHANGE: Final = "/v1/auth/password-change"  # noqa: S105 (a path)
+VERIFY_EMAIL: Final = "/v1/auth/verify-email"
 
 ME: Final = "/v1/me"
 MY_SESSIONS: Final = "/v1/me/sessions"
 MY_SESSION: Final = "/v1/me/sessions/{session_id}"
 MY_API_KEYS: Final = "/v1/me/api-keys"
 MY_API_KEY: Final = "/v1/me/api-keys/{key_id}"
+MY_EMAIL_VERIFICATION: Final = "/v1/me/email-verification"
 MY_NOTIFICATIONS: Final = "/v1/me/notifications"
 MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
 

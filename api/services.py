@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
     from db.people.acceptances import Acceptances
+    from db.people.account_tokens import AccountTokens
     from db.people.api_keys import ApiKeys
     from db.people.identity import Identity
     from db.people.invitations import Invitations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from db.pool import Pools
     from db.sealed_replies import SealedReplies
     from streams.feeds.hub import Hub
+    from streams.mail.delivery import Mailbox
 
 __all__ = ["Services"]
 
@@ -49,11 +51,13 @@ class Services(Struct, kw_only=True):
     api_keys: "ApiKeys"
     key_reader: "KeyReader"
     passwords: "Passwords"
+    account_tokens: "AccountTokens"
     tickets: "Tickets"
     team_places: "TeamPlaces"
     invitations: "Invitations"
     acceptances: "Acceptances"
     sealed: "SealedReplies"
+    mailbox: "Mailbox | None" = None
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health

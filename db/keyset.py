@@ -63,6 +63,10 @@ class Keyset:
         key = self._derived[purpose][0]
         return key.id + hmac.digest(key.signing, message, "sha256")
 
+    def digests(self, purpose: Purpose, message: bytes) -> tuple[bytes, ...]:
+        """The HMAC-SHA256 of the message under each key of the set, that of the first key first."""
+        return tuple(hmac.digest(key.signing, message, "sha256") for key in self._derived[purpose])
+
     def verify(self, purpose: Purpose, message: bytes, signature: bytes) -> bool:
         """Whether `sign` made the signature for this message, under any key of the set; in constant time."""
         key = self._named(purpose, signature)

@@ -23,6 +23,7 @@ from db.dialect import POSTGRES
 
 __all__ = [
     "ApiKeys",
+    "AccountTokens",
     "Comments",
     "EpochsDue",
     "FormerMembers",
@@ -85,6 +86,18 @@ class Users(Table, tablename="users", db=POSTGRES):
     email_verified_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz()
     updated_at = Timestamptz()
+    time_zone = Text(default="UTC")
+
+
+class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    purpose = Text()
+    token_hash = Bytea()
+    email = Text(null=True, default=None)
+    created_at = Timestamptz()
+    expires_at = Timestamptz()
+    used_at = Timestamptz(null=True, default=None)
 
 
 class Sessions(Table, tablename="sessions", db=POSTGRES):

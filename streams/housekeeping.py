@@ -10,6 +10,7 @@ from msgspec import Struct
 from core.errors import StorageUnavailable
 from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
+from db.people.account_tokens import forget_account_tokens
 from db.people.api_keys import forget_ended_keys
 from db.people.ended_sessions import forget_ended_sessions
 from db.people.invitations import forget_expired_invitations
@@ -29,6 +30,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "marks of applied events": forget_applied,
     "sessions that ended": forget_ended_sessions,
     "API keys that ended": forget_ended_keys,
+    "tokens from mails": forget_account_tokens,
     "live tickets nobody used": forget_unused_tickets,
     "invitations that expired": forget_expired_invitations,
     "places of teams that were not made": forget_left_places,

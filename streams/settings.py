@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from core.secret import Secret
 
-__all__ = ["FeedSettings", "KafkaSettings", "SaslMechanism", "SecurityProtocol"]
+__all__ = ["FeedSettings", "KafkaSettings", "MailSettings", "SaslMechanism", "SecurityProtocol"]
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -47,6 +47,19 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     def uses_sasl(self) -> bool:
         """Whether the client logs in."""
         return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+
+class MailSettings(Struct, frozen=True, kw_only=True):
+    """How mails leave."""
+
+    url: Annotated[
+        Secret,
+        Meta(description="smtp://user:secret@host:587 (STARTTLS) or smtps://…:465; empty: the dev mailbox of `up`."),
+    ] = Secret("")
+    from_: Annotated[str, Meta(description="The sender, `Name <address>` or an address.")] = (
+        "TaskForge <taskforge@localhost>"
+    )
+    mailbox: Annotated[str, Meta(description="Folder that takes mails where there is no server; `up` sets it.")] = ""
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core.secret import Secret
+from streams.mail.senders import sender_address
 from streams.settings import KafkaSettings
 from taskforge.settings_struct import Settings
 
@@ -61,6 +62,12 @@ def _bad_urls(settings: Settings) -> Iterator[str]:
         if url := getattr(database, field).reveal():
             yield from _bad_url(f"DATABASE__{field.upper()}", url, ("postgresql", "postgres"))
     yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
+    if url := settings.mail.url.reveal():
+        yield from _bad_url("MAIL__URL", url, ("smtp", "smtps"))
+    try:
+        sender_address(settings.mail.from_)
+    except ValueError:
+        yield f"TASKFORGE_MAIL__FROM: {settings.mail.from_!r} is no sender, `Name <address>` or an address"
     if settings.http.public_url is not None:
         yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
     for origin in settings.http.allowed_origins:

@@ -78,7 +78,8 @@ def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> It
         kind, doc = _unannotate(hint)
         where = (*path, field.name)
         default = UNSET if field.default is msgspec.NODEFAULT else field.default
-        yield Variable(PREFIX + "__".join(where).upper(), where, kind if kind in (Secret, Keys) else hint, doc, default)
+        name = PREFIX + "__".join(part.rstrip("_") for part in where).upper()  # `from_` is FROM: a word of Python's.
+        yield Variable(name, where, kind if kind in (Secret, Keys) else hint, doc, default)
     for name, inner in nested:
         yield from variables(inner, (*path, name))
 

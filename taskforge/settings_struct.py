@@ -9,7 +9,7 @@ from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.quotas import Quotas
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
-from streams.settings import FeedSettings, KafkaSettings
+from streams.settings import FeedSettings, KafkaSettings, MailSettings
 
 __all__ = ["Keys", "Settings"]
 
@@ -47,4 +47,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     ops: OpsSettings = OpsSettings()
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()
+    mail: MailSettings = MailSettings()
     quotas: Quotas = Quotas()

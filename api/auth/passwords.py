@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from msgspec import Struct
 
+from api.auth.common_passwords import is_common
 from core.errors import BadInput, Overloaded
 
 __all__ = ["PasswordCheck", "Passwords", "check_password"]
@@ -82,19 +83,21 @@ class Passwords:
         return PasswordCheck(ok=True, rehash=self._hasher.hash(password) if outdated else None)
 
 
-def check_password(password: str, email: str) -> None:
-    """Raise BadInput for a new password that is too short, too long, or the e-mail address itself.
+def check_password(password: str, email: str, *, pointer: str = "/password") -> None:
+    """Raise BadInput for a new password that is too short, too long, very common, or the e-mail address itself.
 
     No composition rules, as NIST advises. Length is counted in Unicode characters after normalisation.
     """
     normal = _normal(password)
     if not SHORTEST <= len(normal) <= LONGEST:
-        raise BadInput(f"A password has {SHORTEST} to {LONGEST} characters.", pointer="/password")
+        raise BadInput(f"A password has {SHORTEST} to {LONGEST} characters.", pointer=pointer)
     folded, address = normal.casefold().strip(), _normal(email).casefold()
     if folded in {address, address.partition("@")[0]}:
-        raise BadInput("The password must not be the e-mail address.", pointer="/password")
+        raise BadInput("The password must not be the e-mail address.", pointer=pointer)
     if len(set(normal)) == 1:
-        raise BadInput("The password must not be one character repeated.", pointer="/password")
+        raise BadInput("The password must not be one character repeated.", pointer=pointer)
+    if is_common(folded):
+        raise BadInput("This is one of the commonest passwords: whoever guesses begins with it.", pointer=pointer)
 
 
 def _normal(password: str) -> str:

@@ -17,6 +17,7 @@ MODULES: Final = (
     "api.endpoints.teams",
     "api.endpoints.invitations",
     "api.endpoints.auth",
+    "api.endpoints.passwords",
     "api.endpoints.me",
     "api.endpoints.api_keys",
     "api.endpoints.feeds",

@@ -24,6 +24,7 @@ from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import BadInput, NotFound
 from core.principal import Scope
+from core.rights import SESSION
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.api_keys import ApiKey, NewKey
@@ -70,7 +71,7 @@ OPERATIONS: Final = (
         parameters=PAGE,
         replies={200: Reply(description="Usable keys, newest first.", body=ApiKeyPage)},
         problems=("forbidden",),
-        scope="session",
+        requires=SESSION,
     ),
     Operation(
         method="POST",
@@ -83,7 +84,7 @@ OPERATIONS: Final = (
         body_example={"name": "Nightly import", "scopes": ["write"]},
         replies={201: Reply(description="The key.", body=CreatedApiKey, headers=("Cache-Control", "Location"))},
         problems=("forbidden", "not-found", "quota-reached"),
-        scope="session",
+        requires=SESSION,
         keyed=True,
     ),
     Operation(
@@ -94,7 +95,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The keys have ended, with the feeds that they opened.")},
         problems=("forbidden",),
-        scope="session",
+        requires=SESSION,
         keyed=True,
     ),
     Operation(
@@ -105,7 +106,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={200: Reply(description="The key, without its token.", body=ApiKey)},
         problems=("forbidden",),
-        scope="session",
+        requires=SESSION,
     ),
     Operation(
         method="DELETE",
@@ -115,7 +116,7 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The key has ended, with the feeds that it opened.")},
         problems=("forbidden",),
-        scope="session",
+        requires=SESSION,
         keyed=True,
     ),
 )

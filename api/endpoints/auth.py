@@ -14,6 +14,7 @@ from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name
 from api.auth.passwords import check_password
+from api.auth.time_zones import check_time_zone
 from api.binding import body_of, decode_body, decoder_for, no_query
 from api.calls import call_of
 from api.openapi import Operation, Reply
@@ -23,12 +24,13 @@ from api.services import Services
 from core.errors import BadInput, Unauthenticated
 from core.rights import ANYBODY
 from core.writes import StoredReply
+from db import outbox
 from db.idempotency import find_reply, replay_or_run
 from db.ids import new_id
 from db.people.sessions import Client, Grant, Reused
 from db.transaction import Writing
 
-__all__ = ["OPERATIONS", "register"]
+__all__ = ["NO_STORE", "OPERATIONS", "TOKENS", "Email", "NewPassword", "Password", "Tokens", "register"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class SignUp(Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     password: NewPassword
     name: Annotated[str, Meta(min_length=1, max_length=200, description="1 to 100 characters after trimming.")]
+    time_zone: Annotated[str, Meta(max_length=64, description="IANA name, as the browser knows it.")] = "UTC"
 
 
 class LogIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +73,7 @@ class Tokens(Struct, frozen=True):
     refresh_token: str
 
 
-_TOKENS: Final = Reply(description="Tokens of a session.", body=Tokens, headers=("Cache-Control",))
+TOKENS: Final = Reply(description="Tokens of a session.", body=Tokens, headers=("Cache-Control",))
 _EXAMPLE: Final = {"email": "ada@example.com", "password": "a long enough password"}
 
 OPERATIONS: Final = (
@@ -94,12 +97,13 @@ OPERATIONS: Final = (
         id="logIn",
         summary="Open a session",
         tag="Auth",
-        replies={200: _TOKENS},
+        replies={200: TOKENS},
         problems=("unauthenticated",),
         body=LogIn,
         body_example=_EXAMPLE,
         secured=False,
         requires=ANYBODY,
+        keyed=True,
     ),
     Operation(
         method="POST",
@@ -111,12 +115,13 @@ OPERATIONS: Final = (
             "A refresh token is good once. For 10 seconds after its use, and while its successor is unused, it gets "
             "the same successor again (two tabs, a lost answer); any other reuse ends the session (RFC 9700)."
         ),
-        replies={200: _TOKENS},
+        replies={200: TOKENS},
         problems=("unauthenticated",),
         body=Refresh,
         body_example={"refresh_token": "tfr_…"},
         secured=False,
         requires=ANYBODY,
+        keyed=True,
     ),
     Operation(
         method="POST",
@@ -132,6 +137,7 @@ OPERATIONS: Final = (
         problems=("unauthenticated",),
         secured=False,
         requires=ANYBODY,
+        keyed=True,
     ),
 )
 
@@ -145,10 +151,18 @@ def register(router: Router, services: Services) -> None:
     router.add_post(pattern(paths.LOG_OUT), auth.log_out)
 
 
+class _CameBack(Exception):
+    """Out of the transaction in which a used refresh token was recognised."""
+
+    def __init__(self, reused: Reused) -> None:
+        super().__init__(reused.session_id)
+        self.reused = reused
+
+
 class _Auth:
     def __init__(self, services: Services) -> None:
         self._pool, self._sealed = services.pools.api, services.sealed
-        self._identity = services.identity
+        self._identity, self._mail_tokens = services.identity, services.account_tokens
         self._passwords = services.passwords
         self._tokens = services.tokens
         self._revocations = services.revocations
@@ -169,13 +183,16 @@ class _Auth:
             raise BadInput("This is not an e-mail address.", pointer="/email")
         name = clean_name(wanted.name)
         check_password(wanted.password, email)
+        time_zone = check_time_zone(wanted.time_zone)
         ask = await anonymous_ask(call, email, self._sealed)
         if ask.key is not None and (found := await find_reply(self._pool, ask, self._sealed)) is not None:
             return replay(found.reply).response()
         stored, user_id = await self._passwords.hash(wanted.password), new_id()
 
         async def run(tx: Writing) -> StoredReply:
-            grant = await self._identity.sign_up_in(tx, user_id, email, name, stored, client_of(request))
+            client = client_of(request)
+            grant = await self._identity.sign_up_in(tx, user_id, email, name, stored, client, time_zone=time_zone)
+            await self._mail_tokens.ask_in(tx, "verify-email", user_id, email=email)
             return self._tokens_of(201, grant, (b"location", link(paths.ME))).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id, sealed=self._sealed)
@@ -183,8 +200,10 @@ class _Auth:
 
     async def log_in(self, request: Request) -> Response:
         """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""
+        call = call_of(request)
         given = await body_of(request, self._log_in)
         email = clean_email(given.email)
+        ask = await anonymous_ask(call, email or given.email, self._sealed)
         known = None if email is None else await self._identity.credentials(email)
         check = await self._passwords.verify(None if known is None else known.password_hash, given.password)
         if known is None or not check.ok:
@@ -192,24 +211,56 @@ class _Auth:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         if check.rehash is not None and known.password_hash is not None:
             await self._identity.upgrade_hash(known.user_id, known.password_hash, check.rehash)
-        grant = await self._identity.sessions.start(known.user_id, client_of(request))
-        await self._revocations.announce(grant.ended)
-        return self._answer(200, grant)
+        user_id, ended, client = known.user_id, list[UUID](), client_of(request)
+
+        async def run(tx: Writing) -> StoredReply:
+            new = await self._identity.sessions.is_new_client(tx, user_id, client)
+            grant = await self._identity.sessions.start_in(tx, user_id, client)
+            ended.extend(grant.ended)
+            if new:
+                await outbox.put(tx, outbox.MAIL, "new-sign-in", session_of(grant.principal))
+            return self._tokens_of(200, grant).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, user_id=user_id, sealed=self._sealed)
+        await self._revocations.announce(ended)
+        return replay(ran.reply, replayed=ran.replayed).response()
 
     async def refresh(self, request: Request) -> Response:
         """200 with the next pair. Raises Unauthenticated; a token that was used before ends its session first."""
+        call = call_of(request)
         given = await body_of(request, self._refresh)
-        outcome = await self._identity.sessions.refresh(given.refresh_token)
-        if isinstance(outcome, Reused):
-            logger.warning("a used refresh token came back: session %s revoked", outcome.session_id)
-            await self._revocations.announce([outcome.session_id])
-            raise Unauthenticated("The refresh token is unknown, expired or revoked.")
-        return self._answer(200, outcome)
+        sessions = self._identity.sessions
+        if key_of(call) is None:
+            outcome = await sessions.refresh(given.refresh_token)
+            if isinstance(outcome, Reused):
+                raise await self._end_reused(outcome)
+            return self._answer(200, outcome)
+        ask = await anonymous_ask(call, given.refresh_token, self._sealed)
+        owner = await sessions.owner_of(given.refresh_token)
+
+        async def run(tx: Writing) -> StoredReply:
+            outcome = await sessions.refresh_in(tx, given.refresh_token)
+            if isinstance(outcome, Reused):
+                raise _CameBack(outcome)
+            return self._tokens_of(200, outcome).stored(0)
+
+        try:
+            ran = await replay_or_run(self._pool, ask, run, user_id=owner, sealed=self._sealed)
+        except _CameBack as came_back:  # The transaction that noticed was taken back: a refusal is not stored.
+            await sessions.revoke(owner, came_back.reused.session_id)
+            raise await self._end_reused(came_back.reused) from None
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def _end_reused(self, reused: Reused) -> Unauthenticated:
+        logger.warning("a used refresh token came back: session %s revoked", reused.session_id)
+        await self._revocations.announce([reused.session_id])
+        return Unauthenticated("The refresh token is unknown, expired or revoked.")
 
     async def log_out(self, request: Request) -> Response:
         """204. Raises Unauthenticated when neither a body nor a good access token says which session to end."""
         call = call_of(request)
         no_query(call)
+        key_of(call)  # What is asked for twice is done once anyway, and answered alike.
         body = await call.body()
         if body:
             if not call.headers.get(b"content-type", b"").lower().startswith(b"application/json"):

@@ -54,7 +54,6 @@ OPERATIONS: Final = (
         body_example={"team_id": TEAM_ID},
         replies={201: Reply(description="A single-use ticket.", body=Ticket)},
         problems=("not-found", "too-many-at-once"),
-        scope="session",
         keyed=True,
         requires=in_team(READ, keys=False),
     ),

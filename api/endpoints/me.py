@@ -13,6 +13,7 @@ from api.answers import Answer, encode, json, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_name
+from api.auth.time_zones import check_time_zone
 from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.names import Names
@@ -38,9 +39,10 @@ LARGEST_PAGE: Final = 100
 
 
 class MePatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """A JSON merge patch of the account: only the name can be changed here."""
+    """A JSON merge patch of the account: what is left out stays as it is."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    time_zone: Annotated[str, Meta(max_length=64, description="IANA name.")] | UnsetType = UNSET
 
 
 class MySession(Struct, frozen=True):
@@ -110,7 +112,7 @@ OPERATIONS: Final = (
         method="PATCH",
         path=paths.ME,
         id="patchMe",
-        summary="Change the name",
+        summary="Change name or time zone",
         tag="Me",
         description=(
             "A JSON merge patch. Teams learn of a new name as `member.updated`; sent again, the patch reaches those "
@@ -120,7 +122,6 @@ OPERATIONS: Final = (
         body=MePatch,
         body_media_types=MERGE_PATCH,
         body_example={"name": "Ada Lovelace"},
-        scope="session",
         keyed=True,
         requires=SESSION,
     ),
@@ -142,7 +143,6 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The sessions have ended, with their access tokens and feeds.")},
         parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
-        scope="session",
         keyed=True,
         requires=SESSION,
     ),
@@ -154,7 +154,6 @@ OPERATIONS: Final = (
         tag="Me",
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
         problems=("not-found",),
-        scope="session",
         keyed=True,
         requires=SESSION,
     ),
@@ -210,14 +209,15 @@ class _Me:
         return json(200, await self._identity.user(call_of(request).principal().user_id))
 
     async def change(self, request: Request) -> Response:
-        """Change the name, here and in every team. Raises BadInput."""
+        """Change the time zone, and the name here and in every team. Raises BadInput."""
         call = call_of(request)
         user_id = own_account(call)
         patch = await body_of(request, self._patch, *MERGE_PATCH)
         name = None if isinstance(patch.name, UnsetType) else clean_name(patch.name)
+        time_zone = None if isinstance(patch.time_zone, UnsetType) else check_time_zone(patch.time_zone)
 
         async def run(tx: Writing) -> Answer:
-            return Answer(200, encode(await self._identity.rename_in(tx, user_id, name)))
+            return Answer(200, encode(await self._identity.change_in(tx, user_id, name=name, time_zone=time_zone)))
 
         response = await self._once(call, run)
         if response.status == 200 and name is not None:

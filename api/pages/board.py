@@ -1,4 +1,4 @@
-"""The board page at `/` and its files, read once when the app is made and answered from memory.
+"""The board page at `/`, where links in mails lead too, and its files: read once, and answered from memory.
 
 Every file has an ETag (SHA-256 of its bytes) and is revalidated on each load, so a deploy is seen at once and an
 unchanged page costs one 304 per file. What is compressed for one client is kept for all.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StaticFile", "answer", "read_static", "register"]
 
+PATHS: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
+"""One page: which of its screens shows, its script sees by the address."""
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {
     ".html": b"text/html; charset=utf-8",
@@ -91,5 +93,6 @@ def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (eve
             raise NoSuchPath
         return answer(file, request, coded)
 
-    router.add_get("/", page)
+    for path in PATHS:
+        router.add_get(path, page)
     router.add_get("/assets/board/{name}", asset)

@@ -1,5 +1,6 @@
 """Users and how they prove themselves. Everything runs as the API's role, under row-level security of one user."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from db.expressions import NOW, folded
 from db.ids import new_id
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
-from db.statements import change, columns, given, insert, rows
+from db.statements import change, columns, given, insert, rows, values
 from db.tables import Users
 from db.transaction import Writing, reading, writing
 
@@ -22,11 +23,15 @@ __all__ = ["Credentials", "Identity", "User"]
 
 
 class User(Struct, frozen=True):
-    """A person with an account. `email` is shown as it was given, and compared without regard to case."""
+    """A person with an account. `email` is shown as it was given, and compared without regard to case.
+
+    `time_zone` is IANA's name of one.
+    """
 
     id: UUID
     email: str
     name: str
+    time_zone: str
     email_verified_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -53,11 +58,20 @@ class Identity:
             return await self.sign_up_in(tx, user_id, email, name, password_hash, client)
 
     async def sign_up_in(
-        self, tx: Writing, user_id: UUID, email: str, name: str, password_hash: str, client: Client
+        self,
+        tx: Writing,
+        user_id: UUID,
+        email: str,
+        name: str,
+        password_hash: str,
+        client: Client,
+        *,
+        time_zone: str = "UTC",
     ) -> Grant:
         """`sign_up` inside a transaction of the new user's, which must not go on when this raises."""
+        given_by_user = {"email": email, "name": name, "password_hash": password_hash, "time_zone": time_zone}
         try:
-            await tx.run(_ADD, user_id=user_id, email=email, name=name, password_hash=password_hash)
+            await tx.run(_ADD, user_id=user_id, **given_by_user)
             return await self.sessions.start_in(tx, user_id, client)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "users_email_key":
@@ -81,14 +95,36 @@ class Identity:
         async with reading(self._pool, user_id) as tx:
             return _there(await tx.one(_USER, user_id=user_id))
 
-    async def rename_in(self, tx: Writing, user_id: UUID, name: str | None) -> User:
-        """Change the name (None: leave it) inside a transaction of the user's.
+    async def change_in(self, tx: Writing, user_id: UUID, *, name: str | None, time_zone: str | None) -> User:
+        """Change name and time zone (None: leave it) inside a transaction of the user's.
 
         Raises Unauthenticated when the account is gone.
         """
         if name is not None:
             await tx.run(_RENAME, user_id=user_id, name=name)
+        if time_zone is not None:
+            await tx.run(_MOVE, user_id=user_id, time_zone=time_zone)
         return _there(await tx.one(_USER, user_id=user_id))
+
+    async def password_of(self, user_id: UUID) -> str | None:
+        """The hash of the user's password, or None where there is no password or no such user."""
+        async with reading(self._pool, user_id) as tx:
+            return await tx.one(_PASSWORD, user_id=user_id)
+
+    async def set_password_in(
+        self, tx: Writing, user_id: UUID, password_hash: str, *, keep: UUID | None = None
+    ) -> Sequence[UUID]:
+        """Replace the password, inside a transaction of the user's; the sessions that ended with it, all but `keep`.
+
+        Raises Unauthenticated when the account is gone.
+        """
+        if not await tx.run(_SET_PASSWORD, user_id=user_id, password_hash=password_hash):
+            raise _gone()
+        return await self.sessions.revoke_all_in(tx, user_id, keep=keep)
+
+    async def verify_email_in(self, tx: Writing, user_id: UUID, email: str | None) -> bool:
+        """Note that the user reads mail at the address (None: the account's); False when it is no longer theirs."""
+        return await tx.execute(_VERIFY, user_id, email) == 1
 
 
 _ADD: Final = change(
@@ -101,6 +137,7 @@ _ADD: Final = change(
         email_verified_at=None,
         created_at=NOW,
         updated_at=NOW,
+        time_zone=given("time_zone"),
     )
 )
 _CREDENTIALS: Final = rows(
@@ -118,9 +155,29 @@ _RENAME: Final = change(
         Users.id == given("user_id"), Users.name != given("name")
     )
 )
+_MOVE: Final = change(
+    Users.update({Users.time_zone: given("time_zone"), Users.updated_at: NOW}).where(
+        Users.id == given("user_id"), Users.time_zone != given("time_zone")
+    )
+)
+_PASSWORD: Final = values(str, Users.select(Users.password_hash).where(Users.id == given("user_id")))
+_SET_PASSWORD: Final = change(
+    Users.update({Users.password_hash: given("password_hash"), Users.updated_at: NOW}).where(
+        Users.id == given("user_id")
+    )
+)
+# In SQL, because null means whichever address there is. The first proof stays.
+_VERIFY: Final = """
+update users set email_verified_at = coalesce(email_verified_at, now())
+where id = $1 and ($2::text is null or lower(email) = lower($2::text collate pg_unicode_fast))
+"""
 
 
 def _there(user: User | None) -> User:
     if user is None:
-        raise Unauthenticated("This account no longer exists.")
+        raise _gone()
     return user
+
+
+def _gone() -> Unauthenticated:
+    return Unauthenticated("This account no longer exists.")

@@ -3,18 +3,12 @@
 Tokens are 256 random bits and stored as SHA-256. Every time here is the database's: workers' clocks decide nothing.
 """
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from piccolo.columns.combination import And
 from piccolo.custom_types import Combinable
@@ -24,6 +18,7 @@ from core.errors import Unauthenticated
 from core.principal import Principal
 from db.expressions import CLOCK, NOW, Host, ago, ahead, limited
 from db.ids import LAST_ID, NO_ID, new_id
+from db.people.refresh_tokens import PresentedToken, hash_of, is_token, new_token, refused, seal, unseal
 from db.pool import Pool
 from db.statements import change, given, insert, returned_values, rows, values
 from db.tables import RefreshTokens
@@ -32,10 +27,6 @@ from db.transaction import Writing, reading, writing
 
 __all__ = ["Client", "Grant", "Lifetimes", "Reused", "Session", "Sessions"]
 
-PREFIX: Final = "tfr_"
-TOKEN_BYTES: Final = 32
-TOKEN_LENGTH: Final = len(PREFIX) + 43
-NONCE_BYTES: Final = 12
 USER_AGENT_LENGTH: Final = 1000
 
 
@@ -82,14 +73,6 @@ class Reused(Struct, frozen=True):
     session_id: UUID
 
 
-class _Token(Struct, frozen=True):
-    """A presented token with the hash it is stored under, and who owns it."""
-
-    value: str
-    hash: bytes
-    user_id: UUID
-
-
 class Sessions:
     """The sessions of all users, each behind row-level security of its own user. Raises StorageUnavailable.
 
@@ -110,7 +93,7 @@ class Sessions:
     async def start_in(self, tx: Writing, user_id: UUID, client: Client) -> Grant:
         """The same inside a transaction that is already `user_id`'s."""
         await tx.alone(_sessions_of(user_id))
-        session_id, token = new_id(), _new_token()
+        session_id, token = new_id(), new_token()
         await tx.run(
             _START,
             session_id=session_id,
@@ -122,13 +105,32 @@ class Sessions:
         await tx.run(
             _FIRST_TOKEN,
             token_id=new_id(),
-            token_hash=_hash(token),
+            token_hash=hash_of(token),
             session_id=session_id,
             user_id=user_id,
             seconds=float(min(self._lifetimes.idle, self._lifetimes.absolute)),
         )
         ended = await tx.all(_END_OLDEST, user_id=user_id, session_id=session_id, others=self._most - 1)
         return Grant(Principal.of_user(user_id, session_id), token, ended)
+
+    async def is_new_client(self, tx: Writing, user_id: UUID, client: Client) -> bool:
+        """Whether none of the sessions that are remembered of the user came from this program and network.
+
+        Never for the first session: who has just signed up need not be told. Inside a transaction of the user's.
+        """
+        ip = _address(client.ip)
+        return bool(await tx.fetchval(_IS_NEW, user_id, client.user_agent[:USER_AGENT_LENGTH], ip))
+
+    async def renew_in(self, tx: Writing, user_id: UUID, session_id: UUID) -> Grant:
+        """A new refresh token for a session that goes on; none of those it had is good any more.
+
+        Inside a transaction of the user's. Raises Unauthenticated when the session has ended.
+        """
+        token = new_token()
+        await tx.run(_OUTDATE, user_id=user_id, session_id=session_id)
+        if not await tx.execute(_RENEW, new_id(), hash_of(token), session_id, user_id, float(self._lifetimes.idle)):
+            raise Unauthenticated("This session has ended.")
+        return Grant(Principal.of_user(user_id, session_id), token)
 
     async def refresh(self, value: str) -> Grant | Reused:
         """Use a refresh token up and hand out its successor.
@@ -137,34 +139,43 @@ class Sessions:
         later it revokes the session. Raises Unauthenticated for a token that is unknown, expired or revoked.
         """
         async with writing(self._pool) as tx:
-            token = await _owned(tx, value)
-            granted = await self._rotate(tx, token)
-            return granted or await self._judge(tx, token)
+            return await self.refresh_in(tx, value)
 
-    async def _rotate(self, tx: Writing, token: _Token) -> Grant | None:
+    async def refresh_in(self, tx: Writing, value: str) -> Grant | Reused:
+        """The same inside a transaction, which goes on as the token's owner."""
+        token = await _owned(tx, value)
+        granted = await self._rotate(tx, token)
+        return granted or await self._judge(tx, token)
+
+    async def owner_of(self, value: str) -> UUID:
+        """Whose refresh token this is, used or not. Raises Unauthenticated."""
+        async with writing(self._pool) as tx:
+            return (await _owned(tx, value)).user_id
+
+    async def _rotate(self, tx: Writing, token: PresentedToken) -> Grant | None:
         """The one statement that uses a token up; None when somebody else has, or when it idled out."""
-        successor = _new_token()
+        successor = new_token()
         row = await tx.fetchrow(
             _ROTATE,
             token.hash,
             new_id(),
-            _seal(token, successor),
-            _hash(successor),
+            seal(token, successor),
+            hash_of(successor),
             float(self._lifetimes.idle),
         )
         if row is None:
             return None
         if not row["issued"]:  # The session ended; raising takes the use of the token back.
-            raise _refused()
+            raise refused()
         return Grant(Principal.of_user(token.user_id, row["session_id"]), successor)
 
-    async def _judge(self, tx: Writing, token: _Token) -> Grant | Reused:
+    async def _judge(self, tx: Writing, token: PresentedToken) -> Grant | Reused:
         """What a token that could not be used up deserves."""
         row = await tx.fetchrow(_JUDGE, token.hash, float(self._lifetimes.grace))
         if row is None or row["over"] or not row["used"]:
-            raise _refused()
+            raise refused()
         if row["in_grace"]:
-            return Grant(Principal.of_user(token.user_id, row["session_id"]), _unseal(token, row["successor_sealed"]))
+            return Grant(Principal.of_user(token.user_id, row["session_id"]), unseal(token, row["successor_sealed"]))
         await self.revoke_in(tx, token.user_id, row["session_id"])
         return Reused(row["session_id"])
 
@@ -232,6 +243,29 @@ _FIRST_TOKEN: Final = change(
         expires_at=ahead(given("seconds")),
     )
 )
+
+# In SQL, because it compares networks: a /24 of IPv4, a /48 of IPv6.
+_IS_NEW: Final = """
+select exists (select from sessions where user_id = $1) and not exists (
+    select from sessions where user_id = $1 and user_agent = $2 and ip is not distinct from $3::inet
+) and not exists (
+    select from sessions where user_id = $1 and user_agent = $2
+        and ip <<= set_masklen($3::inet, case family($3::inet) when 4 then 24 else 48 end)
+)
+"""
+_OUTDATE: Final = change(
+    RefreshTokens.update({RefreshTokens.expires_at: NOW}).where(
+        RefreshTokens.user_id == given("user_id"),
+        RefreshTokens.session_id == given("session_id"),
+        RefreshTokens.consumed_at.is_null(),
+    )
+)
+# In SQL, because it selects what it inserts.
+_RENEW: Final = """
+insert into refresh_tokens (id, token_hash, session_id, user_id, issued_at, expires_at)
+select $1, $2, id, user_id, now(), least(now() + make_interval(secs => $5), expires_at) from sessions
+where id = $3 and user_id = $4 and revoked_at is null and expires_at > now()
+"""
 
 # In SQL, because it is one statement: two uses of a token at the same moment are decided by its row.
 _ROTATE: Final = """
@@ -332,29 +366,21 @@ _REVOKED: Final = values(
 )
 
 
-async def _owned(tx: Writing, value: str) -> _Token:
+async def _owned(tx: Writing, value: str) -> PresentedToken:
     """Find whose token this is, and go on as that user. Raises Unauthenticated."""
-    if len(value) != TOKEN_LENGTH or not value.isascii() or not value.startswith(PREFIX):
-        raise _refused()
-    digest = _hash(value)
+    if not is_token(value):
+        raise refused()
+    digest = hash_of(value)
     await tx.scope("app.token_hash", digest.hex())
     user_id = await tx.one(_OWNER, token_hash=digest)
     if user_id is None:
-        raise _refused()
+        raise refused()
     await tx.scope("app.user_id", str(user_id))
-    return _Token(value, digest, user_id)
+    return PresentedToken(value, digest, user_id)
 
 
 def _sessions_of(user_id: UUID) -> str:
     return f"sessions of {user_id}"
-
-
-def _new_token() -> str:
-    return PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _address(ip: str | None) -> str | None:
@@ -363,26 +389,3 @@ def _address(ip: str | None) -> str | None:
         return None if ip is None else str(ip_address(ip))
     except ValueError:
         return None
-
-
-def _seal(token: _Token, successor: str) -> bytes:
-    """The successor, readable only with the token itself: the database has nothing but its hash."""
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + AESGCM(_sealing_key(token.value)).encrypt(nonce, successor.encode(), token.hash)
-
-
-def _unseal(token: _Token, sealed: bytes) -> str:
-    """Raises Unauthenticated when the sealed bytes were tampered with."""
-    try:
-        plain = AESGCM(_sealing_key(token.value)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], token.hash)
-    except InvalidTag as error:
-        raise _refused() from error
-    return plain.decode()
-
-
-def _sealing_key(token: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"taskforge refresh successor").derive(token.encode())
-
-
-def _refused() -> Unauthenticated:
-    return Unauthenticated("The refresh token is unknown, expired or revoked.")

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 from anyio import TASK_STATUS_IGNORED
@@ -23,10 +22,8 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.schemas import Topic
 from msgspec import Struct, structs
 
-from core.codec import JournalRow
 from core.errors import StorageUnavailable
-from streams.cloud_events import parse_cloud_event
-from streams.consumers.plan import Busy, ConsumerPlan, Permanent
+from streams.consumers.plan import Busy, ConsumerPlan
 from streams.consumers.retries import Outgoing, after_failure, due_at, origin_of
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.monitor import BrokerMonitor
@@ -265,7 +262,7 @@ class _Life:
         """Handle one record or send it on. Raises _Held when it must wait."""
         self._attempt_began = time.monotonic()
         try:
-            handled = await self._plan.handle(self._plan.name, _row(record))
+            handled = await self._plan.handle(self._plan.name, self._plan.read(record.value or b""))
             self._count(**{handled: 1})
         except (StorageUnavailable, Busy) as error:
             raise _Held from error
@@ -332,13 +329,6 @@ async def _lag(consumer: AIOKafkaConsumer) -> int:
         with anyio.move_on_after(0.5):
             lag += max(0, (consumer.highwater(place) or 0) - await consumer.position(place))
     return lag
-
-
-def _row(record: "ConsumerRecord[bytes, bytes]") -> JournalRow:
-    try:
-        return parse_cloud_event(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise Permanent(f"not a CloudEvent of ours: {error}") from error
 
 
 def _as_it_is(records: Any) -> KafkaAckableMessage:

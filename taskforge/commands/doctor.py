@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiosmtplib
 import asyncpg
 import msgspec
 import valkey.asyncio
@@ -21,8 +22,9 @@ from core.secret import Secret
 from db import migrate
 from db.roles import excess_rights
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
+from streams.mail.delivery import SmtpServer
 from streams.relay_watch import look
-from streams.settings import KafkaSettings
+from streams.settings import KafkaSettings, MailSettings
 from taskforge import embedded
 from taskforge.devstack.ports import is_free
 from taskforge.processes import http_get, near
@@ -90,6 +92,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("relay", lambda: _relay(database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
+        ("mail", lambda: _mail(settings.mail)),
         ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
         ("worker", lambda: _listener("worker", settings.ops.host, settings.ops.port, "TASKFORGE_OPS__PORT")),
     ]
@@ -196,6 +199,21 @@ async def _kafka(kafka: KafkaSettings) -> list[Finding]:
         with broker_errors():
             topics = await client.list_topics()
     return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics")]
+
+
+async def _mail(settings: MailSettings) -> list[Finding]:
+    """The server that mails leave by: it answers, its certificate is good, and it lets us in."""
+    url = settings.url.reveal()
+    if not url:
+        there = f"kept in {settings.mailbox}" if settings.mailbox else "the dev mailbox, in `taskforge up` only"
+        return [Finding("mail", f"no server is set: {there}")]
+    try:
+        await SmtpServer(url).check()
+    except aiosmtplib.SMTPAuthenticationError as error:
+        return [Finding("mail", f"the server refuses the login ({error.code})", "correct TASKFORGE_MAIL__URL")]
+    except (aiosmtplib.SMTPException, OSError) as error:
+        return [Finding("mail", f"{type(error).__name__}: {error}", "correct TASKFORGE_MAIL__URL, or mend the server")]
+    return [Finding("mail", "the server answers and lets us in")]
 
 
 async def _listener(what: str, host: str, port: int, variable: str) -> list[Finding]:

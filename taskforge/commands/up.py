@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 READY_POLL = 0.05
 PORT = "TASKFORGE_HTTP__PORT"
+MAIL, MAILBOX = "TASKFORGE_MAIL__URL", "TASKFORGE_MAIL__MAILBOX"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -147,6 +148,8 @@ def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[
     found = embedded.embedded_variables(devstack.secrets, devstack.ports, plan.kinds)
     if plan.settings.mode == "production":
         found.pop(embedded.KEYS)
+    if MAIL not in plan.given and plan.settings.mode != "production":
+        found[MAILBOX] = str(devstack.data.path.absolute() / "mail")
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 

@@ -9,6 +9,7 @@ from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
 from db.people.acceptances import Acceptances
+from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.invitations import Invitations
@@ -16,6 +17,7 @@ from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
+from streams.mail.delivery import mailbox_of
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
@@ -50,11 +52,13 @@ def add_services(made: Composition) -> None:
         api_keys=api_keys,
         key_reader=key_reader,
         passwords=Passwords(),
+        account_tokens=AccountTokens(made.keys),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
         invitations=Invitations(made.pools.api, made.keys, quotas.invitations_per_team),
         acceptances=Acceptances(made.pools.api),
         sealed=SealedReplies(made.keys),
+        mailbox=mailbox_of(made.settings.mail),
         clock=made.clock,
         new_id=new_id,
         health=made.health,

@@ -5,12 +5,15 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from db.pool import Pool
-from streams.consumers import notifications
+from db.people.account_tokens import AccountTokens
+from streams.consumers import mail, notifications
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
 from streams.kafka.monitor import BrokerMonitor
+from streams.mail.delivery import delivery_of
+from streams.mail.letters import Letters
+from streams.mail.senders import sender_address
 from streams.relay import wakeups
 from streams.relay.outbox import OutboxRelay
 from streams.relay.relay import Relay
@@ -28,8 +31,23 @@ from taskforge.parts.work_samples import (
 
 __all__ = ["CONSUMERS", "add_work"]
 
-CONSUMERS: Final[Mapping[str, Callable[[Pool], ConsumerPlan]]] = {notifications.NAME: notifications.notifications}
-"""The consumers of this version by the names of their parts; each writes through the worker's pool."""
+
+def _notifications(made: Composition) -> ConsumerPlan:
+    return notifications.notifications(made.pools.worker)
+
+
+def _mail(made: Composition) -> ConsumerPlan:
+    mails, http = made.settings.mail, made.settings.http
+    site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
+    letters = Letters(AccountTokens(made.keys), made.keys, site)
+    return mail.mail(made.pools.worker, letters, delivery_of(mails), sender_address(mails.from_))
+
+
+CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
+    notifications.NAME: _notifications,
+    mail.NAME: _mail,
+}
+"""The consumers of this version by the names of their parts."""
 
 
 def add_work(made: Composition, names: Sequence[str]) -> None:
@@ -70,7 +88,7 @@ def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:
 
 
 def _consumer(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:
-    runner = ConsumerRunner(CONSUMERS[name](made.pools.worker), made.settings.kafka, broker)
+    runner = ConsumerRunner(CONSUMERS[name](made), made.settings.kafka, broker)
     made.show(lambda: consumer_samples(name, runner.statistics()))
     yield runner
 

@@ -32,6 +32,7 @@ BODIES: dict[str, Any] = {
     "changeRole": {"role": "member"},
     "createInvitation": {"role": "viewer"},
     "createLiveTicket": {},
+    "changePassword": {"password": "correct horse battery", "new_password": "correct horse battery"},
 }
 """What is sent instead of the documented example, which is there for people."""
 IN_TEAM = {"createTask", "batchTasks", "createLiveTicket"}

@@ -20,7 +20,7 @@ SECURED = [operation for operation in all_operations() if operation.secured]
 
 
 def needed(operation: Operation) -> str:
-    return operation.scope or ("read" if operation.method == "GET" else "write")
+    return operation.scope
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ async def keys(desk: Desk) -> dict[str, Key]:
 class Place:
     """A team with one of everything that paths and bodies name."""
 
-    def __init__(self, desk: Desk, team: str, task: str, label: str) -> None:
+    def __init__(self, desk: Desk, team: str, task: str, label: str, invitation: str) -> None:
         self._ids = {"team_id": team, "task_id": task, "label_id": label, "user_id": desk["viewer"].user_id}
-        self._ids |= {"number": "1"}
+        self._ids |= {"number": "1", "invitation_id": invitation}
         self._examples = {TEAM_ID: team, TASK["id"]: task}
 
     @classmethod
@@ -43,7 +43,8 @@ class Place:
         await desk.join(team, "owner", "viewer", "viewer")
         task = (await desk.site.task(desk["owner"], team))["id"]
         label = await desk.post(f"/v1/teams/{team}/labels", {"name": "feature", "color": "#d73a4a"})
-        return cls(desk, team, task, label.json()["id"])
+        invitation = await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"})
+        return cls(desk, team, task, label.json()["id"], invitation.json()["id"])
 
     def path(self, operation: Operation) -> str:
         path = operation.path

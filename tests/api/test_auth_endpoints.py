@@ -35,6 +35,7 @@ from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
+from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.notifications import add_assigned
@@ -87,6 +88,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         api_keys=api_keys,
         key_reader=KeyReader(api_keys, tokens),
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
+        account_tokens=AccountTokens(keyset),
         tickets=Tickets(pools.api, Quotas()),
         team_places=TeamPlaces(pools.api, 50),
         invitations=absent,
@@ -142,7 +144,7 @@ async def test_signing_up_answers_201_with_tokens_that_work(http: httpx.AsyncCli
     assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 600)
     user = (await http.get("/v1/me", headers=by(tokens))).json()
     assert (user["email"], user["name"], user["email_verified_at"]) == ("Ada@example.com", "Ada", None)
-    assert set(user) == {"id", "email", "name", "email_verified_at", "created_at", "updated_at"}
+    assert set(user) == {"id", "email", "name", "time_zone", "email_verified_at", "created_at", "updated_at"}
 
 
 async def test_an_address_that_is_taken_is_a_conflict(http: httpx.AsyncClient) -> None:

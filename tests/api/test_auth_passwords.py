@@ -102,7 +102,7 @@ async def test_hashing_runs_in_few_threads_and_a_flood_is_turned_away() -> None:
     assert refused == 98
 
 
-@pytest.mark.parametrize("password", ["ten chars!", "x y" * 50, "пароль-подлиннее", "1234567890", "a" * 9 + "b" * 247])
+@pytest.mark.parametrize("password", ["ten chars!", "x y" * 50, "пароль-подлиннее", "8640912753", "a" * 9 + "b" * 247])
 def test_length_is_all_that_counts(password: str) -> None:
     check_password(password, MAIL)
 

@@ -30,7 +30,15 @@ BUDGET = {
 
 
 ROOMS = (
-    *("db/journal", "db/people", "streams/consumers", "streams/relay", "streams/feeds", "streams/kafka"),
+    *(
+        "db/journal",
+        "db/people",
+        "streams/consumers",
+        "streams/relay",
+        "streams/feeds",
+        "streams/kafka",
+        "streams/mail",
+    ),
     *("api/auth", "api/endpoints", "api/pages"),
 )
 TARGETS = (

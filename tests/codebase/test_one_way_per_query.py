@@ -13,6 +13,9 @@ PICCOLO = (*(path for path in modules("db") if path.parts[1] == "people"), Path(
 IN_SQL = {
     "db/people/sessions.py:_ROTATE": "one statement of three that hand rows to each other: the token's row decides",
     "db/people/sessions.py:_JUDGE": "a join of three tables that have no foreign keys in Piccolo, read in one moment",
+    "db/people/sessions.py:_RENEW": "it selects from the session what it inserts, and nothing when that has ended",
+    "db/people/sessions.py:_IS_NEW": "it compares networks by masks of their family",
+    "db/people/identity.py:_VERIFY": "null stands for whichever address there is, and the first proof stays",
     "db/people/directory.py:_FIND": "a join with the list that was asked for, folded by the database",
     "db/inbox.py:_CLAIM": "a claim: a row that is taken over only under a condition",
     "db/outbox.py:_CLAIM": "an advisory lock",

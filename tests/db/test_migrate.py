@@ -213,8 +213,9 @@ select uuidv7(), 'taskforge.mail.v1', 'key', '{}', false, '', now() from generat
 
 async def test_people_survive_the_way_back_from_the_outbox_which_is_empty_when_it_comes_again(empty: str) -> None:
     async def people() -> list[str]:
-        tables = ("users", "sessions", "refresh_tokens")
-        return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t")]
+        known = "id, email, name, created_at"  # What later migrations add is not there on the way back.
+        tables = {"users": known, "sessions": "*", "refresh_tokens": "*"}
+        return [str(row) for table, what in tables.items() for row in await fetch(empty, f"select {what} from {table}")]
 
     await migrate(empty)
     session = await asyncpg.connect(empty)

@@ -122,6 +122,7 @@ class Scene:
             "invitation_id": link["id"],
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
+            "key_id": await scene.key("outsider"),
             "number": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
@@ -137,6 +138,11 @@ class Scene:
         """A further session of somebody's."""
         grant = await self.desk.site.services.identity.sessions.start(UUID(self.desk[who].user_id), Client())
         return str(grant.principal.session_id)
+
+    async def key(self, who: str) -> str:
+        """A further API key of somebody's."""
+        made = await self.desk.post("/v1/me/api-keys", {"name": "Swept", "scopes": ["read"]}, who)
+        return str(made.raise_for_status().json()["id"])
 
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
@@ -164,6 +170,8 @@ class Scene:
                 await desk.join(desk.team, "owner", "guest", "viewer")
         if "{session_id}" in operation.path:
             values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
+        if "{key_id}" in operation.path:
+            values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)
         return values
 
     def next(self) -> int:

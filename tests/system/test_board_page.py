@@ -449,3 +449,57 @@ def check_pages(client: httpx.Client) -> None:
     missing = client.get("/assets/board/../board.py")
     assert missing.status_code == 404
     assert client.get("/assets/board/nothing.js").status_code == 404
+
+
+def test_a_newcomer_confirms_the_address_and_replaces_a_forgotten_password(
+    new_browser: Callable[[], Any], system: System
+) -> None:
+    """The mails are those of the dev mailbox; each link opens the page, and is good once."""
+    email, forgotten, replaced = f"newcomer-{random.random()}@example.com", "a password to forget", "one to remember"
+    page = new_browser()
+    page.goto("/")
+    page.click("#to-sign-up")
+    for field, value in (("name", "Ada"), ("email", email), ("password", forgotten)):
+        page.fill(f"#up-{field}", value)
+    page.click("#sign-up button[type=submit]")
+    page.wait_for_selector("#founding:not([hidden])")
+    page.goto(link_to(system, email, "Confirm your address"))
+    assert "token" not in page.evaluate("location.href"), "a link that is looked at twice is not kept in the history"
+    page.click("#verify button[type=submit]")
+    page.wait_for_selector("#founding:not([hidden])")
+
+    other = new_browser()
+    other.goto("/")
+    other.click("#to-forgot")
+    other.fill("#forgot-email", email)
+    other.click("#forgot button[type=submit]")
+    other.wait_for_selector("#gate-note:has-text('a mail is on its way')")
+    link = link_to(system, email, "Choose a new password")
+    for password, expected in ((replaced, "#gate-note:has-text('Your password is saved')"), (forgotten, ".wrong-form")):
+        other.goto(link)
+        other.fill("#reset-password", password)
+        other.click("#reset button[type=submit]")
+        other.wait_for_selector(expected)
+    with httpx.Client(base_url=system.url, verify=NO_TLS) as client:
+        tokens = client.post("/v1/auth/login", json={"email": email, "password": replaced}).raise_for_status().json()
+        me = client.get("/v1/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
+    assert me["email_verified_at"] is not None
+    mailbox = new_browser()
+    mailbox.goto("/dev/mail")
+    assert mailbox.locator(".letter h2").first.inner_text() in {
+        "Your password was changed",
+        "A new sign-in to your account",
+    }
+
+
+def link_to(system: System, email: str, subject: str) -> str:
+    """The link in the mail with this subject, once it has come."""
+
+    def found() -> str | None:
+        answer = httpx.get(f"{system.url}/dev/mail", headers={"Accept": "application/json"}, verify=NO_TLS)
+        for mail in answer.raise_for_status().json()["items"]:
+            if mail["subject"] == subject and email in mail["to"]:
+                return next(line for line in mail["text"].splitlines() if line.startswith("http"))
+        return None
+
+    return eventually(found, f"a mail {subject!r} to {email}") or ""

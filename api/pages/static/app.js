@@ -3,7 +3,7 @@
 import { Api } from "./api.js";
 import { avatar } from "./card.js";
 import { byId, h, toast } from "./dom.js";
-import { Founding, Gate } from "./gate.js";
+import { Founding, Gate, askedForm } from "./gate.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
 import { Session, SessionEnded } from "./session.js";
@@ -50,7 +50,12 @@ window.addEventListener("hashchange", () => {
   const wanted = teamInAddress();
   if (session.signedIn && wanted !== open?.team.id && teams.some((team) => team.id === wanted)) guarded(() => openTeam(wanted));
 });
-start();
+const asked = askedForm();
+if (asked === null) start();
+else {
+  show("gate");
+  gate.showAsked(asked);
+}
 
 function show(screen) {
   for (const id of SCREENS) byId(id).hidden = id !== screen;
@@ -65,6 +70,12 @@ function showGate(note = "") {
 async function start() {
   if (!session.signedIn) {
     showGate();
+    return;
+  }
+  const invited = gate.takeInvitation();
+  if (invited !== null) {
+    show("gate");
+    gate.showAsked(invited);
     return;
   }
   show("loading");

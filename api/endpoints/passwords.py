@@ -1,0 +1,273 @@
+"""`/v1/auth`: a new password for who forgot theirs or wants another, and the proof that an address is somebody's."""
+
+import logging
+from typing import Annotated, Final
+from uuid import UUID
+
+from blacksheep import Request, Response, Router
+from msgspec import Meta, Struct
+
+from api import paths
+from api.answers import Answer, encode, replay
+from api.asks import anonymous_ask, ask_of
+from api.auth.bearer import session_of
+from api.auth.emails import clean_email
+from api.auth.passwords import check_password
+from api.binding import body_of, decoder_for, no_query
+from api.calls import call_of
+from api.endpoints.auth import NO_STORE, TOKENS, Email, NewPassword, Password, Tokens
+from api.openapi import Operation, Reply
+from api.paths import pattern
+from api.services import Services
+from core.ask import Ask
+from core.errors import BadInput
+from core.rights import ANYBODY, SESSION
+from core.writes import StoredReply
+from db import outbox
+from db.idempotency import find_reply, replay_or_run
+from db.people.account_tokens import nobody
+from db.transaction import Writing, writing
+
+__all__ = ["OPERATIONS", "register"]
+
+logger = logging.getLogger(__name__)
+
+MailToken = Annotated[str, Meta(max_length=200, description="From the link in the mail; good once.")]
+
+
+class ForgottenPassword(Struct, frozen=True, forbid_unknown_fields=True):
+    """The address of the account whose password is forgotten."""
+
+    email: Email
+
+
+class NewPasswordByMail(Struct, frozen=True, forbid_unknown_fields=True):
+    """The token of the mail, and the password from now on."""
+
+    token: MailToken
+    password: NewPassword
+
+
+class ChangedPassword(Struct, frozen=True, forbid_unknown_fields=True):
+    """The password until now, and the one from now on."""
+
+    password: Password
+    new_password: NewPassword
+
+
+class EmailProof(Struct, frozen=True, forbid_unknown_fields=True):
+    """The token of the mail that was sent to the address."""
+
+    token: MailToken
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path=paths.PASSWORD_RESET,
+        id="requestPasswordReset",
+        summary="Ask for a mail with which a forgotten password can be replaced",
+        tag="Auth",
+        description=(
+            "The answer is the same whether there is such an account. The mail's link is good once and for 30 minutes; "
+            "at most three such mails reach an address within a quarter of an hour."
+        ),
+        replies={202: Reply(description="If there is such an account, a mail is on its way.")},
+        body=ForgottenPassword,
+        body_example={"email": "ada@example.com"},
+        secured=False,
+        keyed=True,
+        requires=ANYBODY,
+    ),
+    Operation(
+        method="POST",
+        path=paths.PASSWORD_RESET_CONFIRM,
+        id="confirmPasswordReset",
+        summary="Replace a forgotten password",
+        tag="Auth",
+        description="All sessions of the account end, and its address counts as verified: the mail was read.",
+        replies={204: Reply(description="The password is replaced; log in with it.")},
+        body=NewPasswordByMail,
+        body_example={"token": "tfm_…", "password": "another long password"},
+        secured=False,
+        keyed=True,
+        requires=ANYBODY,
+    ),
+    Operation(
+        method="POST",
+        path=paths.PASSWORD_CHANGE,
+        id="changePassword",
+        summary="Replace the password by another",
+        tag="Auth",
+        description=(
+            "All other sessions end, and so do the refresh tokens of this one; the answer carries the next one."
+        ),
+        replies={200: TOKENS},
+        body=ChangedPassword,
+        body_example={"password": "a long enough password", "new_password": "another long password"},
+        keyed=True,
+        requires=SESSION,
+    ),
+    Operation(
+        method="POST",
+        path=paths.VERIFY_EMAIL,
+        id="verifyEmail",
+        summary="Prove that an address is yours",
+        tag="Auth",
+        replies={204: Reply(description="The address is verified.")},
+        body=EmailProof,
+        body_example={"token": "tfm_…"},
+        secured=False,
+        keyed=True,
+        requires=ANYBODY,
+    ),
+    Operation(
+        method="POST",
+        path=paths.MY_EMAIL_VERIFICATION,
+        id="requestEmailVerification",
+        summary="Ask for another mail to verify the address",
+        tag="Me",
+        replies={202: Reply(description="A mail is on its way, unless the address is verified already.")},
+        keyed=True,
+        requires=SESSION,
+    ),
+)
+
+
+def register(router: Router, services: Services) -> None:
+    """Add the endpoints to the router."""
+    passwords = _Passwords(services)
+    router.add_post(pattern(paths.PASSWORD_RESET), passwords.forgotten)
+    router.add_post(pattern(paths.PASSWORD_RESET_CONFIRM), passwords.replace)
+    router.add_post(pattern(paths.PASSWORD_CHANGE), passwords.change)
+    router.add_post(pattern(paths.VERIFY_EMAIL), passwords.verify_email)
+    router.add_post(pattern(paths.MY_EMAIL_VERIFICATION), passwords.ask_to_verify)
+
+
+class _Passwords:
+    def __init__(self, services: Services) -> None:
+        self._pool, self._sealed = services.pools.api, services.sealed
+        self._identity, self._mail_tokens = services.identity, services.account_tokens
+        self._passwords, self._tokens = services.passwords, services.tokens
+        self._revocations = services.revocations
+        self._forgotten = decoder_for(ForgottenPassword)
+        self._replace = decoder_for(NewPasswordByMail)
+        self._change = decoder_for(ChangedPassword)
+        self._proof = decoder_for(EmailProof)
+
+    async def forgotten(self, request: Request) -> Response:
+        """202, whoever the address is: what is done for nobody is the same, except that no mail leaves."""
+        call = call_of(request)
+        given = await body_of(request, self._forgotten)
+        email = clean_email(given.email)
+        if email is None:
+            raise BadInput("This is not an e-mail address.", pointer="/email")
+        ask = await anonymous_ask(call, email, self._sealed)
+        known = await self._identity.credentials(email)
+        user_id = nobody() if known is None else known.user_id
+
+        async def run(tx: Writing) -> StoredReply:
+            await self._mail_tokens.ask_in(tx, "reset-password", user_id, nobody=known is None)
+            return Answer(202, headers=NO_STORE).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def replace(self, request: Request) -> Response:
+        """204 once. Raises BadInput for a bad token, and for a bad password, which leaves the token good."""
+        call = call_of(request)
+        given = await body_of(request, self._replace)
+        ask = await anonymous_ask(call, given.token, self._sealed)
+        if (stored := await self._stored(ask)) is not None:
+            return stored
+        async with writing(self._pool) as tx:
+            user_id = await self._mail_tokens.owner_in(tx, "reset-password", given.token)
+        user = await self._identity.user(user_id)
+        check_password(given.password, user.email)
+        password_hash = await self._passwords.hash(given.password)
+        ended = list[UUID]()
+
+        async def run(tx: Writing) -> StoredReply:
+            await self._mail_tokens.spend_in(tx, "reset-password", given.token)
+            await self._mail_tokens.void_in(tx, "reset-password", user_id)
+            ended.extend(await self._identity.set_password_in(tx, user_id, password_hash))
+            await self._identity.verify_email_in(tx, user_id, None)
+            await outbox.put(tx, outbox.MAIL, "password-changed", user_id)
+            return Answer(204, headers=NO_STORE).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
+        await self._revocations.announce(ended)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def change(self, request: Request) -> Response:
+        """200 with tokens of the same session. Raises BadInput when the password until now is another."""
+        call = call_of(request)
+        no_query(call)
+        principal = call.principal()
+        session_id, user_id = session_of(principal), principal.user_id
+        given = await body_of(request, self._change)
+        ask = await ask_of(call)
+        if (stored := await self._stored(ask)) is not None:
+            return stored
+        user = await self._identity.user(user_id)
+        check = await self._passwords.verify(await self._identity.password_of(user_id), given.password)
+        if not check.ok:
+            logger.info("change of a password refused: the old one is wrong", extra={"user_id": str(user_id)})
+            raise BadInput("This is not your password.", pointer="/password")
+        check_password(given.new_password, user.email, pointer="/new_password")
+        password_hash = await self._passwords.hash(given.new_password)
+        ended = list[UUID]()
+
+        async def run(tx: Writing) -> StoredReply:
+            ended.extend(await self._identity.set_password_in(tx, user_id, password_hash, keep=session_id))
+            await self._mail_tokens.void_in(tx, "reset-password", user_id)
+            grant = await self._identity.sessions.renew_in(tx, user_id, session_id)
+            await outbox.put(tx, outbox.MAIL, "password-changed", user_id)
+            access = self._tokens.issue(grant.principal)
+            tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
+            return Answer(200, encode(tokens), NO_STORE).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, sealed=self._sealed)
+        await self._revocations.announce(ended)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def verify_email(self, request: Request) -> Response:
+        """204 once. Raises BadInput for a bad token, and for one that was sent to an address which is gone."""
+        call = call_of(request)
+        given = await body_of(request, self._proof)
+        ask = await anonymous_ask(call, given.token, self._sealed)
+        if (stored := await self._stored(ask)) is not None:
+            return stored
+        async with writing(self._pool) as tx:
+            user_id = await self._mail_tokens.owner_in(tx, "verify-email", given.token)
+
+        async def run(tx: Writing) -> StoredReply:
+            proof = await self._mail_tokens.spend_in(tx, "verify-email", given.token)
+            if not await self._identity.verify_email_in(tx, user_id, proof.email):
+                raise BadInput("The account has another address by now.", pointer="/token")
+            return Answer(204, headers=NO_STORE).stored(0)
+
+        ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def ask_to_verify(self, request: Request) -> Response:
+        """202. For an address that is verified already nothing is sent."""
+        call = call_of(request)
+        no_query(call)
+        session_of(call.principal())
+        user = await self._identity.user(call.principal().user_id)
+
+        async def run(tx: Writing) -> StoredReply:
+            if user.email_verified_at is None:
+                await self._mail_tokens.ask_in(tx, "verify-email", user.id, email=user.email)
+            return Answer(202, headers=NO_STORE).stored(0)
+
+        ran = await replay_or_run(self._pool, await ask_of(call), run)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def _stored(self, ask: Ask) -> Response | None:
+        """The answer that an earlier request with this key got: what it used up cannot be asked for again."""
+        if ask.key is None:
+            return None
+        found = await find_reply(self._pool, ask, self._sealed)
+        return None if found is None else replay(found.reply).response()

@@ -1,0 +1,114 @@
+"""From a mail job to the letter: what the database knows of its subject, at the moment of sending."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from db.keyset import Keyset
+from db.people import invitations
+from db.people.account_tokens import AccountTokens, Purpose
+from db.people.invitations import MAIL_PURPOSE
+from db.people.recipients import Recipient, recipient, sign_in
+from db.transaction import Reading
+from streams.mail.messages import Letter
+
+__all__ = ["Letters", "MailJob", "UnknownPurpose"]
+
+
+class UnknownPurpose(Exception):
+    """A job of a later version, or none of ours."""
+
+
+class MailJob(Struct, frozen=True):
+    """A record of the topic: `subject` is a user; of `new-sign-in` a session, of `invitation` that."""
+
+    id: UUID
+    purpose: str
+    subject: UUID
+
+
+class Letters:
+    """Writes the letters. `site` is the address that people see, without a slash at its end."""
+
+    def __init__(self, tokens: AccountTokens, keyset: Keyset, site: str) -> None:
+        self._tokens, self._keyset, self._site = tokens, keyset, site
+        self._writers: Final[Mapping[str, Callable[[Reading, MailJob], Awaitable[Letter | None]]]] = {
+            "verify-email": self._verify_email,
+            "reset-password": self._reset_password,
+            "password-changed": self._password_changed,
+            "new-sign-in": self._new_sign_in,
+            MAIL_PURPOSE: self._invitation,
+        }
+
+    async def letter(self, tx: Reading, job: MailJob) -> Letter | None:
+        """The letter, or None when there is nothing to say any more: the account or the link is gone.
+
+        Raises UnknownPurpose for one that this version does not know.
+        """
+        writer = self._writers.get(job.purpose)
+        if writer is None:
+            raise UnknownPurpose(f"no mail for the purpose {job.purpose}")
+        return await writer(tx, job)
+
+    async def _verify_email(self, tx: Reading, job: MailJob) -> Letter | None:
+        return await self._with_token(tx, job, "verify-email", "Confirm your address", "/verify-email")
+
+    async def _reset_password(self, tx: Reading, job: MailJob) -> Letter | None:
+        return await self._with_token(tx, job, "reset-password", "Choose a new password", "/reset-password")
+
+    async def _with_token(self, tx: Reading, job: MailJob, purpose: Purpose, subject: str, page: str) -> Letter | None:
+        found, asked = await recipient(tx, job.subject), await self._tokens.for_mail(tx, purpose, job.id)
+        if found is None or asked is None:
+            return None
+        # Behind #, so that no server and no log sees it, and no scanner that only fetches the page uses it up.
+        facts = {"url": f"{self._site}{page}#token={asked.token}"}
+        return Letter(job.id, purpose, asked.email or found.email, found.name, subject, facts)
+
+    async def _invitation(self, tx: Reading, job: MailJob) -> Letter | None:
+        found = await invitations.for_mail(tx, job.subject)
+        tokens = () if found is None else invitations.mail_tokens(self._keyset, job.id, found.token_hash)
+        if found is None or not tokens:
+            return None
+        facts = {
+            "team": found.team_name,
+            "inviter": found.inviter_name,
+            "role": found.role,
+            "until": f"{found.expires_at.day} {found.expires_at:%B %Y}",
+            "url": f"{self._site}/invitation#token={tokens[0]}",
+        }
+        subject = f"{found.inviter_name} invites you to {found.team_name}"
+        return Letter(job.id, job.purpose, found.email, "", subject, facts)
+
+    async def _password_changed(self, tx: Reading, job: MailJob) -> Letter | None:
+        found = await recipient(tx, job.subject)
+        if found is None:
+            return None
+        facts = {"at": _local(_asked_at(job.id), found), "url": f"{self._site}/forgot-password"}
+        return Letter(job.id, job.purpose, found.email, found.name, "Your password was changed", facts)
+
+    async def _new_sign_in(self, tx: Reading, job: MailJob) -> Letter | None:
+        session = await sign_in(tx, job.subject)
+        found = None if session is None else await recipient(tx, session.user_id)
+        if session is None or found is None:
+            return None
+        facts = {
+            "at": _local(session.created_at, found),
+            "address": session.ip or "an unknown address",
+            "client": session.user_agent[:200] or "an unknown program",
+            "url": f"{self._site}/account",
+        }
+        return Letter(job.id, job.purpose, found.email, found.name, "A new sign-in to your account", facts)
+
+
+def _local(moment: datetime, found: Recipient) -> str:
+    """The moment by the clock of whoever reads it."""
+    local = moment.astimezone(ZoneInfo(found.time_zone))
+    return f"{local.day} {local:%B %Y, %H:%M} ({found.time_zone})"
+
+
+def _asked_at(job_id: UUID) -> datetime:
+    return datetime.fromtimestamp((job_id.int >> 80) / 1000, ZoneInfo("UTC"))

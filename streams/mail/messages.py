@@ -1,0 +1,80 @@
+"""What a mail says. The same job always gives the same bytes, so that one that is sent twice is seen to be the same."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from msgspec import Struct
+
+__all__ = ["Letter", "compose"]
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+LONGEST_SUBJECT: Final = 200
+
+
+class Letter(Struct, frozen=True):
+    """A mail before it is written out: `template` names two files, of text and of HTML, which read `facts`."""
+
+    job_id: UUID
+    template: str
+    email: str
+    name: str
+    subject: str
+    facts: Mapping[str, str]
+
+
+def compose(letter: Letter, sender: Address) -> EmailMessage:
+    """The message, as text and as HTML (RFC 5322, RFC 2046, RFC 8058 does not apply to mails about an account).
+
+    Its id and its time follow from the job's, a UUIDv7. Raises ValueError for an address that cannot stand in a header.
+    """
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    try:
+        message["To"] = Address(_line(letter.name), addr_spec=letter.email)
+    except HeaderParseError as error:
+        raise ValueError("no mail address") from error
+    message["Subject"] = _line(letter.subject)[:LONGEST_SUBJECT]
+    message["Date"] = format_datetime(_made_at(letter.job_id))
+    message["Message-ID"] = f"<{letter.job_id}@{sender.domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers it.
+    facts = {**letter.facts, "name": letter.name, "subject": letter.subject}
+    message.set_content(_templates().get_template(f"{letter.template}.txt").render(facts))
+    message.add_alternative(_templates().get_template(f"{letter.template}.html").render(facts), subtype="html")
+    message.set_boundary(hashlib.sha256(letter.job_id.bytes).hexdigest()[:40])
+    return message
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _line(text: str) -> str:
+    """On one line, and without what only steers a terminal: a header ends where its line does.
+
+    Nor with what looks like an encoded word (RFC 2047): the library decodes it, line ends and all.
+    """
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line.replace("=?", "= ?")
+
+
+def _made_at(job_id: UUID) -> datetime:
+    """When the job's id was made: the first 48 bits of a UUIDv7 are ms since 1970."""
+    return datetime.fromtimestamp((job_id.int >> 80) / 1000, UTC).replace(microsecond=0)
