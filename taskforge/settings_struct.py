@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from actors.settings import ActorSettings
+from api.limits.settings import LimitSettings
 from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.quotas import Quotas
 from core.secret import Secret
@@ -48,3 +49,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()
     quotas: Quotas = Quotas()
+    limits: LimitSettings = LimitSettings()

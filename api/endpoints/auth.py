@@ -85,6 +85,7 @@ OPERATIONS: Final = (
         body=SignUp,
         body_example={**_EXAMPLE, "name": "Ada Lovelace"},
         secured=False,
+        limit="signup",
         keyed=True,
         requires=ANYBODY,
     ),
@@ -100,6 +101,7 @@ OPERATIONS: Final = (
         body_example=_EXAMPLE,
         secured=False,
         requires=ANYBODY,
+        limit="login",
     ),
     Operation(
         method="POST",
@@ -117,6 +119,7 @@ OPERATIONS: Final = (
         body_example={"refresh_token": "tfr_…"},
         secured=False,
         requires=ANYBODY,
+        limit="refresh",
     ),
     Operation(
         method="POST",
@@ -151,7 +154,7 @@ class _Auth:
         self._identity = services.identity
         self._passwords = services.passwords
         self._tokens = services.tokens
-        self._revocations = services.revocations
+        self._revocations, self._limits = services.revocations, services.limits
         self._sign_up = decoder_for(SignUp)
         self._log_in = decoder_for(LogIn)
         self._refresh = decoder_for(Refresh)
@@ -184,6 +187,7 @@ class _Auth:
     async def log_in(self, request: Request) -> Response:
         """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""
         given = await body_of(request, self._log_in)
+        await self._limits.admit_account(call_of(request), "login", given.email)
         email = clean_email(given.email)
         known = None if email is None else await self._identity.credentials(email)
         check = await self._passwords.verify(None if known is None else known.password_hash, given.password)
@@ -242,7 +246,7 @@ def _who(email: str | None, user_id: UUID | None) -> dict[str, str]:
 
 
 def client_of(request: Request) -> Client:
-    """What the session remembers of its client: only printable characters, and the peer's address."""
-    agent = call_of(request).headers.get(b"user-agent", b"").decode("latin-1")
-    peer = request.scope.get("client")
-    return Client("".join(letter for letter in agent if letter.isprintable()), peer[0] if peer else None)
+    """What the session remembers of its client: only printable characters, and the address."""
+    call = call_of(request)
+    agent = call.headers.get(b"user-agent", b"").decode("latin-1")
+    return Client("".join(letter for letter in agent if letter.isprintable()), call.client or None)

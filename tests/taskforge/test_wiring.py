@@ -56,7 +56,7 @@ def test_a_consumer_is_called_as_its_part() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "history", "sessions", "api-keys", "feeds", "relay-watch", "teams"]),
+        (API, ["format", "history", "sessions", "api-keys", "feeds", "limits", "relay-watch", "teams"]),
         (TEAMS, ["format", "history", "feeds", "teams"]),
         ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
