@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from api.endpoints import all_operations
 from api.limits.policies import BY_PRINCIPAL, WITH_ACCOUNT
 from api.limits.rules import is_exempt
+from core.key_form import write_key
 from db.settings import DatabaseSettings
 from tests.support.desk import RANDOM, Desk, new_key, problem
 from tests.support.rates import few
@@ -287,3 +288,20 @@ def test_what_is_described_as_exempt_is_not_said_to_be_refused() -> None:
     assert is_exempt("/healthz")
     assert not is_exempt("/v1/tasks")
     assert not is_exempt("")
+
+
+async def test_api_keys_that_are_made_up_are_refused_by_address_and_a_good_one_is_counted_by_itself(
+    limited: Limited,
+) -> None:
+    async with limited(address=4, principal=9) as site:
+        ada = await site.person()  # One request of the address, and one of the user.
+        wanted = {"name": "a program", "scopes": ["read"]}
+        made = await site.client.post("/v1/me/api-keys", json=wanted, headers=ada.headers)
+        assert made.status_code == 201, made.text
+        key = {"Authorization": f"Bearer {made.json()['token']}"}
+        assert left(await site.client.get("/v1/me", headers=key)) == 8
+        forged = [{"Authorization": f"Bearer {write_key(bytes([number] * 32))}"} for number in range(6)]
+        answers = [await site.client.get("/v1/me", headers=one) for one in forged]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429, 429]
+        assert left(await site.client.get("/v1/me", headers=key)) == 7
+        assert left(await site.client.get("/v1/me", headers=ada.headers)) == 6
