@@ -9,9 +9,10 @@ from blacksheep import Application, WebSocket
 from blacksheep.server.routing import RouteMatch, RouteMethod
 
 from api.access import Access
+from api.answers import Header
 from api.connection_log import ConnectionLog
 from api.edge import Edge
-from api.endpoints import register_all
+from api.endpoints import all_operations, register_all
 from api.handshakes import deny, wrong_handshake
 from api.problems import INTERNAL, REFUSED_HANDSHAKE, NoSuchPath, problem_answer
 from api.reads import Reads
@@ -19,6 +20,7 @@ from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
+from core.errors import RateLimited
 
 __all__ = ["TaskForge", "create_app"]
 
@@ -35,6 +37,8 @@ class TaskForge(Application):
     def __init__(self, services: Services, router: EdgeRouter) -> None:
         super().__init__(router=router, show_error_details=False)
         self._routes = router
+        self._addresses, self._limits = services.addresses, services.limits
+        self._limits.learn(all_operations())
         self._connections = ConnectionLog(services.http)
         self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
 
@@ -67,22 +71,31 @@ class TaskForge(Application):
 
     async def _handle_websocket(self, scope: Any, receive: Any, send: Any) -> None:
         """As BlackSheep's, except that an exception's text never becomes a close reason."""
-        started, peer = perf_counter(), scope.get("client")
-        handshake = Handshake(request_id(dict(scope["headers"]).get(b"x-request-id")), peer[0] if peer else "")
+        started = perf_counter()
+        handshake = Handshake(request_id(dict(scope["headers"]).get(b"x-request-id")), self._addresses.of(scope))
         match = self.router.get_match_by_method_and_path(RouteMethod.GET_WS, scope["path"])
         if match is not None and match.pattern == b"*":  # BlackSheep's fallback, which has no socket to offer.
             match = None
         route, status = "" if match is None else match.pattern.decode(), INTERNAL.status
         bound = REQUEST.set(handshake)
         try:
-            wrong = NoSuchPath() if match is None else wrong_handshake(scope)
+            wrong, limits = await self._judge(handshake, NoSuchPath() if match is None else wrong_handshake(scope))
             if match is None or wrong is not None:
-                status = await deny(receive, send, wrong or NoSuchPath(), handshake.request_id)
+                status = await deny(receive, send, wrong or NoSuchPath(), handshake.request_id, limits)
             else:
                 status = await self._serve_websocket(match, WebSocket(scope, receive, send), handshake)
         finally:
             self._connections.write(route, status, perf_counter() - started, handshake.close)
             REQUEST.reset(bound)
+
+    async def _judge(
+        self, handshake: Handshake, wrong: Exception | None
+    ) -> tuple[Exception | None, tuple[Header, ...]]:
+        """Why the handshake is refused, if it is, and what its answer says about limits."""
+        try:
+            return wrong, await self._limits.admit_handshake(handshake.client)
+        except RateLimited as error:
+            return error, self._limits.look_at(handshake.client)
 
     async def _serve_websocket(self, match: RouteMatch, socket: WebSocket, handshake: Handshake) -> int:
         """The status with which the handshake was answered, once the socket is closed."""

@@ -15,6 +15,7 @@ from core.seq import Position, read_position
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from api.answers import Header
     from api.auth.tokens import AccessTokens
     from api.codings import Coded
 
@@ -48,11 +49,13 @@ class Call:
     """What is known of a request. `headers` has lower-case names; a repeated header keeps its last value.
 
     `path` is still quoted, `route` is the pattern that matched ("" before routing), `values` the path's parsed values,
-    `traceparent` a valid W3C value or "", `client` the address of the peer. `team`, `seq` and `epoch` are set once the
+    `traceparent` a valid W3C value or "", `client` the client's address (of the peer, until a trusted proxy has
+    been asked). `team`, `seq` and `epoch` are set once the
     caller is known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to
     its team. `closing` says that the connection must not be used again. `ends` (of the loop's clock) is when the
     handler is ended, `late` that it has been, and `receiving` that its body is arriving. `coded` is set where the
-    answer's bytes are ready ones, whose coded form is kept too.
+    answer's bytes are ready ones, whose coded form is kept too. `limits` are the answer's headers about rate limits,
+    None until the request has been counted.
     """
 
     __slots__ = (
@@ -71,6 +74,7 @@ class Call:
         "epoch",
         "headers",
         "late",
+        "limits",
         "method",
         "path",
         "query",
@@ -98,6 +102,7 @@ class Call:
         self._body: bytes | None = None
         self.ask: Ask | None = None
         self.coded: Coded | None = None
+        self.limits: tuple[Header, ...] | None = None
         self.ends = math.inf
         self.body_limit, self.body_seconds = body_limit, body_seconds
         self.headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -19,6 +19,7 @@ from api.connection_log import ConnectionLog
 from api.cors import Cors
 from api.deadlines import Deadlines
 from api.heads import METHODS, OTHER_METHOD, Heads
+from api.limits.rules import is_exempt
 from api.preconditions import refuse_if_match
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
 from api.request_ids import REQUEST, request_id
@@ -27,6 +28,7 @@ from api.request_log import RequestLog
 if TYPE_CHECKING:
     from blacksheep import Application
 
+    from api.auth.api_keys import Handler
     from api.reads import Reads
     from api.routing import EdgeRouter
     from api.services import Services
@@ -61,6 +63,7 @@ class Edge:
         self._cors = cors or None  # Every answer asks, and most systems have no other origins.
         self._deadlines = Deadlines(services.teams.answer_seconds)
         self._codings = Codings()
+        self._limits, self._proxied = services.limits, services.addresses or None
         self._log, self._connections = RequestLog(services.http), ConnectionLog(services.http)
         self._least_status, self._least_seconds = self._log.status, self._log.seconds
 
@@ -69,6 +72,8 @@ class Edge:
         started = perf_counter()
         call = Call(scope, receive, self._tokens, self._body_limit, self._body_seconds)
         call.request_id = request_id(call.headers.get(b"x-request-id"))
+        if self._proxied is not None:
+            call.client = self._proxied.of(scope)
         if call.method == "GET" and self._heads.plain(call, scope["headers"]):
             try:
                 answer = self._reads.answer(call)
@@ -76,12 +81,14 @@ class Edge:
                 # The ordinary way meets the mistake again, and answers it; if it does not, this line is all there is.
                 log.exception("a read from memory failed", extra={"request_id": call.request_id.decode()})
                 answer = None
-            if answer is not None:
+            # Nothing is answered from memory without a principal. Who may not have it now is told so the ordinary way.
+            if answer is not None and (limits := self._limits.ready(call.principal().id, started)) is not None:
                 if call.coded is not None and (accepted := call.headers.get(b"accept-encoding")) is not None:
                     answer = await self._codings.coded(accepted, answer, call.coded)
                 status, body, head = answer.status, answer.body, _head(call, answer)
                 if self._cors is not None:
                     head += self._cors.headers(call)
+                head += limits
                 await send({"type": "http.response.start", "status": status, "headers": head})
                 await send({"type": "http.response.body", "body": body})
                 self._done(call, status, started)
@@ -128,15 +135,14 @@ class Edge:
                 if self._cors is not None and (answer := self._cors.preflight(call, allowed)) is not None and allowed:
                     return answer.response()
                 call.route = "" if not allowed else call.route
+                await self._limits.admit(call)
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
+            handler = await self._admitted(call, route.handler)
             if call.method in {"GET", "HEAD"}:
                 refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
-            handler = route.handler
-            if (authorization := call.headers.get(b"authorization")) and self._keys.is_unread(authorization):
-                handler = self._keys.before(handler, authorization)  # Within the deadline of the request.
             response = await self._deadlines.answer(call, handler, request)
         except BodyTooLarge as error:
             call.closing = True
@@ -150,11 +156,26 @@ class Edge:
             return refusal(call, error)
         return response
 
+    async def _admitted(self, call: Call, handler: "Handler") -> "Handler":
+        """The handler of a request that may be made as often as it is, as far as that is known before a key is read."""
+        authorization = call.headers.get(b"authorization")
+        if not authorization or is_exempt(call.route) or not self._keys.is_unread(authorization):
+            await self._limits.admit(call)
+            return handler
+
+        async def count_first(request: Request) -> Response:
+            await self._limits.admit(call)
+            return await handler(request)
+
+        self._limits.check_address(call)  # Whoever makes keys up is refused before the database is asked for them.
+        return self._keys.before(count_first, authorization)  # Within the deadline of the request.
+
     def _common(self, call: Call, scope: dict[str, Any], response: Response) -> list[tuple[bytes, bytes]]:
         """What answers of the ordinary way carry beside their own headers."""
         common = [] if response.headers.contains(b"cache-control") else [_NO_STORE]
         if self._cors is not None:
             common += self._cors.headers(call)
+        common += self._limits.refused_before(call) if call.limits is None else call.limits
         if call.closing and scope.get("http_version", "").startswith("1"):  # HTTP/2 has no such field.
             common.append(_CLOSE)
         return common

@@ -7,6 +7,7 @@ import binascii
 from base64 import b64decode
 from typing import Any, Final
 
+from api.answers import Header
 from api.heads import is_host
 from api.problems import problem_answer
 from core.errors import BadInput
@@ -37,8 +38,8 @@ def _is_key(text: bytes) -> bool:
         return False
 
 
-async def deny(receive: Any, send: Any, error: Exception, request_id: bytes) -> int:
-    """Answer a handshake with a problem document instead of a socket; its status."""
+async def deny(receive: Any, send: Any, error: Exception, request_id: bytes, more: tuple[Header, ...] = ()) -> int:
+    """Answer a handshake with a problem document, and `more` headers, instead of a socket; its status."""
     await receive()
     answer = problem_answer(error)
     headers = [
@@ -48,6 +49,7 @@ async def deny(receive: Any, send: Any, error: Exception, request_id: bytes) -> 
         (b"cache-control", b"no-store"),
         (b"x-request-id", request_id),
         (b"x-content-type-options", b"nosniff"),
+        *more,
         (b"connection", b"close"),
     ]
     await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from api.limits.policies import LimitClass
+from api.limits.rules import is_exempt
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problems import HEADERS, SCHEMA, known_problems
@@ -62,7 +64,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     `replies` maps success statuses; `problems` are the codes of `api.problems.PROBLEMS` (those that any endpoint of its
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
     `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
-    takes of whoever asks; a test finds those that do not say it.
+    takes of whoever asks; a test finds those that do not say it. `limit` names a class of endpoints that may be asked
+    less often than others (`api.limits.policies`).
     """
 
     method: str
@@ -80,6 +83,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     secured: bool = True
     keyed: bool = False
     requires: Requirement | None = None
+    limit: LimitClass | None = None
 
     @property
     def scope(self) -> Scope | Literal["session"]:
@@ -148,6 +152,14 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Cache-Control": ("Who may keep it.", {"type": "string"}),
     "Idempotent-Replayed": ("`true`: this is the stored answer of an earlier request.", {"type": "string"}),
     "Retry-After": ("Seconds to wait.", {"type": "integer"}),
+    "RateLimit-Policy": (
+        'How often you may ask, as `"name";q=<requests>;w=<seconds>`, or several of these.',
+        {"type": "string"},
+    ),
+    "RateLimit": (
+        'What is left of it, as `"name";r=<requests>;t=<seconds>`: so many requests for so many seconds.',
+        {"type": "string"},
+    ),
     "WWW-Authenticate": ("How to authenticate.", {"type": "string"}),
 }
 _COMPONENT: Final = "#/components/schemas/{name}"
@@ -275,12 +287,15 @@ def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     return responses
 
 
+_OF_EVERY: Final = ("X-Request-ID", "RateLimit-Policy", "RateLimit")
 _OF_ANY: Final = ("bad-input", "body-too-large", "method-not-allowed", "address-too-long", "header-too-large")
 
 
 def _codes(operation: Operation) -> dict[str, None]:
     """The problems of an operation: its own, and those that any of its kind can have."""
     codes = dict.fromkeys((*operation.problems, *_OF_ANY))
+    if not is_exempt(operation.path):
+        codes |= dict.fromkeys(("rate-limited",))
     if operation.secured:
         codes |= dict.fromkeys(("unauthenticated",))
     if operation.body is not None:
@@ -296,7 +311,7 @@ def _codes(operation: Operation) -> dict[str, None]:
 
 
 def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[str, Any]:
-    names = ("X-Request-ID", *reply.headers, *(("Idempotent-Replayed",) if operation.keyed else ()))
+    names = (*_OF_EVERY, *reply.headers, *(("Idempotent-Replayed",) if operation.keyed else ()))
     described: dict[str, Any] = {"description": reply.description, "headers": _headers(names)}
     if reply.body is not None:
         media: dict[str, Any] = {"schema": schemas[id(reply.body)]}
@@ -309,7 +324,7 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     return {
         "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
-        "headers": _headers(("X-Request-ID", *HEADERS.get(status, ()))),
+        "headers": _headers((*_OF_EVERY, *HEADERS.get(status, ()))),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 

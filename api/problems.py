@@ -141,6 +141,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
         "Too many at once",
         "As many are open as limit says of what quota names. Close some first.",
     ),
+    errors.RateLimited: Problem(
+        "rate-limited",
+        429,
+        "Rate limited",
+        "You ask too often: policy names the limit, RateLimit what is left of it. Ask again after Retry-After.",
+    ),
     errors.Overloaded: Problem(
         "overloaded", 503, "Overloaded", "Too much is waiting. Nothing was changed; ask again after Retry-After."
     ),
@@ -201,6 +207,7 @@ SCHEMA: Final[dict[str, Any]] = {
         "reason": {"type": "string", "description": "Which rule, for a conflict."},
         "permission": {"type": "string", "description": "What the role lacks."},
         "quota": {"type": "string", "description": "The limit that is reached, such as labels-per-team."},
+        "policy": {"type": "string", "description": "The rate limit that is reached, as RateLimit-Policy names it."},
         "limit": {"type": "integer", "description": "How many that limit allows."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
@@ -300,6 +307,11 @@ def _at_once(error: errors.TooManyAtOnce) -> Extras:
     return (error.detail, members, ((b"retry-after", b"%d" % error.retry_after),))
 
 
+def _rate(error: errors.RateLimited) -> Extras:
+    members = {"policy": error.policy, "limit": error.limit}
+    return (error.detail, members, ((b"retry-after", b"%d" % error.retry_after),))
+
+
 def _pointed(pointer: str, detail: str) -> dict[str, Any]:
     return {"errors": [{"pointer": pointer, "detail": detail}]}
 
@@ -340,6 +352,7 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.Conflict: _conflict,
     errors.QuotaReached: _quota,
     errors.TooManyAtOnce: _at_once,
+    errors.RateLimited: _rate,
     errors.Forbidden: lambda error: (error.detail, {"permission": error.permission}, ()),
     errors.KeyInFlight: lambda error: (error.detail, {}, ((b"retry-after", b"1"),)),
     errors.Unauthenticated: lambda error: (error.detail, {}, ((b"www-authenticate", b'Bearer realm="taskforge"'),)),

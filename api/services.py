@@ -6,7 +6,9 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
+from api.client_address import ClientAddresses
 from api.health import Health
+from api.limits.door import Limits
 from api.locations import Locations
 from api.metrics import Metrics
 from api.request_metrics import RequestMetrics
@@ -64,3 +66,5 @@ class Services(Struct, kw_only=True):
     metrics: Metrics
     requests: RequestMetrics
     locations: Locations = field(default_factory=Locations)
+    addresses: ClientAddresses = field(default_factory=ClientAddresses)
+    limits: Limits = field(default_factory=Limits)

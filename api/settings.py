@@ -9,6 +9,7 @@ __all__ = ["AccessLog", "AuthSettings", "HttpSettings", "OpsSettings"]
 DAY = 86_400
 
 AccessLog = Literal["off", "problems", "all"]
+ProxyHeader = Literal["x-forwarded-for", "forwarded"]
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,13 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Further browser origins, separated by commas: https://app.example.com.")
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks of proxies that may name their clients, separated by commas: 10.0.0.0/8."),
+    ] = ()
+    proxy_header: Annotated[
+        ProxyHeader, Meta(description="The header in which they do; what the client sent of it, they must add to.")
+    ] = "x-forwarded-for"
     access_log: Annotated[
         AccessLog, Meta(description="Requests that get a line in the log; problems: refused, failed or slow.")
     ] = "all"

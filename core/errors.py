@@ -15,6 +15,7 @@ TaskForgeError
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
 ├── TooManyAtOnce              as much is open at this moment as may be (`quota` says of what)
+├── RateLimited                asked too often within a time (`policy` says by which limit)
 └── Unavailable                try again later
     ├── Overloaded             the mailbox is full
     ├── DeadlineExceeded       dropped unexecuted, or its outcome was not known in time
@@ -246,6 +247,16 @@ class TooManyAtOnce(TaskForgeError):
     def __init__(self, quota: Quota, limit: int, detail: str, retry_after: int) -> None:
         super().__init__(detail)
         self.quota, self.limit, self.retry_after = quota, limit, retry_after
+
+
+class RateLimited(TaskForgeError):
+    """More than `limit` requests in the window of `policy`; the next one is admitted in `retry_after` seconds."""
+
+    code = "rate-limited"
+
+    def __init__(self, policy: str, limit: int, retry_after: int) -> None:
+        super().__init__(f"There may be no more than {limit} such requests in a while: ask again after Retry-After.")
+        self.policy, self.limit, self.retry_after = policy, limit, retry_after
 
 
 class Unavailable(TaskForgeError):

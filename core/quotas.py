@@ -29,7 +29,7 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     feeds_per_user: Annotated[int, Meta(ge=1, description="Open feeds of one user, in each API process.")] = 50
     feeds_per_address: Annotated[
         int,
-        Meta(ge=0, description="Open feeds of one client address, in each API process; 0: no limit, behind a proxy."),
+        Meta(ge=0, description="Open feeds of one client address, in each API process; 0: no limit."),
     ] = 100
     tickets_per_user: Annotated[int, Meta(ge=1, description="Live tickets of one user that are not used yet.")] = 60
     tickets_per_address: Annotated[

@@ -70,10 +70,22 @@ def _bad_urls(settings: Settings) -> Iterator[str]:
         yield f"TASKFORGE_MAIL__FROM: {settings.mail.from_!r} is no sender, `Name <address>` or an address"
     if settings.http.public_url is not None:
         yield from _bad_url("HTTP__PUBLIC_URL", settings.http.public_url, ("http", "https"))
+    for network in settings.http.trusted_proxies:
+        yield from _bad_network(network)
     for origin in settings.http.allowed_origins:
         yield from _bad_url("HTTP__ALLOWED_ORIGINS", origin, ("http", "https"))
         if origin.count("/") > 2:
             yield f"TASKFORGE_HTTP__ALLOWED_ORIGINS: an origin has no path: {origin!r}"
+
+
+def _bad_network(network: str) -> Iterator[str]:
+    try:
+        prefix = ipaddress.ip_network(network).prefixlen
+    except ValueError:
+        yield f"TASKFORGE_HTTP__TRUSTED_PROXIES: is not a network, as in 10.0.0.0/8: {network!r}"
+        return
+    if prefix == 0:
+        yield "TASKFORGE_HTTP__TRUSTED_PROXIES: must not be everybody, who could then name any address as theirs"
 
 
 def _bad_url(name: str, url: str, schemes: tuple[str, ...]) -> Iterator[str]:

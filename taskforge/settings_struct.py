@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from actors.settings import ActorSettings
+from api.limits.settings import LimitSettings
 from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.quotas import Quotas
 from core.secret import Secret
@@ -49,3 +50,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     feeds: FeedSettings = FeedSettings()
     mail: MailSettings = MailSettings()
     quotas: Quotas = Quotas()
+    limits: LimitSettings = LimitSettings()

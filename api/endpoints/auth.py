@@ -88,6 +88,7 @@ OPERATIONS: Final = (
         body=SignUp,
         body_example={**_EXAMPLE, "name": "Ada Lovelace"},
         secured=False,
+        limit="signup",
         keyed=True,
         requires=ANYBODY,
     ),
@@ -104,6 +105,7 @@ OPERATIONS: Final = (
         secured=False,
         requires=ANYBODY,
         keyed=True,
+        limit="login",
     ),
     Operation(
         method="POST",
@@ -122,6 +124,7 @@ OPERATIONS: Final = (
         secured=False,
         requires=ANYBODY,
         keyed=True,
+        limit="refresh",
     ),
     Operation(
         method="POST",
@@ -165,7 +168,7 @@ class _Auth:
         self._identity, self._mail_tokens = services.identity, services.account_tokens
         self._passwords = services.passwords
         self._tokens = services.tokens
-        self._revocations = services.revocations
+        self._revocations, self._limits = services.revocations, services.limits
         self._sign_up = decoder_for(SignUp)
         self._log_in = decoder_for(LogIn)
         self._refresh = decoder_for(Refresh)
@@ -202,6 +205,7 @@ class _Auth:
         """200 with tokens. An unknown address costs the same work as a wrong password, and gets the same answer."""
         call = call_of(request)
         given = await body_of(request, self._log_in)
+        await self._limits.admit_account(call, "login", given.email)
         email = clean_email(given.email)
         ask = await anonymous_ask(call, email or given.email, self._sealed)
         known = None if email is None else await self._identity.credentials(email)
@@ -293,7 +297,7 @@ def _who(email: str | None, user_id: UUID | None) -> dict[str, str]:
 
 
 def client_of(request: Request) -> Client:
-    """What the session remembers of its client: only printable characters, and the peer's address."""
-    agent = call_of(request).headers.get(b"user-agent", b"").decode("latin-1")
-    peer = request.scope.get("client")
-    return Client("".join(letter for letter in agent if letter.isprintable()), peer[0] if peer else None)
+    """What the session remembers of its client: only printable characters, and the address."""
+    call = call_of(request)
+    agent = call.headers.get(b"user-agent", b"").decode("latin-1")
+    return Client("".join(letter for letter in agent if letter.isprintable()), call.client or None)

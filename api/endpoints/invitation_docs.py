@@ -82,6 +82,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path=paths.TEAM_INVITATIONS,
+        limit="invitations",
         id="createInvitation",
         summary="Invite somebody by mail, or make a link",
         tag="Members",
@@ -143,6 +144,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path=paths.ACCEPT_INVITATION,
+        limit="accept",
         id="acceptInvitation",
         summary="Join a team by an invitation",
         tag="Members",

@@ -189,7 +189,10 @@ class LiveSocket:
             if isinstance(handshake := REQUEST.get(None), Handshake):
                 handshake.team = str(self._team_id).encode()
             subscription = await self._services.hub.subscribe(
-                self._team_id, lifetime.principal.user_id, after, address=_address(self._socket)
+                self._team_id,
+                lifetime.principal.user_id,
+                after,
+                address=self._services.addresses.of(self._socket.scope),
             )
         except (BadInput, TooManyAtOnce) as error:
             await self._socket.send_text(_error(error))
@@ -316,11 +319,6 @@ class LiveSocket:
             raise Unauthenticated("The token is another user's, or for another team.")
         lifetime.renew(principal, self._seconds_left(authorization))
         self._due = 0.0
-
-
-def _address(socket: WebSocket) -> str:
-    peer = socket.scope.get("client")
-    return peer[0] if peer else ""
 
 
 def _error(error: TaskForgeError) -> str:

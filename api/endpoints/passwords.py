@@ -78,6 +78,7 @@ OPERATIONS: Final = (
         secured=False,
         keyed=True,
         requires=ANYBODY,
+        limit="reset",
     ),
     Operation(
         method="POST",
@@ -92,6 +93,7 @@ OPERATIONS: Final = (
         secured=False,
         keyed=True,
         requires=ANYBODY,
+        limit="reset",
     ),
     Operation(
         method="POST",
@@ -107,6 +109,7 @@ OPERATIONS: Final = (
         body_example={"password": "a long enough password", "new_password": "another long password"},
         keyed=True,
         requires=SESSION,
+        limit="password",
     ),
     Operation(
         method="POST",
@@ -120,6 +123,7 @@ OPERATIONS: Final = (
         secured=False,
         keyed=True,
         requires=ANYBODY,
+        limit="reset",
     ),
     Operation(
         method="POST",
@@ -149,7 +153,7 @@ class _Passwords:
         self._pool, self._sealed = services.pools.api, services.sealed
         self._identity, self._mail_tokens = services.identity, services.account_tokens
         self._passwords, self._tokens = services.passwords, services.tokens
-        self._revocations = services.revocations
+        self._revocations, self._limits = services.revocations, services.limits
         self._forgotten = decoder_for(ForgottenPassword)
         self._replace = decoder_for(NewPasswordByMail)
         self._change = decoder_for(ChangedPassword)
@@ -159,6 +163,7 @@ class _Passwords:
         """202, whoever the address is: what is done for nobody is the same, except that no mail leaves."""
         call = call_of(request)
         given = await body_of(request, self._forgotten)
+        await self._limits.admit_account(call, "reset", given.email)
         email = clean_email(given.email)
         if email is None:
             raise BadInput("This is not an e-mail address.", pointer="/email")

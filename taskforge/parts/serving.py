@@ -1,10 +1,18 @@
 """The role `api`: what requests reach. Loaded by processes of that role only."""
 
+from functools import partial
+from time import perf_counter
+from typing import Final
+
 from msgspec import structs
 
 from api.auth.api_keys import KeyReader
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations, RevokedOfAll
+from api.client_address import ClientAddresses
+from api.limits.counter import Sharing
+from api.limits.door import Limits
+from api.limits.shared import SharedCounts
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from db.ids import new_id
@@ -21,10 +29,14 @@ from streams.mail.delivery import mailbox_of
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
+from taskforge.parts.limit_samples import limit_samples
 from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
 from taskforge.parts.team_samples import relay_watch_samples
 
 __all__ = ["add_services"]
+
+LEAST_PROCESSES: Final = 2
+"""Nobody knows how many API processes there are on other machines: without Valkey each admits half a limit or less."""
 
 
 def add_services(made: Composition) -> None:
@@ -64,6 +76,8 @@ def add_services(made: Composition) -> None:
         health=made.health,
         metrics=made.metrics,
         requests=RequestMetrics(made.metrics),
+        addresses=ClientAddresses(http.trusted_proxies, http.proxy_header),
+        limits=_limits(made),
     )
     _add_probes(made)
 
@@ -94,3 +108,13 @@ def _key_reader(made: Composition, api_keys: ApiKeys, tokens: AccessTokens) -> K
     reader = KeyReader(api_keys, tokens)
     made.base.append(Background("api-keys", at_once(reader.run), statistics=reader.statistics))
     return reader
+
+
+def _limits(made: Composition) -> Limits:
+    """The rate limits of this process, and the exchange with the others."""
+    sharing = Sharing("shared", max(LEAST_PROCESSES, made.settings.http.workers))
+    shared = SharedCounts(made.valkey, made.keys, sharing, perf_counter)
+    limits = Limits(made.settings.limits, shared, sharing)
+    made.base.append(Background("limits", partial(shared.run, sweep=limits.forget_idle), statistics=limits.statistics))
+    made.show(lambda: limit_samples(limits.statistics()))
+    return limits

@@ -35,6 +35,7 @@ def example(kind: type[TaskForgeError]) -> TaskForgeError:
         errors.StaleVersion: (ID, 3, 5, {}, {}),
         errors.QuotaReached: ("labels-per-team", 200, "Enough."),
         errors.TooManyAtOnce: ("feeds-per-user", 50, "Enough.", 10),
+        errors.RateLimited: ("login", 10, 41),
         errors.KeyReused: (),
         errors.KeyInFlight: (),
         errors.AheadOfHistory: (9, 5),

@@ -30,6 +30,7 @@ from taskforge.settings import Settings
 from taskforge.wiring import running
 from tests.support.account import NO_TLS
 from tests.support.asking import by
+from tests.support.rates import GENEROUS
 
 QUICK = HubTimes(check=0.2, tick=0.02, hole=0.01)
 
@@ -42,6 +43,7 @@ def settings_for(database: DatabaseSettings, valkey_url: str, **feeds: Any) -> S
         keys=(Secret("a secret of at least thirty-two bytes"),),
         http=HttpSettings(allowed_origins=("https://app.example.com",)),
         feeds=structs.replace(FeedSettings(), **feeds),
+        limits=GENEROUS,
     )
 
 

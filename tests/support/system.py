@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.apache_kafka import APACHE, broker_kind
+from tests.support.rates import GENEROUS, variables_of
 from tests.support.source import ROOT
 from tests.support.waiting import eventually
 
@@ -39,7 +40,7 @@ class System:
         self.data = seen or self._named
         directory.mkdir(exist_ok=True)
         mine = {name: value for name, value in os.environ.items() if not name.startswith("TASKFORGE_")}
-        environment = mine | dict(environment or {})
+        environment = mine | variables_of(GENEROUS) | dict(environment or {})
         if APACHE:
             broker_kind()
             path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from taskforge.devstack.ports import free_port
-from tests.support.account import NO_TLS, Account
+from tests.support.account import NO_TLS, PASSWORD, Account
 from tests.support.directories import open_directory
 from tests.support.source import ROOT
 from tests.support.system import System
@@ -36,6 +36,7 @@ TIMES = ("read_header 10s", "idle 60s")
 OURS = """
 TASKFORGE_HTTP__BODY_SECONDS=1
 TASKFORGE_HTTP__HEAD_SECONDS=2
+TASKFORGE_HTTP__TRUSTED_PROXIES=127.0.0.1
 """
 
 
@@ -246,3 +247,14 @@ def test_answers_come_through_as_they_are(port: int, system: System, account: Ac
             assert through.headers[name] == direct.headers[name], name
         fresh = {**token, "if-none-match": through.headers["etag"]}
         assert client.get(f"http://127.0.0.1:{port}{path}", headers=fresh).status_code == 304
+
+
+def test_the_client_is_who_asks_the_proxy_whatever_they_write_themselves(port: int, account: Account) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.4", "Forwarded": "for=203.0.113.4", "X-Real-IP": "203.0.113.4"}
+    body = {"email": account.email, "password": PASSWORD}
+    transport = httpx.HTTPTransport(local_address="127.0.0.2", verify=NO_TLS)
+    with httpx.Client(transport=transport, timeout=PATIENCE) as client:
+        answer = client.post(f"http://127.0.0.1:{port}/v1/auth/login", json=body, headers=forged)
+    assert answer.status_code == 200
+    sessions = account.call("GET", "/v1/me/sessions")["items"]
+    assert {one["ip"] for one in sessions} == {"127.0.0.1", "127.0.0.2"}

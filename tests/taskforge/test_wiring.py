@@ -50,7 +50,7 @@ def test_every_list_of_parts_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "history", "sessions", "api-keys", "feeds", "relay-watch", "teams"]),
+        (API, ["format", "history", "sessions", "api-keys", "feeds", "limits", "relay-watch", "teams"]),
         (TEAMS, ["format", "history", "feeds", "teams"]),
         ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
