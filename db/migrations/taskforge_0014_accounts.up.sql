@@ -40,5 +40,12 @@ create policy tidy on account_tokens for delete to taskforge_worker using (expir
 -- A mail about a new sign-in names when, with what and from where.
 grant select (created_at, user_agent, ip) on sessions to taskforge_worker;
 create policy mail on sessions for select to taskforge_worker using (created_at > now() - interval '14 days');
+-- Which sessions have ended, housekeeping asked by what it saw of them; now it says so.
+drop policy worker on refresh_tokens;
+create policy worker on refresh_tokens to taskforge_worker
+    using ((user_id, session_id) in (
+        select user_id, id from sessions
+        where expires_at < now() - interval '1 day' or revoked_at < now() - interval '1 day'
+    ));
 
 reset role;

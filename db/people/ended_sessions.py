@@ -24,7 +24,7 @@ DAY_SECONDS: Final = 86_400.0
 async def forget_ended_sessions(pool: Pool, *, days: float = KEPT_DAYS) -> int:
     """Delete what ended, by expiry or revocation, more than so many days (at least one) ago; how many sessions.
 
-    For the worker pool, whose role sees no other sessions. Raises StorageUnavailable.
+    For the worker pool, whose role may delete no others. Raises StorageUnavailable.
     """
     await _in_slices(pool, _TOKENS, days)
     return await _in_slices(pool, _SESSIONS, days)

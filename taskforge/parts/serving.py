@@ -41,8 +41,7 @@ LEAST_PROCESSES: Final = 2
 
 def add_services(made: Composition) -> None:
     """Services, what they stand on, and their probes: without Postgres no request can be answered."""
-    auth, quotas = made.settings.auth, made.settings.quotas
-    identity = _identity(made)
+    auth, quotas, identity = made.settings.auth, made.settings.quotas, _identity(made)
     api_keys = ApiKeys(made.pools.api, quotas.api_keys_per_user)
     revocations = _revocations(made, RevokedOfAll(identity.sessions, api_keys))
     tokens = AccessTokens(auth, made.keys, revocations)

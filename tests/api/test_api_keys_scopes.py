@@ -106,7 +106,7 @@ async def test_deleting_for_good_takes_admin(desk: Desk, keys: dict[str, Key], s
 
 @pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
 async def test_a_made_up_key_gets_nowhere(desk: Desk, operation: Operation) -> None:
-    place = Place(desk, RANDOM, RANDOM, RANDOM)
+    place = Place(desk, RANDOM, RANDOM, RANDOM, RANDOM)
     for token in (MADE_UP, MADE_UP[:-1] + "B"):
         headers = {"Authorization": f"Bearer {token}"}
         answer = await desk.client.request(

@@ -38,6 +38,7 @@ UNBOUNDED = {
         "teams",
     },
     WORKER: {
+        "account_tokens",
         "comments",
         "former_members",
         "inbox",

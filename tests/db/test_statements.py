@@ -49,6 +49,7 @@ ADD = change(
         email_verified_at=None,
         created_at=NOW,
         updated_at=NOW,
+        time_zone="UTC",
     )
 )
 
