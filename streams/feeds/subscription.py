@@ -132,7 +132,8 @@ class Subscription:
             return ()
         if [row.seq for row in rows] != list(range(self.seq + 1, self.seq + 1 + len(rows))) or not rows:
             # Never a partial recovery: a reader that meets a hole starts over from the snapshot.
-            logger.error("the journal of team %s does not go on after seq %d", self.team_id, self.seq)
+            found = f"{len(rows)} rows from {rows[0].seq} to {rows[-1].seq}" if rows else "no rows"
+            logger.error("the journal of team %s does not go on after seq %d: %s", self.team_id, self.seq, found)
             self._live = True
             self.reset(Reset(self.team_id, "broken", self._channel.head or 0))
             return ()
