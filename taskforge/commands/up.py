@@ -32,6 +32,16 @@ READY_SECONDS = 60.0
 READY_POLL = 0.05
 PORT = "TASKFORGE_HTTP__PORT"
 MAIL, MAILBOX = "TASKFORGE_MAIL__URL", "TASKFORGE_MAIL__MAILBOX"
+OWN_MACHINE = {
+    "TASKFORGE_LIMITS__PRINCIPAL": "600000",
+    "TASKFORGE_LIMITS__ADDRESS": "120000",
+    "TASKFORGE_LIMITS__LOGIN": "600",
+    "TASKFORGE_LIMITS__REFRESH": "30000",
+    "TASKFORGE_LIMITS__SIGNUP": "10000",
+    "TASKFORGE_LIMITS__ACCEPT": "10000",
+    "TASKFORGE_LIMITS__INVITATIONS": "10000",
+}
+"""All users of a machine of one's own have one address, and scripts are quicker than people."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -148,8 +158,10 @@ def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[
     found = embedded.embedded_variables(devstack.secrets, devstack.ports, plan.kinds)
     if plan.settings.mode == "production":
         found.pop(embedded.KEYS)
-    if MAIL not in plan.given and plan.settings.mode != "production":
-        found[MAILBOX] = str(devstack.data.path.absolute() / "mail")
+    else:
+        found |= OWN_MACHINE
+        if MAIL not in plan.given:
+            found[MAILBOX] = str(devstack.data.path.absolute() / "mail")
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 
