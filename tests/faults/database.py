@@ -17,6 +17,8 @@ __all__ = ["Database"]
 
 ALL_AT_ONCE = 8
 """Connections that are opened side by side."""
+DEADLOCKS = 20
+"""So often is a lock that meets another one tried again."""
 
 
 class Database:
@@ -77,8 +79,19 @@ class Database:
     async def put_back(self) -> None:
         """All rows as they were kept, in the same tables of the same server: what nobody can tell but by the rows.
 
-        So does a failover to a replica that lagged.
+        So does a failover to a replica that lagged. Whoever reads several tables at that moment may meet their locks in
+        another order: then it is tried again.
         """
+        for attempt in range(DEADLOCKS):
+            try:
+                await self._put_back()
+            except asyncpg.DeadlockDetectedError:
+                if attempt == DEADLOCKS - 1:
+                    raise
+            else:
+                return
+
+    async def _put_back(self) -> None:
         async with self.connection() as connection, connection.transaction():
             names = [table[0] for table in await connection.fetch(_TABLES)]
             # No trigger, and no foreign key looked up row by row.
