@@ -118,10 +118,14 @@ async def look_at_boards(world: World, heads: dict[str, tuple[int, int]]) -> Non
 
 
 async def board_of(world: World, team: str) -> Any:
-    """A process that has just heard of nothing shows it at the asked seq, or says that it cannot."""
-    seq = world.ledgers[team].seq
-    answer = await world.insist("GET", f"/v1/teams/{team}/board", headers={"taskforge-min-seq": str(seq)})
-    return answer.json()
+    """A process that has just heard of nothing shows it at the asked place, or says that it cannot.
+
+    With the epoch, which a client knows: a bare seq may be one of the lost history to a process that has not noticed a
+    rewind yet.
+    """
+    ledger = world.ledgers[team]
+    headers = {"taskforge-min-seq": f"{ledger.epoch}:{ledger.seq}"}
+    return (await world.insist("GET", f"/v1/teams/{team}/board", headers=headers)).json()
 
 
 async def look_at_feeds(world: World, heads: dict[str, tuple[int, int]]) -> None:
