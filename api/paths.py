@@ -54,6 +54,10 @@ LIVE_TICKETS: Final = "/v1/live-tickets"
 SCHEMAS: Final = "/schemas"
 SCHEMA: Final = "/schemas/{urn}"
 
+PAGES: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
+"""All of them are the board page: which of its screens shows, its script sees by the address."""
+DEV_MAIL: Final = "/dev/mail"
+
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")
 KINDS: Final = {
     "uuid": {"type": "string", "format": "uuid"},

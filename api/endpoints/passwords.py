@@ -25,8 +25,8 @@ from core.rights import ANYBODY, SESSION
 from core.writes import StoredReply
 from db import outbox
 from db.idempotency import find_reply, replay_or_run
-from db.people.account_tokens import nobody
-from db.transaction import Writing, writing
+from db.ids import new_id
+from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]
 
@@ -169,7 +169,7 @@ class _Passwords:
             raise BadInput("This is not an e-mail address.", pointer="/email")
         ask = await anonymous_ask(call, email, self._sealed)
         known = await self._identity.credentials(email)
-        user_id = nobody() if known is None else known.user_id
+        user_id = new_id() if known is None else known.user_id
 
         async def run(tx: Writing) -> StoredReply:
             await self._mail_tokens.ask_in(tx, "reset-password", user_id, nobody=known is None)
@@ -185,7 +185,7 @@ class _Passwords:
         ask = await anonymous_ask(call, given.token, self._sealed)
         if (stored := await self._stored(ask)) is not None:
             return stored
-        async with writing(self._pool) as tx:
+        async with reading(self._pool, None) as tx:
             user_id = await self._mail_tokens.owner_in(tx, "reset-password", given.token)
         user = await self._identity.user(user_id)
         check_password(given.password, user.email)
@@ -193,7 +193,7 @@ class _Passwords:
         ended = list[UUID]()
 
         async def run(tx: Writing) -> StoredReply:
-            await self._mail_tokens.spend_in(tx, "reset-password", given.token)
+            await self._mail_tokens.spend_in(tx, "reset-password", user_id, given.token)
             await self._mail_tokens.void_in(tx, "reset-password", user_id)
             ended.extend(await self._identity.set_password_in(tx, user_id, password_hash))
             await self._identity.verify_email_in(tx, user_id, None)
@@ -243,11 +243,11 @@ class _Passwords:
         ask = await anonymous_ask(call, given.token, self._sealed)
         if (stored := await self._stored(ask)) is not None:
             return stored
-        async with writing(self._pool) as tx:
+        async with reading(self._pool, None) as tx:
             user_id = await self._mail_tokens.owner_in(tx, "verify-email", given.token)
 
         async def run(tx: Writing) -> StoredReply:
-            proof = await self._mail_tokens.spend_in(tx, "verify-email", given.token)
+            proof = await self._mail_tokens.spend_in(tx, "verify-email", user_id, given.token)
             if not await self._identity.verify_email_in(tx, user_id, proof.email):
                 raise BadInput("The account has another address by now.", pointer="/token")
             return Answer(204, headers=NO_STORE).stored(0)

@@ -6,11 +6,11 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from api.limits.policies import LimitClass
-from api.paths import pattern
+from api.paths import DEV_MAIL, PAGES, pattern
 
 __all__ = ["Rule", "is_exempt", "rules_of"]
 
-EXEMPT: Final = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+EXEMPT: Final = frozenset({*PAGES, DEV_MAIL, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 EXEMPT_BELOW: Final = ("/assets/", "/docs/", "/problems/", "/schemas")
 """Probes come every few seconds from one address, and static files cost no more than a refusal."""
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from api.calls import call_of
 from api.codings import VARY, Coded
 from api.etags import matches
+from api.paths import PAGES
 from api.problems import NoSuchPath
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StaticFile", "answer", "read_static", "register"]
 
-PATHS: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
-"""One page: which of its screens shows, its script sees by the address."""
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {
     ".html": b"text/html; charset=utf-8",
@@ -93,6 +92,6 @@ def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (eve
             raise NoSuchPath
         return answer(file, request, coded)
 
-    for path in PATHS:
+    for path in PAGES:
         router.add_get(path, page)
     router.add_get("/assets/board/{name}", asset)

@@ -13,6 +13,7 @@ from api import accept
 from api.answers import json
 from api.calls import call_of
 from api.pages.board import TYPES
+from api.paths import DEV_MAIL
 from api.problems import NoSuchPath
 from streams.mail.delivery import MailboxMail
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-PATH = "/dev/mail"
 HTML = b"text/html"
 POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -51,7 +51,7 @@ def register(router: Router, services: "Services") -> None:
         headers = [(b"cache-control", b"no-store"), (b"content-security-policy", POLICY)]
         return Response(200, headers, Content(TYPES[".html"], _page(found).encode()))
 
-    router.add_get(PATH, mails)
+    router.add_get(DEV_MAIL, mails)
 
 
 def _is_loopback(address: str) -> bool:

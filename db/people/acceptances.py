@@ -17,10 +17,10 @@ from core.errors import Forbidden, NotFound, Unauthenticated
 from core.permissions import Role
 from db.expressions import NOW, folded
 from db.ids import NO_ID
-from db.people.invitations import token_hash
 from db.pool import Pool
 from db.statements import change, columns, given, insert, rows, values
 from db.tables import InvitationAcceptances, Invitations, Memberships, Users
+from db.tokens import token_hash
 from db.transaction import Writing, writing
 
 __all__ = ["Acceptances", "Taken"]

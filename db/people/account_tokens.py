@@ -4,8 +4,6 @@ A token is the HMAC of purpose and job of its mail under the keyset, so that eve
 same bytes and no token is stored or travels; its SHA-256 is written with the request.
 """
 
-import base64
-import hashlib
 from typing import Final, Literal
 from uuid import UUID
 
@@ -15,12 +13,12 @@ from piccolo.query.functions.aggregate import Count
 from core.errors import BadInput
 from db import outbox
 from db.expressions import CLOCK, NOW, ago, ahead, limited
-from db.ids import new_id
 from db.keyset import Keyset
 from db.pool import Pool
 from db.slices import delete_in_slices
 from db.statements import change, given, insert, returned, rows, values
 from db.tables import AccountTokens as Table
+from db.tokens import mail_token, mail_token_of_hash, token_hash
 from db.transaction import Reading, Writing
 
 __all__ = ["AccountTokens", "Proof", "Purpose", "TokenMail", "forget_account_tokens"]
@@ -74,33 +72,34 @@ class AccountTokens:
         """
         recent = await tx.one(_RECENT, user_id=user_id, purpose=purpose, seconds=SPAM_SECONDS) or 0
         job_id = await outbox.put(tx, outbox.MAIL, purpose, user_id, discard=nobody or recent >= SPAM_MAILS)
-        token = _token(self._keyset.digests("mail", _message(purpose, job_id))[0])
+        token = mail_token(self._keyset, PREFIX, purpose, job_id)
         await tx.run(
             _ASK,
             id=job_id,
             user_id=user_id,
             purpose=purpose,
-            token_hash=_hash(token),
+            token_hash=token_hash(token),
             email=email,
             seconds=LIFE_SECONDS[purpose],
         )
 
-    async def owner_in(self, tx: Writing, purpose: Purpose, token: str) -> UUID:
-        """Whose good token this is; `tx` goes on as that user. Raises BadInput, the same for every bad one."""
+    async def owner_in(self, tx: Reading, purpose: Purpose, token: str) -> UUID:
+        """Whose good token this is. Raises BadInput, the same for every bad one."""
         if len(token) != LENGTH or not token.startswith(PREFIX) or not token.isascii():
             raise refused()
-        digest = _hash(token)
+        digest = token_hash(token)
         await tx.scope("app.token_hash", digest.hex())
         user_id = await tx.one(_OWNER, token_hash=digest, purpose=purpose)
         if user_id is None:
             raise refused()
-        await tx.scope("app.user_id", str(user_id))
         return user_id
 
-    async def spend_in(self, tx: Writing, purpose: Purpose, token: str) -> Proof:
-        """Use the token up, which its row decides when it is presented twice at once. Raises BadInput."""
-        user_id = await self.owner_in(tx, purpose, token)
-        proof = await tx.one(_SPEND, token_hash=_hash(token), user_id=user_id, purpose=purpose)
+    async def spend_in(self, tx: Writing, purpose: Purpose, user_id: UUID, token: str) -> Proof:
+        """Use the token up in a transaction of its owner's: its row decides when it is presented twice at once.
+
+        Raises BadInput.
+        """
+        proof = await tx.one(_SPEND, token_hash=token_hash(token), user_id=user_id, purpose=purpose)
         if proof is None:
             raise refused()
         return proof
@@ -114,8 +113,7 @@ class AccountTokens:
         stored = await tx.one(_FOR_MAIL, id=job_id)
         if stored is None:
             return None
-        tokens = map(_token, self._keyset.digests("mail", _message(purpose, job_id)))
-        token = next((token for token in tokens if _hash(token) == stored.token_hash), None)
+        token = mail_token_of_hash(self._keyset, PREFIX, purpose, job_id, stored.token_hash)
         return None if token is None else TokenMail(stored.user_id, stored.email, token)
 
 
@@ -124,26 +122,9 @@ async def forget_account_tokens(pool: Pool) -> int:
     return await delete_in_slices(pool, lambda tx, limit: tx.run(_FORGET, limit=limit, seconds=KEPT_SECONDS))
 
 
-def nobody() -> UUID:
-    """A user that does not exist, for whoever asks in the name of an address that nobody has."""
-    return new_id()
-
-
 def refused() -> BadInput:
     """The one answer to every bad token."""
     return BadInput(REFUSED, pointer="/token")
-
-
-def _message(purpose: Purpose, job_id: UUID) -> bytes:
-    return purpose.encode() + b"\0" + job_id.bytes
-
-
-def _token(digest: bytes) -> str:
-    return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 _ASK: Final = change(

@@ -6,10 +6,7 @@ Revoked, expired, used and unknown tokens are alike: there is no row for them.
 How they are accepted is in `db/people/acceptances.py`.
 """
 
-import hashlib
-import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -31,6 +28,7 @@ from db.slices import delete_in_slices
 from db.statements import change, columns, given, insert, rows, values
 from db.tables import Invitations as InvitationTable
 from db.tables import Memberships, Teams, Users
+from db.tokens import mail_token, mail_token_of_hash, shown, token_hash
 from db.transaction import Reading, Writing, reading
 
 __all__ = [
@@ -42,8 +40,6 @@ __all__ = [
     "Wanted",
     "for_mail",
     "forget_expired_invitations",
-    "mail_tokens",
-    "token_hash",
 ]
 
 MAIL_PURPOSE: Final = "invitation"
@@ -83,14 +79,14 @@ class Made(Struct, frozen=True):
 
 
 class InvitationMail(Struct, frozen=True):
-    """What the mail says, and the hash by which `mail_tokens` tells which of its tokens goes into it."""
+    """What the mail of an invitation says."""
 
     email: str
     role: Role
     expires_at: datetime
     team_name: str
     inviter_name: str
-    token_hash: bytes
+    token: str
 
 
 class Invitations:
@@ -118,13 +114,13 @@ class Invitations:
         if (await tx.one(_NUMBER, team_id=wanted.team_id) or 0) >= self._most:
             detail = f"This team has {self._most} open invitations, and may have no more: revoke some first."
             raise QuotaReached("invitations-per-team", self._most, detail)
-        invitation_id, token = new_id(), _new_token()
+        invitation_id, token = new_id(), shown(PREFIX, secrets.token_bytes(TOKEN_BYTES))
         if wanted.email is not None:
             if await tx.one(_INVITED, team_id=wanted.team_id, email=wanted.email) is not None:
                 detail = "This address is invited already: revoke that invitation first."
                 raise Conflict("already-invited", detail, pointer="/email")
             job_id = await put(tx, MAIL, MAIL_PURPOSE, invitation_id, traceparent=traceparent)
-            token = mail_tokens(self._keyset, job_id)[0]
+            token = mail_token(self._keyset, PREFIX, MAIL_PURPOSE, job_id)
         try:
             await _add(tx, invitation_id, token, wanted)
         except asyncpg.InsufficientPrivilegeError as error:
@@ -161,7 +157,7 @@ class Invitations:
         await tx.run(_REVOKE, team_id=team_id, invitation_id=invitation_id)
 
 
-async def for_mail(tx: Reading, invitation_id: UUID) -> InvitationMail | None:
+async def for_mail(tx: Reading, keyset: Keyset, invitation_id: UUID, job_id: UUID) -> InvitationMail | None:
     """What the mail of an invitation says; None when there is nothing to send (any more).
 
     For a transaction of the worker's role.
@@ -171,19 +167,10 @@ async def for_mail(tx: Reading, invitation_id: UUID) -> InvitationMail | None:
         return None
     team = await tx.one(_TEAM_NAME, team_id=found.team_id)
     inviter = await tx.one(_NAME, user_id=found.invited_by)
-    if team is None or inviter is None:
+    token = mail_token_of_hash(keyset, PREFIX, MAIL_PURPOSE, job_id, found.token_hash)
+    if team is None or inviter is None or token is None:
         return None
-    return InvitationMail(found.email, found.role, found.expires_at, team, inviter, found.token_hash)
-
-
-def mail_tokens(keyset: Keyset, job_id: UUID, wanted: bytes | None = None) -> tuple[str, ...]:
-    """The token of a mail job under each key of the set, the signing one first; with `wanted`, the one of that hash.
-
-    A mail that was asked for before the keys were rotated has its token under a key that signs no more.
-    """
-    message = MAIL_PURPOSE.encode() + job_id.bytes
-    found = [_shown(hmac.digest(key.signing, message, "sha256")) for key in keyset.derive("mail")]
-    return tuple(token for token in found if wanted is None or hmac.compare_digest(token_hash(token), wanted))
+    return InvitationMail(found.email, found.role, found.expires_at, team, inviter, token)
 
 
 async def forget_expired_invitations(pool: Pool) -> int:
@@ -216,19 +203,6 @@ async def _add(tx: Writing, invitation_id: UUID, token: str, wanted: Wanted) -> 
         seconds=float(wanted.seconds),
         max_uses=wanted.max_uses,
     )
-
-
-def _new_token() -> str:
-    return _shown(secrets.token_bytes(TOKEN_BYTES))
-
-
-def _shown(token: bytes) -> str:
-    return PREFIX + urlsafe_b64encode(token).rstrip(b"=").decode()
-
-
-def token_hash(token: str) -> bytes:
-    """What is stored of a token (32 bytes)."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 _MEMBERSHIP: Final = rows(

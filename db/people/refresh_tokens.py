@@ -1,6 +1,5 @@
 """The text of refresh tokens: 256 random bits, known to the database by their hash only."""
 
-import hashlib
 import secrets
 from typing import Final
 from uuid import UUID
@@ -13,7 +12,7 @@ from msgspec import Struct
 
 from core.errors import Unauthenticated
 
-__all__ = ["PresentedToken", "hash_of", "is_token", "new_token", "refused", "seal", "unseal"]
+__all__ = ["PresentedToken", "is_token", "new_token", "refused", "seal", "unseal"]
 
 PREFIX: Final = "tfr_"
 TOKEN_BYTES: Final = 32
@@ -37,11 +36,6 @@ def is_token(value: str) -> bool:
 def new_token() -> str:
     """One more."""
     return PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-
-
-def hash_of(token: str) -> bytes:
-    """What is stored of it."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def seal(token: PresentedToken, successor: str) -> bytes:

@@ -18,11 +18,12 @@ from core.errors import Unauthenticated
 from core.principal import Principal
 from db.expressions import CLOCK, NOW, Host, ago, ahead, limited
 from db.ids import LAST_ID, NO_ID, new_id
-from db.people.refresh_tokens import PresentedToken, hash_of, is_token, new_token, refused, seal, unseal
+from db.people.refresh_tokens import PresentedToken, is_token, new_token, refused, seal, unseal
 from db.pool import Pool
 from db.statements import change, given, insert, returned_values, rows, values
 from db.tables import RefreshTokens
 from db.tables import Sessions as SessionTable
+from db.tokens import token_hash
 from db.transaction import Writing, reading, writing
 
 __all__ = ["Client", "Grant", "Lifetimes", "Reused", "Session", "Sessions"]
@@ -105,7 +106,7 @@ class Sessions:
         await tx.run(
             _FIRST_TOKEN,
             token_id=new_id(),
-            token_hash=hash_of(token),
+            token_hash=token_hash(token),
             session_id=session_id,
             user_id=user_id,
             seconds=float(min(self._lifetimes.idle, self._lifetimes.absolute)),
@@ -128,7 +129,7 @@ class Sessions:
         """
         token = new_token()
         await tx.run(_OUTDATE, user_id=user_id, session_id=session_id)
-        if not await tx.execute(_RENEW, new_id(), hash_of(token), session_id, user_id, float(self._lifetimes.idle)):
+        if not await tx.execute(_RENEW, new_id(), token_hash(token), session_id, user_id, float(self._lifetimes.idle)):
             raise Unauthenticated("This session has ended.")
         return Grant(Principal.of_user(user_id, session_id), token)
 
@@ -160,7 +161,7 @@ class Sessions:
             token.hash,
             new_id(),
             seal(token, successor),
-            hash_of(successor),
+            token_hash(successor),
             float(self._lifetimes.idle),
         )
         if row is None:
@@ -247,10 +248,10 @@ _FIRST_TOKEN: Final = change(
 # In SQL, because it compares networks: a /24 of IPv4, a /48 of IPv6.
 _IS_NEW: Final = """
 select exists (select from sessions where user_id = $1) and not exists (
-    select from sessions where user_id = $1 and user_agent = $2 and ip is not distinct from $3::inet
-) and not exists (
-    select from sessions where user_id = $1 and user_agent = $2
-        and ip <<= set_masklen($3::inet, case family($3::inet) when 4 then 24 else 48 end)
+    select from sessions where user_id = $1 and user_agent = $2 and (
+        ip <<= set_masklen($3::inet, case family($3::inet) when 4 then 24 else 48 end)
+        or (ip is null and $3::inet is null)
+    )
 )
 """
 _OUTDATE: Final = change(
@@ -370,7 +371,7 @@ async def _owned(tx: Writing, value: str) -> PresentedToken:
     """Find whose token this is, and go on as that user. Raises Unauthenticated."""
     if not is_token(value):
         raise refused()
-    digest = hash_of(value)
+    digest = token_hash(value)
     await tx.scope("app.token_hash", digest.hex())
     user_id = await tx.one(_OWNER, token_hash=digest)
     if user_id is None:

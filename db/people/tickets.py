@@ -3,7 +3,6 @@
 They are stored under their SHA-256, so that reading the table gives nobody a usable one.
 """
 
-import hashlib
 import secrets
 from typing import Final
 from uuid import UUID
@@ -19,6 +18,7 @@ from db.pool import Pool
 from db.slices import delete_in_slices
 from db.statements import change, given, insert, returned, values
 from db.tables import LiveTickets
+from db.tokens import token_hash
 from db.transaction import Writing, writing
 
 __all__ = ["TICKET_SECONDS", "Tickets", "forget_unused_tickets"]
@@ -59,7 +59,7 @@ class Tickets:
         ticket = secrets.token_urlsafe(TICKET_BYTES)
         await tx.run(
             _ISSUE,
-            ticket_hash=_hash(ticket),
+            ticket_hash=token_hash(ticket),
             user_id=principal.user_id,
             session_id=principal.session_id,
             team_id=team_id,
@@ -91,7 +91,7 @@ class Tickets:
         """
         if not 0 < len(ticket) <= LONGEST_TICKET or not ticket.isascii():
             return None
-        spent = _hash(ticket)
+        spent = token_hash(ticket)
         async with writing(self._pool) as tx:
             await tx.scope("app.token_hash", spent.hex())
             grant = await tx.one(_SPEND, ticket_hash=spent)
@@ -103,10 +103,6 @@ class Tickets:
 async def forget_unused_tickets(pool: Pool) -> int:
     """Delete tickets that expired unused; how many. For the worker pool. Raises StorageUnavailable."""
     return await delete_in_slices(pool, lambda tx, limit: tx.run(_FORGET, limit=limit))
-
-
-def _hash(ticket: str) -> bytes:
-    return hashlib.sha256(ticket.encode()).digest()
 
 
 _ISSUE: Final = change(

@@ -1,12 +1,13 @@
 """Sends mails: at least once, with an id by which a mailbox knows a repeat, and never what is older than two weeks."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from email.headerregistry import Address
 from typing import Final
 
 import msgspec
 
 from db import outbox
+from db.ids import made_at
 from db.pool import Pool
 from db.transaction import reading
 from streams.consumers.outbound import Outbound, outbound
@@ -66,8 +67,8 @@ def _id_of(job: MailJob) -> str:
 
 
 def _at_of(job: MailJob) -> datetime:
-    """When the mail was asked for: the first 48 bits of a UUIDv7 are ms since 1970."""
-    return datetime.fromtimestamp((job.id.int >> 80) / 1000, UTC)
+    """When the mail was asked for."""
+    return made_at(job.id)
 
 
 _decode: Final = msgspec.json.Decoder(MailJob).decode

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from db.ids import made_at
 from db.keyset import Keyset
 from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
@@ -34,8 +35,8 @@ class MailJob(Struct, frozen=True):
 class Letters:
     """Writes the letters. `site` is the address that people see, without a slash at its end."""
 
-    def __init__(self, tokens: AccountTokens, keyset: Keyset, site: str) -> None:
-        self._tokens, self._keyset, self._site = tokens, keyset, site
+    def __init__(self, keyset: Keyset, site: str) -> None:
+        self._tokens, self._keyset, self._site = AccountTokens(keyset), keyset, site
         self._writers: Final[Mapping[str, Callable[[Reading, MailJob], Awaitable[Letter | None]]]] = {
             "verify-email": self._verify_email,
             "reset-password": self._reset_password,
@@ -69,16 +70,15 @@ class Letters:
         return Letter(job.id, purpose, asked.email or found.email, found.name, subject, facts)
 
     async def _invitation(self, tx: Reading, job: MailJob) -> Letter | None:
-        found = await invitations.for_mail(tx, job.subject)
-        tokens = () if found is None else invitations.mail_tokens(self._keyset, job.id, found.token_hash)
-        if found is None or not tokens:
+        found = await invitations.for_mail(tx, self._keyset, job.subject, job.id)
+        if found is None:
             return None
         facts = {
             "team": found.team_name,
             "inviter": found.inviter_name,
             "role": found.role,
             "until": f"{found.expires_at.day} {found.expires_at:%B %Y}",
-            "url": f"{self._site}/invitation#token={tokens[0]}",
+            "url": f"{self._site}/invitation#token={found.token}",
         }
         subject = f"{found.inviter_name} invites you to {found.team_name}"
         return Letter(job.id, job.purpose, found.email, "", subject, facts)
@@ -87,7 +87,7 @@ class Letters:
         found = await recipient(tx, job.subject)
         if found is None:
             return None
-        facts = {"at": _local(_asked_at(job.id), found), "url": f"{self._site}/forgot-password"}
+        facts = {"at": _local(made_at(job.id), found), "url": f"{self._site}/forgot-password"}
         return Letter(job.id, job.purpose, found.email, found.name, "Your password was changed", facts)
 
     async def _new_sign_in(self, tx: Reading, job: MailJob) -> Letter | None:
@@ -108,7 +108,3 @@ def _local(moment: datetime, found: Recipient) -> str:
     """The moment by the clock of whoever reads it."""
     local = moment.astimezone(ZoneInfo(found.time_zone))
     return f"{local.day} {local:%B %Y, %H:%M} ({found.time_zone})"
-
-
-def _asked_at(job_id: UUID) -> datetime:
-    return datetime.fromtimestamp((job_id.int >> 80) / 1000, ZoneInfo("UTC"))

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -15,6 +14,8 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
+
+from db.ids import made_at
 
 __all__ = ["Letter", "compose"]
 
@@ -45,7 +46,7 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     except HeaderParseError as error:
         raise ValueError("no mail address") from error
     message["Subject"] = _line(letter.subject)[:LONGEST_SUBJECT]
-    message["Date"] = format_datetime(_made_at(letter.job_id))
+    message["Date"] = format_datetime(made_at(letter.job_id).replace(microsecond=0))
     message["Message-ID"] = f"<{letter.job_id}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers it.
     facts = {**letter.facts, "name": letter.name, "subject": letter.subject}
@@ -73,8 +74,3 @@ def _line(text: str) -> str:
     """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line.replace("=?", "= ?")
-
-
-def _made_at(job_id: UUID) -> datetime:
-    """When the job's id was made: the first 48 bits of a UUIDv7 are ms since 1970."""
-    return datetime.fromtimestamp((job_id.int >> 80) / 1000, UTC).replace(microsecond=0)

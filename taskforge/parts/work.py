@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from db.people.account_tokens import AccountTokens
 from streams.consumers import mail, notifications
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
@@ -39,7 +38,7 @@ def _notifications(made: Composition) -> ConsumerPlan:
 def _mail(made: Composition) -> ConsumerPlan:
     mails, http = made.settings.mail, made.settings.http
     site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
-    letters = Letters(AccountTokens(made.keys), made.keys, site)
+    letters = Letters(made.keys, site)
     return mail.mail(made.pools.worker, letters, delivery_of(mails), sender_address(mails.from_))
 
 
