@@ -19,6 +19,10 @@ Header = tuple[bytes, bytes]
 encode = msgspec.json.Encoder().encode
 
 
+NO_STORE: Final[Header] = (b"cache-control", b"no-store")
+"""What nobody may keep: secrets, and what is true for a moment."""
+
+
 class Answer(Struct, frozen=True, gc=False):
     """A finished answer without the headers that the edge puts on every one. `media_type` is empty with no body."""
 

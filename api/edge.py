@@ -12,7 +12,7 @@ from blacksheep.messages import Request
 from blacksheep.scribe import send_asgi_response
 from msgspec import structs
 
-from api.answers import JSON, Answer, about_team
+from api.answers import JSON, NO_STORE, Answer, about_team
 from api.calls import SCOPE_KEY, BodyTooLarge, BodyTooSlow, Call
 from api.codings import VARY, Codings
 from api.connection_log import ConnectionLog
@@ -41,7 +41,6 @@ _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 OK: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
 _BODILESS: Final = frozenset({204, 304})
-_NO_STORE: Final = (b"cache-control", b"no-store")
 _CLOSE: Final = (b"connection", b"close")
 DISCARD_SECONDS: Final = 2.0
 DISCARDED_BODIES: Final = 16
@@ -172,7 +171,7 @@ class Edge:
 
     def _common(self, call: Call, scope: dict[str, Any], response: Response) -> list[tuple[bytes, bytes]]:
         """What answers of the ordinary way carry beside their own headers."""
-        common = [] if response.headers.contains(b"cache-control") else [_NO_STORE]
+        common = [] if response.headers.contains(b"cache-control") else [NO_STORE]
         if self._cors is not None:
             common += self._cors.headers(call)
         common += self._limits.refused_before(call) if call.limits is None else call.limits

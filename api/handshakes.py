@@ -7,7 +7,7 @@ import binascii
 from base64 import b64decode
 from typing import Any, Final
 
-from api.answers import Header
+from api.answers import NO_STORE, Header
 from api.heads import is_host
 from api.problems import problem_answer
 from core.errors import BadInput
@@ -46,7 +46,7 @@ async def deny(receive: Any, send: Any, error: Exception, request_id: bytes, mor
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
         *answer.headers,
-        (b"cache-control", b"no-store"),
+        NO_STORE,
         (b"x-request-id", request_id),
         (b"x-content-type-options", b"nosniff"),
         *more,

@@ -9,7 +9,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct, structs
 
 from api import paths
-from api.answers import Answer, encode, json, replay
+from api.answers import NO_STORE, Answer, encode, json, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_name
@@ -166,7 +166,7 @@ class _ApiKeys:
         async def run(tx: Writing) -> StoredReply:
             self._check_expiry(new.expires_at)
             key, token = await self._keys.create_in(tx, user_id, new)
-            headers = ((b"cache-control", b"no-store"), (b"location", link(paths.MY_API_KEY, key.id)))
+            headers = (NO_STORE, (b"location", link(paths.MY_API_KEY, key.id)))
             return Answer(201, encode(CreatedApiKey(**structs.asdict(key), token=token)), headers).stored(0)
 
         ran = await replay_or_run(self._pool, await ask_of(call), run, sealed=self._sealed)

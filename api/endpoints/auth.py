@@ -9,7 +9,7 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from api import paths
-from api.answers import Answer, Header, empty, encode, replay
+from api.answers import NO_STORE, Answer, Header, empty, encode, replay
 from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name
@@ -30,11 +30,9 @@ from db.ids import new_id
 from db.people.sessions import Client, Grant, Reused
 from db.transaction import Writing
 
-__all__ = ["NO_STORE", "OPERATIONS", "TOKENS", "Email", "NewPassword", "Password", "Tokens", "register"]
+__all__ = ["OPERATIONS", "TOKENS", "Email", "NewPassword", "Password", "Tokens", "register"]
 
 logger = logging.getLogger(__name__)
-
-NO_STORE: Final[tuple[Header, ...]] = ((b"cache-control", b"no-store"),)
 
 Email = Annotated[str, Meta(min_length=3, max_length=320, description="At most 254 bytes after trimming.")]
 NewPassword = Annotated[str, Meta(max_length=1024, description="10 to 256 characters, not the e-mail address.")]
@@ -275,7 +273,7 @@ class _Auth:
             ended = session_of(call.principal())
             await self._identity.sessions.revoke(call.principal().user_id, ended)
         await self._revocations.announce([] if ended is None else [ended])
-        return empty(204, NO_STORE)
+        return empty(204, (NO_STORE,))
 
     def _answer(self, status: int, grant: Grant) -> Response:
         return self._tokens_of(status, grant).response()
@@ -283,7 +281,7 @@ class _Auth:
     def _tokens_of(self, status: int, grant: Grant, *headers: Header) -> Answer:
         access = self._tokens.issue(grant.principal)
         tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
-        return Answer(status, encode(tokens), (*NO_STORE, *headers))
+        return Answer(status, encode(tokens), (NO_STORE, *headers))
 
 
 def _who(email: str | None, user_id: UUID | None) -> dict[str, str]:

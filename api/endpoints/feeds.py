@@ -18,7 +18,7 @@ from msgspec import Struct
 from actors.board import TeamView
 from api import accept, paths
 from api.access import Access, check_epoch
-from api.answers import Header, about_team, json
+from api.answers import NO_STORE, Header, about_team, json
 from api.auth.lifetimes import Lifetime, seconds_left
 from api.binding import query_of
 from api.calls import Call, call_of
@@ -39,7 +39,7 @@ from streams.feeds.subscription import FeedEnded, Subscription
 __all__ = ["OPERATIONS", "register"]
 
 EVENT_STREAM: Final = b"text/event-stream"
-STREAM_HEADERS: Final[tuple[Header, ...]] = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+STREAM_HEADERS: Final[tuple[Header, ...]] = (NO_STORE, (b"x-accel-buffering", b"no"))
 RETRY_MS: Final = (1000, 3000)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from actors.board import TeamView
 from api import paths
 from api.access import Access
-from api.answers import Answer, about_team, encode, json, replay
+from api.answers import NO_STORE, Answer, about_team, encode, json, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email
@@ -47,7 +47,6 @@ from db.transaction import Writing
 
 __all__ = ["OPERATIONS", "register"]
 
-NO_STORE: Final = (b"cache-control", b"no-store")
 _joined: Final = msgspec.json.Decoder(Joined).decode
 
 

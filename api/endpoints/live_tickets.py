@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from api import paths
 from api.access import Access
-from api.answers import Answer, encode, replay
+from api.answers import NO_STORE, Answer, encode, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.binding import body_of, decoder_for
@@ -77,7 +77,7 @@ def register(router: Router, services: Services) -> None:
         async def run(tx: Writing) -> StoredReply:
             network = network_of(call.client)
             ticket = await services.tickets.issue_in(tx, call.principal(), wanted.team_id, network)
-            return Answer(201, encode(Ticket(ticket, TICKET_SECONDS)), ((b"cache-control", b"no-store"),)).stored(0)
+            return Answer(201, encode(Ticket(ticket, TICKET_SECONDS)), (NO_STORE,)).stored(0)
 
         ran = await replay_or_run(services.pools.api, await ask_of(call), run, sealed=services.sealed)
         return replay(ran.reply, replayed=ran.replayed).response()

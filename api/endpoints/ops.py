@@ -6,7 +6,7 @@ from typing import Final
 from blacksheep import Content, Response, Router
 from msgspec import Struct
 
-from api.answers import encode, json
+from api.answers import NO_STORE, encode, json
 from api.health import Readiness
 from api.metrics import CONTENT_TYPE
 from api.openapi import Operation, Reply
@@ -15,8 +15,6 @@ from api.services import Services
 from core.rights import ANYBODY
 
 __all__ = ["OPERATIONS", "register"]
-
-NO_STORE: Final = ((b"cache-control", b"no-store"),)
 
 
 class Health(Struct, frozen=True):
@@ -73,18 +71,18 @@ def register(router: Router, services: Services) -> None:
     """/healthz, /readyz, and /metrics unless it is switched off."""
 
     async def get_health() -> Response:
-        return json(200, b'{"status":"ok"}', NO_STORE)
+        return json(200, b'{"status":"ok"}', (NO_STORE,))
 
     async def get_readiness() -> Response:
         state = await services.health.readiness()
-        return json(200 if state.ready else NOT_READY, encode(state), NO_STORE)
+        return json(200 if state.ready else NOT_READY, encode(state), (NO_STORE,))
 
     async def get_metrics() -> Response:
         if not services.http.metrics_enabled:
             raise NoSuchPath
         services.metrics.flush()
         text = await asyncio.to_thread(services.metrics.text)
-        return Response(200, list(NO_STORE), Content(CONTENT_TYPE.encode(), text))
+        return Response(200, [NO_STORE], Content(CONTENT_TYPE.encode(), text))
 
     router.add_get("/healthz", get_health)
     router.add_get("/readyz", get_readiness)

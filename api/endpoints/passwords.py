@@ -8,14 +8,14 @@ from blacksheep import Request, Response, Router
 from msgspec import Meta, Struct
 
 from api import paths
-from api.answers import Answer, encode, replay
+from api.answers import NO_STORE, Answer, encode, replay
 from api.asks import anonymous_ask, ask_of
 from api.auth.bearer import session_of
 from api.auth.emails import clean_email
 from api.auth.passwords import check_password
 from api.binding import body_of, decoder_for, no_query
 from api.calls import call_of
-from api.endpoints.auth import NO_STORE, TOKENS, Email, NewPassword, Password, Tokens
+from api.endpoints.auth import TOKENS, Email, NewPassword, Password, Tokens
 from api.openapi import Operation, Reply
 from api.paths import pattern
 from api.services import Services
@@ -173,7 +173,7 @@ class _Passwords:
 
         async def run(tx: Writing) -> StoredReply:
             await self._mail_tokens.ask_in(tx, "reset-password", user_id, nobody=known is None)
-            return Answer(202, headers=NO_STORE).stored(0)
+            return Answer(202, headers=(NO_STORE,)).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
         return replay(ran.reply, replayed=ran.replayed).response()
@@ -198,7 +198,7 @@ class _Passwords:
             ended.extend(await self._identity.set_password_in(tx, user_id, password_hash))
             await self._identity.verify_email_in(tx, user_id, None)
             await outbox.put(tx, outbox.MAIL, "password-changed", user_id)
-            return Answer(204, headers=NO_STORE).stored(0)
+            return Answer(204, headers=(NO_STORE,)).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
         await self._revocations.announce(ended)
@@ -230,7 +230,7 @@ class _Passwords:
             await outbox.put(tx, outbox.MAIL, "password-changed", user_id)
             access = self._tokens.issue(grant.principal)
             tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
-            return Answer(200, encode(tokens), NO_STORE).stored(0)
+            return Answer(200, encode(tokens), (NO_STORE,)).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, sealed=self._sealed)
         await self._revocations.announce(ended)
@@ -250,7 +250,7 @@ class _Passwords:
             proof = await self._mail_tokens.spend_in(tx, "verify-email", user_id, given.token)
             if not await self._identity.verify_email_in(tx, user_id, proof.email):
                 raise BadInput("The account has another address by now.", pointer="/token")
-            return Answer(204, headers=NO_STORE).stored(0)
+            return Answer(204, headers=(NO_STORE,)).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
         return replay(ran.reply, replayed=ran.replayed).response()
@@ -265,7 +265,7 @@ class _Passwords:
         async def run(tx: Writing) -> StoredReply:
             if user.email_verified_at is None:
                 await self._mail_tokens.ask_in(tx, "verify-email", user.id, email=user.email)
-            return Answer(202, headers=NO_STORE).stored(0)
+            return Answer(202, headers=(NO_STORE,)).stored(0)
 
         ran = await replay_or_run(self._pool, await ask_of(call), run)
         return replay(ran.reply, replayed=ran.replayed).response()

@@ -10,7 +10,7 @@ from blacksheep import Content, Request, Response, Router
 from msgspec import Struct
 
 from api import accept
-from api.answers import json
+from api.answers import NO_STORE, json
 from api.calls import call_of
 from api.pages.board import TYPES
 from api.paths import DEV_MAIL
@@ -47,8 +47,8 @@ def register(router: Router, services: "Services") -> None:
             raise NoSuchPath
         found = await anyio.to_thread.run_sync(mailbox.read)
         if not accept.names(call.headers.get(b"accept", b""), HTML):
-            return json(200, Mails(found), [(b"cache-control", b"no-store")])
-        headers = [(b"cache-control", b"no-store"), (b"content-security-policy", POLICY)]
+            return json(200, Mails(found), [NO_STORE])
+        headers = [NO_STORE, (b"content-security-policy", POLICY)]
         return Response(200, headers, Content(TYPES[".html"], _page(found).encode()))
 
     router.add_get(DEV_MAIL, mails)
