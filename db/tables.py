@@ -87,6 +87,7 @@ class Users(Table, tablename="users", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     time_zone = Text(default="UTC")
+    erased_at = Timestamptz(null=True, default=None)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):

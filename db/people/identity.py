@@ -138,6 +138,7 @@ _ADD: Final = change(
         created_at=NOW,
         updated_at=NOW,
         time_zone=given("time_zone"),
+        erased_at=None,
     )
 )
 _CREDENTIALS: Final = rows(

@@ -33,6 +33,7 @@ ROOMS = (
     *(
         "db/journal",
         "db/people",
+        "db/redaction",
         "streams/consumers",
         "streams/relay",
         "streams/feeds",
@@ -68,6 +69,7 @@ ARROWS = (
     ("streams.kafka.canary", "streams.consumers.runner"),
     ("db.journal.canary", "db.people.sessions"),
     ("db.people.canary", "db.journal.journal"),
+    ("db.redaction.canary", "db.people.sessions"),
     ("api.auth.canary", "api.endpoints.tasks"),
 )
 CIRCLE = ("streams.feeds.frames", "streams.feeds.hub")
