@@ -64,6 +64,8 @@ UNBOUNDED = {
         "labels",
         "memberships",
         "notifications",
+        "objects",
+        "operations",
         "outbox",
         "projections",
         "relay_cursors",
