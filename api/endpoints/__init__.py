@@ -21,6 +21,7 @@ MODULES: Final = (
     "api.endpoints.me",
     "api.endpoints.api_keys",
     "api.endpoints.operations",
+    "api.endpoints.erasure",
     "api.endpoints.objects",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",

@@ -16,6 +16,7 @@ from db.ids import new_id
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
 from db.statements import change, columns, given, insert, rows, values
+from db.tables import Sessions as SessionTable
 from db.tables import Users
 from db.transaction import Writing, reading, writing
 
@@ -106,6 +107,11 @@ class Identity:
             await tx.run(_MOVE, user_id=user_id, time_zone=time_zone)
         return _there(await tx.one(_USER, user_id=user_id))
 
+    async def signed_in_at(self, user_id: UUID, session_id: UUID) -> datetime | None:
+        """When the user opened this session; None when it is forgotten."""
+        async with reading(self._pool, user_id) as tx:
+            return await tx.one(_SIGNED_IN_AT, user_id=user_id, session_id=session_id)
+
     async def password_of(self, user_id: UUID) -> str | None:
         """The hash of the user's password, or None where there is no password or no such user."""
         async with reading(self._pool, user_id) as tx:
@@ -162,6 +168,12 @@ _MOVE: Final = change(
     )
 )
 _PASSWORD: Final = values(str, Users.select(Users.password_hash).where(Users.id == given("user_id")))
+_SIGNED_IN_AT: Final = values(
+    datetime,
+    SessionTable.select(SessionTable.created_at).where(
+        SessionTable.user_id == given("user_id"), SessionTable.id == given("session_id")
+    ),
+)
 _SET_PASSWORD: Final = change(
     Users.update({Users.password_hash: given("password_hash"), Users.updated_at: NOW}).where(
         Users.id == given("user_id")

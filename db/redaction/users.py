@@ -9,33 +9,28 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
 from core.permissions import Role
 from core.redaction import DELETED_USER
-from db.pool import Pool
 from db.redaction.role import as_redactor
 from db.redaction.tasks import REDACTED_BODY
-from db.transaction import Writing, reading
+from db.transaction import Reading, Writing
 
-__all__ = ["Place", "close_account", "forget_user", "places_of"]
-
-
-class Place(Struct, frozen=True):
-    """A user's membership of a team."""
-
-    team_id: UUID
-    role: Role
-    name: str
+__all__ = ["close_account", "forget_user", "name_of", "places_in"]
 
 
-_PLACES: Final = "select team_id, role, name from memberships where user_id = $1 order by team_id"
+_PLACES: Final = "select team_id, role from memberships where user_id = $1 order by team_id"
+_NAME: Final = "select name from users where id = $1"
 
 
-async def places_of(pool: Pool, user_id: UUID) -> Sequence[Place]:
-    """The teams that the user is a member of. Raises StorageUnavailable."""
-    async with reading(pool, None) as tx:
-        return [Place(row["team_id"], row["role"], row["name"]) for row in await tx.fetch(_PLACES, user_id)]
+async def places_in(tx: Reading, user_id: UUID) -> Sequence[tuple[UUID, Role]]:
+    """The teams that the user is a member of, and as what."""
+    return [(row["team_id"], row["role"]) for row in await tx.fetch(_PLACES, user_id)]
+
+
+async def name_of(tx: Reading, user_id: UUID) -> str:
+    """What the user is called."""
+    return str(await tx.fetchval(_NAME, user_id))
 
 
 _CLOSE: Final = (

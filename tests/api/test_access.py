@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 PLACES = ("own", "foreign", "random")
 ELSEWHERE = {
     "openLive": "a WebSocket: tests/api/test_live.py",
+    "deleteMe": "it takes a password and ends whoever asks: tests/api/test_erasure.py",
 }
 """Operations that cannot be asked like this, and where they are."""
 
