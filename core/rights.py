@@ -42,6 +42,7 @@ __all__ = [
     "MANAGE_TEAM",
     "OWN_MEMBERSHIP",
     "READ",
+    "READ_AUDIT",
     "SESSION",
     "SIGNED_IN",
     "SIGNED_IN_TO_MANAGE",
@@ -59,6 +60,7 @@ DELETE_TASKS: Final = Right("delete_tasks", "admin")
 MANAGE_LABELS: Final = Right("manage_labels", "write")
 MANAGE_MEMBERS: Final = Right("manage_members", "admin")
 MANAGE_TEAM: Final = Right("manage_team", "admin")
+READ_AUDIT: Final = Right("read_audit", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
