@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +25,9 @@ from core.seq import Position
 from core.writes import JournalPosition
 from db.signed import Signer
 from streams.feeds.channel import Channel, Tally
-from streams.feeds.frames import Notice, Reset, ResetReason, frames_of, frames_of_rows
+from streams.feeds.frames import Notice, Reset, frames_of, frames_of_rows
 from streams.feeds.open_feeds import OpenFeeds
+from streams.feeds.places import Places
 from streams.feeds.ports import History, Teams
 from streams.feeds.remote import Arrival, RemoteFeed
 from streams.feeds.replays import Replays
@@ -87,7 +88,7 @@ class Hub:
         self.settings = settings
         self.times = times or HubTimes()
         self._history = history
-        self._now = now
+        self._places = Places(history, settings, now)
         self._remote = None if others is None else RemoteFeed(*others, self._arrived, self._look, self._is_news)
         self._teams: Teams | None = None
         self._channels: dict[UUID, Channel] = {}
@@ -157,20 +158,12 @@ class Hub:
         """Everything committed after `head` was read reaches the channel, for the reader has joined it already."""
         team_id = channel.team_id
         self._listen_also_to(team_id)
-        found = await self._position(team_id)
-        if after is not None and after.seq > found.seq and after.epoch == found.epoch:
-            # Unless the client has made it up, the place was lost by a restore that nobody has noticed yet: were the
-            # reader reset to what stands now, the new epoch would soon have to reset it again.
-            await self._history.lose(team_id, found)
-            found = await self._position(team_id)
         if self._teams is None:
             raise NotFound("team")
-        head = found.seq
-        # A view older than the head would miss that the user was removed in between.
-        view = await self._teams.view(team_id, min_seq=head, epoch=found.epoch)
+        head, view = await self._places.stand(self._teams, team_id, after)
         view.role_of(reader.user_id)
         reader.place(head=head, seq=head if after is None else after.seq, epoch=view.epoch, member_at=view.seq)
-        if after is not None and (reason := await self._obstacle(team_id, after, head, view.epoch)) is not None:
+        if after is not None and (reason := await self._places.obstacle(team_id, after, head, view.epoch)) is not None:
             reader.reset(Reset(team_id, reason, head))
         if channel.epoch is None:
             channel.epoch = view.epoch
@@ -178,24 +171,6 @@ class Hub:
         self._notice(channel)
         if self._draining:
             raise ShuttingDown("This server is shutting down.")
-
-    async def _position(self, team_id: UUID) -> JournalPosition:
-        found = (await self._history.position([team_id])).get(team_id)
-        if found is None:
-            raise NotFound("team")
-        return found
-
-    async def _obstacle(self, team_id: UUID, after: Position, head: int, epoch: int) -> ResetReason | None:
-        """Why the events after a position cannot be replayed in full."""
-        if after.epoch is not None and after.epoch != epoch:
-            return "epoch"
-        if after.seq > head:
-            return "ahead"
-        if head - after.seq <= self.settings.retention_events:
-            return None
-        oldest = self._now() - timedelta(seconds=self.settings.retention_seconds)
-        rows = await self._history.read(team_id, after.seq, 1)
-        return None if rows and rows[0].at >= oldest else "expired"
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Ready at once: Valkey may come later or never, and is not needed for correctness."""

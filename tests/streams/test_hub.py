@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadInput, NotFound, ShuttingDown
+from core.errors import AheadOfHistory, BadInput, NotFound, ShuttingDown
 from core.seq import Position, read_position
 from core.writes import JournalPosition
 from streams.cloud_events import cloud_event
 from streams.feeds.frames import Frame
 from streams.feeds.subscription import FeedEnded
-from tests.support.feed_harness import NOW, FeedSource, a_hub, running_hub, seqs, take, take_until_end
+from tests.support.feed_harness import NOW, FeedSource, SourceView, a_hub, running_hub, seqs, take, take_until_end
 from tests.support.journal_writer import SOMEBODY
 from tests.support.waiting import until
 
@@ -114,6 +114,21 @@ async def test_a_waiting_reader_is_woken_once_per_batch() -> None:
         await asyncio.sleep(0)
         hub.publish(team, source.commit(team, 5))
         assert [frame.seq for frame in await waiting if isinstance(frame, Frame)] == seqs(1, 5)
+
+
+class RewrittenWhileJoining(FeedSource):
+    """The history of a team is rewritten between a look at its position and the first look at its board."""
+
+    rewrites: UUID | None = None
+
+    async def view(self, team_id: UUID, *, min_seq: int = 0, epoch: int | None = None) -> SourceView:
+        if self.rewrites == team_id:
+            self.rewrites = None
+            del self.committed[team_id][3:]
+            await self.lose(team_id, JournalPosition(9, 1))
+        if len(self.committed[team_id]) < min_seq:
+            raise AheadOfHistory(min_seq, len(self.committed[team_id]))
+        return await super().view(team_id, min_seq=min_seq, epoch=epoch)
 
 
 class TestResets:
@@ -398,6 +413,21 @@ class TestRepair:
             hub.publish(team, source.commit(team, 1))
             assert await take(reader, 1) == [7]
         assert hub.statistics().resets == 1
+
+    async def test_a_head_of_the_history_before_is_no_place_in_the_one_that_stands(self) -> None:
+        """Two join while the history is rewritten; the slower one has seen where the team was before."""
+        source = RewrittenWhileJoining()
+        team, hub = source.team(9), a_hub(source)
+        source.rewrites = team
+        with await hub.subscribe(team, SOMEBODY, Position(9, 1)) as slow:
+            with await hub.subscribe(team, SOMEBODY, Position(9, 1)) as quick:
+                assert await take(quick, 1) == ["epoch"]
+                assert (quick.epoch, quick.seq) == (2, 4)
+                hub.publish(team, source.commit(team, 1))
+                assert await take(quick, 1) == [5]
+            assert await take(slow, 2) == ["epoch", 5]
+            assert slow.epoch == 2
+        assert hub.statistics().resets == 2
 
     async def test_a_place_that_was_made_up_begins_no_epoch(self) -> None:
         source = FeedSource()
