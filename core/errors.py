@@ -41,6 +41,7 @@ ConflictReason = Literal[
     "already-invited",
     "wip-limit",
     "email-taken",
+    "export-running",
     "constraint",
 ]
 

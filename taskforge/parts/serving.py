@@ -13,8 +13,10 @@ from api.client_address import ClientAddresses
 from api.limits.counter import Sharing
 from api.limits.door import Limits
 from api.limits.shared import SharedCounts
+from api.object_links import ObjectLinks
 from api.request_metrics import RequestMetrics
 from api.services import Services
+from api.settings import HttpSettings
 from db.ids import new_id
 from db.people.acceptances import Acceptances
 from db.people.account_tokens import AccountTokens
@@ -26,11 +28,12 @@ from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
 from streams.mail.delivery import mailbox_of
+from streams.operations.notices import NoticeListener
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
 from taskforge.parts.limit_samples import limit_samples
-from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
+from taskforge.parts.probes import kafka_probe, objects_probe, postgres_probe, relay_probe, valkey_probe
 from taskforge.parts.team_samples import relay_watch_samples
 
 __all__ = ["add_services"]
@@ -46,9 +49,7 @@ def add_services(made: Composition) -> None:
     revocations = _revocations(made, RevokedOfAll(identity.sessions, api_keys))
     tokens = AccessTokens(auth, made.keys, revocations)
     key_reader = _key_reader(made, api_keys, tokens)
-    http = made.settings.http
-    if http.metrics_enabled is None:
-        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
+    http = _http(made)
     made.services = Services(
         http=http,
         auth=auth,
@@ -70,6 +71,8 @@ def add_services(made: Composition) -> None:
         acceptances=Acceptances(made.pools.api),
         sealed=SealedReplies(made.keys),
         mailbox=mailbox_of(made.settings.mail),
+        objects=made.objects,
+        object_links=ObjectLinks(made.keys, http.public_url or ""),
         clock=made.clock,
         new_id=new_id,
         health=made.health,
@@ -78,15 +81,27 @@ def add_services(made: Composition) -> None:
         addresses=ClientAddresses(http.trusted_proxies, http.proxy_header),
         limits=_limits(made),
     )
-    _add_probes(made)
+    _add_watches(made)
 
 
-def _add_probes(made: Composition) -> None:
+def _http(made: Composition) -> HttpSettings:
+    http = made.settings.http
+    if http.metrics_enabled is not None:
+        return http
+    return structs.replace(http, metrics_enabled=made.settings.mode != "production")
+
+
+def _add_watches(made: Composition) -> None:
+    """What is heard from workers, and the probes."""
+    notices = NoticeListener(made.valkey, made.signer, made.hub.notify)
+    made.base.append(Background("notices", at_once(notices.run)))
     watch = RelayWatch(made.pools.worker)
     made.base.append(Background("relay-watch", at_once(watch.run), statistics=watch.statistics))
     made.show(lambda: relay_watch_samples(watch.statistics()))
     made.probes += [postgres_probe(made.pools.writer), valkey_probe(made.valkey), kafka_probe(made.settings.kafka)]
     made.probes.append(relay_probe(watch))
+    if made.objects is not None:
+        made.probes.append(objects_probe(made.objects))
 
 
 def _identity(made: Composition) -> Identity:
