@@ -1,0 +1,113 @@
+"""Tokens of other issuers as credentials: whose they are, what they may not do, how they end and are linked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from api.settings import AuthSettings
+from db.settings import DatabaseSettings
+from taskforge.devstack import DevStack
+from tests.api.conftest import RUNNING
+from tests.support.desk import new_key, problem
+from tests.support.issuer import FakeIssuer, faking
+from tests.support.leaks import leak_free
+from tests.support.site import Person, Site, serving, settings_for
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/v1/me/identities"
+
+
+@pytest.fixture(scope="module")
+async def fake() -> AsyncIterator[FakeIssuer]:
+    async with faking() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+async def site(services: DevStack, module_database: DatabaseSettings, fake: FakeIssuer) -> AsyncIterator[Site]:
+    await services.valkey.start()
+    settings = settings_for(module_database, services.valkey.url)
+    settings = structs.replace(settings, auth=AuthSettings(issuers=(fake.settings(),)))
+    async with leak_free(), serving(settings) as running:
+        RUNNING.append(running)
+        yield running
+        RUNNING.remove(running)
+
+
+def by(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def link(site: Site, person: Person, token: str, **headers: str) -> Any:
+    return await site.client.post(PATH, json={"token": token}, headers={**person.headers, **headers})
+
+
+async def test_a_token_of_another_issuer_makes_a_team_and_its_tasks(site: Site, fake: FakeIssuer) -> None:
+    kim = Person("", fake.token(sub="kim", name="Kim", email="kim@example.org", email_verified=True), "")
+    team = await site.team(kim)
+    task = await site.task(kim, team)
+    answer = await site.client.get(f"/v1/tasks/{task['id']}", headers=kim.headers)
+    assert answer.status_code == 200
+    me = (await site.client.get("/v1/me", headers=kim.headers)).json()
+    assert (me["name"], me["email"], task["created_by"]) == ("Kim", "kim@example.org", me["id"])
+    async with site.stream(team, kim, "?after=0") as stream:
+        assert await stream.seqs(2) == [1, 2]
+
+
+async def test_sixteen_first_requests_at_once_are_one_account(site: Site, fake: FakeIssuer) -> None:
+    tokens = [fake.token(sub="racer", jti=number) for number in range(16)]
+    answers = await asyncio.gather(*(site.client.get("/v1/me", headers=by(token)) for token in tokens))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+async def test_a_token_of_another_issuer_is_no_session_of_ours(site: Site, fake: FakeIssuer) -> None:
+    headers = by(fake.token(sub="guest"))
+    for method, path in (("GET", PATH), ("GET", "/v1/me/api-keys"), ("DELETE", "/v1/me/sessions")):
+        answer = await site.client.request(method, path, headers=headers)
+        assert problem(answer, 403, "forbidden")["permission"] == "manage_account"
+
+
+async def test_an_address_of_an_account_that_did_not_verify_it_is_a_conflict(site: Site, fake: FakeIssuer) -> None:
+    ada = await site.person()
+    email = (await site.client.get("/v1/me", headers=ada.headers)).json()["email"]
+    token = fake.token(sub="not ada", email=email, email_verified=True)
+    refused = problem(await site.client.get("/v1/me", headers=by(token)), 409, "conflict")
+    assert refused["reason"] == "email-taken"
+    assert (await link(site, ada, token)).status_code == 201
+    me = await site.client.get("/v1/me", headers=by(token))
+    assert (me.status_code, me.json()["id"]) == (200, ada.user_id)
+
+
+async def test_linking_twice_and_under_one_key_is_linking_once(site: Site, fake: FakeIssuer) -> None:
+    ada, token, key = await site.person(), fake.token(sub="linked twice"), new_key()
+    first = await link(site, ada, token, **{"Idempotency-Key": key})
+    again = await link(site, ada, token, **{"Idempotency-Key": key})
+    assert (first.status_code, again.status_code, first.content) == (201, 201, again.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (await link(site, ada, fake.token(sub="linked twice"))).json() == first.json()
+    listed = (await site.client.get(PATH, headers=ada.headers)).json()
+    assert listed == {"items": [first.json()], "next_cursor": None}
+
+
+async def test_an_identity_belongs_to_one_account(site: Site, fake: FakeIssuer) -> None:
+    ada, eve, token = await site.person(), await site.person(), fake.token(sub="wanted by two")
+    assert (await link(site, ada, token)).status_code == 201
+    assert problem(await link(site, eve, token), 409, "conflict")["reason"] == "identity-taken"
+
+
+async def test_an_unlinked_identity_ends_at_once(site: Site, fake: FakeIssuer) -> None:
+    ada, token = await site.person(), fake.token(sub="unlinked")
+    identity = (await link(site, ada, token)).json()
+    assert (await site.client.get("/v1/me", headers=by(token))).json()["id"] == ada.user_id
+    problem(
+        await site.client.delete(f"{PATH}/{identity['id']}", headers=(await site.person()).headers), 404, "not-found"
+    )
+    assert (await site.client.delete(f"{PATH}/{identity['id']}", headers=ada.headers)).status_code == 204
+    problem(await site.client.get("/v1/me", headers=by(token)), 401, "unauthenticated")
+    other = await site.client.get("/v1/me", headers=by(fake.token(sub="unlinked", jti="new")))
+    assert other.json()["id"] != ada.user_id
