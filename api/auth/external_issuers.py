@@ -18,6 +18,7 @@ from api.auth.external_claims import SKEW_SECONDS, access_identity, expiry_of
 from api.auth.fetching import FetchFailed, fetch
 from api.auth.jws import BadToken, Jws, KeySet, claimed_issuer, keys_in, parse, secret_keys
 from api.auth.refetched import Refetched, RefetchedStatistics
+from api.auth.shared_fetches import SharedFetches
 from api.auth.tokens import AccessTokens
 from api.issuer_settings import Issuers, IssuerSettings
 from core.errors import Unavailable
@@ -53,13 +54,17 @@ class Issuer:
         self,
         settings: IssuerSettings,
         *,
+        shared: SharedFetches | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings, self.tls = settings, tls
         self._secret = None if settings.secret is None else secret_keys(settings.secret)
-        self.metadata = Refetched(f"the discovery document of {settings.name}", self._discover, monotonic=monotonic)
-        self.keys = Refetched(f"the keys of {settings.name}", self._fetch_keys, monotonic=monotonic)
+        place, clock = f"of {settings.issuer}", monotonic
+        self.metadata = Refetched(
+            f"discovery {place}", self._discover, self._metadata_in, shared=shared, monotonic=clock
+        )
+        self.keys = Refetched(f"keys {place}", self._fetch_keys, self._keys_in, shared=shared, monotonic=clock)
 
     async def keys_for(self, token: Jws) -> KeySet:
         """Keys that may have signed the token, fetched anew if it names one that is not known.
@@ -79,22 +84,28 @@ class Issuer:
         parsed.check_signature(await self.keys_for(parsed))
         return parsed
 
-    async def _fetch_keys(self) -> KeySet:
+    async def _fetch_keys(self) -> bytes:
         url = self.settings.jwks_url
         if url is None:
             metadata = await self.metadata.get()
             if metadata is None:
                 raise FetchFailed("its discovery document is not known")
             url = metadata.jwks_uri
+        return await fetch(url, tls=self.tls)
+
+    def _keys_in(self, document: bytes) -> KeySet:
         try:
-            return keys_in(await fetch(url, tls=self.tls), self.settings.algorithms)
+            return keys_in(document, self.settings.algorithms)
         except BadToken as error:
             raise FetchFailed(str(error)) from error
 
-    async def _discover(self) -> ProviderMetadata:
+    async def _discover(self) -> bytes:
         url = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+        return await fetch(url, tls=self.tls)
+
+    def _metadata_in(self, document: bytes) -> ProviderMetadata:
         try:
-            found = msgspec.json.decode(await fetch(url, tls=self.tls), type=ProviderMetadata)
+            found = msgspec.json.decode(document, type=ProviderMetadata)
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise FetchFailed("no discovery document") from error
         if found.issuer != self.settings.issuer:
@@ -121,12 +132,13 @@ class ExternalIssuers:
         identities: ExternalIdentities,
         tokens: AccessTokens,
         *,
+        shared: SharedFetches | None = None,
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.identities, self._tokens, self._wall_clock = identities, tokens, wall_clock
-        made = [Issuer(one, monotonic=monotonic, tls=tls) for one in issuers]
+        made = [Issuer(one, shared=shared, monotonic=monotonic, tls=tls) for one in issuers]
         self._by_issuer = {one.settings.issuer: one for one in made if one.settings.audience is not None}
         self.by_name = {one.settings.name: one for one in made}
 

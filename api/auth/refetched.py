@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 from msgspec import Struct
 
 from api.auth.fetching import FetchFailed
+from api.auth.shared_fetches import INTERVAL_SECONDS, Fetched, SharedFetches
 from db.valkey import QuietLog
 
 __all__ = ["FRESH_SECONDS", "INTERVAL_SECONDS", "STALE_SECONDS", "Refetched", "RefetchedStatistics"]
@@ -18,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-INTERVAL_SECONDS: Final = 60.0
-"""Whatever is asked for, and whether the last fetch succeeded: no sooner is there another."""
 FRESH_SECONDS: Final = 600.0
 """An older document is fetched again when it is next needed, so that a key that was withdrawn is not believed long."""
 STALE_SECONDS: Final = 86_400.0
@@ -34,13 +33,21 @@ class RefetchedStatistics(Struct, frozen=True):
 
 
 class Refetched(Generic[T]):
-    """One document; `load` fetches and reads it, and raises FetchFailed. Whoever needs it meanwhile waits or goes on
-    with what is known. `monotonic` gives seconds."""
+    """One document: `load` fetches and `read` reads it, and both raise FetchFailed. `monotonic` gives seconds.
+
+    Whoever needs it meanwhile waits, or goes on with what is known. With `shared` other processes fetch for this one.
+    """
 
     def __init__(
-        self, what: str, load: Callable[[], Awaitable[T]], *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        what: str,
+        load: Callable[[], Awaitable[bytes]],
+        read: Callable[[bytes], T],
+        *,
+        shared: SharedFetches | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._what, self._load, self._monotonic = what, load, monotonic
+        self._what, self._load, self._read, self._shared, self._monotonic = what, load, read, shared, monotonic
         self._value: T | None = None
         self._got = self._tried = -math.inf
         self._alone = asyncio.Lock()
@@ -88,9 +95,16 @@ class Refetched(Generic[T]):
         self._tried = now
         self._fetched += 1
         try:
-            self._value = await self._load()
+            found = await self._found()
+            self._value = self._read(found.document)
         except FetchFailed as error:
             self._failed += 1
             self._log.warning("%s not fetched: %s", self._what, error)
         else:
-            self._got = self._monotonic()
+            # The minute of a document that another process fetched began there.
+            self._got, self._tried = self._monotonic() - found.age, now - found.age
+
+    async def _found(self) -> Fetched:
+        if self._shared is None:
+            return Fetched(await self._load(), 0.0)
+        return await self._shared.fetch(self._what, self._load)

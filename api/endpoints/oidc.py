@@ -113,6 +113,7 @@ OPERATIONS: Final = (
         body=SignInCode,
         body_example={"code": "tfs_…"},
         secured=False,
+        limit="refresh",
         keyed=True,
         requires=ANYBODY,
     ),

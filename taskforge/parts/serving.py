@@ -10,6 +10,7 @@ from api.auth.api_keys import KeyReader
 from api.auth.external_issuers import ExternalIssuers
 from api.auth.oidc import OidcSignIn
 from api.auth.passwords import Passwords
+from api.auth.shared_fetches import SharedFetches
 from api.auth.tokens import AccessTokens, Revocations, RevokedOfAll
 from api.client_address import ClientAddresses
 from api.external import External
@@ -119,7 +120,8 @@ def _revocations(made: Composition, record: RevokedOfAll) -> Revocations:
 def _external(made: Composition, tokens: AccessTokens) -> External:
     http, identities = made.settings.http, ExternalIdentities(made.pools.api)
     site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
-    issuers = ExternalIssuers(made.settings.auth.issuers, identities, tokens)
+    shared = SharedFetches(made.valkey, made.signer)
+    issuers = ExternalIssuers(made.settings.auth.issuers, identities, tokens, shared=shared)
     return External(
         issuers=issuers,
         identities=identities,

@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from api.auth.external_issuers import ExternalIssuers
+from api.auth.tokens import AccessTokens
 from api.settings import AuthSettings
+from core.errors import Unauthenticated
+from core.secret import Secret
+from db.keyset import Keyset
 from db.settings import DatabaseSettings
+from db.transaction import writing
 from taskforge.devstack import DevStack
 from tests.api.conftest import RUNNING
 from tests.support.desk import new_key, problem
@@ -19,6 +25,7 @@ from tests.support.site import Person, Site, serving, settings_for
 pytestmark = pytest.mark.anyio
 
 PATH = "/v1/me/identities"
+KEYS = Keyset([Secret("0123456789abcdef0123456789abcdef-secret")])
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +118,34 @@ async def test_an_unlinked_identity_ends_at_once(site: Site, fake: FakeIssuer) -
     problem(await site.client.get("/v1/me", headers=by(token)), 401, "unauthenticated")
     other = await site.client.get("/v1/me", headers=by(fake.token(sub="unlinked", jti="new")))
     assert other.json()["id"] != ada.user_id
+
+
+async def test_an_identity_that_ended_unheard_is_good_for_a_minute_at_most(site: Site, fake: FakeIssuer) -> None:
+    now, services = [fake.now()], site.services
+    tokens = AccessTokens(AuthSettings(), KEYS, services.revocations, wall_clock=lambda: now[0])
+    identities = services.external.identities
+    issuers = ExternalIssuers((fake.settings(),), identities, tokens, wall_clock=lambda: now[0])
+    bearer = f"Bearer {fake.token(sub='unheard')}".encode()
+    await issuers.read(bearer)
+    user_id = tokens.principal_of(bearer).user_id
+    async with writing(services.pools.api, user_id) as tx:
+        assert await tx.execute("delete from external_identities") == 1
+    now[0] += 59
+    assert tokens.principal_of(bearer).user_id == user_id
+    assert not issuers.is_unread(bearer)
+    now[0] += 1
+    with pytest.raises(Unauthenticated):
+        tokens.principal_of(bearer)
+    assert issuers.is_unread(bearer)
+    await issuers.read(bearer)
+    assert tokens.principal_of(bearer).user_id != user_id
+
+
+async def test_a_token_of_ours_is_never_asked_about_elsewhere(site: Site, fake: FakeIssuer) -> None:
+    ada, asked = await site.person(), sum(fake.asked.values())
+    bearer = f"Bearer {ada.token}".encode()
+    assert site.services.tokens.is_own(bearer)
+    assert not site.services.external.issuers.is_unread(bearer)
+    assert not site.services.tokens.is_own(f"Bearer {fake.token()}".encode())
+    assert (await site.client.get("/v1/me", headers=ada.headers)).status_code == 200
+    assert sum(fake.asked.values()) == asked

@@ -3,19 +3,30 @@
 import asyncio
 import json
 import ssl
+import struct
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from valkey.asyncio import Valkey
 
 from api.auth.external_issuers import Issuer
 from api.auth.fetching import LARGEST, FetchFailed, fetch
 from api.auth.jws import BadToken
 from api.auth.refetched import FRESH_SECONDS, INTERVAL_SECONDS, STALE_SECONDS
+from api.auth.shared_fetches import SharedFetches
 from core.errors import Unavailable
+from core.secret import Secret
+from db.keyset import Keyset
+from db.signed import Signer
+from db.valkey import open_valkey
 from tests.support.issuer import DISCOVERY, JWKS, FakeIssuer, faking
+from tests.support.signing import SIGNER, STRANGER
 
 pytestmark = pytest.mark.anyio
+
+KEYS = Keyset([Secret("the keys of this installation, for tests")])
 
 
 @pytest.fixture
@@ -66,6 +77,57 @@ async def test_random_kids_cost_one_fetch_a_minute(issuer: Issuer, fake: FakeIss
         assert await accepts(issuer, fake.token())
         clock.now += INTERVAL_SECONDS / 2
     assert fake.asked[JWKS] == 5
+
+
+async def test_random_kids_at_many_processes_cost_one_fetch_a_minute(
+    fake: FakeIssuer, clock: Clock, valkey_client: Valkey
+) -> None:
+    """Each process has a memory of its own; who fetches, they settle over Valkey, where a minute is a real one."""
+    shared = SharedFetches(valkey_client, SIGNER)
+    processes = [Issuer(fake.settings(), shared=shared, monotonic=clock) for _ in range(4)]
+    for number in range(30):
+        tokens = [fake.token({"kid": f"random {number}"}), fake.token()]
+        found = await asyncio.gather(*(accepts(one, token) for one in processes for token in tokens))
+        assert found == [False, True] * 4
+        clock.now += 1
+    assert fake.asked[JWKS] == 1
+
+
+async def test_a_minute_that_another_process_began_is_not_begun_again(
+    fake: FakeIssuer, clock: Clock, valkey_client: Valkey
+) -> None:
+    now = [1e9]
+    shared = SharedFetches(valkey_client, Signer(KEYS, lambda: now[0]), wall_clock=lambda: now[0])
+    first, second = (Issuer(fake.settings(), shared=shared, monotonic=clock) for _ in range(2))
+    assert await accepts(first, fake.token())
+    fake.rotate("second")
+    clock.now, now[0] = clock.now + 50, now[0] + 50
+    assert not await accepts(second, fake.token()), "it has what the first one fetched fifty seconds ago"
+    clock.now, now[0] = clock.now + 10, now[0] + 10
+    await valkey_client.delete(*await valkey_client.keys("*:claim"))  # Which a real minute would have ended.
+    assert await accepts(second, fake.token()), "the minute began with that fetch"
+    assert fake.asked[JWKS] == 2
+
+
+async def test_documents_in_valkey_that_nobody_of_us_signed_are_not_believed(
+    fake: FakeIssuer, clock: Clock, valkey_client: Valkey
+) -> None:
+    attacker, stolen = FakeIssuer(0), fake.token()
+    attacker.url = fake.url
+    attacker.rotate("attackers")
+    key = f"taskforge:fetched:keys of {fake.url}".encode()
+    forged = STRANGER.sign("fetched", key, struct.pack(">d", time.time()) + attacker.jwks(), seconds=60)
+    await valkey_client.set(key, forged)
+    issuer = Issuer(fake.settings(), shared=SharedFetches(valkey_client, SIGNER), monotonic=clock)
+    assert not await accepts(issuer, attacker.token())
+    assert await accepts(issuer, stolen)
+
+
+async def test_without_valkey_each_process_fetches_for_itself(fake: FakeIssuer, clock: Clock) -> None:
+    async with open_valkey("valkey://127.0.0.1:9/0") as nobody:
+        processes = [Issuer(fake.settings(), shared=SharedFetches(nobody, SIGNER), monotonic=clock) for _ in range(2)]
+        assert all(await asyncio.gather(*(accepts(one, fake.token()) for one in processes)))
+    assert fake.asked[JWKS] == 2
 
 
 async def test_a_new_key_is_found_and_an_old_one_is_given_up(issuer: Issuer, fake: FakeIssuer, clock: Clock) -> None:

@@ -46,7 +46,7 @@ async def test_a_changed_key_is_learnt_within_a_minute_and_an_absence_is_outlive
     site: Site, provider: OidcProvider
 ) -> None:
     now, keys = [0.0], site.services.external.issuers.by_name["idp"].keys
-    keys._monotonic = lambda: now[0]
+    keys._monotonic, keys._shared = lambda: now[0], None
     first, first_again = [await anyio.to_thread.run_sync(provider.robot_token) for _ in range(2)]
     assert await status(site, first) == 200
     await anyio.to_thread.run_sync(provider.restart, "second")
