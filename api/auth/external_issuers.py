@@ -84,6 +84,10 @@ class Issuer:
         parsed.check_signature(await self.keys_for(parsed))
         return parsed
 
+    async def check(self) -> int:
+        """How many keys there are that we can use, asked for at this moment. Raises FetchFailed."""
+        return len(self._keys_in(await self._fetch_keys()))
+
     async def _fetch_keys(self) -> bytes:
         url = self.settings.jwks_url
         if url is None:

@@ -36,6 +36,7 @@ from streams.mail.delivery import mailbox_of
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
+from taskforge.parts.issuer_samples import issuer_samples
 from taskforge.parts.limit_samples import limit_samples
 from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
 from taskforge.parts.team_samples import relay_watch_samples
@@ -122,6 +123,7 @@ def _external(made: Composition, tokens: AccessTokens) -> External:
     site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
     shared = SharedFetches(made.valkey, made.signer)
     issuers = ExternalIssuers(made.settings.auth.issuers, identities, tokens, shared=shared)
+    made.show(lambda: issuer_samples(issuers.statistics()))
     return External(
         issuers=issuers,
         identities=identities,

@@ -1,6 +1,7 @@
 """Tokens of other issuers as credentials: whose they are, what they may not do, how they end and are linked."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.api.conftest import RUNNING
 from tests.support.desk import new_key, problem
 from tests.support.issuer import FakeIssuer, faking
 from tests.support.leaks import leak_free
-from tests.support.site import Person, Site, serving, settings_for
+from tests.support.site import Person, Site, frame, frames_until_closed, serving, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -149,3 +150,22 @@ async def test_a_token_of_ours_is_never_asked_about_elsewhere(site: Site, fake: 
     assert not site.services.tokens.is_own(f"Bearer {fake.token()}".encode())
     assert (await site.client.get("/v1/me", headers=ada.headers)).status_code == 200
     assert sum(fake.asked.values()) == asked
+
+
+async def test_feeds_are_opened_by_a_token_and_not_by_one_that_has_no_account_to_be(
+    site: Site, fake: FakeIssuer
+) -> None:
+    kim, ada = Person("", fake.token(sub="viewer"), ""), await site.person()
+    team = await site.team(kim)
+    async with site.live(team, kim, "?after=0") as live:
+        assert (await frame(live, "event"))["seq"] == 1
+    email = (await site.client.get("/v1/me", headers=ada.headers)).json()["email"]
+    taken = Person("", fake.token(sub="no account", email=email, email_verified=True), "")
+    async with site.live(team, taken) as live:
+        assert (await frames_until_closed(live))[1] == 4401
+
+
+async def test_the_fetches_of_keys_are_counted(site: Site, fake: FakeIssuer) -> None:
+    await site.client.get("/v1/me", headers=by(fake.token(sub="counted")))
+    shown = (await site.client.get("/metrics")).text
+    assert re.search(r'^taskforge_issuer_fetched_total\{issuer="fake"\} 1\.0$', shown, re.MULTILINE), shown

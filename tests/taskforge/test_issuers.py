@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from core.secret import Secret
+from taskforge.commands.doctor import _issuer
 from taskforge.settings import SettingsError, load
+from tests.support.issuer import faking
 from tests.taskforge.test_settings import REQUIRED
 
 NAME = "TASKFORGE_AUTH__ISSUERS"
@@ -99,3 +101,24 @@ def test_what_is_no_list_is_refused() -> None:
 def test_production_takes_no_issuer_without_tls() -> None:
     (line,) = lines({**GOOD, "issuer": "http://127.0.0.1:9"}, TASKFORGE_MODE="production")
     assert "https://" in line
+
+
+@pytest.mark.anyio
+async def test_doctor_asks_issuers_for_their_keys() -> None:
+    async with faking() as fake:
+        fake.answers["/none"] = (200, {}, b'{"keys": []}')
+        fake.answers["/bad"] = (200, {}, b"<html>")
+        findings = [
+            (await _issuer(one))[0]
+            for one in (
+                fake.settings(),
+                fake.settings(jwks_url=None),
+                fake.settings(jwks_url=fake.url + "/none"),
+                fake.settings(jwks_url=fake.url + "/bad"),
+                fake.settings(jwks_url="http://127.0.0.1:1/keys"),
+                fake.settings(jwks_url=None, secret=Secret(SECRET), algorithms=("HS256",)),
+            )
+        ]
+    assert [finding.well for finding in findings] == [True, True, False, False, False, True]
+    assert findings[0].detail == "1 keys for ES256, RS256"
+    assert all("TASKFORGE_AUTH__ISSUERS" in finding.remedy for finding in findings if not finding.well)
