@@ -166,6 +166,7 @@ ATTACKS: dict[str, Attack] = {
     "kid SQL": lambda f: own(f, kid="x' union select 'key"),
     "kid a URL": lambda f: own(f, kid=f.url + "/attackers-keys"),
     "kid long": lambda f: own(f, kid="k" * 1_000),
+    "kid of ten kilobytes": lambda f: own(f, kid="k" * 10_000),
     "kid with a null byte": lambda f: own(f, kid="first\0"),
     "kid a number": lambda f: wrong_header(f, kid=1),
     "kid null": lambda f: wrong_header(f, kid=None),

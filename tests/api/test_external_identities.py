@@ -18,7 +18,8 @@ from db.settings import DatabaseSettings
 from db.transaction import writing
 from taskforge.devstack import DevStack
 from tests.api.conftest import RUNNING
-from tests.support.desk import new_key, problem
+from tests.api.test_passwords import NEW, OLD, ask_for_reset, auth, log_in
+from tests.support.desk import Desk, new_key, problem
 from tests.support.issuer import FakeIssuer, faking
 from tests.support.leaks import leak_free
 from tests.support.site import Person, Site, frame, frames_until_closed, serving, settings_for
@@ -169,3 +170,19 @@ async def test_the_fetches_of_keys_are_counted(site: Site, fake: FakeIssuer) -> 
     await site.client.get("/v1/me", headers=by(fake.token(sub="counted")))
     shown = (await site.client.get("/metrics")).text
     assert re.search(r'^taskforge_issuer_fetched_total\{issuer="fake"\} 1\.0$', shown, re.MULTILINE), shown
+
+
+async def test_who_came_without_a_password_has_one_after_a_reset_and_may_then_unlink(
+    site: Site, fake: FakeIssuer
+) -> None:
+    desk, email = Desk(site), "came-without@example.org"
+    kim = Person("", fake.token(sub="without", email=email, email_verified=True), "")
+    kim.user_id = (await site.client.get("/v1/me", headers=kim.headers)).json()["id"]
+    problem(await log_in(desk, email, ""), 401, "unauthenticated")
+    problem(await log_in(desk, email, OLD), 401, "unauthenticated")
+    token = await ask_for_reset(desk, kim)
+    confirmed = await auth(desk, "password-reset/confirm", {"token": token, "password": NEW})
+    assert confirmed.status_code == 204
+    access = (await log_in(desk, email, NEW)).raise_for_status().json()["access_token"]
+    (identity,) = (await site.client.get(PATH, headers=by(access))).json()["items"]
+    assert (await site.client.delete(f"{PATH}/{identity['id']}", headers=by(access))).status_code == 204

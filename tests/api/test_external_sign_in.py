@@ -292,6 +292,13 @@ async def test_an_issuer_that_cannot_be_reached_is_told_to_the_page(site: Site) 
     assert answer.headers["location"] == "/sign-in#error=unavailable"
 
 
+async def test_an_id_token_is_no_access_token(site: Site, fake: FakeIssuer) -> None:
+    """Neither where the issuer's access tokens are not accepted at all, nor by its client id."""
+    for token in (fake.token(aud=CLIENT, nonce="x"), fake.token(aud=[CLIENT]), fake.token()):
+        answer = await site.client.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
+        problem(answer, 401, "unauthenticated")
+
+
 @pytest.mark.parametrize("name", ["unknown", "tokens-only", "..%2f", "%00"])
 async def test_there_is_no_sign_in_by_an_issuer_without_a_client(site: Site, name: str) -> None:
     for path in (f"/v1/auth/oidc/{name}", f"/v1/auth/oidc/{name}/callback"):
