@@ -26,17 +26,17 @@ from core.errors import NotFound, Unavailable
 from db.keyset import BrokenSeal, Keyset
 from db.people.external_identities import ExternalIdentity
 
-__all__ = ["FLOW_SECONDS", "Flow", "OidcSignIn", "SignInFailed", "SignInProblem"]
+__all__ = ["FLOW_SECONDS", "LONGEST_SEALED", "Flow", "OidcSignIn", "Proof", "SignInFailed", "SignInProblem"]
 
 T = TypeVar("T")
 
-SignInProblem = Literal["cancelled", "expired", "refused", "unavailable", "email-taken"]
+SignInProblem = Literal["cancelled", "expired", "refused", "unavailable"]
 """Why somebody could not sign in, as the page is told."""
 
 FLOW_SECONDS: Final = 600
 SCOPE: Final = "openid email profile"
-_BOUND: Final = b"a sign-in under way"
-_LONGEST_SEALED: Final = 4096
+_BOUND, _PROVEN = b"a sign-in under way", b"an identity to link"
+LONGEST_SEALED: Final = 4096
 
 
 class SignInFailed(Exception):
@@ -48,13 +48,29 @@ class SignInFailed(Exception):
 
 
 class Flow(Struct, frozen=True):
-    """A sign-in under way: at which issuer (its name), what must come back, and until when (Unix seconds)."""
+    """A sign-in under way: at which issuer (its name), what must come back, and until when (Unix seconds).
+
+    With `link` it is not to sign in, but to link the identity to the account that is signed in.
+    """
 
     issuer: str
     state: str
     nonce: str
     verifier: str
     ends_at: float
+    link: bool = False
+
+
+class Proof(Struct, frozen=True):
+    """That whoever began the sign-in with this state is this identity.
+
+    It may be linked to any account that is signed in if it began for that; else only to the one with its address, so
+    that nobody who was led into a stranger's sign-in gives their account away (RFC 9700, 4.7).
+    """
+
+    state: str
+    identity: ExternalIdentity
+    same_address: bool
 
 
 class _TokenAnswer(Struct, frozen=True):
@@ -76,12 +92,12 @@ class OidcSignIn:
         """The issuers by which people can sign in."""
         return [one.settings for one in self._issuers.values()]
 
-    async def begin(self, name: str) -> tuple[str, str]:
+    async def begin(self, name: str, *, link: bool = False) -> tuple[str, str]:
         """Where to send the browser, and what it must keep. Raises NotFound("issuer"), SignInFailed."""
         issuer = self._issuer(name)
         metadata = await _metadata(issuer)
         ends_at = self._wall_clock() + FLOW_SECONDS
-        flow = Flow(name, _random(), _random(), _random(), ends_at)
+        flow = Flow(name, _random(), _random(), _random(), ends_at, link)
         query = {
             "response_type": "code",
             "client_id": issuer.settings.client_id or "",
@@ -93,18 +109,21 @@ class OidcSignIn:
             "code_challenge_method": "S256",
         }
         endpoint = metadata.authorization_endpoint or ""
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", self._sealed(flow)
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", self._seal(flow, _BOUND)
 
     def flow_in(self, sealed: str) -> Flow | None:
         """The sign-in that a browser has under way, while it is good."""
-        if not 0 < len(sealed) <= _LONGEST_SEALED:
-            return None
-        try:
-            plain = self._keyset.open("sign-ins", urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4)), _BOUND)
-            flow = msgspec.json.decode(plain, type=Flow)
-        except (BrokenSeal, ValueError, msgspec.MsgspecError):  # The last one: of a version with other fields.
-            return None
-        return flow if self._wall_clock() < flow.ends_at else None
+        flow = self._open(sealed, Flow, _BOUND)
+        return flow if flow is not None and self._wall_clock() < flow.ends_at else None
+
+    def proof_of(self, flow: Flow, identity: ExternalIdentity) -> str:
+        """What the page can link the identity with, in the browser of this sign-in and as long as that is good."""
+        return self._seal(Proof(flow.state, identity, not flow.link), _PROVEN)
+
+    def proof_in(self, sealed: str, flow: Flow | None) -> Proof | None:
+        """The proof, in the browser where it was made."""
+        found = self._open(sealed, Proof, _PROVEN)
+        return found if found is not None and flow is not None and _same(found.state, flow.state) else None
 
     async def finish(self, name: str, flow: Flow | None, given: Mapping[str, str]) -> ExternalIdentity:
         """Who came back from the issuer, with the query that they brought. Raises NotFound("issuer"), SignInFailed."""
@@ -147,9 +166,18 @@ class OidcSignIn:
     def _redirect_uri(self, name: str) -> str:
         return self._site + link(OIDC_CALLBACK, name).decode()
 
-    def _sealed(self, flow: Flow) -> str:
-        sealed = self._keyset.seal("sign-ins", msgspec.json.encode(flow), _BOUND)
+    def _seal(self, value: Struct, bound_to: bytes) -> str:
+        sealed = self._keyset.seal("sign-ins", msgspec.json.encode(value), bound_to)
         return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def _open(self, sealed: str, kind: type[T], bound_to: bytes) -> T | None:
+        if not 0 < len(sealed) <= LONGEST_SEALED:
+            return None
+        try:
+            plain = self._keyset.open("sign-ins", urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4)), bound_to)
+            return msgspec.json.decode(plain, type=kind)
+        except (BrokenSeal, ValueError, msgspec.MsgspecError):  # The last one: of a version with other fields.
+            return None
 
 
 async def _metadata(issuer: Issuer) -> ProviderMetadata:

@@ -6,13 +6,15 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paths
 from api.answers import Answer, encode, json, replay
 from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.auth.jws import LONGEST, BadToken
+from api.auth.oidc import LONGEST_SEALED
+from api.auth.sign_in_cookie import SignInCookie
 from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.openapi import PAGE, Operation, Reply
@@ -26,7 +28,7 @@ from core.errors import BadInput, NotFound
 from core.rights import SESSION
 from core.writes import StoredReply
 from db.idempotency import find_reply, replay_or_run
-from db.people.external_identities import LinkedIdentity
+from db.people.external_identities import ExternalIdentity, LinkedIdentity
 from db.transaction import Writing
 
 __all__ = ["OPERATIONS", "register"]
@@ -34,10 +36,17 @@ __all__ = ["OPERATIONS", "register"]
 logger = logging.getLogger(__name__)
 
 
-class ExternalToken(Struct, frozen=True, forbid_unknown_fields=True):
-    """An access token of the other issuer: whoever has one is who it says."""
+class ProvenIdentity(Struct, frozen=True, forbid_unknown_fields=True):
+    """An access token of the other issuer, or what the page got of a sign-in there that this browser began."""
 
-    token: Annotated[str, Meta(max_length=LONGEST, description="As it would be sent in Authorization.")]
+    token: Annotated[str, Meta(max_length=LONGEST, description="As it would be sent in Authorization.")] | UnsetType = (
+        UNSET
+    )
+    proof: Annotated[str, Meta(max_length=LONGEST_SEALED, description="Behind `#proof=`.")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.token is UNSET) == (self.proof is UNSET):
+            raise ValueError("give either token or proof")
 
 
 class IdentityPage(Struct, frozen=True):
@@ -66,7 +75,7 @@ OPERATIONS: Final = (
         summary="Link an identity at another issuer",
         tag="Me",
         description="From then on the issuer's tokens and sign-ins are those of this account. Again changes nothing.",
-        body=ExternalToken,
+        body=ProvenIdentity,
         body_example={"token": "eyJhbGciOiJFUzI1NiIsImtpZCI6…"},
         replies={201: Reply(description="The identity.", body=LinkedIdentity)},
         problems=("forbidden", "conflict"),
@@ -100,7 +109,9 @@ class _Identities:
     def __init__(self, services: Services) -> None:
         self._pool, self._revocations = services.pools.api, services.revocations
         self._issuers, self._identities = services.external.issuers, services.external.identities
-        self._token = decoder_for(ExternalToken)
+        self._accounts = services.identity
+        self._oidc, self._cookie = services.external.oidc, SignInCookie(services.external.site)
+        self._proven = decoder_for(ProvenIdentity)
 
     async def list(self, request: Request) -> Response:
         """A page of identities."""
@@ -116,21 +127,40 @@ class _Identities:
         call = call_of(request)
         user_id = _person(call)
         _check_plain(call)
-        given, ask = await body_of(request, self._token), await ask_of(call)
+        given, ask = await body_of(request, self._proven), await ask_of(call)
         if ask.key is not None and (found := await find_reply(self._pool, ask)) is not None:
             return replay(found.reply).response()
-        try:
-            identity, _ = await self._issuers.identity_of(given.token.encode(errors="replace"))
-        except BadToken as error:
-            logger.info("a token to link was refused: %s", error, extra={"user_id": str(user_id)})
-            detail = "This is no good access token of an issuer that is known here."
-            raise BadInput(detail, pointer="/token") from error
+        if isinstance(given.proof, UnsetType):
+            assert not isinstance(given.token, UnsetType), "one of the two is there"
+            identity = await self._of_token(given.token, user_id)
+        else:
+            identity = await self._of_proof(given.proof, request, user_id)
 
         async def run(tx: Writing) -> StoredReply:
             return Answer(201, encode(await self._identities.link_in(tx, user_id, identity))).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
         return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def _of_token(self, token: str, user_id: UUID) -> ExternalIdentity:
+        try:
+            identity, _ = await self._issuers.identity_of(token.encode(errors="replace"))
+        except BadToken as error:
+            logger.info("a token to link was refused: %s", error, extra={"user_id": str(user_id)})
+            detail = "This is no good access token of an issuer that is known here."
+            raise BadInput(detail, pointer="/token") from error
+        return identity
+
+    async def _of_proof(self, sealed: str, request: Request, user_id: UUID) -> ExternalIdentity:
+        """Only in the browser that began: otherwise a link could tie a stranger's identity to whoever follows it."""
+        proof = self._oidc.proof_in(sealed, self._oidc.flow_in(self._cookie.value_in(request)))
+        if proof is None:
+            raise BadInput("This took too long, or began in another browser. Please begin again.", pointer="/proof")
+        if proof.same_address:
+            own, theirs = (await self._accounts.user(user_id)).email, proof.identity.email
+            if own is None or theirs is None or own.lower() != theirs.lower():
+                raise BadInput("This identity has another e-mail address than the account.", pointer="/proof")
+        return proof.identity
 
     async def unlink(self, request: Request) -> Response:
         """204. Raises NotFound for any that is not the user's, Conflict("last-way-in")."""

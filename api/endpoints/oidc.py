@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from api.answers import NO_STORE, Answer, Header, encode, json, replay
 from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
 from api.auth.oidc import FLOW_SECONDS, Flow, SignInFailed
-from api.binding import body_of, decoder_for, no_query, path_value
+from api.auth.sign_in_cookie import SignInCookie
+from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import call_of
 from api.endpoints.auth import TOKENS, Tokens, client_of
 from api.openapi import Operation, Parameter, Reply
@@ -25,13 +26,13 @@ from core.rights import ANYBODY
 from core.writes import StoredReply
 from db import outbox
 from db.idempotency import find_reply, replay_or_run
+from db.people.external_identities import ExternalIdentity
 from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]
 
 logger = logging.getLogger(__name__)
 
-COOKIE: Final = "taskforge-sign-in"
 MOST_FIELDS: Final = 20
 NO_REFERRER: Final[Header] = (b"referrer-policy", b"no-referrer")
 
@@ -56,9 +57,14 @@ class SignInCode(Struct, frozen=True, forbid_unknown_fields=True):
     code: Annotated[str, Meta(max_length=200, description="Good once, for 60 seconds, in the browser that began.")]
 
 
+class _Beginning(Struct, frozen=True, kw_only=True):
+    link: Literal["true", "false"] = "false"
+
+
 _TEXT: Final = {"type": "string"}
 _TO_PAGE: Final = Reply(
-    description="To the page `/sign-in`, with `#code=…` or `#error=…`.", headers=("Location", "Cache-Control")
+    description="To the page `/sign-in`, with `#code=…`, `#proof=…` or `#error=…`.",
+    headers=("Location", "Cache-Control"),
 )
 
 OPERATIONS: Final = (
@@ -80,7 +86,15 @@ OPERATIONS: Final = (
         tag="Auth",
         description=(
             "For browsers: authorization code with PKCE (S256), state and nonce. A cookie binds what follows to this "
-            "browser, for ten minutes."
+            "browser, for ten minutes. With `link`, for which only our own pages may ask, the page gets a proof instead "
+            "of a code, by which the account that is signed in links the identity: `POST /v1/me/identities`."
+        ),
+        parameters=(
+            Parameter(
+                name="link",
+                schema={"type": "string", "enum": ["true", "false"], "default": "false"},
+                description="`true`: not to sign in, but to link.",
+            ),
         ),
         replies={302: Reply(description="To the issuer.", headers=("Location", "Cache-Control"))},
         problems=("not-found",),
@@ -135,8 +149,7 @@ class _Oidc:
         self._oidc, self._identities = services.external.oidc, services.external.identities
         self._sign_ins, self._identity = services.external.sign_ins, services.identity
         self._tokens, self._revocations = services.tokens, services.revocations
-        self._secure = services.external.site.startswith("https://")
-        self._cookie = f"__Host-{COOKIE}" if self._secure else COOKIE
+        self._cookie = SignInCookie(services.external.site)
         self._code = decoder_for(SignInCode)
 
     async def offered(self, request: Request) -> Response:
@@ -146,12 +159,14 @@ class _Oidc:
 
     async def begin(self, request: Request) -> Response:
         """302 to the issuer; to our page with an error when it cannot be reached. Raises NotFound("issuer")."""
-        no_query(call_of(request))
+        link = query_of(request, _Beginning).link == "true"
         try:
-            url, kept = await self._oidc.begin(path_value(request, "issuer"))
+            if link and call_of(request).headers.get(b"sec-fetch-site") != b"same-origin":
+                raise SignInFailed("refused", "linking was begun by another site, or by no page at all")
+            url, kept = await self._oidc.begin(path_value(request, "issuer"), link=link)
         except SignInFailed as error:
             return self._failed(error)
-        return _redirect(url, self._cookie_header(kept, FLOW_SECONDS))
+        return _redirect(url, self._cookie.header(kept, FLOW_SECONDS))
 
     async def finish(self, request: Request) -> Response:
         """302 to our page with a code that only this browser can exchange, or an error. Raises NotFound("issuer")."""
@@ -163,15 +178,23 @@ class _Oidc:
         try:
             identity = await self._oidc.finish(path_value(request, "issuer"), flow, given)
             assert flow is not None, "without one nothing is finished"
-            owned = await self._identities.find_or_make(identity)
-            code = await self._sign_ins.begin(owned.user_id, flow.state)
+            return await self._arrived(flow, identity)
         except SignInFailed as error:
             return self._failed(error)
         except BadInput as error:
             return self._failed(SignInFailed("expired", error.detail))
+
+    async def _arrived(self, flow: Flow, identity: ExternalIdentity) -> Response:
+        """To the page with a code for tokens, or with a proof to link the identity with. Raises BadInput."""
+        if flow.link:
+            return _redirect(f"/sign-in#proof={self._oidc.proof_of(flow, identity)}")
+        try:
+            owned = await self._identities.find_or_make(identity)
         except Conflict as error:
-            return self._failed(SignInFailed("email-taken", error.detail))
-        return _redirect(f"/sign-in#code={code}")
+            logger.info("sign-in by another issuer needs an account first: %s", error.detail)
+            proof = f"&proof={self._oidc.proof_of(flow, identity)}" if identity.verified else ""
+            return _redirect(f"/sign-in#error=email-taken{proof}")
+        return _redirect(f"/sign-in#code={await self._sign_ins.begin(owned.user_id, flow.state)}")
 
     async def exchange(self, request: Request) -> Response:
         """200 with tokens, once. Raises BadInput, the same for every bad code and in every other browser."""
@@ -195,7 +218,7 @@ class _Oidc:
                 await outbox.put(tx, outbox.MAIL, "new-sign-in", session_of(grant.principal))
             access = self._tokens.issue(grant.principal)
             tokens = Tokens(access, "Bearer", self._tokens.expires_in, grant.refresh_token)
-            return Answer(200, encode(tokens), (NO_STORE, self._cookie_header("", 0))).stored(0)
+            return Answer(200, encode(tokens), (NO_STORE, self._cookie.header("", 0))).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id, sealed=self._sealed)
         await self._revocations.announce(ended)
@@ -203,19 +226,11 @@ class _Oidc:
 
     def _flow_of(self, request: Request) -> Flow | None:
         """The sign-in that this browser has under way."""
-        fields = b";".join(request.headers.get(b"cookie")).decode("latin-1").split(";")
-        cookies = (field.strip().partition("=") for field in fields)
-        return self._oidc.flow_in(next((value for name, _, value in cookies if name == self._cookie), ""))
+        return self._oidc.flow_in(self._cookie.value_in(request))
 
     def _failed(self, error: SignInFailed) -> Response:
         logger.info("sign-in by another issuer failed (%s): %s", error.problem, error)
-        return _redirect(f"/sign-in#error={error.problem}", self._cookie_header("", 0))
-
-    def _cookie_header(self, value: str, seconds: int) -> Header:
-        """For the whole site, as the prefix `__Host-` demands (RFC 6265bis): the exchange reads it, too."""
-        secure = "; Secure" if self._secure else ""
-        text = f"{self._cookie}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}"
-        return (b"set-cookie", text.encode())
+        return _redirect(f"/sign-in#error={error.problem}", self._cookie.header("", 0))
 
 
 def _redirect(where: str, *headers: Header) -> Response:

@@ -101,6 +101,22 @@ class Browser:
         return str(where.partition("=")[2])
 
 
+async def link(browser: Browser, headers: dict[str, str], proof: str) -> httpx.Response:
+    """Link what was proven, as the page of that browser would."""
+    given = {**headers, "Cookie": browser.cookie}
+    return await browser.site.client.post("/v1/me/identities", json={"proof": proof}, headers=given)
+
+
+async def signed_in(site: Site, email: str) -> dict[str, str]:
+    body = {"email": email, "password": "correct horse battery"}
+    tokens = (await site.client.post("/v1/auth/login", json=body)).raise_for_status().json()
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+async def id_of(site: Site, headers: dict[str, str]) -> str:
+    return str((await site.client.get("/v1/me", headers=headers)).raise_for_status().json()["id"])
+
+
 @pytest.fixture
 async def browser(site: Site, fake: FakeIssuer) -> Browser:
     return await Browser.begin(site, fake)
@@ -309,7 +325,46 @@ async def test_an_account_with_the_address_that_nobody_verified_is_not_joined(si
     body = {"email": "taken@example.org", "password": "correct horse battery", "name": "Taken"}
     (await site.client.post("/v1/auth/signup", json=body)).raise_for_status()
     browser.grant(sub="taken", email="Taken@example.org")
+    error, _, proof = (await browser.failed()).partition("&proof=")
+    assert error == "email-taken"
+    me = await signed_in(site, "taken@example.org")
+    eve = await site.person()
+    other = await Browser.begin(site, browser.fake)
+    assert problem(await link(other, me, proof), 400, "bad-input")["errors"][0]["pointer"] == "/proof"
+    assert "another e-mail address" in problem(await link(browser, eve.headers, proof), 400, "bad-input")["detail"]
+    linked = await link(browser, me, proof)
+    assert (linked.status_code, linked.json()["subject"]) == (201, "taken")
+    again = await Browser.begin(site, browser.fake)
+    again.grant(sub="taken", email="Taken@example.org")
+    tokens = (await again.exchange(await again.code())).json()
+    assert await id_of(site, {"Authorization": f"Bearer {tokens['access_token']}"}) == await id_of(site, me)
+
+
+async def test_an_address_that_the_issuer_did_not_verify_gets_no_proof(site: Site, browser: Browser) -> None:
+    body = {"email": "unproven@example.org", "password": "correct horse battery", "name": "Taken"}
+    (await site.client.post("/v1/auth/signup", json=body)).raise_for_status()
+    browser.grant(sub="unproven", email="unproven@example.org", email_verified=False)
     assert await browser.failed() == "email-taken"
+
+
+async def test_who_is_signed_in_links_an_identity_that_began_on_our_page(site: Site, fake: FakeIssuer) -> None:
+    for begun_by in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}):
+        refused = await site.client.get(BEGIN + "?link=true", headers=begun_by)
+        assert refused.headers["location"] == "/sign-in#error=refused"
+    problem(await site.client.get(BEGIN + "?link=yes"), 400, "bad-input")
+    begun = await site.client.get(BEGIN + "?link=true", headers={"Sec-Fetch-Site": "same-origin"})
+    browser, ada = Browser(site, fake, begun), await site.person()
+    browser.grant(sub="to be linked", email="whatever@example.org")
+    where = (await browser.come_back()).headers["location"]
+    assert where.startswith("/sign-in#proof=")
+    proof = where.partition("=")[2]
+    for bad in ("", "x", proof[:-4], browser.cookie.partition("=")[2]):
+        problem(await link(browser, ada.headers, bad), 400, "bad-input")
+    assert (await link(browser, ada.headers, proof)).status_code == 201
+    eve = await site.person()
+    assert problem(await link(browser, eve.headers, proof), 409, "conflict")["reason"] == "identity-taken"
+    for both in ({}, {"token": "x", "proof": proof}):
+        problem(await site.client.post("/v1/me/identities", json=both, headers=ada.headers), 400, "bad-input")
 
 
 async def test_hostile_queries_end_at_the_page(site: Site) -> None:

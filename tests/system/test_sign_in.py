@@ -102,7 +102,9 @@ def test_who_changes_their_mind_is_told_so_on_the_page(page: Any, provider: Oidc
     assert page.url.endswith("/")
 
 
-def test_an_address_that_is_taken_is_said_on_the_page(page: Any, provider: OidcProvider, system: System) -> None:
+def test_an_address_that_is_taken_is_said_and_linked_after_its_password(
+    page: Any, provider: OidcProvider, system: System
+) -> None:
     page.goto("/")
     page.click("#to-sign-up")
     for field, value in (("name", "Eve"), ("email", "eve@example.org"), ("password", PASSWORD)):
@@ -112,6 +114,14 @@ def test_an_address_that_is_taken_is_said_on_the_page(page: Any, provider: OidcP
     page.evaluate("localStorage.clear()")
     sign_in(page, "eve")
     page.wait_for_selector("#gate-note:has-text('already')")
+    page.fill("#in-email", "eve@example.org")
+    page.fill("#in-password", PASSWORD)
+    page.click("#sign-in button[type=submit]")
+    page.wait_for_selector(".toast:has-text('Linked')")
+    page.evaluate("localStorage.clear()")
+    page.goto("/")
+    page.get_by_role("link", name="Continue with Test & Co").click()
+    page.wait_for_selector("#found-name")
 
 
 def test_a_provider_that_is_away_is_said_on_the_page(page: Any, provider: OidcProvider) -> None:

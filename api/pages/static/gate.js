@@ -13,7 +13,7 @@ const SIGN_IN_FAILED = {
   expired: "That took too long, or began in another browser. Please try again.",
   refused: "The sign-in was refused. Please try again.",
   unavailable: "The other service cannot be reached right now. Please try again later.",
-  "email-taken": "There is an account with your email address already. Sign in with its password.",
+  "email-taken": "There is an account with your email address already. Sign in with its password, and we link the two.",
 };
 
 /**
@@ -25,11 +25,12 @@ export function askedForm() {
   if (form === undefined) return null;
   const brought = new URLSearchParams(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  return { form, token: brought.get("token") ?? "", code: brought.get("code"), failed: brought.get("error") };
+  return { form, token: brought.get("token") ?? "", code: brought.get("code"), failed: brought.get("error"), proof: brought.get("proof") };
 }
 
 export class Gate {
   #token = "";
+  #proof = null;
   #offered = false;
 
   /** `done()` runs once tokens are there. */
@@ -52,8 +53,9 @@ export class Gate {
   }
 
   /** The form of a mail's link or of a sign-in elsewhere, with what it brought. */
-  showAsked({ form, token, code, failed }) {
+  showAsked({ form, token, code, failed, proof }) {
     this.#token = token;
+    this.#proof = proof ?? null;
     if (form === "sign-in") this.#comeBack(code ?? null, failed ?? null);
     else if (form !== "invite" || this.session.signedIn) this.show(form);
     else {
@@ -87,6 +89,7 @@ export class Gate {
   /** Back from another issuer: with a code for tokens, or with the word for what went wrong. */
   async #comeBack(code, failed) {
     if (code === null) {
+      if (failed === null && this.session.signedIn) await this.#linked();
       if (failed === null) await this.#leave();
       else {
         history.replaceState(null, "", "/");
@@ -103,6 +106,19 @@ export class Gate {
       await this.done();
     } catch (error) {
       this.show("sign-in", error.message);
+    }
+  }
+
+  /** Link the identity that a sign-in elsewhere proved, once somebody is signed in here. */
+  async #linked() {
+    const proof = this.#proof;
+    this.#proof = null;
+    if (proof === null) return;
+    try {
+      await this.api.post("/v1/me/identities", { proof }, { cookies: true });
+      toast("Linked: from now on you can sign in either way.");
+    } catch (error) {
+      toast(error.message, "error");
     }
   }
 
@@ -138,6 +154,7 @@ export class Gate {
     const { data } = await this.api.post(path, values, { anonymous: true });
     this.session.adopt(data);
     for (const id of FORMS) byId(id).reset();
+    await this.#linked();
     await this.done();
   }
 }
