@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from api.client_address import ClientAddresses
+from api.external import External
 from api.health import Health
 from api.limits.door import Limits
 from api.locations import Locations
@@ -59,6 +60,7 @@ class Services(Struct, kw_only=True):
     invitations: "Invitations"
     acceptances: "Acceptances"
     sealed: "SealedReplies"
+    external: External
     mailbox: "Mailbox | None" = None
     clock: "Clock"
     new_id: Callable[[], UUID]

@@ -20,6 +20,8 @@ MODULES: Final = (
     "api.endpoints.passwords",
     "api.endpoints.me",
     "api.endpoints.api_keys",
+    "api.endpoints.identities",
+    "api.endpoints.oidc",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",
     "api.endpoints.live",

@@ -25,11 +25,11 @@ __all__ = ["Credentials", "Identity", "User"]
 class User(Struct, frozen=True):
     """A person with an account. `email` is shown as it was given, and compared without regard to case.
 
-    `time_zone` is IANA's name of one.
+    Who came by another issuer may have none. `time_zone` is IANA's name of one.
     """
 
     id: UUID
-    email: str
+    email: str | None
     name: str
     time_zone: str
     email_verified_at: datetime | None

@@ -94,6 +94,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         invitations=absent,
         acceptances=absent,
         sealed=SealedReplies(keyset),
+        external=absent,
         clock=clock,
         new_id=uuids.uuid7,
         health=Health(),

@@ -17,7 +17,9 @@ from api.openapi import Operation
 from core.permissions import Right, Role, allows
 from core.principal import Principal, Scope
 from core.rights import Requirement
+from db.people.external_identities import ExternalIdentity
 from db.people.sessions import Client
+from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
@@ -123,6 +125,7 @@ class Scene:
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
             "key_id": await scene.key("outsider"),
+            "identity_id": await scene.identity("outsider"),
             "number": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
@@ -143,6 +146,13 @@ class Scene:
         """A further API key of somebody's."""
         made = await self.desk.post("/v1/me/api-keys", {"name": "Swept", "scopes": ["read"]}, who)
         return str(made.raise_for_status().json()["id"])
+
+    async def identity(self, who: str) -> str:
+        """A further identity of somebody's at another issuer."""
+        user_id, services = UUID(self.desk[who].user_id), self.desk.site.services
+        identity = ExternalIdentity("https://issuer.example.org", f"subject {self.next()}", None, False, who)
+        async with writing(services.pools.api, user_id) as tx:
+            return str((await services.external.identities.link_in(tx, user_id, identity)).id)
 
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
@@ -172,6 +182,8 @@ class Scene:
             values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)
+        if "{identity_id}" in operation.path:
+            values["identity_id"] = RANDOM if asker.person is None else await self.identity(asker.person)
         return values
 
     def next(self) -> int:

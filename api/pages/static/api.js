@@ -86,7 +86,7 @@ export class Api {
 
   /**
    * Send, retrying what may be retried, and give `{data, seq, etag}`. Throws Problem, Unreachable or SessionEnded.
-   * `options`: body, team, ifMatch, anonymous, keyed (default: every mutation), tries.
+   * `options`: body, team, ifMatch, anonymous, cookies, keyed (default: every mutation), tries.
    */
   async send(method, path, options) {
     const keyed = options.keyed ?? (method !== "GET" && !options.anonymous);
@@ -143,7 +143,7 @@ export class Api {
     if (options.ifMatch !== undefined) headers.set("if-match", `"${options.ifMatch}"`);
     const body = options.body === undefined ? undefined : JSON.stringify(options.body);
     if (body !== undefined) headers.set("content-type", method === "PATCH" ? "application/merge-patch+json" : "application/json");
-    return fetch(path, { method, headers, body, cache: "no-store", credentials: "omit" });
+    return fetch(path, { method, headers, body, cache: "no-store", credentials: options.cookies ? "same-origin" : "omit" });
   }
 
   async #read(answer, team) {
