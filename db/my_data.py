@@ -24,7 +24,6 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
-    "labels": "the team's, and nobody's in it",
 }
 """Tables with somebody in them that an export does not have, and why."""
 
