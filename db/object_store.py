@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ __all__ = [
     "ObjectStoreUnavailable",
     "ObjectTooLarge",
     "Stored",
+    "attachment",
     "bad_url",
     "open_store",
 ]
@@ -192,7 +193,12 @@ def bad_url(url: str) -> str:
 
 def _attributes(media_type: str, name: str) -> dict[str, str]:
     """What a store that hands objects out itself says of one: never a page to be shown."""
-    return {"Content-Type": media_type, "Content-Disposition": f'attachment; filename="{name}"'}
+    return {"Content-Type": media_type, "Content-Disposition": attachment(name)}
+
+
+def attachment(name: str) -> str:
+    """The Content-Disposition of a file to be saved under this name, whatever is in it (RFC 8187)."""
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
 @contextmanager

@@ -22,11 +22,13 @@ from db.settings import DatabaseSettings, ObjectSettings
 from db.transaction import writing
 from streams.housekeeping import tidy
 from taskforge.devstack import DevStack
+from tests.support.account import NO_TLS
 from tests.support.databases import superuser_url
 from tests.support.desk import RANDOM, new_key, problem
 from tests.support.keys import make_key
 from tests.support.leaks import leak_free
 from tests.support.long_work import Hands
+from tests.support.s3 import KEY_ID, SECRET, running_s3
 from tests.support.site import Person, Site, frame, joined, removed, serving, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -324,3 +326,32 @@ class TestAddresses:
         await removed(site, team, ada, bob)
         await self.refused(site, url(bob))
         assert (await site.client.get(url(ada))).status_code == 200
+
+
+async def test_from_a_bucket_an_object_is_a_redirect_to_its_own_address(
+    services: DevStack, database: DatabaseSettings, valkey_url: str, tmp_path: Path
+) -> None:
+    with running_s3() as s3:
+        settings = ObjectSettings(url=s3.url, access_key_id=KEY_ID, secret_access_key=Secret(SECRET))
+        async with serving(structs.replace(settings_for(database, valkey_url), objects=settings)) as bucket_site:
+            hands, ada = Hands(bucket_site, tmp_path), await bucket_site.person()
+            done = await hands.exported(ada)
+            answer = await bucket_site.client.get(done["result"]["download_url"])
+            assert (answer.status_code, answer.headers["cache-control"]) == (302, "private, no-store")
+            assert "X-Amz-Expires=60" in answer.headers["location"]
+            async with httpx.AsyncClient(verify=NO_TLS) as browser:
+                file = await browser.get(answer.headers["location"])
+            assert file.status_code == 200
+            assert hashlib.sha256(file.content).hexdigest() == done["result"]["sha256"]
+            assert file.headers["content-disposition"].startswith("attachment;")
+            await all_expired(hands)
+            assert (await bucket_site.client.get(done["result"]["download_url"])).status_code == 404
+            assert s3.objects == {}
+
+
+async def all_expired(hands: Hands) -> None:
+    """Have everything in the store expire, and be deleted."""
+    pool = hands.site.services.pools.worker
+    async with writing(pool) as tx:
+        await tx.execute("update objects set expires_at = now()")
+    await tidy(pool, hands.store)

@@ -1,15 +1,17 @@
 """What every object store does: in memory, in a directory, and in an S3 bucket."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from core.secret import Secret
 from db.object_store import ObjectMissing, ObjectStore, ObjectStoreUnavailable, ObjectTooLarge, bad_url, open_store
 from db.settings import ObjectSettings
 from tests.support.long_work import files_in
+from tests.support.s3 import KEY_ID, S3, SECRET, running_s3
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +29,7 @@ async def whole(store: ObjectStore, key: str) -> bytes:
 
 async def put(store: ObjectStore, key: str, *parts: bytes, limit: int = 100 * MIB) -> bytes:
     """What was written."""
-    stored = await store.put(key, pieces(*parts), limit=limit, media_type="application/zip", name="a.zip")
+    stored = await store.put(key, pieces(*parts), limit=limit, media_type="application/zip", name='a ".zip')
     data = b"".join(parts)
     assert (stored.key, stored.size, stored.sha256) == (key, len(data), hashlib.sha256(data).digest())
     return data
@@ -120,6 +122,35 @@ class TestDirectory(ObjectStoreContract):
             await put(store, "exports/b/1", b"x" * 6 * MIB, b"x" * 6 * MIB, limit=7 * MIB)
         await store.delete_below("exports/b")
         assert files_in(folder) == []
+
+
+class TestBucket(ObjectStoreContract):
+    @pytest.fixture
+    def s3(self) -> Iterator[S3]:
+        with running_s3() as server:
+            yield server
+
+    @pytest.fixture
+    def store(self, s3: S3) -> ObjectStore:
+        store = open_store(ObjectSettings(url=s3.url, access_key_id=KEY_ID, secret_access_key=Secret(SECRET)))
+        assert store is not None
+        return store
+
+    async def test_its_own_address_downloads_a_file_for_a_while(self, store: ObjectStore) -> None:
+        data = await put(store, "exports/a/1", b"data")
+        address = await store.address("exports/a/1", 60.0)
+        assert address is not None
+        async with httpx.AsyncClient() as anybody:
+            answer = await anybody.get(address)
+            assert (answer.status_code, answer.content) == (200, data)
+            assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20%22.zip"
+            assert answer.headers["content-type"] == "application/zip"
+            for other in (
+                address.replace("/1?", "/2?"),
+                address.replace("Expires=60", "Expires=6000"),
+                address[:-1] + ("1" if address[-1] == "0" else "0"),
+            ):
+                assert (await anybody.get(other)).status_code == 403
 
 
 class TestUrls:
