@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import anyio.to_thread
 from msgspec import Struct
 
 from db.settings import ObjectSettings
@@ -61,9 +62,9 @@ class Stored(Struct, frozen=True):
 class ObjectStore:
     """One store. Every method raises ObjectStoreUnavailable."""
 
-    def __init__(self, store: "Store", signing: "S3Store | None" = None) -> None:
-        """`signing` is the same store again where it signs addresses and keeps attributes."""
-        self._store, self._signing = store, signing
+    def __init__(self, store: "Store", *, signing: "S3Store | None" = None, folder: Path | None = None) -> None:
+        """`signing` is the same store again where it signs addresses and keeps attributes; `folder` is where it is."""
+        self._store, self._signing, self._folder = store, signing, folder
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], *, limit: int, media_type: str, name: str) -> Stored:
         """Write what comes, a piece at a time; it is there once all is. Raises ObjectTooLarge, and as `chunks` does.
@@ -132,14 +133,13 @@ class ObjectStore:
             return await sign_async(self._signing, "GET", key, timedelta(seconds=seconds))
 
     async def check(self) -> None:
-        """Ask the store for something that is not there."""
-        from obstore import head_async
-
+        """Ask the store what there is at a place where nothing is. It says no more than that it answers."""
+        if self._folder is not None and not await anyio.to_thread.run_sync(self._folder.is_dir):
+            raise ObjectStoreUnavailable("the folder is gone")
         try:
-            with _errors():
-                await head_async(self._store, "a-key-that-nothing-has")
-        except ObjectMissing:
-            return
+            await self.keys("a-path-below-which-nothing-is")
+        except ObjectMissing as error:
+            raise ObjectStoreUnavailable("there is no such bucket") from error
 
 
 def open_store(settings: ObjectSettings) -> ObjectStore | None:
@@ -157,7 +157,7 @@ def open_store(settings: ObjectSettings) -> ObjectStore | None:
     if parts.scheme == "file":
         folder = Path(unquote(parts.path))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return ObjectStore(LocalStore(folder, automatic_cleanup=True))
+        return ObjectStore(LocalStore(folder, automatic_cleanup=True), folder=folder)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     endpoint = options.get("endpoint")
     config: S3Config = {"region": options.get("region", "us-east-1"), "virtual_hosted_style_request": False}
@@ -172,7 +172,7 @@ def open_store(settings: ObjectSettings) -> ObjectStore | None:
         config=config,
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )
-    return ObjectStore(store, store)
+    return ObjectStore(store, signing=store)
 
 
 def bad_url(url: str) -> str:

@@ -1,6 +1,7 @@
 """What every object store does: in memory, in a directory, and in an S3 bucket."""
 
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -117,6 +118,12 @@ class TestDirectory(ObjectStoreContract):
         assert mode_of(folder) & 0o077 == 0
         assert await store.address("exports/a/1", 60.0) is None
 
+    async def test_a_folder_that_is_gone_is_said_to_be(self, folder: Path, store: ObjectStore) -> None:
+        await put(store, "exports/a/1", b"data")
+        shutil.rmtree(folder)
+        with pytest.raises(ObjectStoreUnavailable):
+            await store.check()
+
     async def test_what_broke_off_leaves_no_file(self, folder: Path, store: ObjectStore) -> None:
         with pytest.raises(ObjectTooLarge):
             await put(store, "exports/b/1", b"x" * 6 * MIB, b"x" * 6 * MIB, limit=7 * MIB)
@@ -135,6 +142,13 @@ class TestBucket(ObjectStoreContract):
         store = open_store(ObjectSettings(url=s3.url, access_key_id=KEY_ID, secret_access_key=Secret(SECRET)))
         assert store is not None
         return store
+
+    async def test_a_bucket_that_is_not_there_is_said_not_to_be(self, s3: S3) -> None:
+        url = s3.url.replace("s3://files", "s3://others")
+        store = open_store(ObjectSettings(url=url, access_key_id=KEY_ID, secret_access_key=Secret(SECRET)))
+        assert store is not None
+        with pytest.raises(ObjectStoreUnavailable):
+            await store.check()
 
     async def test_its_own_address_downloads_a_file_for_a_while(self, store: ObjectStore) -> None:
         data = await put(store, "exports/a/1", b"data")

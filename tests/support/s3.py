@@ -48,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
         key, query = self.asked()
         if "X-Amz-Signature" in query and not self.is_signed(query):
             self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+        elif not urlsplit(self.path).path.startswith(f"/{BUCKET}"):
+            self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         elif "list-type" in query:
             self.answer(200, self.listed(query.get("prefix", "")))
         elif key in self.server.objects:
