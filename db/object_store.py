@@ -5,8 +5,9 @@ of thing an object is, or can sign an address: for a directory both are ours to 
 """
 
 import hashlib
+import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -110,11 +111,18 @@ class ObjectStore:
         """Delete every object whose key begins with the path `prefix`; how many. Nothing there is nothing to do."""
         from obstore import delete_async
 
-        keys = await self.keys(prefix)
-        with _errors():
-            if keys:
-                await delete_async(self._store, keys)
-        return len(keys)
+        deleted = 0
+        while keys := await self.keys(prefix):
+            try:
+                with _errors():
+                    await delete_async(self._store, keys)
+            except ObjectMissing:  # Another worker deletes the same: see what is left.
+                continue
+            deleted += len(keys)
+        if self._folder is not None:
+            with _errors():
+                await anyio.to_thread.run_sync(_remove_drafts, self._folder, prefix)
+        return deleted
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys of all objects below a path."""
@@ -189,6 +197,14 @@ def bad_url(url: str) -> str:
     if unknown := parse_qs(parts.query, keep_blank_values=True).keys() - S3_OPTIONS:
         return f"knows no option {', '.join(sorted(unknown))}"
     return ""
+
+
+def _remove_drafts(folder: Path, prefix: str) -> None:
+    """What a process that was killed had begun to write: files that obstore neither lists nor deletes."""
+    place = folder / prefix
+    if ".." not in place.parts and place.is_dir():
+        with suppress(FileNotFoundError):  # Another worker removes the same.
+            shutil.rmtree(place)
 
 
 def _attributes(media_type: str, name: str) -> dict[str, str]:

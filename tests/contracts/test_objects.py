@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
@@ -38,6 +39,10 @@ async def put(store: ObjectStore, key: str, *parts: bytes, limit: int = 100 * MI
 
 def mode_of(folder: Path) -> int:
     return folder.stat().st_mode
+
+
+def draft(path: Path) -> None:
+    path.write_bytes(b"half of an arch")
 
 
 class ObjectStoreContract:
@@ -83,6 +88,14 @@ class ObjectStoreContract:
         assert await store.delete_below("exports/d") == 0
         assert await whole(store, "exports/dd/1") == b"data"
 
+    async def test_two_who_delete_the_same_both_succeed(self, store: ObjectStore) -> None:
+        for number in range(20):
+            await put(store, f"exports/f/{number}", b"data")
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(store.delete_below, "exports/f")
+        assert await store.keys("exports/f") == []
+
     async def test_a_store_that_answers_is_well(self, store: ObjectStore) -> None:
         await store.check()
 
@@ -123,6 +136,16 @@ class TestDirectory(ObjectStoreContract):
         shutil.rmtree(folder)
         with pytest.raises(ObjectStoreUnavailable):
             await store.check()
+
+    async def test_what_a_killed_process_had_begun_to_write_goes_with_the_rest(
+        self, folder: Path, store: ObjectStore
+    ) -> None:
+        await put(store, "exports/e/1", b"data")
+        await put(store, "exports/ee/1", b"data")
+        draft(folder / "exports" / "e" / "2#1")
+        assert await store.keys("exports/e") == ["exports/e/1"]
+        assert await store.delete_below("exports/e") == 1
+        assert [path.name for path in files_in(folder)] == ["1"]
 
     async def test_what_broke_off_leaves_no_file(self, folder: Path, store: ObjectStore) -> None:
         with pytest.raises(ObjectTooLarge):
