@@ -34,6 +34,7 @@ MY_IDENTITY: Final = "/v1/me/identities/{identity_id}"
 MY_EMAIL_VERIFICATION: Final = "/v1/me/email-verification"
 MY_NOTIFICATIONS: Final = "/v1/me/notifications"
 MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
+MY_EXPORT: Final = "/v1/me/export"
 
 TASKS: Final = "/v1/tasks"
 TASK_BATCH: Final = "/v1/tasks/batch"
@@ -56,6 +57,9 @@ TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
 ACCEPT_INVITATION: Final = "/v1/invitations/accept"
 
 LIVE_TICKETS: Final = "/v1/live-tickets"
+
+OPERATION: Final = "/v1/operations/{operation_id}"
+OBJECT: Final = "/v1/objects/{token}"
 
 SCHEMAS: Final = "/schemas"
 SCHEMA: Final = "/schemas/{urn}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from api.auth.api_keys import KeyReader
     from api.auth.passwords import Passwords
     from api.auth.tokens import AccessTokens, Revocations
+    from api.object_links import ObjectLinks
+    from db.object_store import ObjectStore
     from db.people.acceptances import Acceptances
     from db.people.account_tokens import AccountTokens
     from db.people.api_keys import ApiKeys
@@ -62,6 +64,8 @@ class Services(Struct, kw_only=True):
     sealed: "SealedReplies"
     external: External
     mailbox: "Mailbox | None" = None
+    objects: "ObjectStore | None" = None
+    object_links: "ObjectLinks"
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health

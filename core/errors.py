@@ -43,6 +43,7 @@ ConflictReason = Literal[
     "email-taken",
     "identity-taken",
     "last-way-in",
+    "export-running",
     "constraint",
 ]
 

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from core.secret import Secret
 
-__all__ = ["DatabaseSettings", "ValkeySettings"]
+__all__ = ["DatabaseSettings", "ObjectSettings", "ValkeySettings"]
 
 
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
@@ -31,3 +31,22 @@ class ValkeySettings(Struct, frozen=True, kw_only=True):
     """Valkey holds snapshots, wake-ups and rate-limit shares; losing it costs latency, never data."""
 
     url: Annotated[Secret, Meta(description="valkey://[:password@]host:port/db, or unix:///path.")]
+
+
+class ObjectSettings(Struct, frozen=True, kw_only=True):
+    """Where large things are kept: exports, and what is attached to tasks."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="file:///directory, which all processes share, or s3://bucket?endpoint=…&region=…&prefix=…; "
+            "empty: there is no store, except in `up`."
+        ),
+    ] = ""
+    access_key_id: Annotated[
+        str, Meta(description="Of the bucket; empty: as the machine, or the environment of AWS's own tools, has it.")
+    ] = ""
+    secret_access_key: Annotated[Secret, Meta(description="The secret that goes with that key.")] = Secret("")
+    export_bytes: Annotated[int, Meta(ge=1024, description="How large the export of one user may be.")] = (
+        1024 * 1024 * 1024
+    )

@@ -38,6 +38,8 @@ __all__ = [
     "LiveTickets",
     "Memberships",
     "Notifications",
+    "Objects",
+    "Operations",
     "Outbox",
     "Projections",
     "RefreshTokens",
@@ -71,9 +73,9 @@ class Json(Column):
 
     value_type = bytes
 
-    def __init__(self) -> None:
-        self.default = b""
-        super().__init__(default=b"")
+    def __init__(self, *, null: bool = False) -> None:
+        self.default = None if null else b""
+        super().__init__(null=null, default=self.default)
 
     @property
     def column_type(self) -> str:
@@ -362,3 +364,38 @@ class Outbox(Table, tablename="outbox", db=POSTGRES):
     discard = Boolean()
     traceparent = Text()
     created_at = Timestamptz()
+
+
+class Operations(Table, tablename="operations", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    kind = Text()
+    user_id = UUID()
+    team_id = UUID(null=True, default=None)
+    status = Text()
+    undoing = Boolean()
+    steps = Json()
+    progress = DoublePrecision()
+    data = Json()
+    result = Json(null=True)
+    error = Text(null=True, default=None)
+    version = BigInt()
+    attempts = Integer()
+    next_at = Timestamptz()
+    traceparent = Text()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    ended_at = Timestamptz(null=True, default=None)
+
+
+class Objects(Table, tablename="objects", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    team_id = UUID(null=True, default=None)
+    kind = Text()
+    key = Text(null=True, default=None)
+    name = Text()
+    media_type = Text()
+    size = BigInt(null=True, default=None)
+    sha256 = Bytea(null=True, default=None)
+    created_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)

@@ -10,6 +10,9 @@ from msgspec import Struct
 from core.errors import StorageUnavailable
 from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
+from db.object_store import ObjectStore, ObjectStoreUnavailable
+from db.objects import forget_expired_objects
+from db.operations import forget_ended_operations
 from db.people.account_tokens import forget_account_tokens
 from db.people.api_keys import forget_ended_keys
 from db.people.ended_sessions import forget_ended_sessions
@@ -35,8 +38,13 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "tokens from mails": forget_account_tokens,
     "live tickets nobody used": forget_unused_tickets,
     "invitations that expired": forget_expired_invitations,
+    "operations that ended": forget_ended_operations,
     "places of teams that were not made": forget_left_places,
 }
+
+
+OBJECTS: Final = "objects that expired"
+"""What goes from the object store too, and first from there."""
 
 
 class HousekeepingStatistics(Struct, frozen=True):
@@ -48,9 +56,9 @@ class HousekeepingStatistics(Struct, frozen=True):
 class Housekeeper:
     """Tidies at once and then every hour. Several workers may do so at once: deleting twice deletes once."""
 
-    def __init__(self, pool: Pool, every_seconds: float = EVERY_SECONDS) -> None:
-        self._pool, self._every_seconds = pool, every_seconds
-        self._forgotten = dict.fromkeys(CHORES, 0)
+    def __init__(self, pool: Pool, store: ObjectStore | None = None, every_seconds: float = EVERY_SECONDS) -> None:
+        self._pool, self._store, self._every_seconds = pool, store, every_seconds
+        self._forgotten = dict.fromkeys((*CHORES, OBJECTS), 0)
 
     def statistics(self) -> HousekeepingStatistics:
         return HousekeepingStatistics(dict(self._forgotten))
@@ -59,16 +67,26 @@ class Housekeeper:
         """Run until cancelled; a database that is down is waited for."""
         while True:
             try:
-                for name, rows in (await tidy(self._pool)).items():
+                for name, rows in (await tidy(self._pool, self._store)).items():
                     self._forgotten[name] += rows
             except StorageUnavailable as error:
                 logger.warning("tidying waits for the database: %s", error)
             await anyio.sleep(self._every_seconds)
 
 
-async def tidy(pool: Pool) -> Mapping[str, int]:
+async def tidy(pool: Pool, store: ObjectStore | None = None) -> Mapping[str, int]:
     """Do every chore once; how many rows each has deleted. Raises StorageUnavailable."""
     done = {name: await forget(pool) for name, forget in CHORES.items()}
+    done[OBJECTS] = await _forget_objects(pool, store)
     if any(done.values()):
         logger.info("forgot %s", ", ".join(f"{number} {name}" for name, number in done.items() if number))
     return done
+
+
+async def _forget_objects(pool: Pool, store: ObjectStore | None) -> int:
+    """A store that is away keeps nothing else from being tidied."""
+    try:
+        return await forget_expired_objects(pool, store)
+    except ObjectStoreUnavailable as error:
+        logger.warning("expired objects stay for now: %s", error)
+        return 0

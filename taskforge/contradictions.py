@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core.secret import Secret
+from db.object_store import bad_url
 from streams.mail.senders import sender_address
 from streams.settings import KafkaSettings
 from taskforge.issuer_rules import bad_issuers
@@ -66,6 +67,7 @@ def _bad_urls(settings: Settings) -> Iterator[str]:
     yield from _bad_url("VALKEY__URL", settings.valkey.url.reveal(), ("valkey", "valkeys", "redis", "rediss", "unix"))
     if url := settings.mail.url.reveal():
         yield from _bad_url("MAIL__URL", url, ("smtp", "smtps"))
+    yield from _bad_store(settings)
     try:
         sender_address(settings.mail.from_)
     except ValueError:
@@ -78,6 +80,14 @@ def _bad_urls(settings: Settings) -> Iterator[str]:
         yield from _bad_url("HTTP__ALLOWED_ORIGINS", origin, ("http", "https"))
         if origin.count("/") > 2:
             yield f"TASKFORGE_HTTP__ALLOWED_ORIGINS: an origin has no path: {origin!r}"
+
+
+def _bad_store(settings: Settings) -> Iterator[str]:
+    objects = settings.objects
+    if objects.url and (reason := bad_url(objects.url)):
+        yield f"TASKFORGE_OBJECTS__URL: {reason}"
+    if bool(objects.access_key_id) != bool(objects.secret_access_key.reveal()):
+        yield "TASKFORGE_OBJECTS__ACCESS_KEY_ID: needs TASKFORGE_OBJECTS__SECRET_ACCESS_KEY, and the other way round"
 
 
 def _bad_network(network: str) -> Iterator[str]:
@@ -117,6 +127,10 @@ def _unfit_for_production(settings: Settings) -> Iterator[str]:
             "TASKFORGE_HTTP__METRICS_ENABLED: must not be true in production; "
             "operators read /metrics at TASKFORGE_OPS__API_PORT"
         )
+    if not settings.objects.url:
+        yield "TASKFORGE_OBJECTS__URL: is missing (production keeps exports in a store that its processes share)"
+    elif settings.objects.url.startswith("memory:"):
+        yield "TASKFORGE_OBJECTS__URL: must not be memory:, which ends with the process"
     yield from _open_valkey(settings.valkey.url.reveal())
     yield from _open_kafka(settings.kafka)
 

@@ -9,7 +9,7 @@ from api.limits.settings import LimitSettings
 from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.quotas import Quotas
 from core.secret import Secret
-from db.settings import DatabaseSettings, ValkeySettings
+from db.settings import DatabaseSettings, ObjectSettings, ValkeySettings
 from streams.settings import FeedSettings, KafkaSettings, MailSettings
 
 __all__ = ["Keys", "Settings"]
@@ -49,5 +49,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     actors: ActorSettings = ActorSettings()
     feeds: FeedSettings = FeedSettings()
     mail: MailSettings = MailSettings()
+    objects: ObjectSettings = ObjectSettings()
     quotas: Quotas = Quotas()
     limits: LimitSettings = LimitSettings()

@@ -22,6 +22,8 @@ MODULES: Final = (
     "api.endpoints.api_keys",
     "api.endpoints.identities",
     "api.endpoints.oidc",
+    "api.endpoints.operations",
+    "api.endpoints.objects",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",
     "api.endpoints.live",

@@ -1,4 +1,4 @@
-"""What a feed sends: events and resets, in the two forms that travel, each made once and shared by all readers."""
+"""What a feed sends: events, resets and notices, in two forms, each made once and shared by all readers."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -11,7 +11,7 @@ from core.events import event_class
 from streams import paths
 from streams.cloud_events import cloud_event
 
-__all__ = ["Frame", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows"]
+__all__ = ["Frame", "Notice", "Reset", "ResetReason", "Sendable", "frames_of", "frames_of_rows"]
 
 ResetReason = Literal["expired", "epoch", "ahead", "broken"]
 """Why a reader must reload the snapshot: its place is too old, of another epoch, not reached yet, or before a hole."""
@@ -72,7 +72,27 @@ class Reset:
         )
 
 
-Sendable = Frame | Reset
+class Notice:
+    """Something for one user, beside the team's events: without a `seq`, and never sent again. `body` is JSON."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def sse(self, epoch: int) -> bytes:  # noqa: ARG002 (one signature for everything sendable)
+        """The notice as a Server-Sent Event; without an id, so that a reader's place stays what it is."""
+        return b"".join((b"event: notice\ndata: ", self._body(), b"\n\n"))
+
+    def ws(self, epoch: int) -> str:  # noqa: ARG002
+        """The notice as the text of a WebSocket frame."""
+        return self._body().decode()
+
+    def _body(self) -> bytes:
+        return b'{"type":"notice","operation":' + self.body + b"}"
+
+
+Sendable = Frame | Reset | Notice
 
 
 def frames_of(events: Iterable[Encoded]) -> list[Frame]:

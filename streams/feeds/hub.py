@@ -25,7 +25,7 @@ from core.seq import Position
 from core.writes import JournalPosition
 from db.signed import Signer
 from streams.feeds.channel import Channel, Tally
-from streams.feeds.frames import Reset, frames_of, frames_of_rows
+from streams.feeds.frames import Notice, Reset, frames_of, frames_of_rows
 from streams.feeds.open_feeds import OpenFeeds
 from streams.feeds.places import Places
 from streams.feeds.ports import History, Teams
@@ -185,6 +185,12 @@ class Hub:
             for name, work in works:
                 group.start_soon(_keep, name, work)
             task_status.started()
+
+    def notify(self, user_id: UUID, notice: Notice) -> None:
+        """Send the notice in every feed that the user has open here."""
+        for reader in self._open:
+            if reader.user_id == user_id:
+                reader.notice(notice)
 
     def _arrived(self, arrival: Arrival) -> None:
         """Events from another process; `arrival.events` may be empty when they were too many to send."""

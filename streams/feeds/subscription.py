@@ -4,18 +4,20 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from core.codec import JournalRow
 from core.errors import Unavailable
 from streams.feeds.channel import Channel, EndReason
-from streams.feeds.frames import Frame, Reset, Sendable, frames_of_rows
+from streams.feeds.frames import Frame, Notice, Reset, Sendable, frames_of_rows
 from streams.feeds.replay_buffer import slice_of
 
 __all__ = ["EndReason", "FeedEnded", "Subscription"]
 
 logger = logging.getLogger(__name__)
+
+MOST_NOTICES: Final = 50
 
 ReadPage = Callable[[UUID, int], Awaitable[Sequence[JournalRow]]]
 """(team, after): the next rows of the journal, ordered and contiguous; empty only at its end."""
@@ -54,6 +56,7 @@ class Subscription:
         self._read_page = read_page
         self._closed = closed
         self._reset: Reset | None = None
+        self._notices: list[Notice] = []
         self._page: Sequence[Frame] = ()
         self._live = False
         self._woken = False
@@ -95,6 +98,9 @@ class Subscription:
             if self._reset is not None:
                 reset, self._reset = self._reset, None
                 return (reset,)
+            if self._notices:
+                notices, self._notices = self._notices, []
+                return notices
             if self._woken:
                 self._woken = False
                 return ()
@@ -155,6 +161,12 @@ class Subscription:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def notice(self, notice: Notice) -> None:
+        """Send this soon, between events; of many that a slow reader has not taken, the oldest are left out."""
+        if self.ended is None:
+            self._notices = [*self._notices[1 - MOST_NOTICES :], notice]
+            self._channel.stop_waiting(self)
 
     def wake(self) -> None:
         """Make `next` return soon, empty-handed if need be."""

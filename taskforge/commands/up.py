@@ -162,6 +162,7 @@ def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[
         found |= OWN_MACHINE
         if MAIL not in plan.given:
             found[MAILBOX] = str(devstack.data.path.absolute() / "mail")
+        found[embedded.OBJECTS] = (devstack.data.path.absolute() / "objects").as_uri()
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 

@@ -13,6 +13,7 @@ from db.highest_epoch import HighestEpoch
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
 from db.keyset import Keyset
+from db.object_store import ObjectStore, open_store
 from db.pool import Pool, Pools
 from db.signed import Signer
 from db.snapshots import ValkeySnapshots
@@ -30,6 +31,7 @@ from taskforge.tuning import give_memory_back
 if TYPE_CHECKING:
     from api.services import Services
     from streams.kafka.monitor import BrokerMonitor
+    from streams.operations.runner import OperationRunner
 
 __all__ = ["Composition"]
 
@@ -64,6 +66,7 @@ class Composition:
         self.probes: list[Probe] = []
         self.broker: BrokerMonitor | None = None
         self.services: Services | None = None
+        self.operations: OperationRunner | None = None
         self._samples: list[Callable[[], Iterable[Sample]]] = []
 
     def show(self, samples: Callable[[], Iterable[Sample]]) -> None:
@@ -92,6 +95,11 @@ class Composition:
     @cached_property
     def signer(self) -> Signer:
         return Signer(self.keys)
+
+    @cached_property
+    def objects(self) -> ObjectStore | None:
+        """The object store, if there is one."""
+        return open_store(self.settings.objects)
 
     @cached_property
     def journal(self) -> PostgresJournal:

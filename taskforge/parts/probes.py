@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from valkey.asyncio import Valkey
 
 from api.health import NotReady, Probe
+from db.object_store import ObjectStore
 from db.pool import Pool, connected
 from streams.kafka.answering import answering
 from streams.relay_watch import RelayWatch
@@ -19,6 +20,7 @@ __all__ = [
     "POSTGRES_NOT_REACHED",
     "broker_probe",
     "kafka_probe",
+    "objects_probe",
     "part_probe",
     "postgres_probe",
     "relay_probe",
@@ -52,6 +54,11 @@ def kafka_probe(kafka: KafkaSettings) -> Probe:
         await answering(kafka)
 
     return Probe("kafka", ask, required=False)
+
+
+def objects_probe(store: ObjectStore) -> Probe:
+    """Without the store exports wait, and what is in it cannot be downloaded; nothing else."""
+    return Probe("objects", store.check, required=False)
 
 
 def relay_probe(watch: RelayWatch) -> Probe:

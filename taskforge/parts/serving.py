@@ -17,6 +17,7 @@ from api.external import External
 from api.limits.counter import Sharing
 from api.limits.door import Limits
 from api.limits.shared import SharedCounts
+from api.object_links import ObjectLinks
 from api.request_metrics import RequestMetrics
 from api.services import Services
 from api.settings import HttpSettings
@@ -33,12 +34,13 @@ from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
 from streams.mail.delivery import mailbox_of
+from streams.operations.notices import NoticeListener
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
 from taskforge.parts.issuer_samples import issuer_samples
 from taskforge.parts.limit_samples import limit_samples
-from taskforge.parts.probes import kafka_probe, postgres_probe, relay_probe, valkey_probe
+from taskforge.parts.probes import kafka_probe, objects_probe, postgres_probe, relay_probe, valkey_probe
 from taskforge.parts.team_samples import relay_watch_samples
 
 __all__ = ["add_services"]
@@ -78,6 +80,8 @@ def add_services(made: Composition) -> None:
         sealed=SealedReplies(made.keys),
         external=external,
         mailbox=mailbox_of(made.settings.mail),
+        objects=made.objects,
+        object_links=ObjectLinks(made.keys, http.public_url or ""),
         clock=made.clock,
         new_id=new_id,
         health=made.health,
@@ -86,7 +90,7 @@ def add_services(made: Composition) -> None:
         addresses=ClientAddresses(http.trusted_proxies, http.proxy_header),
         limits=_limits(made),
     )
-    _add_probes(made)
+    _add_watches(made)
 
 
 def _http(made: Composition) -> HttpSettings:
@@ -96,12 +100,17 @@ def _http(made: Composition) -> HttpSettings:
     return structs.replace(http, metrics_enabled=made.settings.mode != "production")
 
 
-def _add_probes(made: Composition) -> None:
+def _add_watches(made: Composition) -> None:
+    """What is heard from workers, and the probes."""
+    notices = NoticeListener(made.valkey, made.signer, made.hub.notify)
+    made.base.append(Background("notices", at_once(notices.run)))
     watch = RelayWatch(made.pools.worker)
     made.base.append(Background("relay-watch", at_once(watch.run), statistics=watch.statistics))
     made.show(lambda: relay_watch_samples(watch.statistics()))
     made.probes += [postgres_probe(made.pools.writer), valkey_probe(made.valkey), kafka_probe(made.settings.kafka)]
     made.probes.append(relay_probe(watch))
+    if made.objects is not None:
+        made.probes.append(objects_probe(made.objects))
 
 
 def _identity(made: Composition) -> Identity:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import mail, notifications
+from streams.consumers import mail, notifications, operations
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -18,8 +18,9 @@ from streams.relay.outbox import OutboxRelay
 from streams.relay.relay import Relay
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
+from taskforge.parts.long_work import operation_runner
 from taskforge.parts.names import Part
-from taskforge.parts.probes import broker_probe, part_probe, postgres_probe, valkey_probe
+from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
 from taskforge.parts.work_samples import (
     broker_samples,
     consumer_samples,
@@ -42,9 +43,15 @@ def _mail(made: Composition) -> ConsumerPlan:
     return mail.mail(made.pools.worker, letters, delivery_of(mails), sender_address(mails.from_))
 
 
+def _operations(made: Composition) -> ConsumerPlan:
+    assert made.operations is not None, "the runner is made before what wakes it"
+    return operations.operations(made.operations.wake)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
+    operations.NAME: _operations,
 }
 """The consumers of this version by the names of their parts."""
 
@@ -54,15 +61,24 @@ def add_work(made: Composition, names: Sequence[str]) -> None:
     broker = made.broker = BrokerMonitor(made.settings.kafka, CONSUMERS)
     _add_base(made, broker)
     for name in names:
-        for part in _relay(made, broker) if name == Relay.name else _consumer(made, broker, name):
+        for part in _parts(made, broker, name):
             made.work.append(part)
             # In a process that serves requests, too, it is one thing among others.
             made.probes.append(part_probe(part, required=made.services is None))
             made.show(partial(_readiness, part))
 
 
+def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:
+    if name == Relay.name:
+        yield from _relay(made, broker)
+        return
+    if name == operations.NAME:
+        yield operation_runner(made)
+    yield from _consumer(made, broker, name)
+
+
 def _add_base(made: Composition, broker: BrokerMonitor) -> None:
-    housekeeper = Housekeeper(made.pools.worker)
+    housekeeper = Housekeeper(made.pools.worker, made.objects)
     statistics = broker.statistics
     made.base += [
         Background("broker", broker.run, ready=lambda: statistics().reachable, statistics=statistics),
@@ -72,6 +88,8 @@ def _add_base(made: Composition, broker: BrokerMonitor) -> None:
     made.show(lambda: housekeeping_samples(housekeeper.statistics()))
     if made.services is None:
         made.probes += [postgres_probe(made.pools.worker), valkey_probe(made.valkey), broker_probe(broker)]
+        if made.objects is not None:
+            made.probes.append(objects_probe(made.objects))
 
 
 def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:

@@ -7,10 +7,18 @@ from api.metrics import Sample, total
 from streams.consumers.runner import ConsumerStatistics
 from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
+from streams.operations.runner import OperationStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
 
-__all__ = ["broker_samples", "consumer_samples", "housekeeping_samples", "outbox_samples", "relay_samples"]
+__all__ = [
+    "broker_samples",
+    "consumer_samples",
+    "housekeeping_samples",
+    "operation_samples",
+    "outbox_samples",
+    "relay_samples",
+]
 
 CONSUMER_TOTALS: Final = {
     "applied": "Events whose effect was applied.",
@@ -51,6 +59,14 @@ def consumer_samples(name: str, statistics: ConsumerStatistics) -> Iterator[Samp
         yield total(f"consumer_{field}", about, getattr(statistics, field), consumer=name)
     yield Sample("consumer_lag", "Records not read yet.", statistics.lag, {"consumer": name})
     yield Sample("consumer_held", "Partitions that wait.", statistics.held, {"consumer": name})
+
+
+def operation_samples(statistics: OperationStatistics) -> Iterator[Sample]:
+    yield total("operation_steps", "Steps of operations that were done.", statistics.steps)
+    yield total("operation_steps_undone", "Steps of operations that were taken back.", statistics.undone)
+    yield total("operation_attempts_failed", "Attempts at a step that came to nothing.", statistics.failed)
+    yield total("operations_ended", "Operations that came to an end here.", statistics.ended)
+    yield Sample("operations_stuck", "Operations that somebody should look at.", statistics.stuck, greatest=True)
 
 
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:

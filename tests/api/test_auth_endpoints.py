@@ -24,6 +24,7 @@ from api.auth.tokens import AccessTokens, Revocations
 from api.endpoints import auth, me
 from api.health import Health
 from api.metrics import Metrics
+from api.object_links import ObjectLinks
 from api.problems import PROBLEMS
 from api.request_metrics import RequestMetrics
 from api.routing import EdgeRouter
@@ -81,6 +82,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         hub=absent,
         journal=absent,
         pools=pools,
+        object_links=ObjectLinks(keyset),
         valkey=valkey,
         identity=identity,
         tokens=tokens,

@@ -38,12 +38,14 @@ ROOMS = (
         "streams/feeds",
         "streams/kafka",
         "streams/mail",
+        "streams/operations",
     ),
     *("api/auth", "api/endpoints", "api/pages"),
 )
 TARGETS = (
     *("db/pool.py", "db/journal/journal.py", "db/people/sessions.py", "actors/system.py", "streams/relay/relay.py"),
-    *("streams/consumers/runner.py", "streams/feeds/frames.py", "streams/feeds/hub.py", "api/app.py"),
+    *("streams/consumers/runner.py", "streams/feeds/frames.py", "streams/feeds/hub.py", "streams/operations/kinds.py"),
+    *("api/app.py",),
     *("api/endpoints/tasks.py", "taskforge/settings.py"),
 )
 
@@ -66,6 +68,8 @@ ARROWS = (
     ("api.canary", "taskforge.settings"),
     ("streams.feeds.canary", "streams.relay.relay"),
     ("streams.kafka.canary", "streams.consumers.runner"),
+    ("streams.operations.canary", "streams.consumers.runner"),
+    ("streams.feeds.canary", "streams.operations.kinds"),
     ("db.journal.canary", "db.people.sessions"),
     ("db.people.canary", "db.journal.journal"),
     ("api.auth.canary", "api.endpoints.tasks"),

@@ -47,6 +47,8 @@ UNBOUNDED = {
         "labels",
         "memberships",
         "notifications",
+        "objects",
+        "operations",
         "outbox",
         "projections",
         "relay_cursors",

@@ -43,7 +43,9 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "API keys that ended": 0,
                 "live tickets nobody used": 0,
                 "invitations that expired": 0,
+                "operations that ended": 0,
                 "places of teams that were not made": 1,
+                "objects that expired": 0,
             }
             assert not any((await tidy(pools.worker)).values())
         assert await connection.fetchval("select count(*) from idempotency_keys") == 1

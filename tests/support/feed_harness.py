@@ -16,7 +16,7 @@ from core.events import Member, MemberAdded, MemberRemoved, TeamRestored
 from core.permissions import Role
 from core.quotas import Quotas
 from core.writes import JournalPosition
-from streams.feeds.frames import Frame, Reset
+from streams.feeds.frames import Frame, Notice, Reset
 from streams.feeds.hub import Hub, HubTimes
 from streams.feeds.subscription import FeedEnded, Subscription
 from streams.settings import FeedSettings
@@ -156,7 +156,9 @@ async def take(reader: Subscription, count: int) -> list[int | str]:
     got: list[int | str] = []
     with anyio.fail_after(10):
         while len(got) < count:
-            got += [item.reason if isinstance(item, Reset) else item.seq for item in await reader.next()]
+            for item in await reader.next():
+                assert not isinstance(item, Notice), "nobody was to be notified"
+                got.append(item.reason if isinstance(item, Reset) else item.seq)
     return got
 
 

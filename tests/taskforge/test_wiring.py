@@ -50,11 +50,12 @@ def test_every_list_of_parts_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "history", "sessions", "api-keys", "feeds", "limits", "relay-watch", "teams"]),
+        (API, ["format", "history", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
         (TEAMS, ["format", "history", "feeds", "teams"]),
         ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
         ({"mail"}, ["format", "history", "broker", "housekeeping", "mail"]),
+        ({"operations"}, ["format", "history", "broker", "housekeeping", "steps", "operations"]),
         (
             {"teams", "notifications"},
             ["format", "history", "feeds", "broker", "housekeeping", "teams", "notifications"],

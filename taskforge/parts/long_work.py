@@ -1,0 +1,29 @@
+"""The kinds of long work of this version, each with what its steps work with. Loaded by workers only."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from streams.operations.export import ExportPorts, export
+from streams.operations.kinds import Kind
+from streams.operations.notices import NoticeSender
+from streams.operations.runner import OperationRunner
+from taskforge.parts.composition import Composition
+from taskforge.parts.work_samples import operation_samples
+
+__all__ = ["KINDS", "operation_runner"]
+
+
+def _export(made: Composition) -> Kind:
+    return export(ExportPorts(made.pools.api, made.objects, made.settings.objects.export_bytes))
+
+
+KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export,)
+"""Each makes one kind out of the process that moves it."""
+
+
+def operation_runner(made: Composition) -> OperationRunner:
+    """The runner of all kinds, with its numbers."""
+    kinds = [kind(made) for kind in KINDS]
+    runner = made.operations = OperationRunner(made.pools.worker, kinds, NoticeSender(made.valkey, made.signer))
+    made.show(lambda: operation_samples(runner.statistics()))
+    return runner
