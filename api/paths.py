@@ -7,9 +7,9 @@ import re
 from typing import Final
 from uuid import UUID
 
-from streams.paths import TEAM, TEAM_BOARD
+from streams.paths import TEAM, TEAM_BOARD, UNSUBSCRIBE
 
-__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "kind_of", "link", "pattern"]
+__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "UNSUBSCRIBE", "kind_of", "link", "pattern"]
 
 SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"

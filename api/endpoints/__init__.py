@@ -20,6 +20,7 @@ MODULES: Final = (
     "api.endpoints.passwords",
     "api.endpoints.me",
     "api.endpoints.api_keys",
+    "api.endpoints.unsubscribe",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",
     "api.endpoints.live",
