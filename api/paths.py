@@ -54,8 +54,11 @@ LIVE_TICKETS: Final = "/v1/live-tickets"
 SCHEMAS: Final = "/schemas"
 SCHEMA: Final = "/schemas/{urn}"
 
-PAGES: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
+PAGES: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation")
 """All of them are the board page: which of its screens shows, its script sees by the address."""
+ACCOUNT_PAGE: Final = "/account"
+TEAM_SETTINGS_PAGE: Final = "/team-settings"
+"""The team is behind #, as the board's."""
 DEV_MAIL: Final = "/dev/mail"
 
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")
