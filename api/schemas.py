@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.rest_v1 import Label, Member, Task
 from core import commands
-from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName
+from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName, TimeZone
 from core.events import Team
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ
@@ -167,10 +167,11 @@ class ActivityPage(Struct, frozen=True):
 
 
 class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A team to create; the caller becomes its owner."""
+    """A team to create; the caller becomes its owner. Without a `time_zone` it gets the caller's."""
 
     name: TeamName
     key: TeamKey
+    time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -181,6 +182,7 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: TeamName | UnsetType = UNSET
     wip_limits: dict[Status, Limit | None] | UnsetType | None = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -193,6 +195,7 @@ class TeamAnswer(Struct, frozen=True, kw_only=True):
     name: str
     key: str
     wip_limits: dict[Status, int]
+    time_zone: str
     created_by: UUID
     created_at: datetime
     updated_at: datetime

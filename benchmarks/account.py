@@ -22,6 +22,7 @@ class Account:
 
     def __init__(self, url: str, email: str = "bench@example.com") -> None:
         self._http = httpx.Client(base_url=url, timeout=30)
+        self.email = email
         tokens = self._call("POST", "/v1/auth/signup", email=email, password=PASSWORD, name="Benchmark")
         self.headers = {"Authorization": f"Bearer {tokens['access_token']}"}
         self._http.headers.update(self.headers)
@@ -47,6 +48,10 @@ class Account:
     def rename(self, team_id: str, task_id: str, title: str) -> None:
         """Change a task: everything cached of its team is stale afterwards."""
         self._call("PATCH", f"/v1/tasks/{task_id}", {"TaskForge-Team": team_id}, title=title)
+
+    def make(self, path: str, body: dict[str, Any]) -> str:
+        """The id of what a POST has made."""
+        return str(self._call("POST", path, **body)["id"])
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         """Any GET, whatever its status."""

@@ -1,7 +1,8 @@
 """A foreign id against a random one, on the main routes: nobody may tell by the time of a 404 that a thing exists.
 
 The two are asked in turn, one pair after another over one connection, and their medians are compared. Between pairs
-the foreign team is in memory, which is when it could differ most.
+the foreign team is in memory, which is when it could differ most. So are the address of an account and one that nobody
+has, where somebody signs in with a wrong password or has forgotten one.
 """
 
 import http.client
@@ -29,12 +30,13 @@ TASKS: Final = 100
 
 
 class Route(Struct, frozen=True):
-    """A request with the places of ids left open: `{team}`, `{task}`, `{user}`, `{label}`."""
+    """A request with the places of ids left open: `{team}`, `{task}`, `{user}`, `{label}` and so on."""
 
     name: str
     method: str
     path: str
     body: dict[str, Any] | None = None
+    status: int = 404
 
 
 ROUTES: Final = (
@@ -52,6 +54,23 @@ ROUTES: Final = (
     Route("archiving a task", "DELETE", "/v1/tasks/{task}"),
     Route("changing a role", "PATCH", "/v1/teams/{team}/members/{user}", {"role": "viewer"}),
     Route("inviting", "POST", "/v1/teams/{team}/invitations", {"role": "viewer"}),
+    Route("task by its number", "GET", "/v1/teams/{team}/tasks/by-number/1"),
+    Route("restoring a task", "POST", "/v1/tasks/{task}/restore"),
+    Route("batch", "POST", "/v1/tasks/batch", {"team_id": "{team}", "operations": [{"op": "create", "title": "x"}]}),
+    Route("changing a team", "PATCH", "/v1/teams/{team}", {"name": "x"}),
+    Route("removing a member", "DELETE", "/v1/teams/{team}/members/{user}"),
+    Route("labels", "GET", "/v1/teams/{team}/labels"),
+    Route("making a label", "POST", "/v1/teams/{team}/labels", {"name": "x", "color": "#000000"}),
+    Route("changing a label", "PATCH", "/v1/teams/{team}/labels/{label}", {"name": "x"}),
+    Route("deleting a label", "DELETE", "/v1/teams/{team}/labels/{label}"),
+    Route("invitation", "GET", "/v1/teams/{team}/invitations/{invitation}"),
+    Route("revoking an invitation", "DELETE", "/v1/teams/{team}/invitations/{invitation}"),
+    Route("live ticket", "POST", "/v1/live-tickets", {"team_id": "{team}"}),
+    Route("ending a session", "DELETE", "/v1/me/sessions/{session}"),
+    Route("API key", "GET", "/v1/me/api-keys/{key}"),
+    Route("revoking an API key", "DELETE", "/v1/me/api-keys/{key}"),
+    Route("wrong password", "POST", "/v1/auth/login", {"email": "{email}", "password": "not the password"}, 401),
+    Route("forgotten password", "POST", "/v1/auth/password-reset", {"email": "{email}"}, 202),
 )
 
 
@@ -63,18 +82,20 @@ class Asker:
         self._headers = headers
 
     def latency(self, route: Route, ids: dict[str, str]) -> float:
-        """Seconds until the whole answer is here. Raises RuntimeError for anything but 404."""
+        """Seconds until the whole answer is here. Raises RuntimeError for another status than the route's."""
         path = route.path.format_map(ids)
         body, headers = None, self._headers
         if route.body is not None:
-            given = {name: ids["team"] if value == "{team}" else value for name, value in route.body.items()}
+            given = {
+                name: value.format_map(ids) if isinstance(value, str) else value for name, value in route.body.items()
+            }
             body, headers = json.dumps(given).encode(), {**headers, "Content-Type": "application/json"}
         started = time.perf_counter()
         self._connection.request(route.method, path, body=body, headers=headers)
         answer = self._connection.getresponse()
         answer.read()
         seconds = time.perf_counter() - started
-        if answer.status != 404:
+        if answer.status != route.status:
             raise RuntimeError(f"{route.method} {path} answered {answer.status}")
         return seconds
 
@@ -90,13 +111,33 @@ async def run(*, quick: bool) -> Result:
             Account(api.url, "asker@example.com") as asking,
             on_core(LOAD_CORE),
         ):
-            team, tasks = owner.team(1, TASKS)
-            user = owner.get("/v1/me").json()["id"]
-            foreign = {"team": team, "task": tasks[0], "user": user}
+            foreign = _things_of(owner)
             asker = Asker(api.url, asking.headers)
             for route in ROUTES:
                 _compare(result, asker, route, foreign, QUICK_PAIRS if quick else PAIRS)
     return result
+
+
+def _things_of(owner: Account) -> dict[str, str]:
+    """Ids of what the asker must not know of."""
+    team, tasks = owner.team(1, TASKS)
+
+    return {
+        "team": team,
+        "task": tasks[0],
+        "user": owner.get("/v1/me").json()["id"],
+        "label": owner.make(f"/v1/teams/{team}/labels", {"name": "theirs", "color": "#000000"}),
+        "invitation": owner.make(f"/v1/teams/{team}/invitations", {"role": "viewer"}),
+        "key": owner.make("/v1/me/api-keys", {"name": "theirs", "scopes": ["read"]}),
+        "session": owner.get("/v1/me/sessions").json()["items"][0]["id"],
+        "email": owner.email,
+    }
+
+
+def _random(foreign: dict[str, str]) -> dict[str, str]:
+    """Ids and an address of the same length that are nobody's."""
+    names = {name: str(uuid.uuid4()) for name in foreign}
+    return {**names, "email": f"{names['email'][:5]}@example.com"}
 
 
 def _compare(result: Result, asker: Asker, route: Route, foreign: dict[str, str], pairs: int) -> None:
@@ -104,7 +145,7 @@ def _compare(result: Result, asker: Asker, route: Route, foreign: dict[str, str]
     for number in range(pairs):
         # Who comes first changes, because the second of a pair finds everything warmer.
         for side in ("foreign", "random") if number % 2 else ("random", "foreign"):
-            ids = foreign if side == "foreign" else {name: str(uuid.uuid4()) for name in foreign}
+            ids = foreign if side == "foreign" else _random(foreign)
             asked[side].append(asker.latency(route, ids))
     medians = {side: statistics.median(latencies) * 1000 for side, latencies in asked.items()}
     apart = abs(medians["foreign"] - medians["random"])

@@ -15,6 +15,7 @@ from core.task import Status, TaskFields, TaskPatch, check_text
 BATCH_LIMIT: Final = 100
 
 TeamName = Annotated[str, Meta(min_length=1, max_length=100)]
+TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name.")]
 TeamKey = Annotated[
     str, Meta(pattern="^[A-Z][A-Z0-9]{1,9}$", description="2 to 10 of A-Z and 0-9; prefixes task keys.")
 ]
@@ -51,12 +52,16 @@ Versions = Version | tuple[Version, ...]
 
 
 class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
-    """`team_id` is new; the caller becomes the first owner under the name `owner_name`."""
+    """`team_id` is new; the caller becomes the first owner under the name `owner_name`.
+
+    `time_zone` is a name of the IANA database.
+    """
 
     team_id: UUID
     name: TeamName
     key: TeamKey
     owner_name: str
+    time_zone: TimeZone = "UTC"
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -67,6 +72,7 @@ class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False)
 
     name: TeamName | UnsetType = UNSET
     wip_limits: dict[Status, Limit] | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

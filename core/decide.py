@@ -120,6 +120,7 @@ def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Event
         id=team_id,
         name=command.name,
         key=command.key,
+        time_zone=command.time_zone,
         created_by=asking.actor_id,
         created_at=now,
         updated_at=now,
@@ -132,7 +133,7 @@ def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Event
 
 def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Events:
     team = _team(state)
-    wanted = {"name": command.name, "wip_limits": command.wip_limits}
+    wanted = {"name": command.name, "wip_limits": command.wip_limits, "time_zone": command.time_zone}
     changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(team, name) != value}
     if not changed:
         return []

@@ -91,6 +91,7 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     key: str
     wip_limits: dict[Status, int] = {}
+    time_zone: str = "UTC"
     created_by: UUID
     created_at: datetime
     updated_at: datetime

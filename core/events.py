@@ -15,12 +15,14 @@ from core.task import Status, Task
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):
-    """A team's settings. `key` prefixes the human task numbers (`ENG-42`) and never changes."""
+    """A team's settings. `key` prefixes the human task numbers (`ENG-42`) and never changes. Its calendar dates
+    are judged in `time_zone`, a name of the IANA database."""
 
     id: UUID
     name: str
     key: str
     wip_limits: dict[Status, int] = {}
+    time_zone: str = "UTC"
     created_by: UUID
     created_at: datetime
     updated_at: datetime

@@ -153,6 +153,7 @@ class Teams(Table, tablename="teams", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     version = BigInt()
+    time_zone = Text(default="UTC")
 
 
 class Memberships(Table, tablename="memberships", db=POSTGRES):

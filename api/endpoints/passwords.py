@@ -1,7 +1,9 @@
 """`/v1/auth`: a new password for who forgot theirs or wants another, and the proof that an address is somebody's."""
 
 import logging
-from typing import Annotated, Final
+from collections.abc import Coroutine
+from contextlib import closing
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
@@ -183,8 +185,9 @@ class _Passwords:
         call = call_of(request)
         given = await body_of(request, self._replace)
         ask = await anonymous_ask(call, given.token, self._sealed)
-        if (stored := await self._stored(ask)) is not None:
-            return stored
+        return await self._once(ask, self._replace_by(ask, given))
+
+    async def _replace_by(self, ask: Ask, given: NewPasswordByMail) -> Response:
         async with reading(self._pool, None) as tx:
             user_id = await self._mail_tokens.owner_in(tx, "reset-password", given.token)
         user = await self._identity.user(user_id)
@@ -208,12 +211,13 @@ class _Passwords:
         """200 with tokens of the same session. Raises BadInput when the password until now is another."""
         call = call_of(request)
         no_query(call)
-        principal = call.principal()
-        session_id, user_id = session_of(principal), principal.user_id
+        session_id = session_of(call.principal())
         given = await body_of(request, self._change)
         ask = await ask_of(call)
-        if (stored := await self._stored(ask)) is not None:
-            return stored
+        return await self._once(ask, self._change_in(session_id, ask, given))
+
+    async def _change_in(self, session_id: UUID, ask: Ask, given: ChangedPassword) -> Response:
+        user_id = ask.principal.user_id
         user = await self._identity.user(user_id)
         check = await self._passwords.verify(await self._identity.password_of(user_id), given.password)
         if not check.ok:
@@ -241,8 +245,9 @@ class _Passwords:
         call = call_of(request)
         given = await body_of(request, self._proof)
         ask = await anonymous_ask(call, given.token, self._sealed)
-        if (stored := await self._stored(ask)) is not None:
-            return stored
+        return await self._once(ask, self._verify_by(ask, given))
+
+    async def _verify_by(self, ask: Ask, given: EmailProof) -> Response:
         async with reading(self._pool, None) as tx:
             user_id = await self._mail_tokens.owner_in(tx, "verify-email", given.token)
 
@@ -270,8 +275,22 @@ class _Passwords:
         ran = await replay_or_run(self._pool, await ask_of(call), run)
         return replay(ran.reply, replayed=ran.replayed).response()
 
+    async def _once(self, ask: Ask, work: Coroutine[Any, Any, Response]) -> Response:
+        """The answer that an earlier request with this key got: what it used up cannot be asked for again.
+
+        Otherwise that of `work`; but its refusal may be due to a duplicate that was quicker since, whose answer counts.
+        """
+        with closing(work):
+            if (stored := await self._stored(ask)) is not None:
+                return stored
+            try:
+                return await work
+            except BadInput:
+                if (stored := await self._stored(ask)) is None:
+                    raise
+                return stored
+
     async def _stored(self, ask: Ask) -> Response | None:
-        """The answer that an earlier request with this key got: what it used up cannot be asked for again."""
         if ask.key is None:
             return None
         found = await find_reply(self._pool, ask, self._sealed)

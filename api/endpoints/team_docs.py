@@ -77,7 +77,11 @@ OPERATIONS: Final = (
         parameters=(MIN_SEQ,),
         body=TeamPatch,
         body_media_types=MERGE_PATCH,
-        body_example={"name": "Platform", "wip_limits": {"in_progress": 5, "in_review": None}},
+        body_example={
+            "name": "Platform",
+            "wip_limits": {"in_progress": 5, "in_review": None},
+            "time_zone": "Europe/Berlin",
+        },
         replies={200: Reply(description="The team after the change.", body=TeamAnswer, headers=("ETag", *OF_TEAM))},
         problems=_DECIDED,
         keyed=True,

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
 
 from actors.board import TeamView
@@ -15,6 +15,7 @@ from api import paths, rest_v1
 from api.access import Access
 from api.answers import Answer, about_team, encode, json
 from api.asks import ask_of
+from api.auth.time_zones import check_time_zone
 from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.changes import Changes, Render
@@ -77,6 +78,7 @@ class Teams:
         no_query(call)
         refuse_if_match(call)
         new = await body_of(request, self._new_team)
+        wanted = None if isinstance(new.time_zone, UnsetType) else check_time_zone(new.time_zone)
         user = await self._services.identity.user(user_id)
         team_id = self._services.new_id()
 
@@ -87,7 +89,8 @@ class Teams:
             return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
 
         async with self._services.team_places.held(user_id, team_id):
-            return await self._make(call, team_id, CreateTeam(team_id, new.name, new.key, user.name), render)
+            command = CreateTeam(team_id, new.name, new.key, user.name, wanted or user.time_zone)
+            return await self._make(call, team_id, command, render)
 
     async def list_teams(self, request: Request) -> Response:
         """GET /v1/teams: those I am a member of, as far as my API key reaches."""
@@ -119,7 +122,10 @@ class Teams:
         call, team_id, view = await self._changing(request)
         user_id = call.principal().user_id
         patch = await body_of(request, self._team_patch, *MERGE_PATCH)
-        command = UpdateTeam(name=patch.name, wip_limits=merged_limits(team_of(view), patch))
+        if not isinstance(patch.time_zone, UnsetType):
+            check_time_zone(patch.time_zone)
+        limits = merged_limits(team_of(view), patch)
+        command = UpdateTeam(name=patch.name, wip_limits=limits, time_zone=patch.time_zone)
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]

@@ -340,7 +340,8 @@ def _reason(error: Exception) -> str:
 async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
     """In slices: a board of 50,000 tasks would hold the event loop, and every other team, for half a second."""
     row = await rows.fetchrow(
-        "select id, seq, epoch, name, key, wip_limits, top_number, created_by, created_at, updated_at, version"
+        "select id, seq, epoch, name, key, wip_limits, time_zone, top_number, created_by, created_at, updated_at,"
+        " version"
         " from teams where id = $1",
         team_id,
     )

@@ -76,7 +76,7 @@ def _rows_beside_tasks(batches: Sequence[TeamWrites]) -> list[Any]:
 def _settings_row(team: Team) -> tuple[Any, ...]:
     limits = _encode_limits(team.wip_limits)
     dates = (team.created_by, team.created_at, team.updated_at)
-    return (team.id, team.name, team.key, limits, *dates, team.version)
+    return (team.id, team.name, team.key, limits, team.time_zone, *dates, team.version)
 
 
 def _top_number(writes: TeamWrites) -> int:
@@ -176,6 +176,7 @@ def team_of(record: asyncpg.Record) -> Team:
         name=record["name"],
         key=record["key"],
         wip_limits=_decode_limits(record["wip_limits"]),
+        time_zone=record["time_zone"],
         created_by=record["created_by"],
         created_at=record["created_at"],
         updated_at=record["updated_at"],

@@ -27,11 +27,12 @@ class KnownTeam(Struct, frozen=True):
 
 
 class KnownUser(Struct, frozen=True):
-    """An account by its id, address and name."""
+    """An account by its id, address, name and time zone."""
 
     id: UUID
     email: str
     name: str
+    time_zone: str = "UTC"
 
 
 async def teams_called(pool: Pool, words: str) -> list[KnownTeam]:
@@ -44,7 +45,7 @@ async def find_users(pool: Pool, emails: Sequence[str]) -> Mapping[str, KnownUse
     """The accounts behind these addresses, in any case, by the address as it was asked for."""
     async with reading(pool, None) as tx:
         found = await tx.fetch(_FIND, list(emails))
-    return {row["asked"]: KnownUser(row["id"], row["email"], row["name"]) for row in found}
+    return {row["asked"]: KnownUser(row["id"], row["email"], row["name"], row["time_zone"]) for row in found}
 
 
 async def addresses_of(pool: Pool, user_ids: Sequence[UUID]) -> Mapping[UUID, str]:
@@ -71,6 +72,6 @@ _BY_IDS: Final = rows(KnownUser, Users.select(*columns(Users, KnownUser)).where(
 _OLDEST: Final = rows(KnownUser, limited(Users.select(*columns(Users, KnownUser)).order_by(Users.id), given("limit")))
 # In SQL: what was asked for is folded by the database, and comes back beside what was found.
 _FIND: Final = """
-select wanted.email as asked, u.id, u.email, u.name from unnest($1::text[]) as wanted (email)
+select wanted.email as asked, u.id, u.email, u.name, u.time_zone from unnest($1::text[]) as wanted (email)
 join users u on lower(u.email) = lower(wanted.email collate pg_unicode_fast)
 """

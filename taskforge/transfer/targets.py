@@ -69,7 +69,7 @@ async def _only_person(services: Services) -> KnownUser:
 async def _new_team(services: Services, name: str, owner: KnownUser) -> Target:
     team_id = services.new_id()
     try:
-        command = CreateTeam(team_id, name, key_of(name), owner.name)
+        command = CreateTeam(team_id, name, key_of(name), owner.name, owner.time_zone)
     except ValueError as error:
         raise TransferError(f"{name!r} cannot be the name of a team: {error}") from error
     if len(name) > 100:

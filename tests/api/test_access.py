@@ -13,6 +13,7 @@ from api.openapi import Operation
 from core.rights import ANYBODY, Requirement
 from tests.support.askers import ASKERS, OK, Asker, Scene, expected, keys_of
 from tests.support.desk import Desk, new_key
+from tests.support.shapes import shape
 
 pytestmark = pytest.mark.anyio
 
@@ -67,13 +68,6 @@ NUMBER = sum(len(ASKERS) * (len(PLACES) if varies(operation) else 1) for operati
 @pytest.fixture(scope="module")
 async def scene(desk: Desk) -> Scene:
     return await Scene.open(desk)
-
-
-def shape(answer: httpx.Response) -> tuple[Any, ...]:
-    """Everything of an answer but what differs between any two requests."""
-    own = {"x-request-id", "date"}
-    headers = {name: value for name, value in answer.headers.items() if name not in own}
-    return (answer.status_code, answer.content, headers)
 
 
 async def asked(scene: Scene, case: Case, asker: Asker, place: str) -> httpx.Response:

@@ -4,11 +4,11 @@ import statistics
 import time
 from typing import Any
 
-import httpx
 import pytest
 import uuid_utils.compat as uuids
 
 from tests.support.desk import RANDOM, Desk
+from tests.support.shapes import shape
 
 pytestmark = pytest.mark.anyio
 
@@ -42,16 +42,6 @@ SWEEP = [
     ("PATCH", "/v1/teams/{team}/labels/{label}", "label"),
     ("DELETE", "/v1/teams/{team}/labels/{label}", None),
 ]
-
-
-def shape(answer: httpx.Response) -> tuple[Any, ...]:
-    """Everything of an answer but what differs between any two requests."""
-    own = {"x-request-id", "date"}
-    return (
-        answer.status_code,
-        answer.content,
-        {name: value for name, value in answer.headers.items() if name not in own},
-    )
 
 
 @pytest.mark.parametrize(("method", "path", "body"), SWEEP)

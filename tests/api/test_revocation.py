@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from db.settings import DatabaseSettings
 from tests.support.desk import Desk, new_key, problem
-from tests.support.site import Site, serving, settings_for
+from tests.support.site import Site, frame, frames_until_closed, serving, settings_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -170,3 +170,29 @@ async def test_nothing_after_the_removal_reaches_a_feed_of_the_removed_at_any_wo
     assert codes == [4403, 4403]
     events = (await desk.get(f"/v1/teams/{desk.team}/events?after={removal}")).json()["items"]
     assert events, "something happened after the removal, or nothing was proven"
+
+
+async def test_a_refresh_token_that_comes_back_ends_family_access_and_feeds_at_both_workers(pair: Pair) -> None:
+    thief, desk = pair.desk["member"], pair.desk
+    spent = {"refresh_token": thief.refresh_token}
+    for _ in range(2):  # The grace is for the direct parent of the newest leaf, and for nobody else.
+        answer = await pair.here.client.post("/v1/auth/refresh", json=spent)
+        spent = {"refresh_token": answer.raise_for_status().json()["refresh_token"]}
+    async with (
+        pair.there.live(desk.team, thief) as live,
+        pair.there.stream(desk.team, thief) as stream,
+        pair.there.live(desk.team, desk["owner"]) as kept,
+    ):
+        await frame(live, "hello")
+        await frame(kept, "hello")
+        await stream.next()
+        async with asyncio.timeout(1):
+            came_back = {"refresh_token": thief.refresh_token}
+            problem(await pair.here.client.post("/v1/auth/refresh", json=came_back), 401, "unauthenticated")
+            assert await frames_until_closed(live) == ([], 4401, "authenticate again")
+            assert await stream.next() == {}
+        for site in (pair.here, pair.there):
+            problem(await pair.at(site, "GET", "/v1/me", "member"), 401, "unauthenticated")
+            problem(await site.client.post("/v1/auth/refresh", json=spent), 401, "unauthenticated")
+        await desk.task()
+        await frame(kept, "event")

@@ -48,6 +48,29 @@ async def test_my_teams_come_in_pages_with_my_role(desk: Desk) -> None:
     assert desk.other_team not in seen
 
 
+async def test_a_team_is_in_the_zone_of_who_made_it_until_somebody_moves_it(desk: Desk) -> None:
+    person = await desk.site.person()
+    await desk.client.patch("/v1/me", json={"time_zone": "Asia/Tokyo"}, headers=person.headers)
+    made = await desk.client.post("/v1/teams", json={"name": "Far", "key": "FAR"}, headers=person.headers)
+    path = f"/v1/teams/{made.json()['id']}"
+    assert made.json()["time_zone"] == "Asia/Tokyo"
+    named = {"name": "Near", "key": "NEAR", "time_zone": "Europe/Berlin"}
+    assert (await desk.client.post("/v1/teams", json=named, headers=person.headers)).json()[
+        "time_zone"
+    ] == "Europe/Berlin"
+    moved = await desk.client.patch(path, json={"time_zone": "America/Lima"}, headers=person.headers)
+    assert (moved.status_code, moved.json()["time_zone"]) == (200, "America/Lima")
+    listed = (await desk.client.get("/v1/teams", headers=person.headers)).json()["items"]
+    assert [team["time_zone"] for team in listed] == ["America/Lima", "Europe/Berlin"]
+    events = (await desk.client.get(f"{path}/events?after=0", headers=person.headers)).json()["items"]
+    assert events[-1]["data"]["previous"] == {"time_zone": "Asia/Tokyo"}
+    for wrong in ("Mars/Olympus", "europe/berlin", "", "../etc/passwd"):
+        for method, where in (("PATCH", path), ("POST", "/v1/teams")):
+            body = {"time_zone": wrong} if method == "PATCH" else {"name": "N", "key": "NN", "time_zone": wrong}
+            answer = await desk.client.request(method, where, json=body, headers=person.headers)
+            assert problem(answer, 400, "bad-input")["errors"][0]["pointer"] == "/time_zone"
+
+
 async def test_limits_on_columns_are_merged_and_enforced(desk: Desk) -> None:
     team = await desk.new_team()
     path = f"/v1/teams/{team}"

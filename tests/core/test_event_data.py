@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -16,11 +17,24 @@ NAMES: Final = [f"{line['row']['type']} {line['row']['seq']}: {line['why']}" for
 DERIVED: Final[dict[str, str]] = {}
 
 
+# What events have got since, and what an older one stands for.
+ADDED: Final[dict[str, dict[str, Any]]] = {"team": {"time_zone": "UTC"}}
+
+
+def without_added(payload: bytes) -> bytes:
+    data = msgspec.json.decode(payload)
+    for noun, fields in ADDED.items():
+        for name, value in fields.items():
+            if noun in data:
+                assert data[noun].pop(name) == value
+    return msgspec.json.encode(data)
+
+
 @pytest.mark.parametrize("line", GOLDEN, ids=NAMES)
 def test_a_golden_event_has_the_same_bytes_when_it_is_written_again(line: Any) -> None:
     row = golden_row(line)
     again = encode(decode(row), row.traceparent, salt=row.salt)
-    assert again.row.payload == row.payload
+    assert without_added(again.row.payload) == row.payload
     assert again.task is None or again.task in row.payload
 
 

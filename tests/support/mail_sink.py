@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,28 @@ USER, PASSWORD = "mailer", "p@ss word"
 
 
 class Sink:
-    """`said` is the answer to a mail, None for accepting it; `hanging` answers never."""
+    """`said` is the answer to a mail, None for accepting it; `hanging` answers never.
+
+    `at` is called, in the sink's own thread, when a client has come to a point: `RCPT` (it has named a recipient),
+    `DATA` (it has sent the mail, and has no answer yet), `QUIT` (it knows that its mail was taken).
+    """
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
         self.said: str | None = None
         self.hanging = False
+        self.at: Callable[[str], None] = _pass
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.at("RCPT")
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        self.at("QUIT")
+        return "221 Bye"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         while self.hanging:
@@ -36,7 +52,12 @@ class Sink:
             return self.said
         assert isinstance(envelope.content, bytes)
         self.mails.append(envelope.content)
+        self.at("DATA")
         return "250 OK"
+
+
+def _pass(_point: str) -> None:
+    """Nobody waits for clients to come to a point."""
 
 
 @contextmanager
