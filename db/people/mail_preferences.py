@@ -6,10 +6,12 @@ from typing import Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
+from piccolo.columns import Boolean
 
 from core.errors import BadInput
+from db.expressions import NOW
 from db.keyset import Keyset
-from db.statements import given, rows
+from db.statements import Change, change, given, rows
 from db.tables import Users
 from db.tokens import shown
 from db.transaction import Reading, Writing
@@ -39,7 +41,8 @@ async def mails_of(tx: Reading, user_id: UUID) -> MailPreferences | None:
 
 async def choose_mails_in(tx: Writing, user_id: UUID, chosen: Mapping[Preference, bool]) -> None:
     """Change those that are named, inside a transaction of the user's."""
-    await tx.execute(_CHOOSE, user_id, chosen.get("digest"), chosen.get("mentions"), chosen.get("assignments"))
+    for preference, wanted in chosen.items():
+        await tx.run(_SWITCHES[preference], user_id=user_id, wanted=wanted)
 
 
 class UnsubscribeTokens:
@@ -76,6 +79,11 @@ def _refused() -> BadInput:
     return BadInput("This link is unknown.", parameter="token")
 
 
+def _switch(column: Boolean) -> Change:
+    query = Users.update({column: given("wanted"), Users.updated_at: NOW})
+    return change(query.where(Users.id == given("user_id"), column != given("wanted")))
+
+
 _MAILS: Final = rows(
     MailPreferences,
     Users.select(
@@ -84,11 +92,8 @@ _MAILS: Final = rows(
         Users.mail_assignments.as_alias("assignments"),
     ).where(Users.id == given("user_id")),
 )
-# In SQL, because null means that it stays as it is.
-_CHOOSE: Final = """
-update users
-set mail_digest = coalesce($2, mail_digest), mail_mentions = coalesce($3, mail_mentions),
-    mail_assignments = coalesce($4, mail_assignments), updated_at = now()
-where id = $1 and (mail_digest, mail_mentions, mail_assignments)
-    <> (coalesce($2, mail_digest), coalesce($3, mail_mentions), coalesce($4, mail_assignments))
-"""
+_SWITCHES: Final[dict[Preference, Change]] = {
+    "digest": _switch(Users.mail_digest),
+    "mentions": _switch(Users.mail_mentions),
+    "assignments": _switch(Users.mail_assignments),
+}

@@ -15,6 +15,7 @@ from api.limits.door import Limits
 from api.limits.shared import SharedCounts
 from api.request_metrics import RequestMetrics
 from api.services import Services
+from api.settings import HttpSettings
 from db.ids import new_id
 from db.people.acceptances import Acceptances
 from db.people.account_tokens import AccountTokens
@@ -47,9 +48,7 @@ def add_services(made: Composition) -> None:
     revocations = _revocations(made, RevokedOfAll(identity.sessions, api_keys))
     tokens = AccessTokens(auth, made.keys, revocations)
     key_reader = _key_reader(made, api_keys, tokens)
-    http = made.settings.http
-    if http.metrics_enabled is None:
-        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
+    http = _http(made)
     made.services = Services(
         http=http,
         auth=auth,
@@ -81,6 +80,13 @@ def add_services(made: Composition) -> None:
         limits=_limits(made),
     )
     _add_probes(made)
+
+
+def _http(made: Composition) -> HttpSettings:
+    http = made.settings.http
+    if http.metrics_enabled is None:
+        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
+    return http
 
 
 def _add_probes(made: Composition) -> None:
