@@ -1,12 +1,15 @@
 """The account page in real browsers: who I am, how I sign in, which programs act for me, and which mails I want."""
 
+import contextlib
 import re
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from api.endpoints import all_operations
 from tests.support.account import NO_TLS, PASSWORD, Account
 from tests.support.browser import enter
 from tests.support.system import System
@@ -15,6 +18,9 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.timeout(180)
 
 READY = "#page:not([hidden])"
+SERVED = {(one.method, one.path) for one in all_operations()}
+exports = pytest.mark.skipif(("POST", "/v1/me/export") not in SERVED, reason="this server makes no exports")
+deletes = pytest.mark.skipif(("DELETE", "/v1/me") not in SERVED, reason="this server deletes no accounts")
 
 
 @pytest.fixture
@@ -173,3 +179,45 @@ def test_the_name_in_the_bar_leads_here_and_markup_in_names_stays_text(page: Any
     page.wait_for_selector("#keys .row")
     assert page.locator("#page img, #me img").count() == 0
     assert "owned" not in page.title()
+
+
+@exports
+def test_an_export_is_followed_and_downloaded(page: Any, account: Account) -> None:
+    page.click("#export")
+    page.get_by_role("button", name="Download").wait_for(timeout=60_000)
+    assert "It is here until" in page.inner_text("#export-result")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download").click()
+    file = started.value.path()
+    with zipfile.ZipFile(file) as archive:
+        assert any(account.email.encode() in archive.read(name) for name in archive.namelist())
+
+
+@deletes
+def test_an_account_is_deleted_once_no_team_is_left_alone_by_it(page: Any, account: Account, system: System) -> None:
+    team_id = account.team()
+    page.fill("#deletion-password", "not the password")
+    page.click("#deletion button[type=submit]")
+    page.wait_for_selector("#deletion .wrong")
+    page.fill("#deletion-password", PASSWORD)
+    page.click("#deletion button[type=submit]")
+    page.wait_for_selector(f"#deletion-owned a[href='/team-settings#/{team_id}']")
+    with contextlib.closing(Account(system.url).http) as http:
+        token = account.call("POST", f"/v1/teams/{team_id}/invitations", role="owner")["token"]
+        http.post("/v1/invitations/accept", json={"token": token}).raise_for_status()
+    page.click("#deletion button[type=submit]")
+    page.wait_for_selector("#gate-note:has-text('Your account is being deleted')")
+    eventually(lambda: log_in(system, account.email, PASSWORD).status_code == 401, "nobody signs in with it any more")
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_server_that_makes_no_exports_and_deletes_no_accounts_is_said_to_be_one(page: Any, status: int) -> None:
+    """An older worker, while a newer one has served the page already."""
+    problem = {"status": status, "content_type": "application/problem+json", "body": '{"code": "no-such-path"}'}
+    page.route("**/v1/me/export", lambda route: route.fulfill(**problem))
+    page.route("**/v1/me", lambda route: route.fulfill(**problem))
+    page.click("#export")
+    page.wait_for_selector("#export-result:has-text('makes no exports')")
+    page.fill("#deletion-password", PASSWORD)
+    page.click("#deletion button[type=submit]")
+    page.wait_for_selector("#deletion .wrong-form:has-text('deletes no accounts')")

@@ -16,7 +16,7 @@ export function showDeletion(api, end) {
       await api.send("DELETE", "/v1/me", { body: { password } });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.body.reason === "last-owner") await showOwned(api, owned, error.body.teams);
+      if (error.body.reason === "last-owner") await showOwned(api, owned);
       if (error.status === 404 || error.status === 405) throw new Error("This server deletes no accounts.");
       throw error;
     }
@@ -24,11 +24,13 @@ export function showDeletion(api, end) {
   });
 }
 
-/** The teams that would be left without an owner: those that the server names, or else all that are owned. */
-async function showOwned(api, place, named) {
-  const ids = new Set((named ?? []).map((team) => team.id ?? team));
+/** Links to the teams that would be left without an owner, where another one can be made. */
+async function showOwned(api, place) {
   const mine = (await api.list("/v1/teams")).filter((team) => team.my_role === "owner");
-  const shown = ids.size === 0 ? mine : mine.filter((team) => ids.has(team.id));
-  const links = shown.map((team) => h("li", null, h("a", { href: `/team-settings#/${team.id}` }, team.name)));
-  place.replaceChildren(h("p", null, "Make somebody else an owner of these teams first:"), h("ul", null, ...links));
+  const alone = await Promise.all(mine.map(async (team) => {
+    const members = await api.list(`/v1/teams/${team.id}/members`, { team: team.id });
+    return members.filter((member) => member.role === "owner").length === 1;
+  }));
+  const links = mine.filter((_, index) => alone[index]).map((team) => h("li", null, h("a", { href: `/team-settings#/${team.id}` }, team.name)));
+  place.replaceChildren(h("p", null, "Their members, and who of them is an owner:"), h("ul", null, ...links));
 }
