@@ -167,7 +167,7 @@ def _question(token: str, preference: Preference) -> str:
         "Fewer mails",
         f'<form method="post" action="{paths.UNSUBSCRIBE}?token={html.escape(token)}" class="letter">'
         '<input type="hidden" name="List-Unsubscribe" value="One-Click">'
-        f"<p>Do you want no more of this: {SORTS[preference]}?</p>"
+        f"<p>Do you want to stop getting {SORTS[preference]}?</p>"
         '<p><button type="submit" class="primary">Unsubscribe</button></p></form>',
     )
 
@@ -175,6 +175,6 @@ def _question(token: str, preference: Preference) -> str:
 def _done(preference: Preference) -> str:
     return document(
         "Fewer mails",
-        '<div class="letter"><p role="status">Done. You have unsubscribed from this: '
-        f'{SORTS[preference]}.</p><p>You can have it back in <a href="/account#mail">your account</a>.</p></div>',
+        '<div class="letter"><p role="status">Done: you no longer get '
+        f'{SORTS[preference]}.</p><p>You can change that in <a href="/account#mail">your account</a>.</p></div>',
     )

@@ -84,9 +84,9 @@ def add_services(made: Composition) -> None:
 
 def _http(made: Composition) -> HttpSettings:
     http = made.settings.http
-    if http.metrics_enabled is None:
-        http = structs.replace(http, metrics_enabled=made.settings.mode != "production")
-    return http
+    if http.metrics_enabled is not None:
+        return http
+    return structs.replace(http, metrics_enabled=made.settings.mode != "production")
 
 
 def _add_probes(made: Composition) -> None:

@@ -138,6 +138,6 @@ def test_the_page_of_a_link_that_switches_mails_off(page: Any, account: Account,
     assert violations(page) == []
     assert account.call("GET", "/v1/me")["mail"]["digest"], "to look at it changes nothing"
     page.click("button")
-    page.wait_for_selector("[role=status]:has-text('You have unsubscribed')")
+    page.wait_for_selector("[role=status]:has-text('you no longer get')")
     assert violations(page) == []
     assert not account.call("GET", "/v1/me")["mail"]["digest"]

@@ -1,9 +1,9 @@
 /** API keys: made with a scope, perhaps for one team and until a day, and shown once. */
 
-import { announce, byId, h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { confirmed, secret } from "./dialogs.js";
 import { handle, say } from "./forms.js";
-import { day, doing, moment, option } from "./shell.js";
+import { day, doing, gone, moment, option } from "./shell.js";
 
 const SCOPES = { read: "Read", write: "Read and write", admin: "Everything" };
 const DAY_MS = 86_400_000;
@@ -26,7 +26,7 @@ export async function showKeys(api) {
     if (!(await confirmed({ title: "Revoke this key?", text, action: "Revoke" }))) return;
     await api.delete(`/v1/me/api-keys/${key.id}`);
     await load();
-    announce("The key is revoked.");
+    gone("keys-title", "The key is revoked.");
   }
 
   handle(form, async (values) => {

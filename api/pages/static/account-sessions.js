@@ -1,8 +1,8 @@
 /** Where the account is signed in. */
 
-import { announce, byId, h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { confirmed } from "./dialogs.js";
-import { doing, moment } from "./shell.js";
+import { doing, gone, moment } from "./shell.js";
 
 const PROGRAMS = [
   ["Edge", /\bEdg/u],
@@ -32,7 +32,7 @@ export async function showSessions(api) {
   async function end(session) {
     await api.delete(`/v1/me/sessions/${session.id}`);
     await load();
-    announce("The session has ended.");
+    gone("sessions-title", "The session has ended.");
   }
 
   doing(others, async () => {
@@ -40,7 +40,7 @@ export async function showSessions(api) {
     if (!(await confirmed({ title: "End all other sessions?", text, action: "End them" }))) return;
     await api.delete("/v1/me/sessions?others=true");
     await load();
-    announce("All other sessions have ended.");
+    gone("sessions-title", "All other sessions have ended.");
   });
   document.addEventListener("sessions-changed", load);
   await load();

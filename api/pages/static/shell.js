@@ -3,7 +3,7 @@
 import { Api } from "./api.js";
 import { avatar } from "./card.js";
 import { leave } from "./detour.js";
-import { byId, h, toast } from "./dom.js";
+import { announce, byId, h, toast } from "./dom.js";
 import { Session, SessionEnded } from "./session.js";
 
 const SCREENS = ["loading", "trouble", "page"];
@@ -83,6 +83,12 @@ export function doing(button, work) {
     }
   });
   return button;
+}
+
+/** After a row is gone with the button that had the focus: say so, and go on from the heading of its list. */
+export function gone(headingId, words) {
+  byId(headingId).focus();
+  announce(words);
 }
 
 /** A moment by this browser's clock. */

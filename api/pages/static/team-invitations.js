@@ -1,9 +1,9 @@
 /** Invitations: to an address, or by a link for whoever has it. For those who may manage members. */
 
-import { announce, byId, h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { confirmed, secret } from "./dialogs.js";
 import { handle, say } from "./forms.js";
-import { doing, moment } from "./shell.js";
+import { doing, gone, moment } from "./shell.js";
 import { ROLES, grantable } from "./team-members.js";
 
 export class Invitations {
@@ -46,7 +46,7 @@ export class Invitations {
     if (!(await confirmed({ title: "Revoke this invitation?", text, action: "Revoke" }))) return;
     await this.api.delete(`${this.#path()}/${invitation.id}`, { team: this.team.id });
     await this.load();
-    announce("The invitation is revoked.");
+    gone("invitations-title", "The invitation is revoked.");
   }
 
   #row(invitation) {

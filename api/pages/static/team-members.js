@@ -3,7 +3,7 @@
 import { avatar } from "./card.js";
 import { announce, byId, h, toast } from "./dom.js";
 import { confirmed } from "./dialogs.js";
-import { day, doing, option } from "./shell.js";
+import { day, doing, gone, option } from "./shell.js";
 import { SessionEnded } from "./session.js";
 
 export const ROLES = { owner: "Owner", admin: "Admin", member: "Member", viewer: "Viewer" };
@@ -19,12 +19,12 @@ export function grantable(permissions, chosen) {
 }
 
 export class Members {
-  /** `gone(team)` runs once the asker has left. */
-  constructor(api, me, team, gone) {
+  /** `left(team)` runs once the asker is no member any more. */
+  constructor(api, me, team, left) {
     this.api = api;
     this.me = me;
     this.team = team;
-    this.gone = gone;
+    this.left = left;
     doing(byId("leave"), () => this.#leave());
   }
 
@@ -77,14 +77,14 @@ export class Members {
     if (!(await confirmed({ title: `Remove ${member.name}?`, text, action: "Remove" }))) return;
     await this.api.delete(`/v1/teams/${this.team.id}/members/${member.user_id}`, this.#options());
     await this.load();
-    announce(`${member.name} is removed.`);
+    gone("members-title", `${member.name} is removed.`);
   }
 
   async #leave() {
     const text = "You see nothing of this team any more. To come back, somebody has to invite you.";
     if (!(await confirmed({ title: `Leave ${this.team.name}?`, text, action: "Leave" }))) return;
     await this.api.delete(`/v1/teams/${this.team.id}/members/${this.me.id}`, this.#options());
-    this.gone(this.team);
+    this.left(this.team);
   }
 
   #options() {
