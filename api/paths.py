@@ -7,9 +7,9 @@ import re
 from typing import Final
 from uuid import UUID
 
-from streams.paths import TEAM, TEAM_BOARD
+from streams.paths import TEAM, TEAM_BOARD, UNSUBSCRIBE
 
-__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "kind_of", "link", "pattern"]
+__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "UNSUBSCRIBE", "kind_of", "link", "pattern"]
 
 SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"
@@ -64,8 +64,11 @@ OBJECT: Final = "/v1/objects/{token}"
 SCHEMAS: Final = "/schemas"
 SCHEMA: Final = "/schemas/{urn}"
 
-PAGES: Final = ("/", "/sign-in", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
+PAGES: Final = ("/", "/sign-in", "/forgot-password", "/reset-password", "/verify-email", "/invitation")
 """All of them are the board page: which of its screens shows, its script sees by the address."""
+ACCOUNT_PAGE: Final = "/account"
+TEAM_SETTINGS_PAGE: Final = "/team-settings"
+"""The team is behind #, as the board's."""
 DEV_MAIL: Final = "/dev/mail"
 
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")

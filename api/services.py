@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from db.people.api_keys import ApiKeys
     from db.people.identity import Identity
     from db.people.invitations import Invitations
+    from db.people.mail_preferences import UnsubscribeTokens
     from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
     from db.pool import Pools
@@ -57,6 +58,7 @@ class Services(Struct, kw_only=True):
     key_reader: "KeyReader"
     passwords: "Passwords"
     account_tokens: "AccountTokens"
+    unsubscribe_tokens: "UnsubscribeTokens"
     tickets: "Tickets"
     team_places: "TeamPlaces"
     invitations: "Invitations"

@@ -91,6 +91,9 @@ class Users(Table, tablename="users", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     time_zone = Text(default="UTC")
+    mail_digest = Boolean(default=True)
+    mail_mentions = Boolean(default=True)
+    mail_assignments = Boolean(default=True)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):

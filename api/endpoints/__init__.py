@@ -24,6 +24,7 @@ MODULES: Final = (
     "api.endpoints.oidc",
     "api.endpoints.operations",
     "api.endpoints.objects",
+    "api.endpoints.unsubscribe",
     "api.endpoints.feeds",
     "api.endpoints.live_tickets",
     "api.endpoints.live",

@@ -29,6 +29,7 @@ from db.people.external_identities import ExternalIdentities
 from db.people.external_sign_ins import ExternalSignIns
 from db.people.identity import Identity
 from db.people.invitations import Invitations
+from db.people.mail_preferences import UnsubscribeTokens
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
@@ -73,6 +74,7 @@ def add_services(made: Composition) -> None:
         key_reader=key_reader,
         passwords=Passwords(),
         account_tokens=AccountTokens(made.keys),
+        unsubscribe_tokens=UnsubscribeTokens(made.keys),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
         invitations=Invitations(made.pools.api, made.keys, quotas.invitations_per_team),

@@ -1,6 +1,7 @@
 /** Signing up and in, passwords, founding a team: plain forms that say next to the field what is wrong with it. */
 
 import { byId, h, toast } from "./dom.js";
+import { clear, handle } from "./forms.js";
 
 const FORMS = ["sign-in", "sign-up", "forgot", "reset", "verify", "invite"];
 const INVITED = "taskforge.invitation";
@@ -203,62 +204,4 @@ function zone() {
 
 function fields(form, names) {
   return Object.fromEntries(names.map((name) => [name, form.elements.namedItem(name)]));
-}
-
-/** Run `send(values)` on submit, once at a time; a problem's fields are marked, the rest stands above the button. */
-function handle(form, send) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button[type=submit]");
-    if (button.disabled) return;
-    button.disabled = true;
-    clear(form);
-    try {
-      checkFilled(form);
-      await send(Object.fromEntries(new FormData(form)));
-    } catch (error) {
-      showProblem(form, error);
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
-/** What would only come back from the server as a riddle: a required field left empty. */
-function checkFilled(form) {
-  const empty = Array.from(form.querySelectorAll("input[required]")).filter((input) => input.value.trim() === "");
-  if (empty.length === 0) return;
-  const missing = new Error("Please fill in every field.");
-  missing.fields = new Map(empty.map((input) => [input.name, "Please fill this in."]));
-  throw missing;
-}
-
-function clear(form) {
-  for (const old of form.querySelectorAll(".wrong")) old.remove();
-  for (const input of form.querySelectorAll("[aria-invalid]")) {
-    input.removeAttribute("aria-invalid");
-    input.removeAttribute("aria-describedby");
-  }
-}
-
-function showProblem(form, error) {
-  let first = null;
-  for (const [name, detail] of error.fields ?? []) {
-    const input = form.elements.namedItem(name);
-    if (!(input instanceof HTMLInputElement)) continue;
-    const id = `${form.id}-${name}-wrong`;
-    input.setAttribute("aria-invalid", "true");
-    input.setAttribute("aria-describedby", id);
-    input.closest(".field").append(h("p", { class: "wrong", id }, sentence(detail)));
-    first ??= input;
-  }
-  if (first === null) {
-    const box = h("p", { class: "wrong wrong-form", role: "alert" }, sentence(error.message));
-    form.querySelector("button[type=submit]").before(box);
-  }
-  (first ?? form.querySelector("input, button")).focus();
-}
-
-function sentence(text) {
-  return text === "" ? "Something is wrong here." : text[0].toUpperCase() + text.slice(1);
 }
