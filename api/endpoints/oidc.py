@@ -86,8 +86,8 @@ OPERATIONS: Final = (
         tag="Auth",
         description=(
             "For browsers: authorization code with PKCE (S256), state and nonce. A cookie binds what follows to this "
-            "browser, for ten minutes. With `link`, for which only our own pages may ask, the page gets a proof "
-            "instead of a code, by which the account that is signed in links the identity: `POST /v1/me/identities`."
+            "browser, for ten minutes. With `link`, for which only pages of ours may ask, the page gets a proof, not "
+            "a code, by which the account that is signed in links the identity: `POST /v1/me/identities`."
         ),
         parameters=(
             Parameter(
