@@ -108,6 +108,7 @@ API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
 AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 """The same, of a page of the team's audit."""
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
+IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])

@@ -5,13 +5,15 @@ of thing an object is, or can sign an address: for a directory both are ours to 
 """
 
 import hashlib
+import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import anyio.to_thread
 from msgspec import Struct
 
 from db.settings import ObjectSettings
@@ -26,6 +28,7 @@ __all__ = [
     "ObjectStoreUnavailable",
     "ObjectTooLarge",
     "Stored",
+    "attachment",
     "bad_url",
     "open_store",
 ]
@@ -60,9 +63,9 @@ class Stored(Struct, frozen=True):
 class ObjectStore:
     """One store. Every method raises ObjectStoreUnavailable."""
 
-    def __init__(self, store: "Store", signing: "S3Store | None" = None) -> None:
-        """`signing` is the same store again where it signs addresses and keeps attributes."""
-        self._store, self._signing = store, signing
+    def __init__(self, store: "Store", *, signing: "S3Store | None" = None, folder: Path | None = None) -> None:
+        """`signing` is the same store again where it signs addresses and keeps attributes; `folder` is where it is."""
+        self._store, self._signing, self._folder = store, signing, folder
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], *, limit: int, media_type: str, name: str) -> Stored:
         """Write what comes, a piece at a time; it is there once all is. Raises ObjectTooLarge, and as `chunks` does.
@@ -108,11 +111,18 @@ class ObjectStore:
         """Delete every object whose key begins with the path `prefix`; how many. Nothing there is nothing to do."""
         from obstore import delete_async
 
-        keys = await self.keys(prefix)
-        with _errors():
-            if keys:
-                await delete_async(self._store, keys)
-        return len(keys)
+        deleted = 0
+        while keys := await self.keys(prefix):
+            try:
+                with _errors():
+                    await delete_async(self._store, keys)
+            except ObjectMissing:  # Another worker deletes the same: see what is left.
+                continue
+            deleted += len(keys)
+        if self._folder is not None:
+            with _errors():
+                await anyio.to_thread.run_sync(_remove_drafts, self._folder, prefix)
+        return deleted
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys of all objects below a path."""
@@ -131,14 +141,13 @@ class ObjectStore:
             return await sign_async(self._signing, "GET", key, timedelta(seconds=seconds))
 
     async def check(self) -> None:
-        """Ask the store for something that is not there."""
-        from obstore import head_async
-
+        """Ask the store what there is at a place where nothing is. It says no more than that it answers."""
+        if self._folder is not None and not await anyio.to_thread.run_sync(self._folder.is_dir):
+            raise ObjectStoreUnavailable("the folder is gone")
         try:
-            with _errors():
-                await head_async(self._store, "a-key-that-nothing-has")
-        except ObjectMissing:
-            return
+            await self.keys("a-path-below-which-nothing-is")
+        except ObjectMissing as error:
+            raise ObjectStoreUnavailable("there is no such bucket") from error
 
 
 def open_store(settings: ObjectSettings) -> ObjectStore | None:
@@ -156,7 +165,7 @@ def open_store(settings: ObjectSettings) -> ObjectStore | None:
     if parts.scheme == "file":
         folder = Path(unquote(parts.path))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return ObjectStore(LocalStore(folder, automatic_cleanup=True))
+        return ObjectStore(LocalStore(folder, automatic_cleanup=True), folder=folder)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     endpoint = options.get("endpoint")
     config: S3Config = {"region": options.get("region", "us-east-1"), "virtual_hosted_style_request": False}
@@ -171,7 +180,7 @@ def open_store(settings: ObjectSettings) -> ObjectStore | None:
         config=config,
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )
-    return ObjectStore(store, store)
+    return ObjectStore(store, signing=store)
 
 
 def bad_url(url: str) -> str:
@@ -190,9 +199,22 @@ def bad_url(url: str) -> str:
     return ""
 
 
+def _remove_drafts(folder: Path, prefix: str) -> None:
+    """What a process that was killed had begun to write: files that obstore neither lists nor deletes."""
+    place = folder / prefix
+    if ".." not in place.parts and place.is_dir():
+        with suppress(FileNotFoundError):  # Another worker removes the same.
+            shutil.rmtree(place)
+
+
 def _attributes(media_type: str, name: str) -> dict[str, str]:
     """What a store that hands objects out itself says of one: never a page to be shown."""
-    return {"Content-Type": media_type, "Content-Disposition": f'attachment; filename="{name}"'}
+    return {"Content-Type": media_type, "Content-Disposition": attachment(name)}
+
+
+def attachment(name: str) -> str:
+    """The Content-Disposition of a file to be saved under this name, whatever is in it (RFC 8187)."""
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
 @contextmanager

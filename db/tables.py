@@ -10,7 +10,6 @@ from piccolo.columns import (
     BigInt,
     Boolean,
     Bytea,
-    Column,
     DoublePrecision,
     Integer,
     SmallInt,
@@ -19,6 +18,7 @@ from piccolo.columns import (
 )
 from piccolo.table import Table
 
+from db.column_types import Inet, Json
 from db.dialect import POSTGRES
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "AccountTokens",
     "Comments",
     "EpochsDue",
+    "ExternalIdentities",
+    "ExternalSignIns",
     "FormerMembers",
     "IdempotencyKeys",
     "Inbox",
@@ -52,37 +54,9 @@ __all__ = [
 ]
 
 
-class Inet(Column):
-    """An IP address; asyncpg gives and takes those of the `ipaddress` module."""
-
-    value_type = str
-
-    def __init__(self) -> None:
-        self.default = None
-        super().__init__(null=True, default=None)
-
-    @property
-    def column_type(self) -> str:
-        return "INET"
-
-
-class Json(Column):
-    """JSON as bytes, in and out: Piccolo's own column would encode what is encoded already."""
-
-    value_type = bytes
-
-    def __init__(self, *, null: bool = False) -> None:
-        self.default = None if null else b""
-        super().__init__(null=null, default=self.default)
-
-    @property
-    def column_type(self) -> str:
-        return "JSON"
-
-
 class Users(Table, tablename="users", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
-    email = Text()
+    email = Text(null=True, default=None)
     name = Text()
     password_hash = Text(null=True, default=None)
     email_verified_at = Timestamptz(null=True, default=None)
@@ -90,6 +64,9 @@ class Users(Table, tablename="users", db=POSTGRES):
     updated_at = Timestamptz()
     time_zone = Text(default="UTC")
     erased_at = Timestamptz(null=True, default=None)
+    mail_digest = Boolean(default=True)
+    mail_mentions = Boolean(default=True)
+    mail_assignments = Boolean(default=True)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
@@ -99,6 +76,23 @@ class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
     token_hash = Bytea()
     email = Text(null=True, default=None)
     created_at = Timestamptz()
+    expires_at = Timestamptz()
+    used_at = Timestamptz(null=True, default=None)
+
+
+class ExternalIdentities(Table, tablename="external_identities", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    identity_hash = Bytea()
+    issuer = Text()
+    subject = Text()
+    created_at = Timestamptz()
+
+
+class ExternalSignIns(Table, tablename="external_sign_ins", db=POSTGRES):
+    state_hash = Bytea(primary_key=True, default=None)
+    code_hash = Bytea()
+    user_id = UUID()
     expires_at = Timestamptz()
     used_at = Timestamptz(null=True, default=None)
 

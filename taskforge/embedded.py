@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT_DATA",
     "KEYS",
     "NAMES",
+    "OBJECTS",
     "OWNER",
     "STAND_INS",
     "complete",
@@ -29,6 +30,7 @@ __all__ = [
 DEFAULT_DATA = Path(".taskforge")
 KEYS = "TASKFORGE_KEYS"
 OWNER = "TASKFORGE_DATABASE__OWNER_URL"
+OBJECTS = "TASKFORGE_OBJECTS__URL"
 
 NAMES: Mapping[Kind, tuple[str, ...]] = {
     "postgres": tuple(f"TASKFORGE_DATABASE__{role}_URL" for role in ("OWNER", "API", "WRITER", "WORKER")),
@@ -78,6 +80,7 @@ def complete(given: Mapping[str, str], data: Path) -> dict[str, str]:
     directory = DataDir(data)
     ports = PortBook(directory.ports, {}).known()
     found = embedded_variables(directory.secrets(), ports, missing_kinds(given))
+    found[OBJECTS] = (data.absolute() / "objects").as_uri()
     if "http" in ports:
         found["TASKFORGE_HTTP__PORT"] = str(ports["http"])
     return found | dict(given)

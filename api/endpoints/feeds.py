@@ -71,7 +71,8 @@ OPERATIONS: Final = (
         tag="Live feeds",
         description=(
             "With `Accept: text/event-stream` an endless stream of Server-Sent Events that resumes after "
-            "`Last-Event-ID` (which wins) or `after`; else one page of CloudEvents."
+            "`Last-Event-ID` (which wins) or `after`; else one page of CloudEvents. Between events come `heartbeat`, "
+            "`reset` and, without an id, `notice`: how far an operation of your own is."
         ),
         parameters=(
             Parameter(

@@ -1,8 +1,8 @@
 """`WS /v1/teams/{team_id}/live`; the tickets that let a browser open it are in `live_tickets.py`.
 
 Server frames: `hello {seq, epoch, you}`, `event {seq, event}`, `heartbeat {seq}`, `reset {reason, seq, epoch,
-snapshot}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh token (a heartbeat
-confirms it).
+snapshot}`, `notice {operation}` and `error {code, detail, ref?}`. Client frames: `auth {token}` goes on under a fresh
+token (a heartbeat confirms it).
 Close codes: 4401 not or no longer authenticated, 4403 not or no longer a member, 4008 too slow, 1012 come again,
 1013 too many feeds are open (after an `error` that names the limit), 1008 malformed request; for frames 1003 for what
 is no text, 1009 for more than 64 Ki characters, 1002 for what RFC 6455 does not allow. Granian reads the frames and
@@ -29,7 +29,7 @@ from api.paths import pattern
 from api.problems import UpgradeRequired
 from api.request_ids import REQUEST, Handshake
 from api.services import Services
-from core.errors import BadInput, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
+from core.errors import BadInput, Conflict, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
 from core.principal import Principal
 from core.rights import READ, in_team
 from core.seq import read_position
@@ -97,8 +97,9 @@ OPERATIONS: Final = (
         summary="Follow a team over a WebSocket",
         tag="Live feeds",
         description=(
-            "RFC 6455 over HTTP/1.1. Frames are JSON: `hello`, `event`, `heartbeat`, `reset` and `error` come, "
-            "`auth` goes. Closed with 1013 after an `error` that names the limit while too many feeds are open."
+            "RFC 6455 over HTTP/1.1. Frames are JSON: `hello`, `event`, `heartbeat`, `reset`, `notice` and `error` "
+            "come, `auth` goes. A `notice` is about an operation of your own, has no `seq` and is never replayed. "
+            "Closed with 1013 after an `error` that names the limit while too many feeds are open."
         ),
         parameters=(
             Parameter(
@@ -197,7 +198,7 @@ class LiveSocket:
         except (BadInput, TooManyAtOnce) as error:
             await self._socket.send_text(_error(error))
             return MALFORMED if isinstance(error, BadInput) else TRY_LATER
-        except Unauthenticated:
+        except (Unauthenticated, Conflict):  # A conflict is of another issuer's token, which has no account to be.
             return AUTH
         except NotFound:
             return REMOVED

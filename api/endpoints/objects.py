@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import quote
 
 from blacksheep import Request, Response, Router
 from blacksheep.contents import StreamedContent
@@ -18,7 +17,7 @@ from api.services import Services
 from core.errors import NotFound, Unavailable
 from core.rights import ANYBODY
 from db import objects
-from db.object_store import ObjectMissing, ObjectStoreUnavailable
+from db.object_store import ObjectMissing, ObjectStoreUnavailable, attachment
 from db.objects import Object
 from db.transaction import reading
 
@@ -91,12 +90,7 @@ class _Objects:
 
 def _file(found: Object, chunks: AsyncIterator[bytes]) -> Response:
     """The object as a file: never shown as a page, whatever it is."""
-    name = quote(found.name, safe="").encode()  # RFC 8187
-    headers = [
-        (b"content-disposition", b"attachment; filename*=UTF-8''" + name),
-        PRIVATE,
-        SANDBOX,
-    ]
+    headers = [(b"content-disposition", attachment(found.name).encode()), PRIVATE, SANDBOX]
 
     async def parts() -> AsyncIterator[bytes]:
         async for chunk in chunks:

@@ -33,7 +33,7 @@ class SignIn(Struct, frozen=True):
 
 
 async def recipient(tx: Reading, user_id: UUID) -> Recipient | None:
-    """The user, or None when the account is gone."""
+    """The user, or None when the account is gone, or has no address."""
     return await tx.one(_RECIPIENT, user_id=user_id)
 
 
@@ -49,7 +49,9 @@ async def sign_in(tx: Reading, session_id: UUID) -> SignIn | None:
 
 _RECIPIENT: Final = rows(
     Recipient,
-    Users.select(*columns(Users, Recipient)).where(Users.id == given("user_id"), Users.erased_at.is_null()),
+    Users.select(*columns(Users, Recipient)).where(
+        Users.id == given("user_id"), Users.email.is_not_null(), Users.erased_at.is_null()
+    ),
 )
 _LEAVER: Final = rows(
     Recipient,

@@ -38,6 +38,8 @@ _CLOSE: Final = (
     "update sessions set revoked_at = clock_timestamp() where user_id = $1 and revoked_at is null",
     "update api_keys set revoked_at = clock_timestamp() where user_id = $1 and revoked_at is null",
     "delete from live_tickets where user_id = $1",
+    "delete from external_identities where user_id = $1",
+    "delete from external_sign_ins where user_id = $1",
     "delete from account_tokens where user_id = $1",
 )
 
@@ -87,8 +89,9 @@ where id = $1
 async def forget_user(tx: Writing, user_id: UUID) -> None:
     """Replace the user's name and address, and forget from where and with what they came."""
     async with as_redactor(tx):
-        email: str = await tx.fetchval(_EMAIL, user_id)
-        await tx.execute(_REPLIES, user_id, REDACTED_BODY, msgspec.json.encode(email)[1:-1])
+        email: str | None = await tx.fetchval(_EMAIL, user_id)
+        written = None if email is None else msgspec.json.encode(email)[1:-1]
+        await tx.execute(_REPLIES, user_id, REDACTED_BODY, written)
         await tx.execute(_OWN_REPLIES, user_id)
         await _all(tx, _MAIL, email)
         await _all(tx, _TRACES, user_id)

@@ -187,6 +187,10 @@ class OperationRunner:
             seconds = self._lease_seconds if task_in_hand else 0.0
             saved = await operations.save(tx, operation, after, seconds=seconds)
         assert saved is not None, "the row is locked"
+        if task_in_hand is None:
+            logger.error("operation %s (%s): step %s was cut off each time", saved.id, saved.kind, task.step.name)
+            self._count(ended=saved.ended_at is not None)
+            await self._notify(saved)
         return saved, task_in_hand
 
     async def _do(self, operation: Operation, task: Task) -> Operation:

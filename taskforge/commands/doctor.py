@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import aiosmtplib
@@ -16,11 +17,17 @@ import valkey.asyncio
 from rich.console import Console
 from valkey.exceptions import ValkeyError
 
+from api.auth.external_issuers import Issuer
+from api.auth.fetching import FetchFailed
+from api.issuer_settings import IssuerSettings
 from api.problems import NOT_READY
 from core.errors import TaskForgeError
 from core.secret import Secret
 from db import migrate
+from db.ids import new_id
+from db.object_store import ObjectStoreUnavailable, open_store
 from db.roles import excess_rights
+from db.settings import ObjectSettings
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
 from streams.mail.delivery import SmtpServer
 from streams.relay_watch import look
@@ -93,6 +100,8 @@ async def examine(settings: Settings) -> list[Finding]:
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
         ("mail", lambda: _mail(settings.mail)),
+        *((f"issuer {one.name}", partial(_issuer, one)) for one in settings.auth.issuers),
+        ("objects", lambda: _objects(settings.objects)),
         ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
         ("worker", lambda: _listener("worker", settings.ops.host, settings.ops.port, "TASKFORGE_OPS__PORT")),
     ]
@@ -201,6 +210,19 @@ async def _kafka(kafka: KafkaSettings) -> list[Finding]:
     return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics")]
 
 
+async def _issuer(settings: IssuerSettings) -> list[Finding]:
+    """An issuer whose users may come in: it has keys by which we can verify its tokens."""
+    what = f"issuer {settings.name}"
+    if settings.secret is not None:
+        return [Finding(what, "shares a secret with us")]
+    try:
+        keys = await Issuer(settings).check()
+    except FetchFailed as error:
+        return [Finding(what, str(error), "correct TASKFORGE_AUTH__ISSUERS, or mend the issuer")]
+    usable = f"{keys} keys for {', '.join(settings.algorithms)}"
+    return [Finding(what, usable, "" if keys else "correct its algorithms in TASKFORGE_AUTH__ISSUERS")]
+
+
 async def _mail(settings: MailSettings) -> list[Finding]:
     """The server that mails leave by: it answers, its certificate is good, and it lets us in."""
     url = settings.url.reveal()
@@ -214,6 +236,24 @@ async def _mail(settings: MailSettings) -> list[Finding]:
     except (aiosmtplib.SMTPException, OSError) as error:
         return [Finding("mail", f"{type(error).__name__}: {error}", "correct TASKFORGE_MAIL__URL, or mend the server")]
     return [Finding("mail", "the server answers and lets us in")]
+
+
+async def _objects(settings: ObjectSettings) -> list[Finding]:
+    """Whether the object store takes, and gives back, and lets go of something."""
+    try:
+        store = open_store(settings)
+        if store is None:
+            return [Finding("objects", "no store is set: exports are refused, except in `taskforge up`")]
+        path = f"checks/{new_id()}"
+        await store.put(f"{path}/1", _greeting(), limit=100, media_type="text/plain", name="check.txt")
+        await store.delete_below(path)
+    except (ObjectStoreUnavailable, OSError) as error:
+        return [Finding("objects", str(error), "correct TASKFORGE_OBJECTS__URL and its key, or mend the store")]
+    return [Finding("objects", "the store takes what it is given, and lets go of it")]
+
+
+async def _greeting() -> AsyncIterator[bytes]:
+    yield b"written by taskforge doctor"
 
 
 async def _listener(what: str, host: str, port: int, variable: str) -> list[Finding]:

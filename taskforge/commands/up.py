@@ -32,7 +32,6 @@ READY_SECONDS = 60.0
 READY_POLL = 0.05
 PORT = "TASKFORGE_HTTP__PORT"
 MAIL, MAILBOX = "TASKFORGE_MAIL__URL", "TASKFORGE_MAIL__MAILBOX"
-OBJECTS = "TASKFORGE_OBJECTS__URL"
 OWN_MACHINE = {
     "TASKFORGE_LIMITS__PRINCIPAL": "600000",
     "TASKFORGE_LIMITS__ADDRESS": "120000",
@@ -163,7 +162,7 @@ def _variables(plan: Plan, devstack: DevStack, port: int | None = None) -> dict[
         found |= OWN_MACHINE
         if MAIL not in plan.given:
             found[MAILBOX] = str(devstack.data.path.absolute() / "mail")
-        found[OBJECTS] = (devstack.data.path.absolute() / "objects").as_uri()
+        found[embedded.OBJECTS] = (devstack.data.path.absolute() / "objects").as_uri()
     return found | plan.given | ({PORT: str(port)} if port else {})
 
 

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
-from db.settings import DatabaseSettings
+from db.settings import DatabaseSettings, ObjectSettings
 from taskforge.devstack import DevStack
 from tests.support.desk import Desk
 from tests.support.leaks import leak_free
@@ -19,7 +20,10 @@ RUNNING: list[Site] = []
 async def site(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator[Site]:
     """An API worker; each test makes people and teams of its own."""
     await services.valkey.start()
-    async with leak_free(), serving(settings_for(module_database, services.valkey.url)) as running:
+    settings = structs.replace(
+        settings_for(module_database, services.valkey.url), objects=ObjectSettings(url="memory:")
+    )
+    async with leak_free(), serving(settings) as running:
         RUNNING.append(running)
         yield running
         RUNNING.remove(running)

@@ -1,6 +1,7 @@
 """Every operation of the OpenAPI document by a key of every scope: what the document says it takes is what it takes."""
 
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 
@@ -11,6 +12,7 @@ from core.key_form import write_key
 from core.principal import Scope
 from tests.support.desk import RANDOM, Desk, problem
 from tests.support.keys import Key, make_key
+from tests.support.sagas import started
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +34,9 @@ async def keys(desk: Desk) -> dict[str, Key]:
 class Place:
     """A team with one of everything that paths and bodies name."""
 
-    def __init__(self, desk: Desk, team: str, task: str, label: str, invitation: str) -> None:
+    def __init__(self, desk: Desk, team: str, task: str, label: str, invitation: str, operation: str) -> None:
         self._ids = {"team_id": team, "task_id": task, "label_id": label, "user_id": desk["viewer"].user_id}
-        self._ids |= {"number": "1", "invitation_id": invitation}
+        self._ids |= {"number": "1", "invitation_id": invitation, "operation_id": operation}
         self._examples = {TEAM_ID: team, TASK["id"]: task}
 
     @classmethod
@@ -44,7 +46,8 @@ class Place:
         task = (await desk.site.task(desk["owner"], team))["id"]
         label = await desk.post(f"/v1/teams/{team}/labels", {"name": "feature", "color": "#d73a4a"})
         invitation = await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"})
-        return cls(desk, team, task, label.json()["id"], invitation.json()["id"])
+        operation = await started(desk.site.services.pools, UUID(desk["owner"].user_id), UUID(team))
+        return cls(desk, team, task, label.json()["id"], invitation.json()["id"], operation)
 
     def path(self, operation: Operation) -> str:
         path = operation.path
@@ -106,7 +109,7 @@ async def test_deleting_for_good_takes_admin(desk: Desk, keys: dict[str, Key], s
 
 @pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
 async def test_a_made_up_key_gets_nowhere(desk: Desk, operation: Operation) -> None:
-    place = Place(desk, RANDOM, RANDOM, RANDOM, RANDOM)
+    place = Place(desk, RANDOM, RANDOM, RANDOM, RANDOM, RANDOM)
     for token in (MADE_UP, MADE_UP[:-1] + "B"):
         headers = {"Authorization": f"Bearer {token}"}
         answer = await desk.client.request(

@@ -36,7 +36,8 @@ async def test_ready_without_kafka_is_degraded(desk: Desk) -> None:
     state = answer.json()
     # Here nobody relays, which is forgiven for some seconds.
     assert state["checks"].pop("relay") in {"ok", "down"}
-    assert state == {"status": "degraded", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "down"}}
+    checks = {"postgres": "ok", "valkey": "ok", "kafka": "down", "objects": "ok"}
+    assert state == {"status": "degraded", "checks": checks}
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ async def test_a_step_that_kills_every_process_is_given_up(trip: Trip) -> None:
     await trip.superuser.execute("update operations set next_at = now()")
     ended = await trip.ended(operation_id, trip.runner())
     assert (ended.status, await trip.effects(operation_id)) == ("failed", {"-flight": 1})
+    assert [heard.status for heard in trip.heard] == ["compensating", "failed"]
 
 
 async def test_after_the_pivot_a_step_is_tried_for_ever_and_gets_stuck_until_it_works(

@@ -17,13 +17,17 @@ from api.openapi import Operation
 from core.permissions import Right, Role, allows
 from core.principal import Principal, Scope
 from core.rights import Requirement
+from db.people.external_identities import ExternalIdentity
 from db.people.sessions import Client
+from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
+from tests.support.sagas import started
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
 
 OK, UNAUTHENTICATED, FORBIDDEN, UNKNOWN = 0, 401, 403, 404
 SECRET = "Nothing for other eyes"
+ENDED = "update operations set status = 'failed', ended_at = now() where user_id = $1 and ended_at is null"
 
 
 class Asker(Struct, frozen=True):
@@ -123,6 +127,8 @@ class Scene:
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
             "key_id": await scene.key("outsider"),
+            "identity_id": await scene.identity("outsider"),
+            "operation_id": await scene.operation("outsider"),
             "number": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
@@ -143,6 +149,23 @@ class Scene:
         """A further API key of somebody's."""
         made = await self.desk.post("/v1/me/api-keys", {"name": "Swept", "scopes": ["read"]}, who)
         return str(made.raise_for_status().json()["id"])
+
+    async def identity(self, who: str) -> str:
+        """A further identity of somebody's at another issuer."""
+        user_id, services = UUID(self.desk[who].user_id), self.desk.site.services
+        identity = ExternalIdentity("https://issuer.example.org", f"subject {self.next()}", None, False, who)
+        async with writing(services.pools.api, user_id) as tx:
+            return str((await services.external.identities.link_in(tx, user_id, identity)).id)
+
+    async def operation(self, who: str) -> str:
+        """An operation of somebody's about the team, which a key may see, too."""
+        services = self.desk.site.services
+        return await started(services.pools, UUID(self.desk[who].user_id), UUID(self.desk.team))
+
+    async def no_export(self, who: str) -> None:
+        """Nothing is on its way that would be in the way of another export."""
+        async with writing(self.desk.site.services.pools.worker) as tx:
+            await tx.execute(ENDED, UUID(self.desk[who].user_id))
 
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
@@ -170,8 +193,14 @@ class Scene:
                 await desk.join(desk.team, "owner", "guest", "viewer")
         if "{session_id}" in operation.path:
             values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
+        if "{operation_id}" in operation.path:
+            values["operation_id"] = RANDOM if asker.person is None else await self.operation(asker.person)
+        if operation.id == "exportMe" and asker.person is not None:
+            await self.no_export(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)
+        if "{identity_id}" in operation.path:
+            values["identity_id"] = RANDOM if asker.person is None else await self.identity(asker.person)
         return values
 
     def next(self) -> int:

@@ -20,6 +20,12 @@ TRIP = Plan("trip", ("flight", "hotel", "pay", "mail"))
 LEASE = 0.4
 
 
+async def started(pools: Pools, user_id: UUID, team_id: UUID | None = None) -> str:
+    """The id of an operation of the user's that nobody moves."""
+    async with writing(pools.api, user_id) as tx:
+        return str((await TRIP.start(tx, user_id, team_id=team_id)).id)
+
+
 class Killed(BaseException):
     """The process is gone: nothing runs any more, no last word is said."""
 

@@ -263,10 +263,11 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, dat
             "TASKFORGE_DATABASE__WORKER_URL": services.postgres.url_of(name, "taskforge_worker", "wrong"),
             "TASKFORGE_VALKEY__URL": "valkey://127.0.0.1:1/0",
             "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "TASKFORGE_OBJECTS__URL": "file:///proc/objects",
         }
     )
     remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
-    assert sorted(remedies) == ["kafka", "relay", "role api", "role worker", "synchronous_commit", "valkey"]
+    assert sorted(remedies) == ["kafka", "objects", "relay", "role api", "role worker", "synchronous_commit", "valkey"]
     assert "synchronous_commit = on" in remedies["synchronous_commit"]
     assert "row-level security" in remedies["role api"]
     assert "taskforge migrate" in remedies["role worker"]

@@ -35,6 +35,7 @@ FIT = {
     "KEYS": '["f3c1e2a0-correct-horse-battery-staple-9d8b7"]',
     "HTTP__PUBLIC_URL": "https://a.example",
     "VALKEY__URL": "valkeys://:hunter2hunter2@valkey.example:6379/0",
+    "OBJECTS__URL": "s3://files?region=eu-north-1",
     **KAFKA,
 }
 NO_LOGIN = (
@@ -64,6 +65,7 @@ def settings_with(**changes: str) -> dict[str, str]:
             "KAFKA__SSL_CERTIFICATE": "/run/client.pem",
         },
         {"HTTP__METRICS_ENABLED": "false"},
+        {"OBJECTS__URL": "file:///srv/taskforge/objects"},
     ],
 )
 def test_what_is_fit_for_production_is_taken(changes: dict[str, str]) -> None:
@@ -73,6 +75,21 @@ def test_what_is_fit_for_production_is_taken(changes: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "lines"),
     [
+        (
+            {"OBJECTS__URL": ""},
+            ["OBJECTS__URL: is missing (production keeps exports in a store that its processes share)"],
+        ),
+        ({"OBJECTS__URL": "memory:"}, ["OBJECTS__URL: must not be memory:, which ends with the process"]),
+        (
+            {"OBJECTS__URL": "s3://"},
+            ["OBJECTS__URL: must be s3:// and a bucket, with endpoint, region and prefix as its query"],
+        ),
+        (
+            {"OBJECTS__ACCESS_KEY_ID": "key"},
+            [
+                "OBJECTS__ACCESS_KEY_ID: needs TASKFORGE_OBJECTS__SECRET_ACCESS_KEY, and the other way round",
+            ],
+        ),
         ({"HTTP__PUBLIC_URL": ""}, ["HTTP__PUBLIC_URL: is missing (production sends links in emails)"]),
         (
             {"HTTP__PUBLIC_URL": "http://a.example", "KEYS": f'["{"a" * 40}"]'},
