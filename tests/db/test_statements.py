@@ -50,6 +50,7 @@ ADD = change(
         created_at=NOW,
         updated_at=NOW,
         time_zone="UTC",
+        erased_at=None,
     )
 )
 
