@@ -83,7 +83,10 @@ class Identity:
             raise Conflict("email-taken", detail, pointer="/email") from error
 
     async def credentials(self, email: str) -> Credentials | None:
-        """What to check a login with this address against, if there is such a user."""
+        """What to check a login with this address against, if there is such a user.
+
+        An account that is closed and not yet forgotten is nobody's: no new password opens it again.
+        """
         async with reading(self._pool, None) as tx:
             await tx.scope_email(email)
             return await tx.one(_CREDENTIALS, email=email)
@@ -168,7 +171,9 @@ _ADD: Final = change(
 )
 _CREDENTIALS: Final = rows(
     Credentials,
-    Users.select(Users.id.as_alias("user_id"), Users.password_hash).where(Lower(Users.email) == folded(given("email"))),
+    Users.select(Users.id.as_alias("user_id"), Users.password_hash).where(
+        Lower(Users.email) == folded(given("email")), Users.erased_at.is_null()
+    ),
 )
 _UPGRADE: Final = change(
     Users.update({Users.password_hash: given("after"), Users.updated_at: NOW}).where(
@@ -209,7 +214,7 @@ _SIGNED_IN_AT: Final = values(
 )
 _SET_PASSWORD: Final = change(
     Users.update({Users.password_hash: given("password_hash"), Users.updated_at: NOW}).where(
-        Users.id == given("user_id")
+        Users.id == given("user_id"), Users.erased_at.is_null()
     )
 )
 # In SQL, because null means whichever address there is. The first proof stays.

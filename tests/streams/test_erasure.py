@@ -15,11 +15,14 @@ from valkey.asyncio import Valkey
 from actors.system import TeamSystem
 from core.codec import JournalRow, decode
 from core.commands import AddMember, ChangeRole, CreateTask, CreateTeam, DeleteTask, RemoveMember, UpdateTask
+from core.errors import Unauthenticated
 from core.redaction import DELETED_USER
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState, evolve
 from db.journal.journal import PostgresJournal
 from db.operations import Operation, find
+from db.people.identity import Identity
+from db.people.sessions import Lifetimes
 from db.pool import Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading, writing
@@ -236,6 +239,11 @@ async def test_the_last_mail_is_waited_for_but_not_for_ever(town: Town) -> None:
         )
 
     await until_answered(waits)
+    identity = Identity(town.pools.api, Lifetimes(idle=3600, absolute=7200, grace=10))
+    assert await identity.credentials(f"{leaver}@example.org") is None, "no forgotten password opens it again"
+    with pytest.raises(Unauthenticated):
+        async with writing(town.pools.api, leaver) as tx:
+            await identity.set_password_in(tx, leaver, "a hash")
     mail = (await town.now(leaver, started.id)).data["mail"]
     assert await town.superuser.fetchval("select email from users where id = $1", leaver) == f"{leaver}@example.org"
     assert await town.superuser.fetchval("select payload::json ->> 'purpose' from outbox where id = $1", UUID(mail))
