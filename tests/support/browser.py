@@ -28,8 +28,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """One for a file: as long as it is there, so is its event loop, beside which no asynchronous test could run."""
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -119,3 +119,25 @@ def test_a_provider_that_is_away_is_said_on_the_page(page: Any, provider: OidcPr
     page.goto("/sign-in#error=unavailable")
     page.wait_for_selector("#gate-note:has-text('cannot be reached')")
     assert page.url.endswith("/")
+
+
+def test_an_account_links_and_unlinks_an_identity_on_its_page(page: Any, provider: OidcProvider) -> None:
+    page.goto("/")
+    page.click("#to-sign-up")
+    for field, value in (("name", "Lin"), ("email", "lin-here@example.org"), ("password", PASSWORD)):
+        page.fill(f"#up-{field}", value)
+    page.click("#sign-up button[type=submit]")
+    page.wait_for_selector("#found-name")
+    page.goto("/account")
+    page.get_by_role("link", name="Link Test & Co").click()
+    page.fill("input[name=login]", "lin")
+    page.fill("input[name=password]", "any password")
+    page.click("button[type=submit]")
+    page.wait_for_selector("input[name=prompt][value=consent]", state="attached")
+    page.click("button[type=submit]")
+    row = page.locator("#linked .row")
+    row.wait_for()
+    assert page.url.endswith("/account#identities")
+    row.get_by_role("button").click()
+    page.click(".question[open] button:has-text('Unlink')")
+    row.wait_for(state="detached")

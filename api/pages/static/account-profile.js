@@ -19,8 +19,9 @@ export function showProfile(api, me) {
 
 /** The address, and whether anybody has proved to read mail there. */
 function showAddress(api, me) {
-  byId("address").textContent = me.email;
   const state = byId("address-state");
+  byId("address").textContent = me.email ?? "None: you came by another issuer.";
+  if (me.email === null) return;
   if (me.email_verified_at !== null) {
     state.replaceChildren(h("span", { class: "badge badge-good" }, "Verified"));
     return;
@@ -35,12 +36,12 @@ function showAddress(api, me) {
 
 export function showPassword(api, session, me) {
   const form = byId("password");
-  byId("password-user").value = me.email;
+  byId("password-user").value = me.email ?? "";
   handle(form, async ({ password, new_password: next }) => {
     const { data } = await api.post("/v1/auth/password-change", { password, new_password: next });
     session.adopt(data);
     form.reset();
-    byId("password-user").value = me.email;
+    byId("password-user").value = me.email ?? "";
     say(form, "Your password is changed. All your other sessions have ended.");
     document.dispatchEvent(new CustomEvent("sessions-changed"));
   });

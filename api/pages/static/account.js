@@ -2,6 +2,7 @@
 
 import { showDeletion } from "./account-deletion.js";
 import { showExport } from "./account-export.js";
+import { showIdentities } from "./account-identities.js";
 import { showKeys } from "./account-keys.js";
 import { showMail } from "./account-mail.js";
 import { showPassword, showProfile } from "./account-profile.js";
@@ -14,6 +15,6 @@ const shell = new Shell(async (api, me) => {
   showMail(api, me);
   showExport(api);
   showDeletion(api, (note) => shell.end(note));
-  await Promise.all([showSessions(api), showKeys(api)]);
+  await Promise.all([showSessions(api), showIdentities(api), showKeys(api)]);
 });
 shell.open();

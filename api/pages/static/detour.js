@@ -5,9 +5,14 @@ const NOTE = "taskforge.note";
 
 /** Go to the sign-in form. With `comeBack` this page opens again afterwards; `note` stands above the form. */
 export function leave({ comeBack = false, note = "" } = {}) {
-  if (comeBack) sessionStorage.setItem(WANTED, location.pathname + location.hash);
+  if (comeBack) comeBackTo(location.pathname + location.hash);
   if (note !== "") sessionStorage.setItem(NOTE, note);
   location.replace("/");
+}
+
+/** Have this page of ours open once somebody is signed in, wherever they go until then. */
+export function comeBackTo(page) {
+  sessionStorage.setItem(WANTED, page);
 }
 
 /** The page that was wanted before signing in, once; null when there is none. */
