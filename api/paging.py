@@ -105,6 +105,7 @@ ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
+IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])

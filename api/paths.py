@@ -7,9 +7,9 @@ import re
 from typing import Final
 from uuid import UUID
 
-from streams.paths import TEAM, TEAM_BOARD
+from streams.paths import TEAM, TEAM_BOARD, UNSUBSCRIBE
 
-__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "kind_of", "link", "pattern"]
+__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "UNSUBSCRIBE", "kind_of", "link", "pattern"]
 
 SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"
@@ -19,12 +19,18 @@ PASSWORD_RESET: Final = "/v1/auth/password-reset"  # noqa: S105 (a path)
 PASSWORD_RESET_CONFIRM: Final = "/v1/auth/password-reset/confirm"  # noqa: S105 (a path)
 PASSWORD_CHANGE: Final = "/v1/auth/password-change"  # noqa: S105 (a path)
 VERIFY_EMAIL: Final = "/v1/auth/verify-email"
+OIDC: Final = "/v1/auth/oidc"
+OIDC_BEGIN: Final = "/v1/auth/oidc/{issuer}"
+OIDC_CALLBACK: Final = "/v1/auth/oidc/{issuer}/callback"
+OIDC_TOKENS: Final = "/v1/auth/oidc/tokens"
 
 ME: Final = "/v1/me"
 MY_SESSIONS: Final = "/v1/me/sessions"
 MY_SESSION: Final = "/v1/me/sessions/{session_id}"
 MY_API_KEYS: Final = "/v1/me/api-keys"
 MY_API_KEY: Final = "/v1/me/api-keys/{key_id}"
+MY_IDENTITIES: Final = "/v1/me/identities"
+MY_IDENTITY: Final = "/v1/me/identities/{identity_id}"
 MY_EMAIL_VERIFICATION: Final = "/v1/me/email-verification"
 MY_NOTIFICATIONS: Final = "/v1/me/notifications"
 MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
@@ -58,8 +64,11 @@ OBJECT: Final = "/v1/objects/{token}"
 SCHEMAS: Final = "/schemas"
 SCHEMA: Final = "/schemas/{urn}"
 
-PAGES: Final = ("/", "/forgot-password", "/reset-password", "/verify-email", "/invitation", "/account")
+PAGES: Final = ("/", "/sign-in", "/forgot-password", "/reset-password", "/verify-email", "/invitation")
 """All of them are the board page: which of its screens shows, its script sees by the address."""
+ACCOUNT_PAGE: Final = "/account"
+TEAM_SETTINGS_PAGE: Final = "/team-settings"
+"""The team is behind #, as the board's."""
 DEV_MAIL: Final = "/dev/mail"
 
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")

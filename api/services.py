@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from api.client_address import ClientAddresses
+from api.external import External
 from api.health import Health
 from api.limits.door import Limits
 from api.locations import Locations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from db.people.api_keys import ApiKeys
     from db.people.identity import Identity
     from db.people.invitations import Invitations
+    from db.people.mail_preferences import UnsubscribeTokens
     from db.people.team_places import TeamPlaces
     from db.people.tickets import Tickets
     from db.pool import Pools
@@ -56,11 +58,13 @@ class Services(Struct, kw_only=True):
     key_reader: "KeyReader"
     passwords: "Passwords"
     account_tokens: "AccountTokens"
+    unsubscribe_tokens: "UnsubscribeTokens"
     tickets: "Tickets"
     team_places: "TeamPlaces"
     invitations: "Invitations"
     acceptances: "Acceptances"
     sealed: "SealedReplies"
+    external: External
     mailbox: "Mailbox | None" = None
     objects: "ObjectStore | None" = None
     object_links: "ObjectLinks"

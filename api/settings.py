@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from api.issuer_settings import Issuers
+
 __all__ = ["AccessLog", "AuthSettings", "HttpSettings", "OpsSettings"]
 
 DAY = 86_400
@@ -78,3 +80,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     grace_seconds: Annotated[
         int, Meta(ge=0, le=60, description="A just used refresh token still answers this long.")
     ] = 10
+    issuers: Annotated[
+        Issuers,
+        Meta(description="Other issuers, a JSON list: docs/sign-in.md."),
+    ] = ()

@@ -41,6 +41,8 @@ ConflictReason = Literal[
     "already-invited",
     "wip-limit",
     "email-taken",
+    "identity-taken",
+    "last-way-in",
     "export-running",
     "constraint",
 ]

@@ -35,7 +35,7 @@ where id in (select parent_id from board union select unnest(blocked_by) from bo
 _ASSIGNEES: Final = """
 select u.id, u.email from users u where u.id in (
     select assignee_id from tasks where team_id = $1 and archived_at is null
-)
+) and u.email is not null
 """
 
 

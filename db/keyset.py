@@ -19,7 +19,7 @@ from core.secret import Secret
 
 __all__ = ["BrokenSeal", "DerivedKey", "Keyset", "Purpose"]
 
-Purpose = Literal["tokens", "valkey", "objects", "webhook-secrets", "mail", "unsubscribe", "sealed-answers"]
+Purpose = Literal["tokens", "valkey", "objects", "webhook-secrets", "mail", "unsubscribe", "sealed-answers", "sign-ins"]
 
 ID_BYTES: Final = 8
 KEY_BYTES: Final = 32

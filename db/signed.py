@@ -16,7 +16,7 @@ from db.keyset import Keyset
 
 __all__ = ["Forged", "Kind", "Signed", "Signer", "peek"]
 
-Kind = Literal["snapshot", "commits", "revocations", "epoch", "notices"]
+Kind = Literal["snapshot", "commits", "revocations", "epoch", "fetched", "notices"]
 
 MAGIC: Final = b"TFS1"
 SIGNATURE_BYTES: Final = 40

@@ -26,6 +26,8 @@ __all__ = [
     "AccountTokens",
     "Comments",
     "EpochsDue",
+    "ExternalIdentities",
+    "ExternalSignIns",
     "FormerMembers",
     "IdempotencyKeys",
     "Inbox",
@@ -82,13 +84,16 @@ class Json(Column):
 
 class Users(Table, tablename="users", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
-    email = Text()
+    email = Text(null=True, default=None)
     name = Text()
     password_hash = Text(null=True, default=None)
     email_verified_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz()
     updated_at = Timestamptz()
     time_zone = Text(default="UTC")
+    mail_digest = Boolean(default=True)
+    mail_mentions = Boolean(default=True)
+    mail_assignments = Boolean(default=True)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
@@ -98,6 +103,23 @@ class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
     token_hash = Bytea()
     email = Text(null=True, default=None)
     created_at = Timestamptz()
+    expires_at = Timestamptz()
+    used_at = Timestamptz(null=True, default=None)
+
+
+class ExternalIdentities(Table, tablename="external_identities", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    identity_hash = Bytea()
+    issuer = Text()
+    subject = Text()
+    created_at = Timestamptz()
+
+
+class ExternalSignIns(Table, tablename="external_sign_ins", db=POSTGRES):
+    state_hash = Bytea(primary_key=True, default=None)
+    code_hash = Bytea()
+    user_id = UUID()
     expires_at = Timestamptz()
     used_at = Timestamptz(null=True, default=None)
 

@@ -16,6 +16,7 @@ from db.operations import forget_ended_operations
 from db.people.account_tokens import forget_account_tokens
 from db.people.api_keys import forget_ended_keys
 from db.people.ended_sessions import forget_ended_sessions
+from db.people.external_sign_ins import forget_external_sign_ins
 from db.people.invitations import forget_expired_invitations
 from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
@@ -33,6 +34,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "marks of applied events": forget_applied,
     "sessions that ended": forget_ended_sessions,
     "API keys that ended": forget_ended_keys,
+    "sign-ins by other issuers": forget_external_sign_ins,
     "tokens from mails": forget_account_tokens,
     "live tickets nobody used": forget_unused_tickets,
     "invitations that expired": forget_expired_invitations,

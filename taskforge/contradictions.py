@@ -9,6 +9,7 @@ from core.secret import Secret
 from db.object_store import bad_url
 from streams.mail.senders import sender_address
 from streams.settings import KafkaSettings
+from taskforge.issuer_rules import bad_issuers
 from taskforge.settings_struct import Settings
 
 __all__ = ["contradictions"]
@@ -21,6 +22,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _bad_urls(settings)
     yield from _bad_keys(settings.keys)
     yield from _bad_login(settings.kafka)
+    yield from bad_issuers(settings.auth, production=settings.mode == "production")
     auth, feeds = settings.auth, settings.feeds
     if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:
         yield "TASKFORGE_AUTH__REFRESH_IDLE_SECONDS: must not exceed TASKFORGE_AUTH__REFRESH_ABSOLUTE_SECONDS"

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, structs
 
+from api.issuer_settings import Issuers
 from core.secret import Secret
 from taskforge.contradictions import contradictions
 from taskforge.dotenv import parse_env
@@ -63,7 +64,7 @@ class Variable(Struct, frozen=True):
 
     @property
     def secret(self) -> bool:
-        return self.type in (Secret, Keys)
+        return self.type in (Secret, Keys, Issuers)
 
 
 def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Variable]:
@@ -79,7 +80,7 @@ def variables(struct: type[Struct] = Settings, path: tuple[str, ...] = ()) -> It
         where = (*path, field.name)
         default = UNSET if field.default is msgspec.NODEFAULT else field.default
         name = PREFIX + "__".join(part.rstrip("_") for part in where).upper()  # `from_` is FROM: a word of Python's.
-        yield Variable(name, where, kind if kind in (Secret, Keys) else hint, doc, default)
+        yield Variable(name, where, kind if kind in (Secret, Keys, Issuers) else hint, doc, default)
     for name, inner in nested:
         yield from variables(inner, (*path, name))
 
@@ -166,6 +167,8 @@ def _parse(variable: Variable, text: str | None) -> Any:
         return Secret(text)
     if variable.type == Keys:
         return _keys(variable, text)
+    if variable.type == Issuers:
+        return _issuers(variable, text)
     value = [part.strip() for part in text.split(",") if part.strip()] if _is_list(variable) else text.strip()
     try:
         parsed = msgspec.convert(value, variable.type, strict=False)
@@ -185,6 +188,23 @@ def _keys(variable: Variable, text: str) -> Keys:
         return tuple(map(Secret, msgspec.json.decode(text, type=list[str])))
     except (msgspec.MsgspecError, UnicodeError):
         raise ValueError(f'{variable.name}: expected a JSON list of texts, as in ["first", "second"]') from None
+
+
+def _issuers(variable: Variable, text: str) -> Issuers:
+    """Says where the mistake is, and nothing of the value, which may hold secrets."""
+    try:
+        return msgspec.json.decode(text, type=Issuers, dec_hook=_hidden)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{variable.name}: {error}") from None
+    except (msgspec.MsgspecError, UnicodeError):
+        raise ValueError(f"{variable.name}: expected a JSON list of objects; see docs/sign-in.md") from None
+
+
+def _hidden(kind: type, value: Any) -> Any:
+    """The text of a JSON value that is a secret."""
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError("expected a text")
 
 
 def _is_list(variable: Variable) -> bool:

@@ -2,6 +2,7 @@
 
 A key is remembered for five minutes and then read again, which is also when its use is noted. Revoked ones end at once
 all the same (`api.auth.tokens.Revocations`). A made-up key costs no query if its checksum is wrong, and one otherwise.
+Tokens of other issuers come the same way, and go on to `api.auth.external_issuers`.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from uuid import UUID
 from blacksheep import Request, Response
 from msgspec import Struct
 
+from api.auth.external_issuers import ExternalIssuers
 from api.auth.tokens import AccessTokens, key_in
 from core.errors import StorageUnavailable
 from core.key_form import is_key
@@ -43,10 +45,20 @@ class KeyStatistics(Struct, frozen=True):
 
 
 class KeyReader:
-    """Reads keys that this process does not know into its memory of credentials. One for each process."""
+    """Reads keys that this process does not know into its memory of credentials. One for each process.
 
-    def __init__(self, keys: ApiKeys, tokens: AccessTokens, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._keys, self._tokens, self._monotonic = keys, tokens, monotonic
+    `issuers` reads what other issuers signed, where there are any.
+    """
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        tokens: AccessTokens,
+        issuers: ExternalIssuers | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys, self._tokens, self._issuers, self._monotonic = keys, tokens, issuers, monotonic
         self._unknown: dict[bytes, float] = {}
         self._reading: dict[bytes, asyncio.Lock] = {}
         self._room = asyncio.Semaphore(READ_AT_ONCE)
@@ -59,13 +71,12 @@ class KeyReader:
         return KeyStatistics(self._read, self._not_found)
 
     def is_unread(self, authorization: bytes) -> bool:
-        """Whether the value has an API key that must be looked for before anybody can say whose it is."""
+        """Whether the value has an API key, or another issuer's token, that must be read before it says whose it is."""
         key = key_in(authorization)
+        if key is None:
+            return self._issuers is not None and self._issuers.is_unread(authorization)
         return (
-            key is not None
-            and not self._tokens.knows(authorization)
-            and is_key(key)
-            and not self._is_unknown(hashlib.sha256(key).digest())
+            not self._tokens.knows(authorization) and is_key(key) and not self._is_unknown(hashlib.sha256(key).digest())
         )
 
     def before(self, handler: Handler, authorization: bytes) -> Handler:
@@ -78,14 +89,18 @@ class KeyReader:
         return handle
 
     async def read(self, authorization: bytes) -> None:
-        """Look for the key in the value, if that must be: afterwards `AccessTokens.principal_of` knows it, or refuses.
+        """Read what is in the value, if that must be: afterwards `AccessTokens.principal_of` knows it, or refuses.
 
-        Whoever presents the same key meanwhile waits for the one query. Raises StorageUnavailable.
+        Whoever presents the same key meanwhile waits for the one query. Raises StorageUnavailable, and for a token what
+        `ExternalIssuers.read` does.
         """
         if not self.is_unread(authorization):
             return
         key = key_in(authorization)
-        assert key is not None, "what is unread is a key"
+        if key is None:
+            assert self._issuers is not None, "what is unread and no key is another issuer's"
+            await self._issuers.read(authorization)
+            return
         digest = token_hash_of(key)
         alone = self._reading.setdefault(digest, asyncio.Lock())
         try:
@@ -105,7 +120,7 @@ class KeyReader:
             self._remember_unknown(digest)
             return
         left = float("inf") if found.seconds_left is None else found.seconds_left
-        self._tokens.remember_key(authorization, found.principal(), seconds=REMEMBERED_SECONDS, left=left)
+        self._tokens.remember_read(authorization, found.principal(), found.id, seconds=REMEMBERED_SECONDS, left=left)
         self._used[found.id] = found.user_id
         self._to_note.set()
 

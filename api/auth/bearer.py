@@ -36,7 +36,8 @@ async def authenticate(request: Request, services: HasTokens) -> Principal:
 
 
 def session_of(principal: Principal) -> UUID:
-    """The session that asks. Raises Forbidden for an API key: it manages neither the account nor its sessions."""
+    """The session that asks. Raises Forbidden for what has none: it manages neither the account nor its sessions."""
     if principal.session_id is None:
-        raise Forbidden("manage_account", "An API key cannot manage the account it belongs to.")
+        detail = "Only a session of ours manages the account: neither an API key nor another issuer's token does."
+        raise Forbidden("manage_account", detail)
     return principal.session_id

@@ -1,7 +1,7 @@
 """Access tokens: JWTs of at most ten minutes (RFC 9068, RFC 8725), and what ends them early.
 
 A verified token is remembered under its SHA-256 until it expires, so that a busy client costs one hash per request. API
-keys are remembered here as well, once `api.auth.api_keys` has read them.
+keys and the tokens of other issuers are remembered here as well, once `api.auth.api_keys` has read them.
 """
 
 import hashlib
@@ -62,10 +62,7 @@ class _Known(Struct, frozen=True):
 
 
 class AccessTokens:
-    """Issues and verifies our own access tokens, and knows API keys that were read.
-
-    Foreign issuers are another class.
-    """
+    """Issues and verifies our own access tokens, and knows API keys and tokens of other issuers that were read."""
 
     def __init__(
         self,
@@ -83,6 +80,7 @@ class AccessTokens:
         self._kid, self._key = keys[0].id.hex(), keys[0].signing
         self._keys = {key.id.hex(): key.signing for key in keys}
         self._jwt = jwt.PyJWT(options={"require": list(CLAIMS)})
+        self._beginnings = tuple(b"Bearer " + self._header(kid) for kid in self._keys)
         self._young: dict[bytes, _Known] = {}
         self._old: dict[bytes, _Known] = {}
         self._generation = max(1, remembered // 2)
@@ -108,6 +106,15 @@ class AccessTokens:
         }
         return self._jwt.encode(claims, self._key, ALGORITHM, headers={"typ": TYPE, "kid": self._kid})
 
+    def _header(self, kid: str) -> bytes:
+        """How every token begins that `issue` makes with this key, the dot included."""
+        token = self._jwt.encode({}, self._keys[kid], ALGORITHM, headers={"typ": TYPE, "kid": kid})
+        return token.encode().split(b".", 1)[0] + b"."
+
+    def is_own(self, authorization: bytes) -> bool:
+        """Whether the value has a token that begins as ours do, so that nobody else needs to be asked about it."""
+        return authorization.startswith(self._beginnings)
+
     def principal_of(self, authorization: bytes) -> Principal:
         """Who sends this `Authorization` value. Raises Unauthenticated; the reason goes to the log only."""
         digest = hashlib.sha256(authorization).digest()
@@ -130,10 +137,15 @@ class AccessTokens:
         known = self._young.get(digest) or self._old.get(digest)
         return known is not None and known.ends_at > self._wall_clock()
 
-    def remember_key(self, authorization: bytes, principal: Principal, *, seconds: float, left: float) -> None:
-        """Accept this value from now on: for so many seconds, of the `left` ones until the API key in it expires."""
+    def remember_read(
+        self, authorization: bytes, principal: Principal, credential_id: UUID | None, *, seconds: float, left: float
+    ) -> None:
+        """Accept this value from now on, unless the credential is revoked.
+
+        For so many seconds, of the `left` ones until the API key or the other issuer's token in it expires.
+        """
         now, digest = self._wall_clock(), hashlib.sha256(authorization).digest()
-        known = _Known(principal, principal.credential_id, now + min(seconds, left), now + left)
+        known = _Known(principal, credential_id, now + min(seconds, left), now + left)
         self._remember(digest, known)
 
     def _remember_again(self, digest: bytes) -> _Known | None:

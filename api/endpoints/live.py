@@ -29,7 +29,7 @@ from api.paths import pattern
 from api.problems import UpgradeRequired
 from api.request_ids import REQUEST, Handshake
 from api.services import Services
-from core.errors import BadInput, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
+from core.errors import BadInput, Conflict, NotFound, TaskForgeError, TooManyAtOnce, Unauthenticated, Unavailable
 from core.principal import Principal
 from core.rights import READ, in_team
 from core.seq import read_position
@@ -198,7 +198,7 @@ class LiveSocket:
         except (BadInput, TooManyAtOnce) as error:
             await self._socket.send_text(_error(error))
             return MALFORMED if isinstance(error, BadInput) else TRY_LATER
-        except Unauthenticated:
+        except (Unauthenticated, Conflict):  # A conflict is of another issuer's token, which has no account to be.
             return AUTH
         except NotFound:
             return REMOVED

@@ -30,6 +30,7 @@ from core.rights import SESSION, SIGNED_IN, SIGNED_IN_TO_WRITE
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.identity import User
+from db.people.mail_preferences import Preference
 from db.people.notifications import Notification, list_notifications, mark_read
 from db.transaction import Writing, reading
 
@@ -38,11 +39,29 @@ __all__ = ["OPERATIONS", "register"]
 LARGEST_PAGE: Final = 100
 
 
+class MailPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which mails are wanted: what is left out stays as it is. Those about the account itself always come."""
+
+    digest: bool | UnsetType = UNSET
+    mentions: bool | UnsetType = UNSET
+    assignments: bool | UnsetType = UNSET
+
+    def chosen(self) -> dict[Preference, bool]:
+        """Those that are given."""
+        given: dict[Preference, bool | UnsetType] = {
+            "digest": self.digest,
+            "mentions": self.mentions,
+            "assignments": self.assignments,
+        }
+        return {name: wanted for name, wanted in given.items() if not isinstance(wanted, UnsetType)}
+
+
 class MePatch(Struct, frozen=True, forbid_unknown_fields=True):
     """A JSON merge patch of the account: what is left out stays as it is."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     time_zone: Annotated[str, Meta(max_length=64, description="IANA name.")] | UnsetType = UNSET
+    mail: MailPatch | UnsetType = UNSET
 
 
 class MySession(Struct, frozen=True):
@@ -112,7 +131,7 @@ OPERATIONS: Final = (
         method="PATCH",
         path=paths.ME,
         id="patchMe",
-        summary="Change name or time zone",
+        summary="Change name, time zone or which mails are wanted",
         tag="Me",
         description=(
             "A JSON merge patch. Teams learn of a new name as `member.updated`; sent again, the patch reaches those "
@@ -121,7 +140,7 @@ OPERATIONS: Final = (
         replies={200: Reply(description="The account after the change.", body=User)},
         body=MePatch,
         body_media_types=MERGE_PATCH,
-        body_example={"name": "Ada Lovelace"},
+        body_example={"name": "Ada Lovelace", "mail": {"digest": False}},
         keyed=True,
         requires=SESSION,
     ),
@@ -209,15 +228,17 @@ class _Me:
         return json(200, await self._identity.user(call_of(request).principal().user_id))
 
     async def change(self, request: Request) -> Response:
-        """Change the time zone, and the name here and in every team. Raises BadInput."""
+        """Change the time zone, the mails that are wanted, and the name here and in every team. Raises BadInput."""
         call = call_of(request)
         user_id = own_account(call)
         patch = await body_of(request, self._patch, *MERGE_PATCH)
         name = None if isinstance(patch.name, UnsetType) else clean_name(patch.name)
         time_zone = None if isinstance(patch.time_zone, UnsetType) else check_time_zone(patch.time_zone)
+        mail = None if isinstance(patch.mail, UnsetType) else patch.mail.chosen()
 
         async def run(tx: Writing) -> Answer:
-            return Answer(200, encode(await self._identity.change_in(tx, user_id, name=name, time_zone=time_zone)))
+            user = await self._identity.change_in(tx, user_id, name=name, time_zone=time_zone, mail=mail)
+            return Answer(200, encode(user))
 
         response = await self._once(call, run)
         if response.status == 200 and name is not None:

@@ -191,7 +191,7 @@ class _Passwords:
         async with reading(self._pool, None) as tx:
             user_id = await self._mail_tokens.owner_in(tx, "reset-password", given.token)
         user = await self._identity.user(user_id)
-        check_password(given.password, user.email)
+        check_password(given.password, user.email or "")
         password_hash = await self._passwords.hash(given.password)
         ended = list[UUID]()
 
@@ -223,7 +223,7 @@ class _Passwords:
         if not check.ok:
             logger.info("change of a password refused: the old one is wrong", extra={"user_id": str(user_id)})
             raise BadInput("This is not your password.", pointer="/password")
-        check_password(given.new_password, user.email, pointer="/new_password")
+        check_password(given.new_password, user.email or "", pointer="/new_password")
         password_hash = await self._passwords.hash(given.new_password)
         ended = list[UUID]()
 
@@ -268,7 +268,7 @@ class _Passwords:
         user = await self._identity.user(call.principal().user_id)
 
         async def run(tx: Writing) -> StoredReply:
-            if user.email_verified_at is None:
+            if user.email is not None and user.email_verified_at is None:
                 await self._mail_tokens.ask_in(tx, "verify-email", user.id, email=user.email)
             return Answer(202, headers=(NO_STORE,)).stored(0)
 

@@ -6,11 +6,13 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from api.limits.policies import LimitClass
-from api.paths import DEV_MAIL, PAGES, pattern
+from api.paths import ACCOUNT_PAGE, DEV_MAIL, PAGES, TEAM_SETTINGS_PAGE, pattern
 
 __all__ = ["Rule", "is_exempt", "rules_of"]
 
-EXEMPT: Final = frozenset({*PAGES, DEV_MAIL, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+EXEMPT: Final = frozenset(
+    {*PAGES, ACCOUNT_PAGE, TEAM_SETTINGS_PAGE, DEV_MAIL, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+)
 EXEMPT_BELOW: Final = ("/assets/", "/docs/", "/problems/", "/schemas")
 """Probes come every few seconds from one address, and static files cost no more than a refusal."""
 

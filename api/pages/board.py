@@ -1,10 +1,11 @@
-"""The board page at `/`, where links in mails lead too, and its files: read once, and answered from memory.
+"""The board page at `/`, where links in mails lead too, the pages beside it, and their files: answered from memory.
 
 Every file has an ETag (SHA-256 of its bytes) and is revalidated on each load, so a deploy is seen at once and an
 unchanged page costs one 304 per file. What is compressed for one client is kept for all.
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 from api.calls import call_of
 from api.codings import VARY, Coded
 from api.etags import matches
-from api.paths import PAGES
+from api.paths import ACCOUNT_PAGE, PAGES, TEAM_SETTINGS_PAGE
 from api.problems import NoSuchPath
 
 if TYPE_CHECKING:
@@ -76,22 +77,29 @@ def answer(file: StaticFile, request: Request, coded: Coded) -> Response:
 
 
 def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (every register has this signature)
-    """Serve the page at `/` and its files under `/assets/board/`."""
+    """Serve the pages, and their files under `/assets/board/`."""
     files = read_static(STATIC)
-    index, coded = files["index.html"], dict[tuple[bytes, int], tuple[bytes, bytes]]()
+    coded = dict[tuple[bytes, int], tuple[bytes, bytes]]()
 
-    async def page(request: Request) -> Response:
-        """The live board page."""
-        return answer(index, request, coded)
+    def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+        file = files.pop(name)
+
+        async def show(request: Request) -> Response:
+            return answer(file, request, coded)
+
+        return show
 
     async def asset(request: Request) -> Response:
-        """A file of the board page."""
+        """A file of the pages; the pages themselves have paths of their own."""
         values: Any = request.route_values
         file = files.get(values["name"])
-        if file is None or file is index:
+        if file is None:
             raise NoSuchPath
         return answer(file, request, coded)
 
+    board = page("index.html")
     for path in PAGES:
-        router.add_get(path, page)
+        router.add_get(path, board)
+    router.add_get(ACCOUNT_PAGE, page("account.html"))
+    router.add_get(TEAM_SETTINGS_PAGE, page("team-settings.html"))
     router.add_get("/assets/board/{name}", asset)

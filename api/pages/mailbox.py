@@ -12,7 +12,7 @@ from msgspec import Struct
 from api import accept
 from api.answers import NO_STORE, json
 from api.calls import call_of
-from api.pages.board import TYPES
+from api.markup import HTML, HTML_UTF8, document, policy
 from api.paths import DEV_MAIL
 from api.problems import NoSuchPath
 from streams.mail.delivery import MailboxMail
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from api.services import Services
 
 __all__ = ["register"]
-
-HTML = b"text/html"
-POLICY = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 class Mails(Struct, frozen=True):
@@ -48,8 +43,7 @@ def register(router: Router, services: "Services") -> None:
         found = await anyio.to_thread.run_sync(mailbox.read)
         if not accept.names(call.headers.get(b"accept", b""), HTML):
             return json(200, Mails(found), [NO_STORE])
-        headers = [NO_STORE, (b"content-security-policy", POLICY)]
-        return Response(200, headers, Content(TYPES[".html"], _page(found).encode()))
+        return Response(200, [NO_STORE, policy()], Content(HTML_UTF8, _page(found).encode()))
 
     router.add_get(DEV_MAIL, mails)
 
@@ -63,16 +57,8 @@ def _is_loopback(address: str) -> bool:
 
 def _page(mails: Sequence[MailboxMail]) -> str:
     shown = "\n".join(map(_mail, mails)) or '<p class="help">No mail yet.</p>'
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Dev mailbox · TaskForge</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<link rel="icon" href="/assets/board/icon.svg" type="image/svg+xml">'
-        '<link rel="stylesheet" href="/assets/board/board.css"></head><body class="letters"><main>'
-        '<h1 class="brand"><img src="/assets/board/icon.svg" alt="" width="36" height="36">Dev mailbox</h1>'
-        '<p class="help">No mail server is set, so mails end here: the newest 200, on this machine only.</p>'
-        f"{shown}</main></body></html>"
-    )
+    intro = '<p class="help">No mail server is set, so mails end here: the newest 200, on this machine only.</p>'
+    return document("Dev mailbox", f"{intro}{shown}")
 
 
 def _mail(mail: MailboxMail) -> str:

@@ -68,8 +68,15 @@ _TEAMS: Final = rows(
     .order_by(Teams.id)
     .limit(10),
 )
-_BY_IDS: Final = rows(KnownUser, Users.select(*columns(Users, KnownUser)).where(any_of(Users.id, given("ids"))))
-_OLDEST: Final = rows(KnownUser, limited(Users.select(*columns(Users, KnownUser)).order_by(Users.id), given("limit")))
+_BY_IDS: Final = rows(
+    KnownUser, Users.select(*columns(Users, KnownUser)).where(any_of(Users.id, given("ids")), Users.email.is_not_null())
+)
+_OLDEST: Final = rows(
+    KnownUser,
+    limited(
+        Users.select(*columns(Users, KnownUser)).where(Users.email.is_not_null()).order_by(Users.id), given("limit")
+    ),
+)
 # In SQL: what was asked for is folded by the database, and comes back beside what was found.
 _FIND: Final = """
 select wanted.email as asked, u.id, u.email, u.name, u.time_zone from unnest($1::text[]) as wanted (email)

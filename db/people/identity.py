@@ -1,8 +1,8 @@
 """Users and how they prove themselves. Everything runs as the API's role, under row-level security of one user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -13,9 +13,10 @@ from core.errors import Conflict, Unauthenticated
 from core.quotas import Quotas
 from db.expressions import NOW, folded
 from db.ids import new_id
+from db.people.mail_preferences import MailPreferences, Preference, choose_mails_in
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
-from db.statements import change, columns, given, insert, rows, values
+from db.statements import change, given, insert, rows, values
 from db.tables import Users
 from db.transaction import Writing, reading, writing
 
@@ -25,13 +26,14 @@ __all__ = ["Credentials", "Identity", "User"]
 class User(Struct, frozen=True):
     """A person with an account. `email` is shown as it was given, and compared without regard to case.
 
-    `time_zone` is IANA's name of one.
+    Who came by another issuer may have none. `time_zone` is IANA's name of one; `mail` says which mails they want.
     """
 
     id: UUID
-    email: str
+    email: str | None
     name: str
     time_zone: str
+    mail: MailPreferences
     email_verified_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -95,8 +97,16 @@ class Identity:
         async with reading(self._pool, user_id) as tx:
             return _there(await tx.one(_USER, user_id=user_id))
 
-    async def change_in(self, tx: Writing, user_id: UUID, *, name: str | None, time_zone: str | None) -> User:
-        """Change name and time zone (None: leave it) inside a transaction of the user's.
+    async def change_in(
+        self,
+        tx: Writing,
+        user_id: UUID,
+        *,
+        name: str | None,
+        time_zone: str | None,
+        mail: Mapping[Preference, bool] | None = None,
+    ) -> User:
+        """Change name, time zone (None: leave it) and some wishes for mail inside a transaction of the user's.
 
         Raises Unauthenticated when the account is gone.
         """
@@ -104,6 +114,8 @@ class Identity:
             await tx.run(_RENAME, user_id=user_id, name=name)
         if time_zone is not None:
             await tx.run(_MOVE, user_id=user_id, time_zone=time_zone)
+        if mail:
+            await choose_mails_in(tx, user_id, mail)
         return _there(await tx.one(_USER, user_id=user_id))
 
     async def password_of(self, user_id: UUID) -> str | None:
@@ -127,6 +139,10 @@ class Identity:
         return await tx.execute(_VERIFY, user_id, email) == 1
 
 
+def _user(*, mail_digest: bool, mail_mentions: bool, mail_assignments: bool, **row: Any) -> User:
+    return User(**row, mail=MailPreferences(mail_digest, mail_mentions, mail_assignments))
+
+
 _ADD: Final = change(
     insert(
         Users,
@@ -138,6 +154,9 @@ _ADD: Final = change(
         created_at=NOW,
         updated_at=NOW,
         time_zone=given("time_zone"),
+        mail_digest=True,
+        mail_mentions=True,
+        mail_assignments=True,
     )
 )
 _CREDENTIALS: Final = rows(
@@ -149,7 +168,21 @@ _UPGRADE: Final = change(
         Users.id == given("user_id"), Users.password_hash == given("before")
     )
 )
-_USER: Final = rows(User, Users.select(*columns(Users, User)).where(Users.id == given("user_id")))
+_USER: Final = rows(
+    _user,
+    Users.select(
+        Users.id,
+        Users.email,
+        Users.name,
+        Users.time_zone,
+        Users.mail_digest,
+        Users.mail_mentions,
+        Users.mail_assignments,
+        Users.email_verified_at,
+        Users.created_at,
+        Users.updated_at,
+    ).where(Users.id == given("user_id")),
+)
 _RENAME: Final = change(
     Users.update({Users.name: given("name"), Users.updated_at: NOW}).where(
         Users.id == given("user_id"), Users.name != given("name")

@@ -33,7 +33,7 @@ class SignIn(Struct, frozen=True):
 
 
 async def recipient(tx: Reading, user_id: UUID) -> Recipient | None:
-    """The user, or None when the account is gone."""
+    """The user, or None when the account is gone, or has no address."""
     return await tx.one(_RECIPIENT, user_id=user_id)
 
 
@@ -42,7 +42,10 @@ async def sign_in(tx: Reading, session_id: UUID) -> SignIn | None:
     return await tx.one(_SIGN_IN, session_id=session_id)
 
 
-_RECIPIENT: Final = rows(Recipient, Users.select(*columns(Users, Recipient)).where(Users.id == given("user_id")))
+_RECIPIENT: Final = rows(
+    Recipient,
+    Users.select(*columns(Users, Recipient)).where(Users.id == given("user_id"), Users.email.is_not_null()),
+)
 _SIGN_IN: Final = rows(
     SignIn,
     Sessions.select(Sessions.user_id, Sessions.created_at, Sessions.user_agent, Host(Sessions.ip, alias="ip")).where(

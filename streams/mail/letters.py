@@ -6,18 +6,20 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from db.ids import made_at
 from db.keyset import Keyset
 from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
 from db.people.invitations import MAIL_PURPOSE
+from db.people.mail_preferences import Preference, UnsubscribeTokens, mails_of
 from db.people.recipients import Recipient, recipient, sign_in
 from db.transaction import Reading
 from streams.mail.messages import Letter
+from streams.paths import UNSUBSCRIBE
 
-__all__ = ["Letters", "MailJob", "UnknownPurpose"]
+__all__ = ["Kind", "Letters", "MailJob", "UnknownPurpose"]
 
 
 class UnknownPurpose(Exception):
@@ -32,28 +34,57 @@ class MailJob(Struct, frozen=True):
     subject: UUID
 
 
-class Letters:
-    """Writes the letters. `site` is the address that people see, without a slash at its end."""
+class Kind(Struct, frozen=True):
+    """A kind of mail: how it is written, and what switches it off.
 
-    def __init__(self, keyset: Keyset, site: str) -> None:
+    Without a `preference` it cannot be switched off, because it is about the account or was asked for. With one, the
+    letter names the user whose wish counts.
+    """
+
+    write: Callable[[Reading, MailJob], Awaitable[Letter | None]]
+    preference: Preference | None = None
+
+
+class Letters:
+    """Writes the letters. `site` is the address that people see, without a slash at its end.
+
+    `more` are kinds beside those that are written here.
+    """
+
+    def __init__(self, keyset: Keyset, site: str, more: Mapping[str, Kind] | None = None) -> None:
         self._tokens, self._keyset, self._site = AccountTokens(keyset), keyset, site
-        self._writers: Final[Mapping[str, Callable[[Reading, MailJob], Awaitable[Letter | None]]]] = {
-            "verify-email": self._verify_email,
-            "reset-password": self._reset_password,
-            "password-changed": self._password_changed,
-            "new-sign-in": self._new_sign_in,
-            MAIL_PURPOSE: self._invitation,
+        self._unsubscribe = UnsubscribeTokens(keyset)
+        self._kinds: Final[Mapping[str, Kind]] = {
+            "verify-email": Kind(self._verify_email),
+            "reset-password": Kind(self._reset_password),
+            "password-changed": Kind(self._password_changed),
+            "new-sign-in": Kind(self._new_sign_in),
+            MAIL_PURPOSE: Kind(self._invitation),
+            **(more or {}),
         }
 
     async def letter(self, tx: Reading, job: MailJob) -> Letter | None:
-        """The letter, or None when there is nothing to say any more: the account or the link is gone.
+        """The letter, or None when there is nothing to say any more, or the user does not want it.
 
         Raises UnknownPurpose for one that this version does not know.
         """
-        writer = self._writers.get(job.purpose)
-        if writer is None:
+        kind = self._kinds.get(job.purpose)
+        if kind is None:
             raise UnknownPurpose(f"no mail for the purpose {job.purpose}")
-        return await writer(tx, job)
+        letter = await kind.write(tx, job)
+        if letter is None or kind.preference is None:
+            return letter
+        return await self._if_wanted(tx, letter, kind.preference)
+
+    async def _if_wanted(self, tx: Reading, letter: Letter, preference: Preference) -> Letter | None:
+        """The letter with a link that switches its sort off, unless it is off. Raises ValueError if it is nobody's."""
+        if letter.user_id is None:
+            raise ValueError(f"a mail that can be switched off names its user: {letter.template}")
+        wanted = await mails_of(tx, letter.user_id)
+        if wanted is None or not getattr(wanted, preference):
+            return None
+        token = self._unsubscribe.token(letter.user_id, preference)
+        return structs.replace(letter, unsubscribe=f"{self._site}{UNSUBSCRIBE}?token={token}")
 
     async def _verify_email(self, tx: Reading, job: MailJob) -> Letter | None:
         return await self._with_token(tx, job, "verify-email", "Confirm your address", "/verify-email")

@@ -24,7 +24,11 @@ LONGEST_SUBJECT: Final = 200
 
 
 class Letter(Struct, frozen=True):
-    """A mail before it is written out: `template` names two files, of text and of HTML, which read `facts`."""
+    """A mail before it is written out: `template` names two files, of text and of HTML, which read `facts`.
+
+    `user_id` is whose wish it depends on, and `unsubscribe` the address that switches its sort off; both are empty for
+    a mail that always comes.
+    """
 
     job_id: UUID
     template: str
@@ -32,10 +36,12 @@ class Letter(Struct, frozen=True):
     name: str
     subject: str
     facts: Mapping[str, str]
+    user_id: UUID | None = None
+    unsubscribe: str = ""
 
 
 def compose(letter: Letter, sender: Address) -> EmailMessage:
-    """The message, as text and as HTML (RFC 5322, RFC 2046, RFC 8058 does not apply to mails about an account).
+    """The message, as text and as HTML (RFC 5322, RFC 2046), with one click to have no more of it (RFC 2369, RFC 8058).
 
     Its id and its time follow from the job's, a UUIDv7. Raises ValueError for an address that cannot stand in a header.
     """
@@ -49,8 +55,13 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     message["Date"] = format_datetime(made_at(letter.job_id).replace(microsecond=0))
     message["Message-ID"] = f"<{letter.job_id}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers it.
-    facts = {**letter.facts, "name": letter.name, "subject": letter.subject}
-    message.set_content(_templates().get_template(f"{letter.template}.txt").render(facts))
+    if letter.unsubscribe:
+        message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+        if letter.unsubscribe.startswith("https:"):  # RFC 8058 knows no other.
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    facts = {**letter.facts, "name": letter.name, "subject": letter.subject, "unsubscribe": letter.unsubscribe}
+    text = _templates().get_template(f"{letter.template}.txt").render(facts)
+    message.set_content(text + _templates().get_template("unsubscribe.txt").render(facts))
     message.add_alternative(_templates().get_template(f"{letter.template}.html").render(facts), subtype="html")
     message.set_boundary(hashlib.sha256(letter.job_id.bytes).hexdigest()[:40])
     return message

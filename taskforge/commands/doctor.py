@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import aiosmtplib
@@ -16,6 +17,9 @@ import valkey.asyncio
 from rich.console import Console
 from valkey.exceptions import ValkeyError
 
+from api.auth.external_issuers import Issuer
+from api.auth.fetching import FetchFailed
+from api.issuer_settings import IssuerSettings
 from api.problems import NOT_READY
 from core.errors import TaskForgeError
 from core.secret import Secret
@@ -96,6 +100,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
         ("mail", lambda: _mail(settings.mail)),
+        *((f"issuer {one.name}", partial(_issuer, one)) for one in settings.auth.issuers),
         ("objects", lambda: _objects(settings.objects)),
         ("api", lambda: _listener("api", settings.http.host, settings.http.port, "TASKFORGE_HTTP__PORT")),
         ("worker", lambda: _listener("worker", settings.ops.host, settings.ops.port, "TASKFORGE_OPS__PORT")),
@@ -203,6 +208,19 @@ async def _kafka(kafka: KafkaSettings) -> list[Finding]:
         with broker_errors():
             topics = await client.list_topics()
     return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics")]
+
+
+async def _issuer(settings: IssuerSettings) -> list[Finding]:
+    """An issuer whose users may come in: it has keys by which we can verify its tokens."""
+    what = f"issuer {settings.name}"
+    if settings.secret is not None:
+        return [Finding(what, "shares a secret with us")]
+    try:
+        keys = await Issuer(settings).check()
+    except FetchFailed as error:
+        return [Finding(what, str(error), "correct TASKFORGE_AUTH__ISSUERS, or mend the issuer")]
+    usable = f"{keys} keys for {', '.join(settings.algorithms)}"
+    return [Finding(what, usable, "" if keys else "correct its algorithms in TASKFORGE_AUTH__ISSUERS")]
 
 
 async def _mail(settings: MailSettings) -> list[Finding]:

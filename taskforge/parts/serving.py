@@ -7,9 +7,13 @@ from typing import Final
 from msgspec import structs
 
 from api.auth.api_keys import KeyReader
+from api.auth.external_issuers import ExternalIssuers
+from api.auth.oidc import OidcSignIn
 from api.auth.passwords import Passwords
+from api.auth.shared_fetches import SharedFetches
 from api.auth.tokens import AccessTokens, Revocations, RevokedOfAll
 from api.client_address import ClientAddresses
+from api.external import External
 from api.limits.counter import Sharing
 from api.limits.door import Limits
 from api.limits.shared import SharedCounts
@@ -21,8 +25,11 @@ from db.ids import new_id
 from db.people.acceptances import Acceptances
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
+from db.people.external_identities import ExternalIdentities
+from db.people.external_sign_ins import ExternalSignIns
 from db.people.identity import Identity
 from db.people.invitations import Invitations
+from db.people.mail_preferences import UnsubscribeTokens
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
@@ -32,6 +39,7 @@ from streams.operations.notices import NoticeListener
 from streams.relay_watch import RelayWatch
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
+from taskforge.parts.issuer_samples import issuer_samples
 from taskforge.parts.limit_samples import limit_samples
 from taskforge.parts.probes import kafka_probe, objects_probe, postgres_probe, relay_probe, valkey_probe
 from taskforge.parts.team_samples import relay_watch_samples
@@ -48,7 +56,8 @@ def add_services(made: Composition) -> None:
     api_keys = ApiKeys(made.pools.api, quotas.api_keys_per_user)
     revocations = _revocations(made, RevokedOfAll(identity.sessions, api_keys))
     tokens = AccessTokens(auth, made.keys, revocations)
-    key_reader = _key_reader(made, api_keys, tokens)
+    external = _external(made, tokens)
+    key_reader = _key_reader(made, api_keys, tokens, external)
     http = _http(made)
     made.services = Services(
         http=http,
@@ -65,11 +74,13 @@ def add_services(made: Composition) -> None:
         key_reader=key_reader,
         passwords=Passwords(),
         account_tokens=AccountTokens(made.keys),
+        unsubscribe_tokens=UnsubscribeTokens(made.keys),
         tickets=Tickets(made.pools.api, quotas),
         team_places=TeamPlaces(made.pools.api, quotas.teams_per_user),
         invitations=Invitations(made.pools.api, made.keys, quotas.invitations_per_team),
         acceptances=Acceptances(made.pools.api),
         sealed=SealedReplies(made.keys),
+        external=external,
         mailbox=mailbox_of(made.settings.mail),
         objects=made.objects,
         object_links=ObjectLinks(made.keys, http.public_url or ""),
@@ -118,8 +129,23 @@ def _revocations(made: Composition, record: RevokedOfAll) -> Revocations:
     return revocations
 
 
-def _key_reader(made: Composition, api_keys: ApiKeys, tokens: AccessTokens) -> KeyReader:
-    reader = KeyReader(api_keys, tokens)
+def _external(made: Composition, tokens: AccessTokens) -> External:
+    http, identities = made.settings.http, ExternalIdentities(made.pools.api)
+    site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
+    shared = SharedFetches(made.valkey, made.signer)
+    issuers = ExternalIssuers(made.settings.auth.issuers, identities, tokens, shared=shared)
+    made.show(lambda: issuer_samples(issuers.statistics()))
+    return External(
+        issuers=issuers,
+        identities=identities,
+        oidc=OidcSignIn(issuers, made.keys, site),
+        sign_ins=ExternalSignIns(made.pools.api),
+        site=site,
+    )
+
+
+def _key_reader(made: Composition, api_keys: ApiKeys, tokens: AccessTokens, external: External) -> KeyReader:
+    reader = KeyReader(api_keys, tokens, external.issuers)
     made.base.append(Background("api-keys", at_once(reader.run), statistics=reader.statistics))
     return reader
 

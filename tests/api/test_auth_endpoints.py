@@ -39,6 +39,7 @@ from db.keyset import Keyset
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
+from db.people.mail_preferences import UnsubscribeTokens
 from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
@@ -91,11 +92,13 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         key_reader=KeyReader(api_keys, tokens),
         passwords=Passwords(time_cost=1, memory_kib=64, lanes=1),
         account_tokens=AccountTokens(keyset),
+        unsubscribe_tokens=UnsubscribeTokens(keyset),
         tickets=Tickets(pools.api, Quotas()),
         team_places=TeamPlaces(pools.api, 50),
         invitations=absent,
         acceptances=absent,
         sealed=SealedReplies(keyset),
+        external=absent,
         clock=clock,
         new_id=uuids.uuid7,
         health=Health(),
@@ -146,7 +149,7 @@ async def test_signing_up_answers_201_with_tokens_that_work(http: httpx.AsyncCli
     assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 600)
     user = (await http.get("/v1/me", headers=by(tokens))).json()
     assert (user["email"], user["name"], user["email_verified_at"]) == ("Ada@example.com", "Ada", None)
-    assert set(user) == {"id", "email", "name", "time_zone", "email_verified_at", "created_at", "updated_at"}
+    assert set(user) == {"id", "email", "name", "time_zone", "mail", "email_verified_at", "created_at", "updated_at"}
 
 
 async def test_an_address_that_is_taken_is_a_conflict(http: httpx.AsyncClient) -> None:

@@ -50,6 +50,9 @@ ADD = change(
         created_at=NOW,
         updated_at=NOW,
         time_zone="UTC",
+        mail_digest=True,
+        mail_mentions=True,
+        mail_assignments=True,
     )
 )
 

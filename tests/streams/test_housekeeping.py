@@ -38,6 +38,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "stored answers": 1,
                 "marks of applied events": 1,
                 "sessions that ended": 0,
+                "sign-ins by other issuers": 0,
                 "tokens from mails": 0,
                 "API keys that ended": 0,
                 "live tickets nobody used": 0,

@@ -16,14 +16,16 @@ from db import outbox
 from db.keyset import Keyset
 from db.people.account_tokens import AccountTokens
 from db.people.identity import Identity
+from db.people.mail_preferences import UnsubscribeTokens, choose_mails_in
+from db.people.recipients import recipient
 from db.people.sessions import Client, Lifetimes
 from db.pool import Pools
-from db.transaction import reading, writing
+from db.transaction import Reading, reading, writing
 from streams.consumers.mail import NoDelivery, mail
 from streams.consumers.plan import Permanent
 from streams.mail import delivery as delivering
 from streams.mail.delivery import Delivery, Mailbox, SmtpServer
-from streams.mail.letters import Letters, MailJob
+from streams.mail.letters import Kind, Letters, MailJob
 from streams.mail.messages import Letter, compose
 from streams.mail.senders import sender_address
 from tests.support.mail_sink import mail_sink
@@ -226,3 +228,76 @@ def test_an_address_that_cannot_stand_in_a_header_is_refused(address: str) -> No
 def test_the_same_job_is_the_same_bytes() -> None:
     letter = a_letter()
     assert compose(letter, SENDER).as_bytes() == compose(letter, SENDER).as_bytes()
+
+
+DIGEST = "https://tasks.example/v1/mail/unsubscribe?token=tfu_"
+
+
+async def a_digest(tx: Reading, job: MailJob) -> Letter | None:
+    """A kind of mail as later ones will be: it names whose wish counts."""
+    found = await recipient(tx, job.subject)
+    facts = {"url": "https://tasks.example/", "at": "now"}
+    return (
+        None
+        if found is None
+        else Letter(job.id, "password-changed", found.email, found.name, "Your week", facts, user_id=found.id)
+    )
+
+
+def with_digest(site: str = "https://tasks.example") -> Letters:
+    return Letters(KEYSET, site, {"digest": Kind(a_digest, "digest")})
+
+
+async def digest_of(pools: Pools, user_id: UUID, letters: Letters | None = None) -> Any:
+    """The mail as it left, or None when none did."""
+    async with reading(pools.worker, None) as tx:
+        letter = await (letters or with_digest()).letter(tx, MailJob(uuids.uuid7(), "digest", user_id))
+    return None if letter is None else parsed(compose(letter, SENDER).as_bytes())
+
+
+async def test_a_mail_that_can_be_switched_off_says_how_in_its_head_and_at_its_foot(pools: Pools) -> None:
+    user_id = await a_user(pools)
+    message = await digest_of(pools, user_id)
+    address = message["List-Unsubscribe"].strip("<>")
+    assert address.startswith(DIGEST)
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert UnsubscribeTokens(KEYSET).read(address.partition("=")[2]) == (user_id, "digest")
+    text, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert address in text
+    assert address in html
+    assert "cannot be switched off" not in html
+    plain = await digest_of(pools, user_id, with_digest("http://localhost:8000"))
+    assert "List-Unsubscribe" in plain
+    assert "List-Unsubscribe-Post" not in plain, "RFC 8058 knows https only"
+
+
+async def test_a_mail_that_is_not_wanted_does_not_leave(pools: Pools, tmp_path: Path) -> None:
+    user_id, other, mailbox = await a_user(pools), await a_user(pools, "bob@example.com"), Mailbox(tmp_path / "mail")
+    async with writing(pools.api, user_id) as tx:
+        await choose_mails_in(tx, user_id, {"digest": False})
+    plan = mail(pools.worker, with_digest(), mailbox, SENDER)
+    jobs = [MailJob(uuids.uuid7(), "digest", asked_for) for asked_for in (user_id, other)]
+    assert [await plan.handle(plan.name, job) for job in jobs] == ["passed", "applied"]
+    assert [found.to for found in mailbox.read()] == ['"Ada <script>" <bob@example.com>']
+    async with writing(pools.api, user_id) as tx:
+        await choose_mails_in(tx, user_id, {"digest": True, "mentions": False})
+    assert await digest_of(pools, user_id) is not None, "another wish does not stop it"
+
+
+async def test_mails_about_the_account_always_come_and_offer_no_way_out(pools: Pools) -> None:
+    user_id = await a_user(pools)
+    async with writing(pools.api, user_id) as tx:
+        await choose_mails_in(tx, user_id, {"digest": False, "mentions": False, "assignments": False})
+    message = parsed(compose(await letter_of(pools, await asked(pools, user_id)), SENDER).as_bytes())
+    assert "List-Unsubscribe" not in message
+    assert "cannot be switched off" in message.get_body(("html",)).get_content()
+
+
+async def test_a_kind_that_can_be_switched_off_must_say_whose_wish_counts(pools: Pools) -> None:
+    async def nobodys(tx: Reading, job: MailJob) -> Letter | None:
+        letter = await a_digest(tx, job)
+        return None if letter is None else structs.replace(letter, user_id=None)
+
+    letters = Letters(KEYSET, "https://tasks.example", {"digest": Kind(nobodys, "digest")})
+    with pytest.raises(ValueError, match="names its user"):
+        await digest_of(pools, await a_user(pools), letters)

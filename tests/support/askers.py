@@ -17,6 +17,7 @@ from api.openapi import Operation
 from core.permissions import Right, Role, allows
 from core.principal import Principal, Scope
 from core.rights import Requirement
+from db.people.external_identities import ExternalIdentity
 from db.people.sessions import Client
 from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
@@ -126,6 +127,7 @@ class Scene:
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
             "key_id": await scene.key("outsider"),
+            "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
             "number": "1",
         }
@@ -147,6 +149,13 @@ class Scene:
         """A further API key of somebody's."""
         made = await self.desk.post("/v1/me/api-keys", {"name": "Swept", "scopes": ["read"]}, who)
         return str(made.raise_for_status().json()["id"])
+
+    async def identity(self, who: str) -> str:
+        """A further identity of somebody's at another issuer."""
+        user_id, services = UUID(self.desk[who].user_id), self.desk.site.services
+        identity = ExternalIdentity("https://issuer.example.org", f"subject {self.next()}", None, False, who)
+        async with writing(services.pools.api, user_id) as tx:
+            return str((await services.external.identities.link_in(tx, user_id, identity)).id)
 
     async def operation(self, who: str) -> str:
         """An operation of somebody's about the team, which a key may see, too."""
@@ -190,6 +199,8 @@ class Scene:
             await self.no_export(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)
+        if "{identity_id}" in operation.path:
+            values["identity_id"] = RANDOM if asker.person is None else await self.identity(asker.person)
         return values
 
     def next(self) -> int:

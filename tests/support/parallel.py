@@ -15,6 +15,7 @@ LONGEST = (
     "tests/system/test_import.py",
     "tests/taskforge/test_cli.py",
     "tests/system/test_board_page.py",
+    "tests/system/test_sign_in.py",
     "tests/system/test_kill.py",
     "tests/system/test_transfer.py",
 )

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.account import Account
+from tests.support.browser import chromium, new_browser
 from tests.support.directories import open_directory
 from tests.support.system import System
+
+__all__ = ["account", "chromium", "new_browser", "system", "systems"]
 
 
 @pytest.fixture(scope="package")

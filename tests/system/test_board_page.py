@@ -1,76 +1,22 @@
 """The board page in real browsers against the whole system as processes: what people see, and what survives a crash."""
 
-import contextlib
 import random
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.account import NO_TLS, PASSWORD, Account
+from tests.support.browser import LIVE, sign_in
 from tests.support.system import UP_SECONDS, System
 from tests.support.waiting import eventually
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.timeout(180)
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
-    pytest.mark.timeout(180),
-]
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 STATUSES = ("open", "in_progress", "in_review", "done", "cancelled")
-LIVE = "#connection[data-state=live]"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def new_browser(chromium: Any, system: System) -> Iterator[Callable[[], Any]]:
-    """Opens pages, each in a browser context of its own (own storage); a script error anywhere fails the test."""
-    errors: list[str] = []
-    with contextlib.ExitStack() as stack:
-
-        def open_page() -> Any:
-            context = chromium.new_context(base_url=system.url, viewport={"width": 1400, "height": 900})
-            stack.callback(context.close)
-            page = context.new_page()
-            page.set_default_timeout(15_000)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda message: errors.append(message.text) if "Policy" in message.text else None)
-            return page
-
-        yield open_page
-    assert errors == []
-
-
-def sign_in(page: Any, account: Account, team_id: str) -> None:
-    """Sign in by the form and wait for the live board; `window.stayed` then tells whether the page was reloaded."""
-    page.goto(f"/#/{team_id}")
-    page.fill("#in-email", account.email)
-    page.fill("#in-password", PASSWORD)
-    page.click("#sign-in button[type=submit]")
-    page.wait_for_selector(LIVE)
-    page.evaluate("window.stayed = true")
 
 
 def shown(page: Any) -> dict[str, list[str]]:
@@ -428,27 +374,35 @@ def test_the_page_is_revalidated_and_allows_nothing_from_elsewhere(system: Syste
 
 
 def check_pages(client: httpx.Client) -> None:
-    page = client.get("/")
+    for path in ("/", "/account", "/team-settings"):
+        check_page(client, path)
+    missing = client.get("/assets/board/../board.py")
+    assert missing.status_code == 404
+    for name in ("nothing.js", "index.html", "account.html"):
+        assert client.get(f"/assets/board/{name}").status_code == 404
+
+
+def check_page(client: httpx.Client, path: str) -> None:
+    page = client.get(path)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-security-policy"].startswith("default-src 'self';")
     assert page.headers["x-content-type-options"] == "nosniff"
     assert not re.search(r"<style|style=|https?://|<script(?![^>]*src=)", page.text)
-    for path in ("/", *re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)):
-        plain = client.get(path, headers={"accept-encoding": "identity"})
-        assert plain.status_code == 200, path
+    for address in (path, *re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)):
+        plain = client.get(address, headers={"accept-encoding": "identity"})
+        assert plain.status_code == 200, address
         assert not plain.headers["etag"].startswith("W/")
         for coding in ("identity", "gzip", "br"):
-            first = client.get(path, headers={"accept-encoding": coding})
+            first = client.get(address, headers={"accept-encoding": coding})
             assert (first.status_code, first.content, first.headers["vary"]) == (200, plain.content, "accept-encoding")
             wanted = None if coding == "identity" or len(plain.content) <= 1024 else coding
-            assert first.headers.get("content-encoding") == wanted, path
+            assert first.headers.get("content-encoding") == wanted, address
             known = {"accept-encoding": coding, "if-none-match": first.headers["etag"]}
-            again = client.get(path, headers=known)
-            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"]), path
-    missing = client.get("/assets/board/../board.py")
-    assert missing.status_code == 404
-    assert client.get("/assets/board/nothing.js").status_code == 404
+            again = client.get(address, headers=known)
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"]), (
+                address
+            )
 
 
 def test_a_newcomer_confirms_the_address_and_replaces_a_forgotten_password(

@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -22,6 +23,10 @@ from msgspec import Struct
 
 from api.endpoints import all_operations
 from api.openapi import Operation
+from core.secret import Secret
+from db.keyset import Keyset
+from db.people.mail_preferences import UnsubscribeTokens
+from taskforge.devstack.datadir import DataDir
 from taskforge.devstack.postgres import DATABASE, SUPERUSER, postgres_url
 from tests.support.account import NO_TLS, PASSWORD
 from tests.support.system import System, children, runs
@@ -64,6 +69,7 @@ class Asked(Struct):
     path: str
     body: Any
     headers: dict[str, str]
+    form: bool
 
 
 Asker = Callable[[Asked], Awaitable[httpx.Response]]
@@ -137,7 +143,10 @@ class Scene:
         key = {"Idempotency-Key": str(uuids.uuid7())}
         headers = key if who is None else {**who.access, **key}
         path = path.format_map(values) + QUERIES.get(operation.id, "")
-        return Asked(operation.id, operation.method, path, body, headers)
+        if operation.id == "unsubscribe":
+            path += f"?token={await self.unsubscribe_token()}"
+        form = "application/x-www-form-urlencoded" in operation.body_media_types
+        return Asked(operation.id, operation.method, path, body, headers, form)
 
     async def id_of(self, name: str, who: Person) -> str:
         match name:
@@ -161,6 +170,11 @@ class Scene:
 
     async def task(self) -> str:
         return str((await self.do("POST", "/v1/tasks", {"team_id": self.team, "title": "T"}))["id"])
+
+    async def unsubscribe_token(self) -> str:
+        keys = DataDir(self.system.data).secrets().keyset
+        user_id = UUID((await self.person()).user_id)
+        return UnsubscribeTokens(Keyset([Secret(key) for key in keys])).token(user_id, "digest")
 
     async def another_session(self, who: Person) -> str:
         (await self.http.post("/v1/auth/login", json={"email": who.email, "password": PASSWORD})).raise_for_status()
@@ -191,6 +205,9 @@ class Scene:
 
     async def createLiveTicket(self) -> tuple[Any, Person | None]:  # noqa: N802
         return {"team_id": self.team}, self.owner
+
+    async def unsubscribe(self) -> tuple[Any, Person | None]:
+        return {"List-Unsubscribe": "One-Click"}, None
 
     async def signUp(self) -> tuple[Any, Person | None]:  # noqa: N802
         return {"email": f"{uuids.uuid7()}@example.com", "password": PASSWORD, "name": "Ada"}, None
@@ -268,7 +285,8 @@ async def answered(http: httpx.AsyncClient, asked: Asked) -> httpx.Response:
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(httpx.TransportError):
-                answer = await http.request(asked.method, asked.path, json=asked.body, headers=asked.headers)
+                body = {"data" if asked.form else "json": asked.body}
+                answer = await http.request(asked.method, asked.path, headers=asked.headers, **body)
                 in_flight = answer.status_code == 409 and answer.json()["code"] == "idempotency-key-in-flight"
                 if not in_flight and answer.status_code != 503:
                     return answer

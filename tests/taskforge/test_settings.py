@@ -196,6 +196,7 @@ def test_every_secret_can_be_given_as_a_file(tmp_path: Path) -> None:
     login = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "relay", "SASL_PASSWORD": "a password"}
     given = REQUIRED | {f"TASKFORGE_KAFKA__{name}": value for name, value in login.items()}
     given["TASKFORGE_MAIL__URL"] = "smtp://user:secret@mail.example.com:587"
+    given["TASKFORGE_AUTH__ISSUERS"] = '[{"name": "id", "issuer": "https://id.example", "audience": "us"}]'
     given |= {"TASKFORGE_OBJECTS__ACCESS_KEY_ID": "key", "TASKFORGE_OBJECTS__SECRET_ACCESS_KEY": "a secret"}
     wanted = load(given)
     for name in secrets:

@@ -71,13 +71,13 @@ export class Api {
     return this.send("DELETE", path, options);
   }
 
-  /** All items of a paged list. */
+  /** All items of a paged list; `options.query` narrows it. */
   async list(path, options = {}) {
     const items = [];
     let cursor = null;
     do {
       const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const { data } = await this.get(`${path}?limit=100${query}`, options);
+      const { data } = await this.get(`${path}?limit=100${query}${options.query ? `&${options.query}` : ""}`, options);
       items.push(...data.items);
       cursor = data.next_cursor ?? null;
     } while (cursor !== null);
@@ -85,8 +85,8 @@ export class Api {
   }
 
   /**
-   * Send, retrying what may be retried, and give `{data, seq, etag}`. Throws Problem, Unreachable or SessionEnded.
-   * `options`: body, team, ifMatch, anonymous, keyed (default: every mutation), tries.
+   * Send, retrying what may be retried, and give `{data, seq, epoch, location}`. Throws Problem, Unreachable or SessionEnded.
+   * `options`: body, team, ifMatch, anonymous, cookies, keyed (default: every mutation), tries.
    */
   async send(method, path, options) {
     const keyed = options.keyed ?? (method !== "GET" && !options.anonymous);
@@ -143,7 +143,7 @@ export class Api {
     if (options.ifMatch !== undefined) headers.set("if-match", `"${options.ifMatch}"`);
     const body = options.body === undefined ? undefined : JSON.stringify(options.body);
     if (body !== undefined) headers.set("content-type", method === "PATCH" ? "application/merge-patch+json" : "application/json");
-    return fetch(path, { method, headers, body, cache: "no-store", credentials: "omit" });
+    return fetch(path, { method, headers, body, cache: "no-store", credentials: options.cookies ? "same-origin" : "omit" });
   }
 
   async #read(answer, team) {
@@ -151,7 +151,8 @@ export class Api {
     const seq = Number(answer.headers.get("taskforge-seq") ?? 0);
     if (team && seq > 0) this.saw(team, seq);
     const text = await answer.text();
-    return { data: text === "" ? null : JSON.parse(text), seq };
+    const epoch = Number(answer.headers.get("taskforge-epoch") ?? 1);
+    return { data: text === "" ? null : JSON.parse(text), seq, epoch, location: answer.headers.get("location") };
   }
 }
 

@@ -1,12 +1,13 @@
 /** The page: which of its screens shows, and what ties them together. */
 
 import { Api } from "./api.js";
-import { avatar } from "./card.js";
+import { note, wanted } from "./detour.js";
 import { byId, h, toast } from "./dom.js";
 import { Founding, Gate, askedForm } from "./gate.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
 import { Session, SessionEnded } from "./session.js";
+import { showMe } from "./shell.js";
 import { OpenTeam } from "./team.js";
 import { View } from "./view.js";
 
@@ -68,10 +69,12 @@ function showGate(note = "") {
 
 /** From tokens to an open board. */
 async function start() {
+  const brought = note();
   if (!session.signedIn) {
-    showGate();
+    showGate(brought);
     return;
   }
+  if (brought !== "") toast(brought);
   const invited = gate.takeInvitation();
   if (invited !== null) {
     show("gate");
@@ -79,10 +82,15 @@ async function start() {
     return;
   }
   show("loading");
+  const page = wanted();
+  if (page !== null) {
+    location.replace(page);
+    return;
+  }
   await guarded(async () => {
     const [{ data: me }, found] = await Promise.all([api.get("/v1/me"), api.list("/v1/teams")]);
     teams = found;
-    byId("me").replaceChildren(avatar(me.name, me.id), h("span", { class: "me-name" }, me.name));
+    showMe(me);
     if (teams.length === 0) showFounding(true);
     else await openTeam(preferredTeam());
   });
@@ -136,6 +144,7 @@ async function openTeam(id) {
   document.title = `${mine.team.name} · TaskForge`;
   listTeams(id);
   byId("columns").dataset.readonly = String(!mine.mayWrite);
+  byId("team-settings").href = `/team-settings#/${id}`;
   show("workplace");
 }
 

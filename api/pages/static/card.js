@@ -31,7 +31,6 @@ export function draw(item, task, board) {
   const face = item.firstElementChild;
   item.dataset.version = task.version ?? "";
   face.classList.toggle("is-over", task.status === "done" || task.status === "cancelled");
-  face.setAttribute("aria-label", spoken(task, board));
   face.replaceChildren(...parts(task, board));
 }
 
@@ -48,7 +47,8 @@ function parts(task, board) {
 
 function priority(task) {
   if (task.priority === "none") return null;
-  return h("span", { class: "priority", data: { level: task.priority }, title: `${PRIORITY_NAMES[task.priority]} priority` });
+  const name = `${PRIORITY_NAMES[task.priority]} priority`;
+  return h("span", { class: "priority", data: { level: task.priority }, title: name, role: "img", "aria-label": name });
 }
 
 export function labelChip(label) {
@@ -68,7 +68,7 @@ function due(task) {
   const left = moment.getTime() - Date.now();
   const state = finished ? "calm" : left < 0 ? "late" : left < 2 * DAY_MS ? "soon" : "calm";
   const title = `Due ${LONG_DATE.format(moment)}${state === "late" ? " (overdue)" : ""}`;
-  return h("time", { class: "due", data: { state }, datetime: task.due_at, title }, shortDate(moment));
+  return h("time", { class: "due", data: { state }, datetime: task.due_at, title }, h("span", { class: "unseen" }, "due "), shortDate(moment));
 }
 
 function shortDate(moment) {
@@ -88,7 +88,7 @@ function talk(task) {
 function assignee(task, board) {
   if (!task.assignee_id) return null;
   const name = board.members.get(task.assignee_id)?.name ?? "Former member";
-  return avatar(name, task.assignee_id);
+  return h("span", { class: "card-assignee" }, h("span", { class: "unseen" }, `assigned to ${name}`), avatar(name, task.assignee_id));
 }
 
 /** A round of initials, its hue a function of the id, so that a person looks the same everywhere. */
@@ -108,12 +108,4 @@ function hueOf(id) {
   let hash = 0;
   for (const character of id) hash = (hash * 31 + character.codePointAt(0)) % 360;
   return hash;
-}
-
-function spoken(task, board) {
-  const words = [task.key ?? "new task", task.title];
-  if (task.priority !== "none") words.push(`${PRIORITY_NAMES[task.priority]} priority`);
-  if (task.due_at) words.push(`due ${shortDate(new Date(task.due_at))}`);
-  if (task.assignee_id) words.push(`assigned to ${board.members.get(task.assignee_id)?.name ?? "a former member"}`);
-  return words.join(", ");
 }

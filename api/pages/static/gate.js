@@ -1,22 +1,38 @@
 /** Signing up and in, passwords, founding a team: plain forms that say next to the field what is wrong with it. */
 
-import { byId, h } from "./dom.js";
+import { byId, h, toast } from "./dom.js";
+import { clear, handle } from "./forms.js";
 
 const FORMS = ["sign-in", "sign-up", "forgot", "reset", "verify", "invite"];
 const INVITED = "taskforge.invitation";
-const BY_PATH = { "/forgot-password": "forgot", "/reset-password": "reset", "/verify-email": "verify", "/invitation": "invite" };
+const ENTRANCES = ["sign-in", "sign-up"];
+const BY_PATH = { "/sign-in": "sign-in", "/forgot-password": "forgot", "/reset-password": "reset", "/verify-email": "verify", "/invitation": "invite" };
 
-/** The form that the address asks for, and the token of a mail's link, which stays behind # and is taken out at once. */
+/** Why a sign-in by another issuer failed, by the word that the server sends us back with. */
+const SIGN_IN_FAILED = {
+  cancelled: "The sign-in was cancelled.",
+  expired: "That took too long, or began in another browser. Please try again.",
+  refused: "The sign-in was refused. Please try again.",
+  unavailable: "The other service cannot be reached right now. Please try again later.",
+  "email-taken": "There is an account with your email address already. Sign in with its password, and we link the two.",
+};
+
+/**
+ * The form that the address asks for, and what a mail's link or a sign-in elsewhere brought along, which stays behind #
+ * and is taken out at once.
+ */
 export function askedForm() {
   const form = BY_PATH[location.pathname];
   if (form === undefined) return null;
-  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+  const brought = new URLSearchParams(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  return { form, token };
+  return { form, token: brought.get("token") ?? "", code: brought.get("code"), failed: brought.get("error"), proof: brought.get("proof") };
 }
 
 export class Gate {
   #token = "";
+  #proof = null;
+  #offered = false;
 
   /** `done()` runs once tokens are there. */
   constructor(api, session, done) {
@@ -37,10 +53,12 @@ export class Gate {
     for (const id of ["forgot-back", "reset-back", "verify-back", "invite-back"]) byId(id).addEventListener("click", () => this.#leave());
   }
 
-  /** The form of a mail's link, with the token that it brought. */
-  showAsked({ form, token }) {
+  /** The form of a mail's link or of a sign-in elsewhere, with what it brought. */
+  showAsked({ form, token, code, failed, proof }) {
     this.#token = token;
-    if (form !== "invite" || this.session.signedIn) this.show(form);
+    this.#proof = proof ?? null;
+    if (form === "sign-in") this.#comeBack(code ?? null, failed ?? null);
+    else if (form !== "invite" || this.session.signedIn) this.show(form);
     else {
       sessionStorage.setItem(INVITED, token);  // For the time it takes to sign in.
       this.show("sign-in", "Sign in, or create an account, to join the team.");
@@ -54,6 +72,57 @@ export class Gate {
     return token === null ? null : { form: "invite", token };
   }
 
+  /** Other ways in, as links: the browser leaves the page for them. */
+  async #offer() {
+    if (this.#offered) return;
+    this.#offered = true;
+    try {
+      const { data } = await this.api.get("/v1/auth/oidc", { anonymous: true });
+      const links = data.items.map(({ name, label }) =>
+        h("a", { class: "provider", href: `/v1/auth/oidc/${encodeURIComponent(name)}` }, `Continue with ${label}`),
+      );
+      byId("providers").replaceChildren(...(links.length === 0 ? [] : [h("p", { class: "or" }, "or"), ...links]));
+    } catch (error) {
+      toast(error.message, "error");  // The forms are there all the same.
+    }
+  }
+
+  /** Back from another issuer: with a code for tokens, or with the word for what went wrong. */
+  async #comeBack(code, failed) {
+    if (code === null) {
+      if (failed === null && this.session.signedIn) await this.#linked();
+      if (failed === null) await this.#leave();
+      else {
+        history.replaceState(null, "", "/");
+        this.show("sign-in", SIGN_IN_FAILED[failed] ?? SIGN_IN_FAILED.refused);
+      }
+      return;
+    }
+    history.replaceState(null, "", "/");
+    this.show("sign-in", "Signing in…");
+    try {
+      const options = { anonymous: true, cookies: true, keyed: true };
+      const { data } = await this.api.post("/v1/auth/oidc/tokens", { code }, options);
+      this.session.adopt(data);
+      await this.done();
+    } catch (error) {
+      this.show("sign-in", error.message);
+    }
+  }
+
+  /** Link the identity that a sign-in elsewhere proved, once somebody is signed in here. */
+  async #linked() {
+    const proof = this.#proof;
+    this.#proof = null;
+    if (proof === null) return;
+    try {
+      await this.api.post("/v1/me/identities", { proof }, { cookies: true });
+      toast("Linked: from now on you can sign in either way.");
+    } catch (error) {
+      toast(error.message, "error");
+    }
+  }
+
   async #join() {
     const { data } = await this.api.post("/v1/invitations/accept", { token: this.#token });
     history.replaceState(null, "", `/#/${data.team_id ?? ""}`);
@@ -62,6 +131,8 @@ export class Gate {
 
   show(which = "sign-in", note = "") {
     for (const id of FORMS) byId(id).hidden = id !== which;
+    byId("providers").hidden = !ENTRANCES.includes(which);
+    if (ENTRANCES.includes(which)) this.#offer();
     byId("gate-note").textContent = note;
     for (const id of FORMS) clear(byId(id));
     byId(which).querySelector("input, button").focus();
@@ -84,6 +155,7 @@ export class Gate {
     const { data } = await this.api.post(path, values, { anonymous: true });
     this.session.adopt(data);
     for (const id of FORMS) byId(id).reset();
+    await this.#linked();
     await this.done();
   }
 }
@@ -132,62 +204,4 @@ function zone() {
 
 function fields(form, names) {
   return Object.fromEntries(names.map((name) => [name, form.elements.namedItem(name)]));
-}
-
-/** Run `send(values)` on submit, once at a time; a problem's fields are marked, the rest stands above the button. */
-function handle(form, send) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button[type=submit]");
-    if (button.disabled) return;
-    button.disabled = true;
-    clear(form);
-    try {
-      checkFilled(form);
-      await send(Object.fromEntries(new FormData(form)));
-    } catch (error) {
-      showProblem(form, error);
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
-/** What would only come back from the server as a riddle: a required field left empty. */
-function checkFilled(form) {
-  const empty = Array.from(form.querySelectorAll("input[required]")).filter((input) => input.value.trim() === "");
-  if (empty.length === 0) return;
-  const missing = new Error("Please fill in every field.");
-  missing.fields = new Map(empty.map((input) => [input.name, "Please fill this in."]));
-  throw missing;
-}
-
-function clear(form) {
-  for (const old of form.querySelectorAll(".wrong")) old.remove();
-  for (const input of form.querySelectorAll("[aria-invalid]")) {
-    input.removeAttribute("aria-invalid");
-    input.removeAttribute("aria-describedby");
-  }
-}
-
-function showProblem(form, error) {
-  let first = null;
-  for (const [name, detail] of error.fields ?? []) {
-    const input = form.elements.namedItem(name);
-    if (!(input instanceof HTMLInputElement)) continue;
-    const id = `${form.id}-${name}-wrong`;
-    input.setAttribute("aria-invalid", "true");
-    input.setAttribute("aria-describedby", id);
-    input.closest(".field").append(h("p", { class: "wrong", id }, sentence(detail)));
-    first ??= input;
-  }
-  if (first === null) {
-    const box = h("p", { class: "wrong wrong-form", role: "alert" }, sentence(error.message));
-    form.querySelector("button[type=submit]").before(box);
-  }
-  (first ?? form.querySelector("input, button")).focus();
-}
-
-function sentence(text) {
-  return text === "" ? "Something is wrong here." : text[0].toUpperCase() + text.slice(1);
 }
