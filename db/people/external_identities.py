@@ -189,7 +189,15 @@ _FIND: Final = rows(Owned, Table.select(Table.id, Table.user_id).where(Table.ide
 _ACCOUNT: Final = rows(
     _Account, Users.select(*columns(Users, _Account)).where(Lower(Users.email) == folded(given("email")))
 )
-_NEW: Final = {"password_hash": None, "created_at": NOW, "updated_at": NOW, "time_zone": "UTC"}
+_NEW: Final = {
+    "password_hash": None,
+    "created_at": NOW,
+    "updated_at": NOW,
+    "time_zone": "UTC",
+    "mail_digest": True,
+    "mail_mentions": True,
+    "mail_assignments": True,
+}
 _ADD_USER: Final = change(
     insert(Users, id=given("user_id"), name=given("name"), email=given("email"), email_verified_at=NOW, **_NEW)
 )

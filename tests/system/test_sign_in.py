@@ -1,7 +1,7 @@
 """Signing in by a real OpenID provider (npm's `oidc-provider`) in a real browser, against the whole system."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,12 @@ import pytest
 
 from taskforge.devstack.ports import free_port
 from tests.support.account import PASSWORD
+from tests.support.browser import LIVE
 from tests.support.directories import open_directory
 from tests.support.oidc_provider import ABSENT, CLIENT, OidcProvider, providing
 from tests.support.system import System
-from tests.system.test_board_page import CHROMIUM, FLAGS, LIVE, playwright_api
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
     pytest.mark.skipif(ABSENT, reason="npm's oidc-provider is not installed in tests/support/oidc_provider"),
     pytest.mark.timeout(180),
 ]
@@ -44,16 +43,8 @@ def provider(system: System) -> Iterator[OidcProvider]:
 
 
 @pytest.fixture
-def page(system: System) -> Iterator[Any]:
-    errors: list[str] = []
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(base_url=system.url, viewport={"width": 1400, "height": 900}).new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        browser.close()
-    assert errors == []
+def page(new_browser: Callable[..., Any]) -> Any:
+    return new_browser()
 
 
 def sign_in(page: Any, name: str) -> None:
