@@ -10,7 +10,6 @@ from piccolo.columns import (
     BigInt,
     Boolean,
     Bytea,
-    Column,
     DoublePrecision,
     Integer,
     SmallInt,
@@ -19,6 +18,7 @@ from piccolo.columns import (
 )
 from piccolo.table import Table
 
+from db.column_types import Inet, Json
 from db.dialect import POSTGRES
 
 __all__ = [
@@ -52,34 +52,6 @@ __all__ = [
     "Teams",
     "Users",
 ]
-
-
-class Inet(Column):
-    """An IP address; asyncpg gives and takes those of the `ipaddress` module."""
-
-    value_type = str
-
-    def __init__(self) -> None:
-        self.default = None
-        super().__init__(null=True, default=None)
-
-    @property
-    def column_type(self) -> str:
-        return "INET"
-
-
-class Json(Column):
-    """JSON as bytes, in and out: Piccolo's own column would encode what is encoded already."""
-
-    value_type = bytes
-
-    def __init__(self, *, null: bool = False) -> None:
-        self.default = None if null else b""
-        super().__init__(null=null, default=self.default)
-
-    @property
-    def column_type(self) -> str:
-        return "JSON"
 
 
 class Users(Table, tablename="users", db=POSTGRES):

@@ -10,7 +10,9 @@ MODULE_LINES, FUNCTION_LINES, CHARTER_LINES = 400, 40, 30
 
 # Module or function -> lines allowed, and why it is better in one piece.
 LONGER_MODULES: dict[str, tuple[int, str]] = {}
-LONGER_FUNCTIONS: dict[str, tuple[int, str]] = {}
+LONGER_FUNCTIONS: dict[str, tuple[int, str]] = {
+    "taskforge/parts/serving.py:add_services": (50, "a line for each service, and nothing else"),
+}
 
 
 def lines(path: str) -> int:
