@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import uuid_utils.compat as uuids
 
-from db.my_data import LEFT_OUT, SECTIONS
+from db.my_data import LEFT_OUT, LEFT_OUT_COLUMNS, SECTIONS
 from db.pool import Pools
 from streams.operations.archive import MANIFEST, README, archive
 from tests.support.catalogue import TEAM, VICTIM, fill, tables
@@ -55,6 +55,27 @@ async def test_every_table_with_a_user_in_it_is_exported_or_left_out_for_a_reaso
     assert all(LEFT_OUT.values())
     await superuser.execute("create table planted (id uuid, author_id uuid)")
     assert "planted" in await about_people(superuser)
+
+
+async def test_every_column_of_an_exported_table_is_exported_or_left_out_for_a_reason(
+    superuser: "asyncpg.Connection[Any]",
+) -> None:
+    queries = dict[str, str]()
+    for section in SECTIONS:
+        for table in section.tables:
+            queries[table] = queries.get(table, "") + section.query
+    rows = await superuser.fetch(
+        "select table_name, column_name from information_schema.columns where table_schema = 'public'"
+    )
+    columns = {f"{row['table_name']}.{row['column_name']}" for row in rows if row["table_name"] in queries}
+    named = {
+        one
+        for one in columns
+        if "t.*" in queries[one.partition(".")[0]]
+        or re.search(rf"\b{one.partition('.')[2]}\b", queries[one.partition(".")[0]])
+    }
+    assert columns - named - LEFT_OUT_COLUMNS.keys() == set()
+    assert LEFT_OUT_COLUMNS.keys() - columns == set()
 
 
 async def test_each_section_reads_what_its_user_has_and_says_so(
