@@ -38,6 +38,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     "task_events.digest task_events.salt objects.key": "what the program proves and finds its things by",
     "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
+    "users.erased_at": "whoever has one has no export",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
     " teams.wip_limits": "the team's, and nobody's in it",
 }

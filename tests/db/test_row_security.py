@@ -41,6 +41,8 @@ UNBOUNDED = {
     REDACTOR: {
         "account_tokens",
         "api_keys",
+        "external_identities",
+        "external_sign_ins",
         "former_members",
         "idempotency_keys",
         "invitations",
