@@ -1,5 +1,6 @@
 """A team's settings in real browsers: what each role may see and do, and that others see it without a reload."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -186,3 +187,20 @@ def test_a_team_that_is_not_mine_looks_like_none(
     for team_id in (foreign, "019a0000-0000-7000-8000-00000000dead", "nonsense"):
         page = opened(new_browser, account, team_id)
         assert "There is no such team" in page.inner_text("#page")
+
+
+def test_who_has_asked_too_often_is_told_so_at_once(new_browser: Callable[..., Any], account: Account) -> None:
+    team_id, asked = account.team(), list[str]()
+    page = opened(new_browser, account, team_id)
+
+    def refused(route: Any) -> None:
+        asked.append(route.request.method)
+        body = json.dumps({"code": "rate-limited", "detail": "Too many requests: try again in 600 seconds."})
+        headers = {"Retry-After": "600", "Content-Type": "application/problem+json"}
+        route.fulfill(status=429, headers=headers, body=body)
+
+    page.route("**/invitations", refused)
+    page.fill("#invite-email", "grace@example.com")
+    page.click("#invite-send")
+    page.wait_for_selector("#new-invitation .wrong-form:has-text('try again in 600 seconds')")
+    assert asked == ["POST"], "it is not asked for again and again"

@@ -13,10 +13,13 @@ export function showDeletion(api, end) {
   handle(form, async ({ password }) => {
     owned.replaceChildren();
     try {
-      await api.send("DELETE", "/v1/me", { body: { password } });
+      await api.send("DELETE", "/v1/me", { body: password === "" ? {} : { password } });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.body.reason === "last-owner") await showOwned(api, owned);
+      if (error.body.reason === "last-owner") {
+        await showOwned(api, owned);
+        return;
+      }
       if (error.status === 404 || error.status === 405) throw new Error("This server deletes no accounts.");
       throw error;
     }
@@ -32,5 +35,5 @@ async function showOwned(api, place) {
     return members.filter((member) => member.role === "owner").length === 1;
   }));
   const links = mine.filter((_, index) => alone[index]).map((team) => h("li", null, h("a", { href: `/team-settings#/${team.id}` }, team.name)));
-  place.replaceChildren(h("p", null, "Their members, and who of them is an owner:"), h("ul", null, ...links));
+  place.replaceChildren(h("p", null, "You are the only owner of these teams. Make somebody else an owner first:"), h("ul", null, ...links));
 }

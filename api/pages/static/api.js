@@ -8,6 +8,8 @@
 import { SessionEnded } from "./session.js";
 
 const TRIES = 7;
+/** Seconds that a request waits by itself when the server says how long. */
+const LONGEST_WAIT = 10;
 
 /** An answer that is not a success (RFC 9457). `fields` maps a body field to what is wrong with it. */
 export class Problem extends Error {
@@ -114,7 +116,9 @@ export class Api {
     const inFlight = answer.status === 409 && answer.headers.has("retry-after");
     if (answer.status === 503 || answer.status === 429 || inFlight) {
       const seconds = Number(answer.headers.get("retry-after"));
-      return { answer, wait: seconds > 0 && seconds <= 10 ? seconds * 1000 * (0.9 + Math.random() * 0.4) : backoff };
+      // Whoever has asked too often for long is told so; asking on would only be counted.
+      if (answer.status === 429 && seconds > LONGEST_WAIT) return { answer, wait: null };
+      return { answer, wait: seconds > 0 && seconds <= LONGEST_WAIT ? seconds * 1000 * (0.9 + Math.random() * 0.4) : backoff };
     }
     return { answer, wait: null };
   }
