@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import pytest
@@ -41,7 +41,7 @@ class Asker(Struct, frozen=True):
     def headers(self, desk: Desk) -> dict[str, str]:
         if self.person is None:
             return {}
-        return {"Authorization": f"Bearer key-{self.scope}"} if self.scope else desk[self.person].headers
+        return {"Authorization": f"Bearer key-{self.person}-{self.scope}"} if self.scope else desk[self.person].headers
 
     def has(self, right: Right) -> bool:
         return self.role is not None and allows(self.role, right.permission) and self.reaches(right.scope)
@@ -61,22 +61,26 @@ ASKERS: Final = (
     Asker("key that reads", "owner", "owner", "read"),
     Asker("key that writes", "owner", "owner", "write"),
     Asker("key that manages", "owner", "owner", "admin"),
+    Asker("key that may more than its user", "viewer", "viewer", "admin"),
 )
 
 
 @contextmanager
 def keys_of(desk: Desk) -> Iterator[None]:
-    """`Bearer key-<scope>` is a key of the owner's, until there are endpoints that make real ones."""
+    """`Bearer key-<person>-<scope>` is a key of that person's: real ones have tests of their own."""
     known = AccessTokens.principal_of
-    owner = UUID(desk["owner"].user_id)
-    keys = {f"Bearer key-{scope}".encode(): uuids.uuid7() for scope in ("read", "write", "admin")}
+    keys = {
+        asker.headers(desk)["Authorization"].encode(): (uuids.uuid7(), UUID(desk[asker.person].user_id), asker.scope)
+        for asker in ASKERS
+        if asker.person is not None and asker.scope is not None
+    }
 
     def principal_of(self: AccessTokens, header: bytes) -> Principal:
         key = keys.get(header)
         if key is None:
             return known(self, header)
-        scope: Any = header.decode().rpartition("-")[2]
-        return Principal.of_key(key, owner, [scope])
+        key_id, user_id, scope = key
+        return Principal.of_key(key_id, user_id, [scope])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AccessTokens, "principal_of", principal_of)
