@@ -75,7 +75,7 @@ async def test_another_team_looks_like_none_to_a_key_of_one_team(desk: Desk) -> 
 async def test_no_key_manages_the_account(desk: Desk, method: str, path: str, body: object) -> None:
     async with asking_by_key(desk, "admin"):
         answer = await desk.ask(method, path, json=body) if body else await desk.ask(method, path)
-        assert "cannot manage the account" in problem(answer, 403, "forbidden")["detail"]
+        assert "neither an API key" in problem(answer, 403, "forbidden")["detail"]
         assert (await desk.get("/v1/me")).status_code == 200
 
 
