@@ -55,7 +55,12 @@ SECTIONS: Final = (
         ("users",),
         _json("select id, email, name, email_verified_at, created_at, updated_at from users where id = $1"),
     ),
-    Section("preferences", "How things are shown.", ("users",), _json("select time_zone from users where id = $1")),
+    Section(
+        "preferences",
+        "How things are shown, and which mails are wanted.",
+        ("users",),
+        _json("select time_zone, mail_digest, mail_mentions, mail_assignments from users where id = $1"),
+    ),
     Section(
         "sessions",
         "Where the account is or was signed in.",
