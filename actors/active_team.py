@@ -1,7 +1,7 @@
 """A team's committed state while it is in memory: activated, kept in step with the journal, saved as snapshots."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from actors.context import ActorContext
 from actors.prepared_batch import PreparedBatch, note_changed
 from core.codec import Encoded, JournalRow, decode
 from core.errors import NotFound, StorageUnavailable
-from core.events import AnyEvent
+from core.events import AnyEvent, HistoryRedacted
 from core.team import TeamState, evolve
 from core.upcasts import UnknownEvent
 from core.writes import JournalPosition
@@ -46,6 +46,8 @@ class ActiveTeam:
         self._lost = False
         self._received_events = 0
         self._saved_events = 0
+        self._redacted = False
+        """Whether history was redacted since the last snapshot, which is to be replaced at once."""
         self._saved_at = context.clock.monotonic()
 
     @property
@@ -68,8 +70,17 @@ class ActiveTeam:
         self.current().advance(prepared.state, prepared.changed)
         if prepared.events:
             self.committed_events += len(prepared.events)
+            if prepared.beside_tasks:
+                self._note_redaction(event.event for event in prepared.events)
             self._context.feed.publish(self.team_id, prepared.events)
         prepared.answer()
+
+    def _note_redaction(self, events: Iterable[AnyEvent]) -> None:
+        """Let go of every answer that was made of what is forgotten now, and of the snapshot."""
+        if any(type(event) is HistoryRedacted for event in events):
+            view = self.current()
+            view.reload(view.state)
+            self._redacted = True
 
     def receive(self, events: Sequence[Encoded]) -> None:
         """Keep other workers' events, in order, for the next `catch_up`."""
@@ -111,6 +122,9 @@ class ActiveTeam:
         state = await self._context.snapshots.get(self.team_id)
         if state is None or not _is_usable(state, now) or not await self._is_of_this_history(state):
             state = await self._load()
+        elif await self._context.journal.is_redacted_since(self.team_id, state.seq):
+            # The snapshot was on its way while another process redacted: it must not stay where it is either.
+            state, self._redacted = await self._load(), True
         self.view = TeamView(state)
         self.note_position(now.seq)
         return self.view
@@ -187,6 +201,7 @@ class ActiveTeam:
         if state.seq > before:
             self._received_events += state.seq - before
             view.advance(state, changed)
+            self._note_redaction(event for event, _, _ in events)
 
     async def _load(self) -> TeamState:
         state = await self._context.journal.load(self.team_id)
@@ -196,6 +211,9 @@ class ActiveTeam:
 
     def save_if_due(self) -> None:
         """Have a snapshot stored in the background after so many events, but not too often."""
+        if self._redacted:
+            self._context.spawn(self.save())
+            return
         if self._unsaved_events() < self._context.settings.snapshot_every:
             return
         if self._context.clock.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
@@ -204,7 +222,8 @@ class ActiveTeam:
     async def save(self) -> None:
         """Store a snapshot of what is in memory, if anything changed since the last one."""
         unsaved = self._unsaved_events()
-        if self.view is not None and unsaved > 0:
+        if self.view is not None and (unsaved > 0 or self._redacted):
+            self._redacted = False
             self._saved_events, self._saved_at = self._saved_events + unsaved, self._context.clock.monotonic()
             await self._context.snapshots.put(self.view.state.detach())
 

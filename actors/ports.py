@@ -60,6 +60,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def is_redacted_since(self, team_id: UUID, seq: int) -> bool:
+        """Whether history was redacted after `seq`, so that what was made of it before may say what is forgotten."""
+        ...
+
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
         ...

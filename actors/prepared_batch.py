@@ -22,6 +22,7 @@ from core.commands import (
     DeleteLabel,
     DeleteTask,
     MoveTask,
+    RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
@@ -31,7 +32,7 @@ from core.commands import (
 )
 from core.decide import decide
 from core.errors import DomainError, Forbidden, NotFound, StaleVersion
-from core.events import AnyEvent, TaskCreated, TaskEvent
+from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
@@ -52,11 +53,11 @@ class PreparedBatch:
     """
 
     __slots__ = (
-        "_beside_tasks",
         "_keyed",
         "answers",
         "base",
         "batch",
+        "beside_tasks",
         "changed",
         "events",
         "needs_slow_path",
@@ -82,7 +83,7 @@ class PreparedBatch:
         """A task was not found. Unless archived tasks have been loaded, that is not the last word."""
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
-        self._beside_tasks = False
+        self.beside_tasks = False
         """Whether any event is about something else."""
         self._keyed: list[tuple[KeySlot, CommandResult | DomainError]] = []
 
@@ -131,8 +132,8 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
-            if one.task is None:
-                self._beside_tasks = True
+            if one.task is None and type(event) is not TaskDeleted:
+                self.beside_tasks = True
             else:
                 note_changed(self.changed, event, one.task)
         if encoded:
@@ -168,7 +169,7 @@ class PreparedBatch:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        rows = rows_of_events(self.events) if self._beside_tasks else {}
+        rows = rows_of_events(self.events) if self.beside_tasks else {}
         if self.changed:
             rows["task"] = RowChanges(tuple(tasks), tuple(deleted))
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
@@ -197,6 +198,8 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
         changed[event.task.id] = task
         if event.ranks:
             changed.update(dict.fromkeys(event.ranks))
+    elif isinstance(event, TaskDeleted):
+        changed[event.task.id] = None
 
 
 def _is_about_the_caller(answer: CommandResult | DomainError) -> bool:
@@ -205,7 +208,7 @@ def _is_about_the_caller(answer: CommandResult | DomainError) -> bool:
 
 
 def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
-    """The task of each operation, in order; a command on no task affects none."""
+    """The task of each operation, in order; a command on no task, or one that ends it, affects none."""
     created = iter([encoded.row.subject for encoded in events if isinstance(encoded.event, TaskCreated)])
     operations = command.operations if isinstance(command, Batch) else (command,)
     affected: list[UUID] = []
@@ -213,8 +216,10 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
         match operation:
             case CreateTask():
                 affected.append(next(created))
-            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
+            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask():
                 affected.append(operation.task_id)
+            case DeleteTask() | RedactHistory():
+                pass
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass
             case CreateLabel() | UpdateLabel() | DeleteLabel():

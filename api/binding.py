@@ -133,7 +133,7 @@ def read_query(raw: bytes, kind: type[S]) -> S:
     """`query_of` for the raw bytes of a query string."""
     given: dict[str, str] = {}
     for name, value in _pairs(raw):
-        if name not in kind.__struct_fields__:
+        if name not in kind.__struct_encode_fields__:
             raise BadInput(f"There is no parameter {name[:100]!r} here.", parameter=name[:100])
         if name in given:
             raise BadInput(f"The parameter {name} is given twice.", parameter=name)

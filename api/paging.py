@@ -23,6 +23,7 @@ from core.task import check_moment
 
 __all__ = [
     "ACTIVITY",
+    "AUDIT",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -104,6 +105,8 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
+AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
+"""The same, of a page of the team's audit."""
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)

@@ -11,10 +11,12 @@ from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from core.event_data import (
     HistoryData,
+    RedactionData,
+    encode_deleted_task,
     encode_label,
     encode_label_fields,
     encode_member,
@@ -27,12 +29,15 @@ from core.event_data import (
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
-    AnyTeamEvent,
+    AnyOtherEvent,
+    DeletedTask,
+    Event,
+    HistoryRedacted,
     Label,
     LabelEvent,
     Member,
     MemberEvent,
-    Noun,
+    TaskDeleted,
     TaskEvent,
     Team,
     TeamRestored,
@@ -69,6 +74,11 @@ class JournalRow(Struct, frozen=True, array_like=True, gc=False):
     schema_version: int = 1
     epoch: int = 1
 
+    @property
+    def redacted(self) -> bool:
+        """Whether the payload is not the one that was written: what it said of a task or a user is gone for good."""
+        return not self.salt
+
 
 class Encoded(Struct, frozen=True, gc=False):
     """An event with its bytes: `row` for the journal, `task` (the task's JSON) for the REST answer.
@@ -85,6 +95,10 @@ class _TaskData(Struct, gc=False):
     task: Task
     previous: dict[str, Any] = {}
     ranks: dict[UUID, str] = {}
+
+
+class _DeletedTaskData(Struct, gc=False):
+    task: DeletedTask
 
 
 class _MemberData(Struct, gc=False):
@@ -105,8 +119,13 @@ class _TeamData(Struct, gc=False):
 _encode = msgspec.json.Encoder().encode
 
 
-def _data_of(noun: Noun) -> type[Struct]:
-    """The shape of the data of events about a noun."""
+def _data_of(event: type[Event]) -> type[Struct]:
+    """The shape of the data of a type of events."""
+    if event is TaskDeleted:
+        return _DeletedTaskData
+    if event is HistoryRedacted:
+        return RedactionData
+    noun = event.noun
     match noun:
         case "task":
             return _TaskData
@@ -123,7 +142,7 @@ def _data_of(noun: Noun) -> type[Struct]:
 
 
 _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(_data_of(event.noun)) for name, event in EVENT_TYPES.items()
+    name: msgspec.json.Decoder(_data_of(event)) for name, event in EVENT_TYPES.items()
 }
 
 
@@ -169,7 +188,7 @@ def encode(
     return Encoded(event, row, task)
 
 
-def _payload(event: AnyTeamEvent) -> bytes:
+def _payload(event: AnyOtherEvent) -> bytes:
     match event:
         case MemberEvent():
             return b'{"member":%b,"previous":%b}' % (encode_member(event.member), encode_member_fields(event.previous))
@@ -179,6 +198,10 @@ def _payload(event: AnyTeamEvent) -> bytes:
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
         case TeamRestored():
             return b'{"epoch":%d,"from_seq":%d}' % (event.epoch, event.from_seq)
+        case HistoryRedacted():
+            return b'{"subjects":%b,"through_seq":%d}' % (_encode(event.subjects), event.through_seq)
+        case TaskDeleted():
+            return b'{"task":%b}' % encode_deleted_task(event.task)
         case _:
             assert_never(event)
 
@@ -205,6 +228,17 @@ def parse_event_id(text: str) -> tuple[UUID, int, int]:
 def current_data(row: JournalRow) -> bytes:
     """The JSON of the row's data in the shape of today; as it is where a newer program wrote it."""
     return upcast(row.type, row.schema_version, row.payload)
+
+
+def readable(row: JournalRow) -> JournalRow:
+    """The row as anybody may read it: that of an event whose type carried content once goes without it, as redacted.
+
+    The digest stays that of what was written.
+    """
+    if row.type == TaskDeleted.type and row.schema_version < TaskDeleted.schema_version:
+        version = TaskDeleted.schema_version
+        return structs.replace(row, payload=current_data(row), salt=b"", schema_version=version)
+    return row
 
 
 def decode(row: JournalRow) -> AnyEvent:

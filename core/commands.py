@@ -124,6 +124,16 @@ class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
     label_id: UUID
 
 
+class RedactHistory(Struct, frozen=True, tag="redact_history", gc=False):
+    """The journal has forgotten what it said up to `through_seq` of these tasks and users: whoever has copies is told.
+
+    Nobody but this system may say so.
+    """
+
+    subjects: tuple[UUID, ...]
+    through_seq: int
+
+
 class CreateTask(Struct, frozen=True, tag="create", gc=False):
     fields: TaskFields
 
@@ -184,6 +194,7 @@ AnyCommand = (
     | CreateLabel
     | UpdateLabel
     | DeleteLabel
+    | RedactHistory
     | TaskCommand
     | DeleteTask
     | Batch

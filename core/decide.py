@@ -19,6 +19,7 @@ from core.commands import (
     DeleteLabel,
     DeleteTask,
     MoveTask,
+    RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
@@ -30,6 +31,7 @@ from core.decide_tasks import archive_task, create_task, delete_task, move_task,
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
     AnyEvent,
+    HistoryRedacted,
     Label,
     LabelCreated,
     LabelDeleted,
@@ -82,6 +84,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _rename_member(state, command, asking)
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return _change_labels(state, command, asking)
+        case RedactHistory(subjects=subjects, through_seq=through_seq):
+            return [HistoryRedacted(subjects=subjects, through_seq=through_seq, **_stamp(state, asking))]
         case _:
             assert_never(command)
 
@@ -149,7 +153,8 @@ def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMe
             raise Conflict("already-member", "This user is a member already.")
         if len(state.members) >= (limit := asking.quotas.members_per_team):
             raise QuotaReached("members-per-team", limit, f"This team has {limit} members, and may have no more.")
-        _check_grant(state, asking.actor_id, command.role)
+        if asking.principal.kind != "system":
+            _check_grant(state, asking.actor_id, command.role)
         new = Member(user_id=command.user_id, role=command.role, name=command.name, joined_at=asking.now)
         return [MemberAdded(member=new, **common)]
     member = state.members.get(command.user_id)

@@ -8,7 +8,16 @@ from msgspec import structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, Seen, UpdateTask, Versions
 from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
-from core.events import AnyEvent, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
+from core.events import (
+    AnyEvent,
+    DeletedTask,
+    TaskArchived,
+    TaskCreated,
+    TaskDeleted,
+    TaskMoved,
+    TaskRestored,
+    TaskUpdated,
+)
 from core.ranking import Place, bottom, index_of, insert_at
 from core.task import Status, Task, differences, in_utc, unique
 from core.team import TeamState, column_without, evolve
@@ -155,8 +164,8 @@ def delete_task(state: TeamState, command: DeleteTask, asking: Asking) -> list[A
         evolve(draft, event)
         events.append(event)
     seq = draft.seq + 1
-    last = structs.replace(task, version=seq)
-    events.append(TaskDeleted(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=asking.now, task=last))
+    gone = DeletedTask(id=task.id, team_id=task.team_id, number=task.number, key=task.key)
+    events.append(TaskDeleted(team_id=task.team_id, seq=seq, actor_id=asking.actor_id, at=asking.now, task=gone))
     return events
 
 

@@ -17,15 +17,20 @@ from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
 
 __all__ = [
+    "OLDER_DATA",
+    "DeletedTask",
+    "DeletedTaskData",
     "Label",
     "LabelData",
     "Member",
     "MemberData",
+    "RedactionData",
     "Task",
     "TaskData",
     "Team",
     "TeamData",
     "data_type",
+    "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
     "encode_member",
@@ -67,6 +72,15 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
+class DeletedTask(Struct, frozen=True, kw_only=True, gc=False):
+    """A task that is gone for good, without anything that was written in it."""
+
+    id: UUID
+    team_id: UUID
+    number: int
+    key: str
+
+
 class Member(Struct, frozen=True, kw_only=True, gc=False):
     """A membership after the change."""
 
@@ -106,6 +120,12 @@ class TaskData(Struct, frozen=True):
     ranks: dict[UUID, str] = {}
 
 
+class DeletedTaskData(Struct, frozen=True):
+    """Which task is gone."""
+
+    task: DeletedTask
+
+
 class MemberData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed."""
 
@@ -134,8 +154,20 @@ class HistoryData(Struct, frozen=True):
     from_seq: int
 
 
-def data_type(noun: events.Noun) -> type[Struct]:
-    """The shape of the data of events about a noun: what their JSON Schema is made of."""
+class RedactionData(Struct, frozen=True):
+    """What events up to `through_seq` said of these tasks and users is gone."""
+
+    subjects: tuple[UUID, ...]
+    through_seq: int
+
+
+def data_type(event: type[events.Event]) -> type[Struct]:
+    """The shape of the data of a type of events: what its JSON Schema is made of."""
+    if event is events.TaskDeleted:
+        return DeletedTaskData
+    if event is events.HistoryRedacted:
+        return RedactionData
+    noun = event.noun
     match noun:
         case "task":
             return TaskData
@@ -151,7 +183,13 @@ def data_type(noun: events.Noun) -> type[Struct]:
             assert_never(noun)
 
 
+OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
+    ("task.deleted", 1): (TaskData, "The task as it last was; it is gone for good."),
+}
+"""Shapes that are written no more, and what is said of them: topics may still hold events that name their schemas."""
+
 encode_task: Final = encoder(task.Task, Task)
+encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
 encode_team: Final = encoder(events.Team, Team)

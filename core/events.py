@@ -29,6 +29,15 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
+class DeletedTask(Struct, frozen=True, kw_only=True, gc=False):
+    """What is left to say of a task that is gone for good: which one it was, and nothing that was written in it."""
+
+    id: UUID
+    team_id: UUID
+    number: int
+    key: str
+
+
 class Member(Struct, frozen=True, kw_only=True, gc=False):
     """A user's membership. `name` is the user's, as the team last learned it."""
 
@@ -122,12 +131,19 @@ class TaskRestored(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.restored"
 
 
-class TaskDeleted(TaskEvent, frozen=True, kw_only=True, gc=False):
-    """The task as it last was; it is gone for good."""
+class TaskDeleted(Event, frozen=True, kw_only=True, gc=False):
+    """The task is gone for good. Of what it was, only its ids and its number are left; who needs more had it before."""
 
     type = "task.deleted"
+    noun = "task"
+    schema_version = 2
     gone = True
     state_record = "tombstone"
+    task: DeletedTask
+
+    @property
+    def subject(self) -> UUID:
+        return self.task.id
 
 
 class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -210,10 +226,31 @@ class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
         return self
 
 
-AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored | TaskDeleted
+class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
+    """What events up to `through_seq` said of the `subjects` (tasks deleted for good, erased users) is gone.
+
+    The journal has forgotten it before this event. Whoever holds copies of older events, or of what was made of them,
+    drops what they say of the subjects: titles, descriptions and external ids of tasks, names of users.
+    """
+
+    type = "history.redacted"
+    noun = "history"
+    subjects: tuple[UUID, ...]
+    through_seq: int
+
+    @property
+    def thing(self) -> Struct:
+        return self
+
+
+AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
+"""The events that carry a whole task."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
-AnyTeamEvent = AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | TeamRestored
-AnyEvent = AnyTaskEvent | AnyTeamEvent
+AnyHistoryEvent = TeamRestored | HistoryRedacted
+AnyOtherEvent = (
+    AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
+)
+AnyEvent = AnyTaskEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

@@ -18,6 +18,7 @@ from core.commands import (
     DeleteLabel,
     DeleteTask,
     MoveTask,
+    RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
@@ -57,7 +58,7 @@ def needs(command: AnyCommand) -> Needs:
             return NOTHING
         case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
-        case CreateLabel() | UpdateLabel() | DeleteLabel():
+        case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory():
             return NOTHING
         case _:
             assert_never(command)

@@ -27,7 +27,14 @@ __all__ = [
 
 Role = Literal["owner", "admin", "member", "viewer"]
 Permission = Literal[
-    "read", "write_tasks", "delete_tasks", "manage_labels", "manage_members", "manage_team", "own_team"
+    "read",
+    "write_tasks",
+    "delete_tasks",
+    "manage_labels",
+    "manage_members",
+    "manage_team",
+    "read_audit",
+    "own_team",
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -49,6 +56,7 @@ MATRIX: Final = (
     PermissionRow("manage_labels", "member", "Create, change and delete labels."),
     PermissionRow("manage_members", "admin", "Invite people, give them other roles and remove them."),
     PermissionRow("manage_team", "admin", "Change the team's settings."),
+    PermissionRow("read_audit", "admin", "See who changed what."),
     PermissionRow("own_team", "owner", "Make owners of others, and take ownership from them."),
 )
 

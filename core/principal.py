@@ -49,6 +49,11 @@ class Principal(Struct, frozen=True):
         reach = frozenset[Scope]().union(*(_INCLUDED[scope] for scope in scopes))
         return cls(key_id, user_id, "agent" if agent else "key", None, key_id, reach, team_id)
 
+    @classmethod
+    def of_system(cls, user_id: UUID) -> "Principal":
+        """This system, on account of a user, who need not be a member of anything any more."""
+        return cls(user_id, user_id, "system")
+
     @property
     def credential_id(self) -> UUID | None:
         """What can be revoked: the session or the API key; None for a program that runs here."""

@@ -11,6 +11,8 @@ from msgspec import structs
 from core.errors import NotFound
 from core.events import (
     AnyEvent,
+    AnyTaskEvent,
+    HistoryRedacted,
     Label,
     LabelCreated,
     LabelDeleted,
@@ -33,6 +35,7 @@ from core.events import (
 from core.layered import Layered
 from core.permissions import Role
 from core.ranking import Place, index_of
+from core.redaction import DELETED_USER
 from core.task import STATUSES, Status, Task
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -151,9 +154,16 @@ class TeamState:
             self._drop_place(before)
             self.tasks.remove(task.id)
 
-    def free_external(self, task: Task) -> None:
+    def forget(self, task_id: UUID) -> None:
         """The task is deleted for good: its external id may be used again."""
-        if (key := external_key(task)) is not None:
+        task = self.tasks.get(task_id) or self.archived.pop(task_id, None)
+        if task is not None:
+            self.take_off_board(task)
+            key = external_key(task)
+        else:
+            # An archived task that nobody has loaded here, and the event does not say where it came from: O(imported).
+            key = next((key for key, found in self.external.as_dict().items() if found == task_id), None)
+        if key is not None:
             self._own_external().remove(key)
 
     def _drop_place(self, task: Task) -> None:
@@ -188,8 +198,10 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     if event.seq != state.seq + 1:
         raise ValueError(f"event {event.seq} does not follow seq {state.seq}")
     match event:
-        case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored() | TaskDeleted():
+        case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored():
             _evolve_task(state, event)
+        case TaskDeleted(task=deleted):
+            state.forget(deleted.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):
@@ -202,6 +214,10 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             state.team = team
         case TeamRestored(epoch=epoch):
             state.epoch = epoch
+        case HistoryRedacted(subjects=subjects):
+            for user_id in state.members.keys() & set(subjects):
+                member = structs.replace(state.members[user_id], name=DELETED_USER)
+                state.members = {**state.members, user_id: member}
         case _:
             assert_never(event)
     if event.at > state.latest_at:
@@ -210,18 +226,12 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     return state
 
 
-def _evolve_task(
-    state: TeamState, event: TaskCreated | TaskUpdated | TaskMoved | TaskRestored | TaskArchived | TaskDeleted
-) -> None:
+def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
     task = event.task
     match event:
         case TaskArchived():
             state.take_off_board(task)
             state.archived[task.id] = task
-        case TaskDeleted():
-            state.take_off_board(task)
-            state.archived.pop(task.id, None)
-            state.free_external(task)
         case _:
             for neighbour_id, rank in event.ranks.items():
                 neighbour = state.tasks.get(neighbour_id)

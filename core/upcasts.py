@@ -16,8 +16,14 @@ __all__ = ["STEPS", "UnknownEvent", "known_type", "upcast"]
 Data = dict[str, Any]
 """The data of an event as plain JSON."""
 
-STEPS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {}
-"""By type and version: what brings data of that version to the next one. All types are at version 1, so it is empty."""
+
+def _without_content(data: Data) -> Data:
+    """`task.deleted` carried the task as it last was before it carried ids, number and key only."""
+    return {"task": {name: data["task"][name] for name in ("id", "team_id", "number", "key")}}
+
+
+STEPS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {("task.deleted", 1): _without_content}
+"""By type and version: what brings data of that version to the next one."""
 
 
 class UnknownEvent(Exception):

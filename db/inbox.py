@@ -12,9 +12,9 @@ from db.pool import Pool
 from db.slices import delete_in_slices
 from db.statements import change, given, insert, values
 from db.tables import Inbox
-from db.transaction import Writing
+from db.transaction import Reading, Writing
 
-__all__ = ["Claim", "claim", "forget_applied", "mark_applied", "record", "release"]
+__all__ = ["Claim", "claim", "forget_applied", "is_applied", "mark_applied", "record", "release"]
 
 KEPT_DAYS: Final = 30
 DAY_SECONDS: Final = 86_400.0
@@ -38,6 +38,11 @@ async def claim(tx: Writing, consumer: str, event_id: str, seconds: float) -> Cl
     if until is not None:
         return until
     return "applied" if await tx.one(_CLAIMED_UNTIL, consumer=consumer, event_id=event_id) is None else "busy"
+
+
+async def is_applied(tx: Reading, consumer: str, event_id: str) -> bool:
+    """Whether the event was applied, lately."""
+    return await tx.one(_APPLIED, consumer=consumer, event_id=event_id) is not None
 
 
 async def mark_applied(tx: Writing, consumer: str, event_id: str) -> None:
@@ -69,6 +74,7 @@ where i.claimed_until <= clock_timestamp()
 returning claimed_until
 """
 _EVENT: Final = (Inbox.consumer == given("consumer"), Inbox.event_id == given("event_id"))
+_APPLIED: Final = values(str, Inbox.select(Inbox.event_id).where(*_EVENT, Inbox.claimed_until.is_null()))
 _CLAIMED_UNTIL: Final = values(datetime, Inbox.select(Inbox.claimed_until).where(*_EVENT))
 _MARK_APPLIED: Final = change(Inbox.update({Inbox.claimed_until: None}).where(*_EVENT))
 _RELEASE: Final = change(

@@ -14,7 +14,7 @@ from msgspec import Struct
 from db.pool import Pool
 from db.transaction import reading
 
-__all__ = ["LEFT_OUT", "SECTIONS", "Section", "rows_of"]
+__all__ = ["LEFT_OUT", "LEFT_OUT_COLUMNS", "SECTIONS", "Section", "rows_of"]
 
 ROWS_AT_ONCE: Final = 100
 """A task's description has up to 64 KiB, an event a few times as much."""
@@ -24,11 +24,26 @@ SEQS_AT_ONCE: Final = 10_000
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "refresh_tokens": "secrets of sessions, which are listed themselves",
+    "external_sign_ins": "secrets of sign-ins on their way, for some minutes",
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
 }
 """Tables with somebody in them that an export does not have, and why."""
+
+
+_BECAUSE: Final[Mapping[str, str]] = {
+    "users.password_hash account_tokens.token_hash api_keys.token_hash invitations.token_hash"
+    " external_identities.identity_hash": "hashes of secrets, or of what is there itself",
+    "task_events.digest task_events.salt objects.key": "what the program proves and finds its things by",
+    "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
+    " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
+    "users.erased_at": "whoever has one has no export",
+    "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
+    " teams.wip_limits": "the team's, and nobody's in it",
+}
+LEFT_OUT_COLUMNS: Final = {column: reason for columns, reason in _BECAUSE.items() for column in columns.split()}
+"""Columns of exported tables that an export does not have, and why."""
 
 
 class Section(Struct, frozen=True):
@@ -57,7 +72,7 @@ SECTIONS: Final = (
     ),
     Section(
         "preferences",
-        "How things are shown, and which mails are wanted.",
+        "How things are shown, and what is told by mail.",
         ("users",),
         _json("select time_zone, mail_digest, mail_mentions, mail_assignments from users where id = $1"),
     ),
@@ -69,6 +84,12 @@ SECTIONS: Final = (
             "select id, created_at, last_used_at, expires_at, revoked_at, user_agent, host(ip) as ip from sessions"
             " where user_id = $1 order by id"
         ),
+    ),
+    Section(
+        "external_identities",
+        "Identities at other issuers by which the account signs in.",
+        ("external_identities",),
+        _json("select id, issuer, subject, created_at from external_identities where user_id = $1 order by id"),
     ),
     Section(
         "api_keys",
@@ -165,7 +186,8 @@ SECTIONS: Final = (
         "Long work that the account has started, such as this export.",
         ("operations",),
         _json(
-            "select id, kind, status, steps, progress, created_at, updated_at, ended_at, error from operations"
+            "select id, kind, team_id, status, steps, progress, result, error, created_at, updated_at, ended_at"
+            " from operations"
             " where user_id = $1 order by id"
         ),
     ),

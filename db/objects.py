@@ -19,7 +19,7 @@ from db.statements import change, columns, given, insert, returned_values, rows,
 from db.tables import Objects, Users
 from db.transaction import Reading, Writing, reading, writing
 
-__all__ = ["Object", "complete", "expire", "find", "forget_expired_objects", "new_key", "reserve"]
+__all__ = ["Object", "complete", "expire", "expire_all_of", "find", "forget_expired_objects", "new_key", "reserve"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,11 @@ async def expire(tx: Writing, object_id: UUID) -> None:
     await tx.run(_EXPIRE, id=object_id)
 
 
+async def expire_all_of(tx: Writing, user_id: UUID) -> None:
+    """The same for everything of a user's that belongs to no team. For a transaction of the worker's."""
+    await tx.run(_EXPIRE_ALL, user_id=user_id)
+
+
 async def find(tx: Reading, object_id: UUID) -> Object | None:
     """A whole object that the transaction's user may have now; None also when that user is no more."""
     if await tx.one(_SOMEBODY) is None:
@@ -147,7 +152,10 @@ _COMPLETE: Final = returned_values(
     .returning(Objects.expires_at),
 )
 _EXPIRE: Final = change(Objects.update({Objects.expires_at: NOW}).where(Objects.id == given("id")))
-_SOMEBODY: Final = values(UUID, Users.select(Users.id))
+_EXPIRE_ALL: Final = change(
+    Objects.update({Objects.expires_at: NOW}).where(Objects.user_id == given("user_id"), Objects.team_id.is_null())
+)
+_SOMEBODY: Final = values(UUID, Users.select(Users.id).where(Users.erased_at.is_null()))
 _FIND: Final = rows(
     Object,
     Objects.select(*columns(Objects, Object)).where(

@@ -28,7 +28,7 @@ from core.team import ExternalKey, TeamState
 from db.signed import Forged, Signed, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 
-__all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots"]
+__all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots", "forget_snapshots"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ TTL_SECONDS: Final = 7 * 86_400
 FRAME_ROWS: Final = 500
 COMPRESS_BYTES: Final = 2_048
 THREAD_ROWS: Final = 500
+SCAN_KEYS: Final = 1_000
+"""Keys that one command looks at in search of a team's."""
 UNPACK_BYTES: Final = 64 * 1024
 """Packed, at once: some 0.7 ms."""
 PLAIN, PACKED = b"\0", b"\1"
@@ -86,6 +88,16 @@ class _Parts(Struct):
     tasks: dict[UUID, Task]
     external: dict[ExternalKey, UUID]
     """Of archived tasks and those on the board."""
+
+
+async def forget_snapshots(client: Valkey, team_id: UUID) -> None:
+    """Delete the team's snapshots, those of other releases too. Raises ValkeyUnavailable.
+
+    One that is on its way at this moment may still arrive: whoever reads it finds that history was redacted since.
+    """
+    with valkey_errors():
+        async for key in client.scan_iter(match=f"taskforge:snapshot:*:{team_id}", count=SCAN_KEYS):
+            await client.delete(key)
 
 
 class SnapshotCodec:

@@ -63,6 +63,7 @@ class Users(Table, tablename="users", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     time_zone = Text(default="UTC")
+    erased_at = Timestamptz(null=True, default=None)
     mail_digest = Boolean(default=True)
     mail_mentions = Boolean(default=True)
     mail_assignments = Boolean(default=True)

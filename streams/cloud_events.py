@@ -52,11 +52,15 @@ class _CloudEvent(Struct, gc=False):
     via: UUID | msgspec.UnsetType
     traceparent: str | msgspec.UnsetType
     salt: bytes | msgspec.UnsetType
+    redacted: bool | msgspec.UnsetType
     data: msgspec.Raw
 
 
 def cloud_event(row: JournalRow) -> bytes:
-    """The CloudEvent of a journal row, always the same bytes for the same row. The salt in it is Base64."""
+    """The CloudEvent of a journal row, always the same bytes for the same row. The salt in it is Base64.
+
+    A row that was redacted has no salt and says `redacted`.
+    """
     return _encode(
         _CloudEvent(
             "1.0",
@@ -75,6 +79,7 @@ def cloud_event(row: JournalRow) -> bytes:
             row.via or msgspec.UNSET,
             row.traceparent or msgspec.UNSET,
             row.salt or msgspec.UNSET,
+            True if row.redacted else msgspec.UNSET,
             msgspec.Raw(row.payload),
         )
     )

@@ -19,7 +19,7 @@ from api.openapi import Operation, Reply
 from api.paths import pattern
 from api.problems import NoSuchPath
 from api.services import Services
-from core.event_data import data_type
+from core.event_data import OLDER_DATA, data_type
 from core.events import EVENT_TYPES
 from core.rights import ANYBODY
 from streams.cloud_events import schema_urn
@@ -87,16 +87,19 @@ def schemas() -> dict[str, tuple[EventSchema, bytes]]:
     for name, event in EVENT_TYPES.items():
         urn = schema_urn(name, event.schema_version)
         listed = EventSchema(urn, name, event.schema_version, paths.link(paths.SCHEMA, urn).decode())
-        found[urn] = (listed, encode(_schema(name, urn)))
+        found[urn] = (listed, encode(_schema(name, urn, data_type(event), inspect.getdoc(event))))
+    for (name, version), (data, about) in OLDER_DATA.items():
+        urn = schema_urn(name, version)
+        listed = EventSchema(urn, name, version, paths.link(paths.SCHEMA, urn).decode())
+        found[urn] = (listed, encode(_schema(name, urn, data, about)))
     return found
 
 
-def _schema(name: str, urn: str) -> dict[str, Any]:
+def _schema(name: str, urn: str, data: type[Struct], about: str | None) -> dict[str, Any]:
     """The schema of the payload's struct, which stands at the top and loses the name it has in the program."""
-    schema = msgspec.json.schema(data_type(EVENT_TYPES[name].noun), ref_template="#/$defs/{name}")
+    schema = msgspec.json.schema(data, ref_template="#/$defs/{name}")
     definitions = dict(schema["$defs"])
     top = definitions.pop(schema["$ref"].rpartition("/")[2])
-    about = inspect.getdoc(EVENT_TYPES[name])
     return {
         "$schema": DIALECT,
         "$id": urn,

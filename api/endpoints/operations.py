@@ -30,7 +30,7 @@ from db.operations import Status, StepState
 from db.transaction import Reading, Writing, reading
 from streams.operations.export import EXPORT
 
-__all__ = ["OPERATIONS", "register"]
+__all__ = ["OPERATIONS", "OperationAnswer", "answer_of", "register"]
 
 
 class OperationAnswer(Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class _LongWork:
             if found is None or not _reaches(principal, found):
                 raise NotFound("operation")
             result = None if found.result is None else await self._result(tx, principal.user_id, dict(found.result))
-        return json(200, _answer(found, result), (NO_STORE,))
+        return json(200, answer_of(found, result), (NO_STORE,))
 
     async def export(self, request: Request) -> Response:
         """POST /v1/me/export. Raises Conflict while one is on its way, Unavailable where none could be kept."""
@@ -149,7 +149,7 @@ class _LongWork:
                 raise Conflict("export-running", "An export is on its way: wait for its end.")
             started = await EXPORT.start(tx, user_id, traceparent=call.traceparent)
             location = (b"location", link(paths.OPERATION, started.id))
-            return Answer(202, encode(_answer(started, None)), (location, NO_STORE)).stored(0)
+            return Answer(202, encode(answer_of(started, None)), (location, NO_STORE)).stored(0)
 
         ran = await replay_or_run(
             self._pool, await ask_of(call), run, render=lambda error: problem_answer(error).stored(0)
@@ -174,7 +174,8 @@ def _reaches(principal: Principal, operation: operations.Operation) -> bool:
     return operation.team_id is not None and principal.team_id in (None, operation.team_id)
 
 
-def _answer(operation: operations.Operation, result: dict[str, Any] | None) -> OperationAnswer:
+def answer_of(operation: operations.Operation, result: dict[str, Any] | None) -> OperationAnswer:
+    """The operation as its user sees it."""
     return OperationAnswer(
         id=operation.id,
         kind=operation.kind,

@@ -154,6 +154,12 @@ class PostgresJournal:
         await note_lost_history(self._pool, team_id, position.epoch, position.seq)
         await raise_due_epochs(self._pool, team_id, highest=self._highest)
 
+    async def is_redacted_since(self, team_id: UUID, seq: int) -> bool:
+        """Whether history was redacted after `seq`."""
+        with storage_errors():
+            async with connected(self._pool) as connection:
+                return bool(await connection.fetchval(sql.REDACTED_SINCE, team_id, seq))
+
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
         with storage_errors():

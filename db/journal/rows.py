@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 from msgspec import structs
 
-from core.codec import Encoded, JournalRow
+from core.codec import Encoded, JournalRow, readable
 from core.events import Noun, TaskCreated, TaskEvent, Team
 from core.task import Status, Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
@@ -135,7 +135,7 @@ _EVENT_FIELDS: Final = len(JournalRow.__struct_fields__)
 
 def journal_row(record: asyncpg.Record) -> JournalRow:
     """An event from a row that starts with the columns of `sql.EVENT_SELECT`."""
-    return JournalRow(*record[:_EVENT_FIELDS])
+    return readable(JournalRow(*record[:_EVENT_FIELDS]))
 
 
 def task_of(record: asyncpg.Record, team_key: str) -> Task:

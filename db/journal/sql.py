@@ -13,6 +13,7 @@ __all__ = [
     "LOCK_TEAMS",
     "POSITIONS",
     "READ",
+    "REDACTED_SINCE",
     "TASK_COLUMNS",
     "TASK_SELECT",
 ]
@@ -73,4 +74,10 @@ coalesce(e.salt, '') as salt, e.digest, e.actor_kind, e.via, e.schema_version, c
 """
 _EVENTS: Final = f"select {EVENT_SELECT} from task_events e"  # noqa: S608
 READ: Final = f"{_EVENTS} where e.team_id = $1 and e.seq > $2 order by e.seq limit $3"
+# Found by the index on subjects: history's own events have the team as theirs.
+REDACTED_SINCE: Final = """
+select exists (
+    select from task_events where team_id = $1 and subject_id = $1 and seq > $2 and type = 'history.redacted'
+)
+"""
 HISTORY: Final = f"{_EVENTS} where e.team_id = $1 and e.subject_id = $2 and e.seq > $3 order by e.seq limit $4"

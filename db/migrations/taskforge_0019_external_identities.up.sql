@@ -48,4 +48,9 @@ create policy by_hash on external_sign_ins for select to taskforge_api using (co
 grant select (state_hash, expires_at), delete on external_sign_ins to taskforge_worker;
 create policy worker on external_sign_ins to taskforge_worker using (expires_at < now() - interval '15 minutes');
 
+-- Erasing an account forgets who they are elsewhere.
+grant select (user_id), delete on external_identities, external_sign_ins to taskforge_redactor;
+create policy redactor on external_identities to taskforge_redactor using (true);
+create policy redactor on external_sign_ins to taskforge_redactor using (true);
+
 reset role;

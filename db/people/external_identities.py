@@ -194,6 +194,7 @@ _NEW: Final = {
     "created_at": NOW,
     "updated_at": NOW,
     "time_zone": "UTC",
+    "erased_at": None,
     "mail_digest": True,
     "mail_mentions": True,
     "mail_assignments": True,

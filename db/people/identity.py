@@ -17,6 +17,7 @@ from db.people.mail_preferences import MailPreferences, Preference, choose_mails
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
 from db.statements import change, given, insert, rows, values
+from db.tables import Sessions as SessionTable
 from db.tables import Users
 from db.transaction import Writing, reading, writing
 
@@ -82,7 +83,10 @@ class Identity:
             raise Conflict("email-taken", detail, pointer="/email") from error
 
     async def credentials(self, email: str) -> Credentials | None:
-        """What to check a login with this address against, if there is such a user."""
+        """What to check a login with this address against, if there is such a user.
+
+        An account that is closed and not yet forgotten is nobody's: no new password opens it again.
+        """
         async with reading(self._pool, None) as tx:
             await tx.scope_email(email)
             return await tx.one(_CREDENTIALS, email=email)
@@ -117,6 +121,11 @@ class Identity:
         if mail:
             await choose_mails_in(tx, user_id, mail)
         return _there(await tx.one(_USER, user_id=user_id))
+
+    async def signed_in_at(self, user_id: UUID, session_id: UUID) -> datetime | None:
+        """When the user opened this session; None when it is forgotten."""
+        async with reading(self._pool, user_id) as tx:
+            return await tx.one(_SIGNED_IN_AT, user_id=user_id, session_id=session_id)
 
     async def password_of(self, user_id: UUID) -> str | None:
         """The hash of the user's password, or None where there is no password or no such user."""
@@ -154,6 +163,7 @@ _ADD: Final = change(
         created_at=NOW,
         updated_at=NOW,
         time_zone=given("time_zone"),
+        erased_at=None,
         mail_digest=True,
         mail_mentions=True,
         mail_assignments=True,
@@ -161,7 +171,9 @@ _ADD: Final = change(
 )
 _CREDENTIALS: Final = rows(
     Credentials,
-    Users.select(Users.id.as_alias("user_id"), Users.password_hash).where(Lower(Users.email) == folded(given("email"))),
+    Users.select(Users.id.as_alias("user_id"), Users.password_hash).where(
+        Lower(Users.email) == folded(given("email")), Users.erased_at.is_null()
+    ),
 )
 _UPGRADE: Final = change(
     Users.update({Users.password_hash: given("after"), Users.updated_at: NOW}).where(
@@ -181,7 +193,7 @@ _USER: Final = rows(
         Users.email_verified_at,
         Users.created_at,
         Users.updated_at,
-    ).where(Users.id == given("user_id")),
+    ).where(Users.id == given("user_id"), Users.erased_at.is_null()),
 )
 _RENAME: Final = change(
     Users.update({Users.name: given("name"), Users.updated_at: NOW}).where(
@@ -194,9 +206,15 @@ _MOVE: Final = change(
     )
 )
 _PASSWORD: Final = values(str, Users.select(Users.password_hash).where(Users.id == given("user_id")))
+_SIGNED_IN_AT: Final = values(
+    datetime,
+    SessionTable.select(SessionTable.created_at).where(
+        SessionTable.user_id == given("user_id"), SessionTable.id == given("session_id")
+    ),
+)
 _SET_PASSWORD: Final = change(
     Users.update({Users.password_hash: given("password_hash"), Users.updated_at: NOW}).where(
-        Users.id == given("user_id")
+        Users.id == given("user_id"), Users.erased_at.is_null()
     )
 )
 # In SQL, because null means whichever address there is. The first proof stays.

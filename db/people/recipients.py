@@ -11,7 +11,7 @@ from db.statements import columns, given, rows
 from db.tables import Sessions, Users
 from db.transaction import Reading
 
-__all__ = ["Recipient", "SignIn", "recipient", "sign_in"]
+__all__ = ["Recipient", "SignIn", "leaver", "recipient", "sign_in"]
 
 
 class Recipient(Struct, frozen=True):
@@ -37,6 +37,11 @@ async def recipient(tx: Reading, user_id: UUID) -> Recipient | None:
     return await tx.one(_RECIPIENT, user_id=user_id)
 
 
+async def leaver(tx: Reading, user_id: UUID) -> Recipient | None:
+    """A user whose account is closed and whose address is still known: to whom the last mail goes."""
+    return await tx.one(_LEAVER, user_id=user_id)
+
+
 async def sign_in(tx: Reading, session_id: UUID) -> SignIn | None:
     """The session, or None when it is forgotten."""
     return await tx.one(_SIGN_IN, session_id=session_id)
@@ -44,7 +49,15 @@ async def sign_in(tx: Reading, session_id: UUID) -> SignIn | None:
 
 _RECIPIENT: Final = rows(
     Recipient,
-    Users.select(*columns(Users, Recipient)).where(Users.id == given("user_id"), Users.email.is_not_null()),
+    Users.select(*columns(Users, Recipient)).where(
+        Users.id == given("user_id"), Users.email.is_not_null(), Users.erased_at.is_null()
+    ),
+)
+_LEAVER: Final = rows(
+    Recipient,
+    Users.select(*columns(Users, Recipient)).where(
+        Users.id == given("user_id"), Users.erased_at.is_not_null(), Users.email.not_like("deleted-%@invalid")
+    ),
 )
 _SIGN_IN: Final = rows(
     SignIn,

@@ -25,6 +25,10 @@ class Subscriber(Protocol):
         """Give it nothing more, for this reason."""
         ...
 
+    def read_again(self) -> None:
+        """Let go of events that were fetched and not sent: the journal says something else of them by now."""
+        ...
+
 
 class Tally:
     """Counts since start, over all feeds of the process."""
@@ -85,8 +89,16 @@ class Channel:
             return
         buffer.append(frames)
         if self._parked:
-            self._unpark(buffer)
+            frames = [*frames, *self._unpark(buffer)]
+        if any(frame.redacts for frame in frames):
+            self._redact(buffer, max(frame.seq for frame in frames if frame.redacts))
         self.wake()
+
+    def _redact(self, buffer: ReplayBuffer, seq: int) -> None:
+        """Forget the events before `seq`: whoever has not got them yet reads them from the journal, as they are now."""
+        buffer.forget(seq - 1)
+        for reader in self.readers:
+            reader.read_again()
 
     def observe(self, seq: int) -> None:
         """Learn that the team stands at `seq` in the journal."""
@@ -122,12 +134,13 @@ class Channel:
         else:
             self._parked.update((frame.seq, frame) for frame in frames)
 
-    def _unpark(self, buffer: ReplayBuffer) -> None:
+    def _unpark(self, buffer: ReplayBuffer) -> list[Frame]:
         run: list[Frame] = []
         while (frame := self._parked.pop(buffer.head + 1 + len(run), None)) is not None:
             run.append(frame)
         buffer.append(run)
         self._parked = {seq: frame for seq, frame in self._parked.items() if seq > buffer.head}
+        return run
 
     def trim(self) -> None:
         """Let go of what every reader has."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from core.codec import Encoded, JournalRow
-from core.events import event_class
+from core.events import HistoryRedacted, event_class
 from streams import paths
 from streams.cloud_events import cloud_event
 
@@ -20,12 +20,14 @@ ResetReason = Literal["expired", "epoch", "ahead", "broken"]
 class Frame:
     """One event on its way to readers. `removes` is the user whose membership it ends, if it does."""
 
-    __slots__ = ("_sse", "_ws", "cloud_event", "removes", "seq", "type")
+    __slots__ = ("_sse", "_ws", "cloud_event", "redacts", "removes", "seq", "type")
 
     def __init__(self, row: JournalRow, body: bytes) -> None:
         self.seq = row.seq
         self.type = row.type
         self.cloud_event = body
+        self.redacts = row.type == HistoryRedacted.type
+        """Whether the events before it may say what is to be forgotten: none of them is sent as it was any more."""
         self.removes: UUID | None = row.subject if event_class(row.type).ends_membership else None
         self._sse: bytes | None = None
         self._ws: str | None = None

@@ -78,6 +78,10 @@ class Subscription:
         self.reset(Reset(self.team_id, "epoch", seq))
         self._channel.stop_waiting(self)
 
+    def read_again(self) -> None:
+        """Read what was not sent yet from the journal, where the buffer does not reach back to it any more."""
+        self._page, self._live = (), False
+
     def reset(self, reset: Reset) -> None:
         """Start at the head instead, and tell the reader so before anything else."""
         self._reset, self.seq = reset, reset.seq

@@ -14,7 +14,7 @@ from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
 from db.people.invitations import MAIL_PURPOSE
 from db.people.mail_preferences import Preference, UnsubscribeTokens, mails_of
-from db.people.recipients import Recipient, recipient, sign_in
+from db.people.recipients import Recipient, leaver, recipient, sign_in
 from db.transaction import Reading
 from streams.mail.messages import Letter
 from streams.paths import UNSUBSCRIBE
@@ -59,6 +59,7 @@ class Letters:
             "reset-password": Kind(self._reset_password),
             "password-changed": Kind(self._password_changed),
             "new-sign-in": Kind(self._new_sign_in),
+            "account-deleted": Kind(self._account_deleted),
             MAIL_PURPOSE: Kind(self._invitation),
             **(more or {}),
         }
@@ -120,6 +121,13 @@ class Letters:
             return None
         facts = {"at": _local(made_at(job.id), found), "url": f"{self._site}/forgot-password"}
         return Letter(job.id, job.purpose, found.email, found.name, "Your password was changed", facts)
+
+    async def _account_deleted(self, tx: Reading, job: MailJob) -> Letter | None:
+        found = await leaver(tx, job.subject)
+        if found is None:
+            return None
+        facts = {"at": _local(made_at(job.id), found)}
+        return Letter(job.id, job.purpose, found.email, found.name, "Your account was deleted", facts)
 
     async def _new_sign_in(self, tx: Reading, job: MailJob) -> Letter | None:
         session = await sign_in(tx, job.subject)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
 from streams.operations.notices import NoticeSender
+from streams.operations.redaction import RedactionPorts, task_redaction
 from streams.operations.runner import OperationRunner
 from taskforge.parts.composition import Composition
 from taskforge.parts.work_samples import operation_samples
@@ -17,7 +19,19 @@ def _export(made: Composition) -> Kind:
     return export(ExportPorts(made.pools.api, made.objects, made.settings.objects.export_bytes))
 
 
-KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export,)
+def _redaction_ports(made: Composition) -> RedactionPorts:
+    return RedactionPorts(made.pools.worker, made.teams, made.valkey)
+
+
+def _erasure(made: Composition) -> Kind:
+    return erasure(ErasurePorts(_redaction_ports(made)))
+
+
+def _task_redaction(made: Composition) -> Kind:
+    return task_redaction(_redaction_ports(made))
+
+
+KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export, _erasure, _task_redaction)
 """Each makes one kind out of the process that moves it."""
 
 

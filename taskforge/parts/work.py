@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import mail, notifications, operations
+from streams.consumers import mail, notifications, operations, redaction
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -48,10 +48,15 @@ def _operations(made: Composition) -> ConsumerPlan:
     return operations.operations(made.operations.wake)
 
 
+def _redaction(made: Composition) -> ConsumerPlan:
+    return redaction.redaction(made.pools.worker)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
     operations.NAME: _operations,
+    redaction.NAME: _redaction,
 }
 """The consumers of this version by the names of their parts."""
 

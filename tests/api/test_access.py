@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 PLACES = ("own", "foreign", "random")
 ELSEWHERE = {
     "openLive": "a WebSocket: tests/api/test_live.py",
+    "deleteMe": "it takes a password and ends whoever asks: tests/api/test_erasure.py",
     "linkMyIdentity": "needs another issuer: tests/api/test_external_identities.py",
 }
 """Operations that cannot be asked like this, and where they are."""

@@ -33,6 +33,7 @@ ROOMS = (
     *(
         "db/journal",
         "db/people",
+        "db/redaction",
         "streams/consumers",
         "streams/relay",
         "streams/feeds",
@@ -72,6 +73,7 @@ ARROWS = (
     ("streams.feeds.canary", "streams.operations.kinds"),
     ("db.journal.canary", "db.people.sessions"),
     ("db.people.canary", "db.journal.journal"),
+    ("db.redaction.canary", "db.people.sessions"),
     ("api.auth.canary", "api.endpoints.tasks"),
 )
 CIRCLE = ("streams.feeds.frames", "streams.feeds.hub")

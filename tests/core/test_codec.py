@@ -7,7 +7,16 @@ import pytest
 from msgspec import structs
 
 from core.codec import JournalRow, decode, encode, event_id, parse_event_id, reread
-from core.events import EVENT_TYPES, LabelEvent, MemberEvent, TaskEvent, TeamRestored, TeamUpdated
+from core.events import (
+    EVENT_TYPES,
+    HistoryRedacted,
+    LabelEvent,
+    MemberEvent,
+    TaskDeleted,
+    TaskEvent,
+    TeamRestored,
+    TeamUpdated,
+)
 from core.task import Task
 from core.upcasts import UnknownEvent
 from tests.support.core_team import SALT, TEAM, CoreTeam, every_event
@@ -101,7 +110,7 @@ def test_a_row_of_an_unknown_type_version_or_shape_is_refused(history: CoreTeam)
 def test_the_families_cover_every_type_once() -> None:
     families = [
         {name for name, event in EVENT_TYPES.items() if issubclass(event, family)}
-        for family in (TaskEvent, MemberEvent, LabelEvent, TeamUpdated, TeamRestored)
+        for family in (TaskEvent, TaskDeleted, MemberEvent, LabelEvent, TeamUpdated, TeamRestored, HistoryRedacted)
     ]
     assert sum(map(len, families)) == len(EVENT_TYPES)
     assert set().union(*families) == set(EVENT_TYPES)

@@ -19,9 +19,9 @@ from core.commands import (
     UpdateTeam,
 )
 from core.errors import Conflict, Forbidden, InvalidReference, NotFound, StaleVersion
-from core.events import TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
+from core.events import DeletedTask, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
 from core.task import TaskFields, TaskPatch
-from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, VIEWER, CoreTeam, gone
+from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, STRANGER, TEAM, VIEWER, CoreTeam, gone
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_an_archived_task_can_be_deleted(team: CoreTeam) -> None:
     team.ask(ArchiveTask(task.id))
     (event,) = team.ask(DeleteTask(task.id))
     assert isinstance(event, TaskDeleted)
-    assert event.task.archived_at is not None
+    assert event.task == DeletedTask(id=task.id, team_id=TEAM, number=1, key="ENG-1")
     assert team.task("Again", external_id="1", external_source="tracker").number == 2
 
 

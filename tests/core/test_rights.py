@@ -18,6 +18,7 @@ from core.commands import (
     DeleteLabel,
     DeleteTask,
     MoveTask,
+    RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
@@ -45,6 +46,7 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (CreateLabel("bug", "#ff0000"), "manage_labels", "write"),
     (UpdateLabel(label_id=ONE), "manage_labels", "write"),
     (DeleteLabel(ONE), "manage_labels", "write"),
+    (RedactHistory((ONE,), 7), "own_team", "admin"),
     (CreateTask(TaskFields(title="t")), "write_tasks", "write"),
     (UpdateTask(ONE, TaskPatch(title="t")), "write_tasks", "write"),
     (MoveTask(task_id=ONE), "write_tasks", "write"),
@@ -86,7 +88,9 @@ def test_role_and_scope_must_both_suffice(command: AnyCommand, permission: str, 
             assert refused.value.permission == permission
 
 
-@pytest.mark.parametrize("command", [command for command, *_ in NEEDED if not isinstance(command, CreateTeam)])
+@pytest.mark.parametrize(
+    "command", [command for command, _, _ in NEEDED if not isinstance(command, CreateTeam | RedactHistory)]
+)
 def test_a_key_of_one_team_sees_no_other_team(command: AnyCommand) -> None:
     team = CoreTeam()
     check_allowed(team.state, command, Principal.of_key(KEY, OWNER, ["admin"], team_id=TEAM))
@@ -138,3 +142,22 @@ def test_idempotency_keys_belong_to_the_user_or_to_the_key() -> None:
     assert (key.id, key.user_id, key.kind, key.session_id, key.key_id) == (KEY, OWNER, "key", None, KEY)
     assert Principal.of_key(KEY, OWNER, ["read"], agent=True).kind == "agent"
     assert user.scopes == EVERY_SCOPE
+
+
+def test_history_is_redacted_by_the_system_alone() -> None:
+    command = RedactHistory((ONE,), 7)
+    check_allowed(CoreTeam().state, command, Principal.of_system(STRANGER))
+    for principal in (Principal.of_user(OWNER), Principal.of_key(KEY, OWNER, ["admin"]), Principal.of_user(STRANGER)):
+        with pytest.raises(Forbidden):
+            check_allowed(CoreTeam().state, command, principal)
+    with pytest.raises(NotFound):
+        check_allowed(TeamState(), command, Principal.of_system(STRANGER))
+
+
+@pytest.mark.parametrize("command", [command for command, _, _ in NEEDED])
+def test_the_system_may_do_no_more_than_redact_and_take_somebody_back(command: AnyCommand) -> None:
+    if isinstance(command, RedactHistory | AddMember):
+        check_allowed(CoreTeam().state, command, Principal.of_system(OWNER))
+    else:
+        with pytest.raises(Forbidden):
+            check_allowed(CoreTeam().state, command, Principal.of_system(OWNER))

@@ -17,6 +17,7 @@ from tests.support.catalogue import EMAIL, HASH, NETWORK, VICTIM, fill, tables
 pytestmark = pytest.mark.anyio
 
 API, WRITER, WORKER, OWNER = "taskforge_api", "taskforge_writer", "taskforge_worker", "taskforge_owner"
+REDACTOR = "taskforge_redactor"
 EVERYBODYS = {"installation"}
 """Tables that are about nobody: which program may run, and which history the database is on."""
 
@@ -36,6 +37,24 @@ UNBOUNDED = {
         "tasks",
         "team_epochs",
         "teams",
+    },
+    REDACTOR: {
+        "account_tokens",
+        "api_keys",
+        "external_identities",
+        "external_sign_ins",
+        "former_members",
+        "idempotency_keys",
+        "invitations",
+        "live_tickets",
+        "memberships",
+        "notifications",
+        "refresh_tokens",
+        "sessions",
+        "task_events",
+        "team_places",
+        "teams",
+        "users",
     },
     WORKER: {
         "account_tokens",
@@ -172,7 +191,7 @@ async def test_the_user_alone_opens_no_row_of_anybody_else(superuser: Any) -> No
 
 async def test_no_policy_is_for_everybody_and_the_api_has_none_without_a_condition(superuser: Any) -> None:
     policies = await superuser.fetch("select * from pg_policies where schemaname = 'public'")
-    known = {API, WRITER, WORKER, OWNER}
+    known = {API, WRITER, WORKER, REDACTOR, OWNER}
     for policy in policies:
         assert set(policy["roles"]) <= known, policy
         if API in policy["roles"] and policy["tablename"] not in EVERYBODYS:
@@ -180,7 +199,7 @@ async def test_no_policy_is_for_everybody_and_the_api_has_none_without_a_conditi
                 assert condition is None or SCOPED.search(condition) or policy["tablename"] in ADDED_TO, policy
 
 
-@pytest.mark.parametrize("role", [WRITER, WORKER])
+@pytest.mark.parametrize("role", [WRITER, WORKER, REDACTOR])
 async def test_whatever_a_role_sees_without_a_condition_is_on_the_list(superuser: Any, role: str) -> None:
     policies = await superuser.fetch("select * from pg_policies where schemaname = 'public' and $1 = any(roles)", role)
     unbounded = {policy["tablename"] for policy in policies if policy["qual"] == "true"}

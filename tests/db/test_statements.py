@@ -53,6 +53,7 @@ ADD = change(
         mail_digest=True,
         mail_mentions=True,
         mail_assignments=True,
+        erased_at=None,
     )
 )
 

@@ -29,7 +29,8 @@ async def test_a_worker_as_it_runs_in_production_answers_its_operators(
                 assert process.returncode is None, "the worker has ended"
                 await asyncio.sleep(0.05)
         checks = json.loads(answer[1])["checks"]
-        assert set(checks) == {"postgres", "valkey", "kafka", "relay", "outbox", "notifications", "mail"}
+        parts = {"relay", "outbox", "notifications", "mail", "steps", "operations", "redaction"}
+        assert set(checks) == {"postgres", "valkey", "kafka", *parts}
         status, numbers = await http_get("127.0.0.1", port, "/metrics")
         assert status == 200
         assert b'taskforge_part_ready{part="notifications"} 1.0' in numbers

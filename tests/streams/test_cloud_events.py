@@ -110,3 +110,12 @@ def test_the_time_of_a_row_keeps_its_microseconds() -> None:
         TEAM, 1, "team.updated", TEAM, UUID(int=2), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC), "", b"{}"
     )
     assert b'"time":"2026-01-01T00:00:00.000001Z"' in cloud_event(row)
+
+
+def test_a_redacted_row_says_so_and_has_no_salt(history: CoreTeam) -> None:
+    row = structs.replace(history.journal[-1].row, salt=b"", digest=bytes(32))
+    body = json.loads(cloud_event(row))
+    assert body["redacted"] is True
+    assert "salt" not in body
+    assert parse_cloud_event(cloud_event(row)) == structs.replace(row, digest=b"")
+    assert all(b'"redacted"' not in cloud_event(one.row) for one in history.journal)

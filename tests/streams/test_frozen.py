@@ -85,7 +85,7 @@ async def test_what_waits_and_who_relays_shows_in_the_database(
 ) -> None:
     for _ in range(3):
         await journal.append(await journal.team(), 4)
-    await journal.pool.execute("update task_events set at = now() - interval '1 hour'")
+    await journal.age("1 hour")
     view = await look(pools.worker)
     assert (view.workers, view.events, view.late) == (0, 12, True)
     assert 3600 <= view.seconds < 3700
@@ -133,7 +133,7 @@ async def test_doctor_says_that_nobody_relays_what_waits(
     found = {finding.what: finding for finding in await examine(settings)}
     assert found["relay"].well
     await journal.append(await journal.team(), 2)
-    await journal.pool.execute("update task_events set at = now() - interval '1 hour'")
+    await journal.age("1 hour")
     found = {finding.what: finding for finding in await examine(settings)}
     assert found["relay"].detail.startswith("0 workers, 2 events wait, for 36")
     assert "taskforge worker" in found["relay"].remedy

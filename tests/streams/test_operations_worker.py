@@ -15,7 +15,7 @@ from streams.operations.runner import OperationStatistics
 from taskforge.settings import Settings
 from taskforge.wiring import running
 from tests.support.long_work import files_in
-from tests.support.waiting import until_answered
+from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def test_a_job_wakes_the_worker_that_does_it(settings: Settings, tmp_path:
         (consumer,) = [part for part in process.parts if part.name == "operations"]
         await until_answered(lambda: _applied(consumer))
         (steps,) = [part for part in process.parts if part.name == "steps"]
-        assert steps.statistics() == OperationStatistics(steps=2, ended=1, ready=True)
+        await until(lambda: steps.statistics() == OperationStatistics(steps=2, ended=1, ready=True))
     assert len(files_in(tmp_path)) == 1
 
 

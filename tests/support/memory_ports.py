@@ -118,6 +118,9 @@ class MemoryJournal:
             self.epochs[team_id] = epoch
             rows.append(encode(event, salt=bytes(16), epoch=epoch).row)
 
+    async def is_redacted_since(self, team_id: UUID, seq: int) -> bool:
+        return any(row.type == "history.redacted" and row.seq > seq for row in self.rows.get(team_id, []))
+
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         tasks = self.tasks.get(team_id, {})
         return [tasks[task_id] for task_id in task_ids if task_id in tasks and tasks[task_id].archived_at is not None]

@@ -54,7 +54,10 @@ class Writer:
                 events.append(event)
         encoded = [encode(event, traceparent, salt=os.urandom(16), epoch=self.state.epoch) for event in events]
         touched = dict.fromkeys(
-            task_id for event in events if isinstance(event, TaskEvent) for task_id in (event.task.id, *event.ranks)
+            task_id
+            for event in events
+            if isinstance(event, TaskEvent | TaskDeleted)
+            for task_id in (event.task.id, *getattr(event, "ranks", ()))
         )
         deleted = tuple(event.task.id for event in events if isinstance(event, TaskDeleted))
         tasks = tuple(task for i in touched if (task := draft.tasks.get(i) or draft.archived.get(i)) is not None)

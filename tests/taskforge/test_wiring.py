@@ -55,7 +55,11 @@ def test_every_list_of_parts_is_the_same() -> None:
         ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
         ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
         ({"mail"}, ["format", "history", "broker", "housekeeping", "mail"]),
-        ({"operations"}, ["format", "history", "broker", "housekeeping", "steps", "operations"]),
+        (
+            {"operations"},
+            ["format", "history", "broker", "housekeeping", "feeds", "teams", "steps", "operations"],
+        ),
+        ({"redaction"}, ["format", "history", "broker", "housekeeping", "redaction"]),
         (
             {"teams", "notifications"},
             ["format", "history", "feeds", "broker", "housekeeping", "teams", "notifications"],

@@ -76,19 +76,23 @@ export class Board {
   }
 
   /**
-   * Fold one event: "applied", "old" (seen before), "hole" (something is missing) or "respread" (ranks behind an edge have
-   * changed, so that it is not known any more who stands before it). The last two ask for the board to be loaded anew.
+   * Fold one event: "applied", "old" (seen before), "hole" (something is missing) or "unsure": ranks behind an edge
+   * have changed, so that it is not known any more who stands before it, or a task behind an edge is gone for good, and
+   * its event does not say from which column. The last two ask for the board to be loaded anew.
    */
   apply(event) {
     if (event.seq <= this.seq) return "old";
     if (event.seq !== this.seq + 1) return "hole";
     this.seq = event.seq;
+    const { task, ranks } = event.data;
+    const deleted = event.type === "task.deleted";
+    const miscounted = deleted && !this.#tasks.has(task.id) && !this.complete;
     const touched = new Set(this.#fold(event));
     for (const id of this.#dropSettled()) touched.add(id);
     for (const id of touched) this.#show(id, false);
     this.#wakeReached();
-    const { task, ranks } = event.data;
-    return Object.keys(ranks ?? {}).length > 0 && !this.whole(task.status) ? "respread" : "applied";
+    if (miscounted) return "unsure";
+    return !deleted && Object.keys(ranks ?? {}).length > 0 && !this.whole(task.status) ? "unsure" : "applied";
   }
 
   /** Comes when the fold is at `seq`, or has begun anew: that `seq` may be of a history that is gone. */
@@ -188,6 +192,10 @@ export class Board {
   }
 
   *#foldTask(type, data, seq) {
+    if (type === "task.deleted") {
+      yield this.#forget(data.task.id, seq);
+      return;
+    }
     const { task, ranks } = data;
     for (const [id, rank] of Object.entries(ranks ?? {})) {
       const neighbour = this.#tasks.get(id);
@@ -195,13 +203,22 @@ export class Board {
       this.#tasks.set(id, { ...neighbour, rank, version: seq });
       yield id;
     }
-    const [from, to] = [statusBefore(type, data), statusAfter(type, data)];
+    const [from, to] = [statusBefore(type, data), statusAfter(data)];
     if (from !== null) this.#prefixes.get(from).count -= 1;
     if (to !== null) this.#prefixes.get(to).count += 1;
     if (to === null) this.#tasks.delete(task.id);
     else this.#tasks.set(task.id, task);
     for (const request of this.#extending) request.touched.push({ id: task.id, seq });
     yield task.id;
+  }
+
+  /** A task that is gone for good: its event says no more than which one it was. */
+  #forget(id, seq) {
+    const task = this.#tasks.get(id);
+    if (task !== undefined) this.#prefixes.get(task.status).count -= 1;
+    this.#tasks.delete(id);
+    for (const request of this.#extending) request.touched.push({ id, seq });
+    return id;
   }
 
   #foldMember(type, member) {

@@ -121,7 +121,7 @@ export class Feed {
     this.api.saw(this.teamId, event.seq);
     const folded = this.board.apply(event);
     if (folded === "hole") this.#waiting.push(event);
-    if (folded === "hole" || folded === "respread") this.resync();
+    if (folded === "hole" || folded === "unsure") this.resync();
   }
 
   #forget(seq) {
@@ -160,8 +160,8 @@ export class Feed {
     this.#waiting = [];
     for (const [index, event] of waiting.entries()) {
       const folded = this.board.apply(event);
-      if (folded !== "hole" && folded !== "respread") continue;
-      this.#waiting = waiting.slice(index + Number(folded === "respread"));
+      if (folded !== "hole" && folded !== "unsure") continue;
+      this.#waiting = waiting.slice(index + Number(folded === "unsure"));
       this.api.saw(this.teamId, event.seq);
       return false;
     }

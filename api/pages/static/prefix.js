@@ -42,6 +42,6 @@ export function statusBefore(type, { task, previous = {} }) {
 }
 
 /** The status of the column that an event's task stands in after it, null when it is not on the board. */
-export function statusAfter(type, { task }) {
-  return type === "task.deleted" || task.archived_at ? null : task.status;
+export function statusAfter({ task }) {
+  return task.archived_at ? null : task.status;
 }

@@ -1,0 +1,61 @@
+"""What is left of an event once a task is deleted for good, or a user erased: pure, from JSON to JSON.
+
+A redacted event keeps its type, number, time and ids, and folds like any other. What somebody has written in the task,
+or what the user was called, is replaced.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, assert_never
+from uuid import UUID
+
+import msgspec
+
+from core.events import EVENT_TYPES
+
+__all__ = ["DELETED_TASK", "DELETED_USER", "MEMBER_TEXTS", "TASK_TEXTS", "redacted"]
+
+DELETED_USER: Final = "Deleted user"
+DELETED_TASK: Final = "Deleted task"
+
+TASK_TEXTS: Final[Mapping[str, Any]] = {
+    "title": DELETED_TASK,
+    "description": "",
+    "external_id": None,
+    "external_source": None,
+}
+"""What people, or their programs, have written into a task, and what stands there afterwards."""
+MEMBER_TEXTS: Final[Mapping[str, Any]] = {"name": DELETED_USER}
+
+
+def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> bytes | None:
+    """The payload without what it said of the subjects; None when it says nothing of them, or nothing that is theirs.
+
+    Raises KeyError for a type that this version does not know: what it holds cannot be judged here.
+    """
+    noun = EVENT_TYPES[event_type].noun
+    match noun:
+        case "task":
+            return _replaced(payload, "task", "id", TASK_TEXTS, subjects)
+        case "member":
+            return _replaced(payload, "member", "user_id", MEMBER_TEXTS, subjects)
+        case "label" | "team" | "history":
+            return None  # Names of labels and of the team belong to the team, and go with it.
+        case _:
+            assert_never(noun)
+
+
+def _replaced(
+    payload: bytes, noun: str, key: str, texts: Mapping[str, Any], subjects: Collection[UUID]
+) -> bytes | None:
+    data: dict[str, Any] = msgspec.json.decode(payload)
+    thing: dict[str, Any] = data[noun]
+    if UUID(thing[key]) not in subjects or not texts.keys() & thing.keys():
+        return None
+    data[noun] = _without(thing, texts)
+    if "previous" in data:
+        data["previous"] = _without(data["previous"], texts)
+    return msgspec.json.encode(data)
+
+
+def _without(fields: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: texts.get(name, value) for name, value in fields.items()}

@@ -1,0 +1,41 @@
+"""What is left of a task that was deleted for good beside its row, which is gone, and the journal."""
+
+from typing import Final
+from uuid import UUID
+
+from core.redaction import DELETED_TASK
+from db.redaction.role import as_redactor
+from db.transaction import Reading, Writing
+
+__all__ = ["REDACTED_BODY", "forget_task", "is_written_about"]
+
+REDACTED_BODY: Final = b'{"redacted":true}'
+"""What a used idempotency key answers once its body is forgotten: the change it stands for is still not made again."""
+
+_NOTIFICATIONS: Final = """
+update notifications set data = json_build_object('key', data ->> 'key', 'title', $3::text)
+where team_id = $1 and task_id = $2
+"""
+_REPLIES: Final = """
+update idempotency_keys set body = $3 where team_id = $1 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0
+"""
+
+
+# Rows whose payload is as it was written, but for the last one, which never said more than which task it was.
+_WRITTEN: Final = """
+select exists (
+    select from task_events where team_id = $1 and subject_id = $2 and salt is not null and type <> 'task.deleted'
+)
+"""
+
+
+async def is_written_about(tx: Reading, team_id: UUID, task_id: UUID) -> bool:
+    """Whether the journal still says what was written in the task. For a transaction of the worker's."""
+    return bool(await tx.fetchval(_WRITTEN, team_id, task_id))
+
+
+async def forget_task(tx: Writing, team_id: UUID, task_id: UUID) -> None:
+    """Take the task's text out of notifications and stored answers, in a transaction of the worker's."""
+    async with as_redactor(tx):
+        await tx.execute(_NOTIFICATIONS, team_id, task_id, DELETED_TASK)
+        await tx.execute(_REPLIES, team_id, task_id, REDACTED_BODY)
