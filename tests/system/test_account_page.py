@@ -190,7 +190,9 @@ def test_an_export_is_followed_and_downloaded(page: Any, account: Account) -> No
         page.get_by_role("button", name="Download").click()
     file = started.value.path()
     with zipfile.ZipFile(file) as archive:
-        assert any(account.email.encode() in archive.read(name) for name in archive.namelist())
+        files = [archive.read(name) for name in archive.namelist()]
+    assert any(account.email.encode() in file for file in files)
+    assert any(b"mail_mentions" in file for file in files), "what is wanted is in it, too"
 
 
 @deletes
