@@ -9,7 +9,7 @@ from core.secret import Secret
 from db.errors import storage_errors
 from db.pool import CONNECT_SECONDS, Connection, Pool
 
-__all__ = ["excess_rights", "excess_rights_of"]
+__all__ = ["excess_rights", "excess_rights_of", "may_become_redactor"]
 
 _RIGHTS: Final = """
 select current_user::text as role, rolsuper, rolbypassrls, exists (
@@ -39,6 +39,22 @@ async def excess_rights(database: "Pool | Connection") -> str:
     if row["owns"]:
         reasons.append("owns tables, or is a member of a role that does")
     return f"{row['role']} {' and '.join(reasons)}" if reasons else ""
+
+
+_REDACTOR: Final = """
+select exists (
+    select from pg_roles where rolname = 'taskforge_redactor' and pg_has_role(current_user, oid, 'set')
+)
+"""
+
+
+async def may_become_redactor(database: "Pool | Connection") -> bool:
+    """Whether the role, the worker's, can take on the one that may redact history.
+
+    Raises StorageUnavailable when the database cannot be asked.
+    """
+    with storage_errors():
+        return bool(await database.fetchval(_REDACTOR))
 
 
 async def excess_rights_of(url: Secret) -> str:

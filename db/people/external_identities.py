@@ -138,7 +138,7 @@ async def _account_at(tx: Writing, identity: ExternalIdentity) -> UUID | None:
     account = await tx.one(_ACCOUNT, email=identity.email)
     if account is None:
         return None
-    if not identity.verified or account.email_verified_at is None:
+    if not identity.verified or account.email_verified_at is None or account.erased_at is not None:
         raise _email_taken()
     return account.id
 
@@ -183,6 +183,7 @@ def _email_taken() -> Conflict:
 class _Account(Struct, frozen=True):
     id: UUID
     email_verified_at: datetime | None
+    erased_at: datetime | None
 
 
 _FIND: Final = rows(Owned, Table.select(Table.id, Table.user_id).where(Table.identity_hash == given("identity_hash")))

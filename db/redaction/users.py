@@ -94,6 +94,7 @@ async def forget_user(tx: Writing, user_id: UUID) -> None:
         await tx.execute(_REPLIES, user_id, REDACTED_BODY, written)
         await tx.execute(_OWN_REPLIES, user_id)
         await _all(tx, _MAIL, email)
+        await _all(tx, _CLOSE, user_id)  # Once more: a process may not have heard at once that sessions have ended.
         await _all(tx, _TRACES, user_id)
         for statement in _NAMES:
             await tx.execute(statement, user_id, DELETED_USER)

@@ -26,7 +26,7 @@ from core.secret import Secret
 from db import migrate
 from db.ids import new_id
 from db.object_store import ObjectStoreUnavailable, open_store
-from db.roles import excess_rights
+from db.roles import excess_rights, may_become_redactor
 from db.settings import ObjectSettings
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
 from streams.mail.delivery import SmtpServer
@@ -96,6 +96,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("role api", lambda: _role("role api", database.api_url)),
         ("role writer", lambda: _role("role writer", database.writer_url)),
         ("role worker", lambda: _role("role worker", database.worker_url)),
+        ("role redactor", lambda: _redactor(database.worker_url)),
         ("relay", lambda: _relay(database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
@@ -183,6 +184,19 @@ async def _role(what: str, url: Secret) -> list[Finding]:
     if excess:
         return [Finding(what, excess, "row-level security must hold it: use the role that `taskforge migrate` makes")]
     return [Finding(what, "lets us in, under row-level security")]
+
+
+async def _redactor(url: Secret) -> list[Finding]:
+    """Roles belong to the cluster: a dump that was restored elsewhere has neither this one nor who may become it."""
+    connection = await asyncpg.connect(url.reveal(), timeout=WAIT_SECONDS)
+    try:
+        able = await may_become_redactor(connection)
+    finally:
+        await connection.close(timeout=WAIT_SECONDS)
+    if able:
+        return [Finding("role redactor", "the worker may become it")]
+    remedy = "`grant taskforge_redactor to taskforge_worker with inherit false, set true`, as migration 0018 does"
+    return [Finding("role redactor", "the worker may not become it: nobody and nothing can be forgotten", remedy)]
 
 
 async def _relay(url: Secret) -> list[Finding]:

@@ -14,6 +14,7 @@ from db.people.external_sign_ins import ExternalSignIns, forget_external_sign_in
 from db.people.identity import Identity
 from db.people.sessions import Client, Lifetimes
 from db.pool import Pools
+from db.redaction.users import close_account, forget_user
 from db.transaction import reading, writing
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +84,21 @@ async def test_an_identity_joins_an_account_only_where_both_addresses_are_verifi
         await identities.find_or_make(identity)
     assert caught.value.reason == "email-taken"
     assert await identities.find(identity) is None
+
+
+async def test_an_identity_opens_no_account_that_is_closed(
+    identities: ExternalIdentities, accounts: Identity, pools: Pools
+) -> None:
+    """It keeps its address for a last mail; until that is forgotten the address is nobody's to join."""
+    user_id = await account(accounts, pools, "eve@example.org", verified=True)
+    async with writing(pools.worker) as tx:
+        await close_account(tx, user_id)
+    with pytest.raises(Conflict) as caught:
+        await identities.find_or_make(EVE)
+    assert caught.value.reason == "email-taken"
+    async with writing(pools.worker) as tx:
+        await forget_user(tx, user_id)
+    assert (await identities.find_or_make(EVE)).user_id != user_id
 
 
 async def test_who_is_signed_in_links_an_identity_whatever_its_address(

@@ -20,6 +20,7 @@ from db.pool import Pools
 from db.redaction import history
 from db.redaction.history import redact_history, redact_slice, teams_that_name
 from db.redaction.role import as_redactor, redacting
+from db.roles import may_become_redactor
 from db.transaction import writing
 from tests.support.team_writer import add_user, new_team
 
@@ -167,6 +168,8 @@ async def test_a_worker_has_the_rights_of_the_redactor_only_while_it_says_so(poo
         async with as_redactor(tx):
             assert await tx.fetchval("select current_user") == "taskforge_redactor"
         assert await tx.fetchval("select current_user") == "taskforge_worker"
+    assert await may_become_redactor(pools.worker)
+    assert not await may_become_redactor(pools.api)
     others = ("taskforge_api", "taskforge_writer", "taskforge_owner")
     able = "select pg_has_role($1, 'taskforge_redactor', 'member')"
     assert [await superuser.fetchval(able, role) for role in others] == [False] * 3

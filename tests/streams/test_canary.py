@@ -40,11 +40,10 @@ from tests.support.working import working
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME = (
-    "Canaria Zwei", "Canaria Eins", "canary-mail@example.com", "canary-agent/9", "canary-key"
-)  # fmt: skip
+NAME, FIRST_NAME, EMAIL, AGENT = "Canaria Zwei", "Canaria Eins", "canary-mail@example.com", "canary-agent/9"
+KEY_NAME, SUBJECT = "canary-key", "canary-subject"
 TITLE, TEXT, LAST_TITLE, EXTERNAL = "canary-title", "canary-text", "canary-last-title", "canary-external"
-OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME), (TITLE, TEXT, LAST_TITLE, EXTERNAL)
+OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME, SUBJECT), (TITLE, TEXT, LAST_TITLE, EXTERNAL)
 CANARIES = (*OF_USER, *OF_TASK)
 PASSWORD = "correct horse battery"
 
@@ -89,6 +88,12 @@ class Place:
         await self.ask("POST", "/v1/me/api-keys", self.canary, {"name": KEY_NAME, "scopes": ["read"]})
         await self.ask("POST", "/v1/live-tickets", self.canary, {"team_id": self.team})
         await self.ask("POST", "/v1/me/email-verification", self.canary)
+        await self.superuser.execute(
+            "insert into external_identities (id, user_id, identity_hash, issuer, subject, created_at)"
+            " values ($1, $1, sha256('x'), 'https://issuer.example', $2, now())",
+            user_id,
+            SUBJECT,
+        )
         await self.edit_task()
 
     async def edit_task(self) -> None:
@@ -246,7 +251,8 @@ def folder_of(settings: Settings) -> Path:
 
 async def check_that_the_search_finds_them(place: Place) -> None:
     wanted = {
-        "api_keys.name", "account_tokens.email", "former_members.name", "idempotency_keys.body", "invitations.email",
+        "api_keys.name", "account_tokens.email", "external_identities.subject",
+        "former_members.name", "idempotency_keys.body", "invitations.email",
         "memberships.name", "notifications.data", "sessions.user_agent", "task_events.payload", "tasks.title",
         "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
     }  # fmt: skip

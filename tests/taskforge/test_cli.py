@@ -241,6 +241,7 @@ async def test_doctor_finds_everything_well(services: DevStack, database: Databa
         "pgvector",
         "schema",
         "role api",
+        "role redactor",
         "valkey",
         "kafka",
         "disk",
@@ -267,7 +268,8 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, dat
         }
     )
     remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
-    assert sorted(remedies) == ["kafka", "objects", "relay", "role api", "role worker", "synchronous_commit", "valkey"]
+    roles = ["role api", "role redactor", "role worker"]
+    assert sorted(remedies) == ["kafka", "objects", "relay", *roles, "synchronous_commit", "valkey"]
     assert "synchronous_commit = on" in remedies["synchronous_commit"]
     assert "row-level security" in remedies["role api"]
     assert "taskforge migrate" in remedies["role worker"]
