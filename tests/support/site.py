@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from api.app import create_app
 from api.services import Services
 from api.settings import HttpSettings
+from core.quotas import Quotas
 from core.secret import Secret
 from db.settings import DatabaseSettings, ValkeySettings
 from streams.feeds.hub import HubTimes
@@ -44,6 +45,7 @@ def settings_for(database: DatabaseSettings, valkey_url: str, **feeds: Any) -> S
         http=HttpSettings(allowed_origins=("https://app.example.com",)),
         feeds=structs.replace(FeedSettings(), **feeds),
         limits=GENEROUS,
+        quotas=Quotas(teams_per_user=1_000),
     )
 
 
