@@ -83,7 +83,7 @@ OPERATIONS: Final = (
         problems=("forbidden", "conflict"),
         keyed=True,
         requires=SESSION,
-        limit="reset",
+        limit="password",
     ),
 )
 

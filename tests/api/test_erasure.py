@@ -6,12 +6,14 @@ from uuid import UUID
 
 import httpx
 import pytest
+from msgspec import structs
 
 from core.commands import AddMember
+from db.settings import DatabaseSettings
 from db.transaction import writing
 from tests.support.asking import by
 from tests.support.desk import Desk, new_key, problem
-from tests.support.site import Person
+from tests.support.site import Person, serving, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +103,21 @@ async def test_an_account_without_a_password_needs_a_session_that_has_just_begun
         patch.setattr(type(services.clock), "now", lambda _: moved() + timedelta(minutes=5, seconds=1))
         refused = problem(await leave(desk, stale, None), 403, "forbidden")
     assert refused["permission"] == "delete_account"
+
+
+async def test_guesses_at_the_password_are_counted_with_those_of_a_change(
+    database: DatabaseSettings, valkey_url: str
+) -> None:
+    settings = settings_for(database, valkey_url)
+    settings = structs.replace(settings, limits=structs.replace(settings.limits, password=4))
+    async with serving(settings) as site:
+        ada = await site.person()
+        for number in range(2):
+            body = {"password": f"a wrong guess {number}"}
+            problem(await site.client.request("DELETE", "/v1/me", json=body, headers=ada.headers), 400, "bad-input")
+            change = {**body, "new_password": "another long password"}
+            problem(
+                await site.client.post("/v1/auth/password-change", json=change, headers=ada.headers), 400, "bad-input"
+            )
+        last = await site.client.request("DELETE", "/v1/me", json={"password": "x" * 10}, headers=ada.headers)
+        problem(last, 429, "rate-limited")
