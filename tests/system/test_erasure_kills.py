@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -79,7 +80,7 @@ async def test_a_worker_that_is_killed_in_the_middle_erases_all_the_same(
 
         for step in ("leave", "redact", "tell"):
             async with a_worker(environment):
-                await until_answered(lambda step=step: _begun(steps, step), seconds=60.0)
+                await until_answered(partial(_begun, steps, step), seconds=60.0)
             # Whoever dies leaves a lease of 20 s, and a claim on a mail of 50: this test does not wait for them.
             await superuser.execute("update operations set next_at = now() where ended_at is null")
             await superuser.execute("update inbox set claimed_until = now() where claimed_until is not null")
