@@ -108,9 +108,12 @@ class _Managing:
         invitation_id = path_value(request, "invitation_id")
         no_query(call)
         refuse_if_match(call)
-        await self._admin(call, team_id)
+        _, role = await self._admin(call, team_id)
 
         async def run(tx: Writing) -> Answer:
+            found = await self._invitations.one_in(tx, team_id, invitation_id)
+            if not may_grant(role, found.role):
+                raise Forbidden("own_team")
             await self._invitations.revoke_in(tx, team_id, invitation_id)
             return Answer(204, b"", about_team(call.team, call.seq, call.epoch), b"")
 

@@ -58,7 +58,7 @@ grant select (id, user_id, revoked_at), update (name, revoked_at) on api_keys to
 grant select (team_id, user_id), update (name) on memberships, former_members to taskforge_redactor;
 grant select (team_id, id, email), delete on invitations to taskforge_redactor;
 grant select (user_id, team_id, task_id, data), update (data), delete on notifications to taskforge_redactor;
-grant select (principal, key, team_id, body), update (headers, body), delete on idempotency_keys to taskforge_redactor;
+grant select (principal, key, team_id, status, body), update (headers, body), delete on idempotency_keys to taskforge_redactor;
 grant select (id, seq) on teams to taskforge_redactor;
 
 create policy redactor on users to taskforge_redactor using (true) with check (true);

@@ -152,8 +152,7 @@ class Invitations:
         return found
 
     async def revoke_in(self, tx: Writing, team_id: UUID, invitation_id: UUID) -> None:
-        """End an open invitation, in a transaction of an admin's. Raises NotFound."""
-        await self.one_in(tx, team_id, invitation_id)
+        """End an open invitation, which was found by `one_in` in the same transaction."""
         await tx.run(_REVOKE, team_id=team_id, invitation_id=invitation_id)
 
 

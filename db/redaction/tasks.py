@@ -16,8 +16,10 @@ _NOTIFICATIONS: Final = """
 update notifications set data = json_build_object('key', data ->> 'key', 'title', $3::text)
 where team_id = $1 and task_id = $2
 """
+# A refusal may quote a task without naming it, as a 412 does: all of the team's go.
 _REPLIES: Final = """
-update idempotency_keys set body = $3 where team_id = $1 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0
+update idempotency_keys set body = $3
+where team_id = $1 and (status >= 400 or position(convert_to($2::uuid::text, 'UTF8') in body) > 0)
 """
 
 

@@ -135,6 +135,14 @@ async def test_the_mail_says_who_invites_where_and_nothing_is_sent_once_it_is_ov
         assert await for_mail(tx, keys, invitation_id, job_id) is None
 
 
+async def test_an_admin_takes_no_invitation_away_that_an_admin_could_not_give(desk: Desk) -> None:
+    path = f"/v1/teams/{desk.team}/invitations"
+    made = (await desk.post(path, {"role": "owner"})).raise_for_status().json()
+    problem(await desk.delete(f"{path}/{made['id']}", "admin"), 403, "forbidden")
+    assert (await desk.get(f"{path}/{made['id']}")).status_code == 200
+    assert (await desk.delete(f"{path}/{made['id']}")).status_code == 204
+
+
 async def test_revoked_expired_used_and_unknown_tokens_get_one_answer(
     own_site: Site, superuser: asyncpg.Connection
 ) -> None:

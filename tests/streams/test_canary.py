@@ -103,11 +103,18 @@ class Place:
         path = f"/v1/tasks/{self.task}"
         await self.ask("PATCH", path, self.canary, {"title": LAST_TITLE, "assignee_id": self.keeper.user_id})
         await self.ask("PATCH", path, self.keeper, {"description": f"{TEXT} once more"})
+        await self.be_late(path)
         await self.ask("POST", f"{path}/move", self.keeper, {"status": "done"})
         await self.ask("DELETE", path, self.keeper)
         await self.ask("POST", f"{path}/restore", self.keeper)
         await self.site.task(self.canary, self.team, "Kept")
         await self.site.task(self.keeper, self.team, "Kept, too")
+
+    async def be_late(self, path: str) -> None:
+        """A change of what somebody has changed already: the refusal, which is stored, quotes what stands there."""
+        headers = {**self.keeper.headers, "Idempotency-Key": new_key(), "If-Match": '"1"'}
+        late = await self.site.client.patch(path, json={"description": "mine"}, headers=headers)
+        assert (late.status_code, TEXT in late.text) == (412, True), late.text
 
     async def save_snapshots(self) -> None:
         """Have every team leave memory."""
