@@ -18,7 +18,7 @@ DAY: Final = 86_400
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """With `email` it is sent there and only for the account with that address, verified; without, it is a link."""
+    """With `email` it is sent there, is for the account with that address only, and verifies it; without, it is a link."""
 
     role: Role
     email: (
@@ -149,7 +149,7 @@ OPERATIONS: Final = (
         summary="Join a team by an invitation",
         tag="Members",
         description=(
-            "An invitation to an address is for the account with that address, once it is verified (403 `forbidden`). "
+            "An invitation to an address is for the account with that address (else 403 `forbidden`), and verifies it. "
             "Tokens that are unknown, used, expired or revoked get the same 404. Members get their membership, and the "
             "invitation stays as it was. One that was used by somebody who has left since does not bring them back."
         ),

@@ -49,8 +49,8 @@ class Acceptances:
     async def take(self, user_id: UUID, token: str) -> Taken:
         """Take one of the uses of the token's invitation, or go on with the one that this user has taken before.
 
-        Raises NotFound("invitation"), Forbidden when it is for another address, or for one that the account has not
-        verified, and Unauthenticated when the account is gone.
+        One that was mailed verifies the account's address, to which it was. Raises NotFound("invitation"), Forbidden
+        when it is for another address, and Unauthenticated when the account is gone.
         """
         digest = token_hash(token)
         async with writing(self._pool, user_id) as tx:
@@ -100,9 +100,12 @@ class _Mine(Struct, frozen=True):
 async def _take(tx: Writing, held: _Held, mine: _Mine | None, user_id: UUID) -> None:
     if (held.uses >= held.max_uses) if mine is None else (mine.joined_at is not None):
         raise NotFound("invitation")
-    if held.email is not None and await tx.one(_VERIFIED, user_id=user_id, email=held.email) is None:
-        detail = "This invitation is for another e-mail address, or for one that your account has not verified yet."
-        raise Forbidden("accept_invitation", detail)
+    if held.email is not None:
+        # The token came in a mail to this address and nowhere else: who has it reads the mails that come there.
+        if await tx.one(_ADDRESSED, user_id=user_id, email=held.email) is None:
+            detail = "This invitation is for another e-mail address than that of your account."
+            raise Forbidden("accept_invitation", detail)
+        await tx.run(_VERIFY, user_id=user_id)
     if mine is None:
         await tx.run(_TAKE, team_id=held.team_id, invitation_id=held.id, user_id=user_id)
         await tx.run(_COUNT_UP, invitation_id=held.id)
@@ -115,13 +118,12 @@ _MEMBER: Final = values(
         Memberships.team_id == given("team_id"), Memberships.user_id == given("user_id")
     ),
 )
-_VERIFIED: Final = values(
+_ADDRESSED: Final = values(
     UUID,
-    Users.select(Users.id).where(
-        Users.id == given("user_id"),
-        Users.email_verified_at.is_not_null(),
-        Lower(Users.email) == folded(given("email")),
-    ),
+    Users.select(Users.id).where(Users.id == given("user_id"), Lower(Users.email) == folded(given("email"))),
+)
+_VERIFY: Final = change(
+    Users.update({Users.email_verified_at: NOW}).where(Users.id == given("user_id"), Users.email_verified_at.is_null())
 )
 
 # Locked, so that nobody else counts uses meanwhile.
