@@ -18,7 +18,7 @@ DAY: Final = 86_400
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """With `email` it is sent there, is for the account with that address only, and verifies it; without, it is a link."""
+    """With `email` it is sent there, for the account with that address only, and verifies it; without, it is a link."""
 
     role: Role
     email: (
