@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.account import NO_TLS, PASSWORD, Account
-from tests.support.browser import LIVE, sign_in
+from tests.support.browser import LIVE, enter, sign_in
 from tests.support.system import UP_SECONDS, System
 from tests.support.waiting import eventually
 
@@ -57,6 +57,25 @@ def test_a_newcomer_signs_up_founds_a_team_and_adds_tasks(new_browser: Callable[
         face(page, title, "open").wait_for()
     assert page.locator(".card-key").all_inner_texts() == ["PE-1", "PE-2"]
     assert page.inner_text(".column[data-status=open] .count") == "2"
+
+
+def test_whoever_has_no_team_yet_sees_who_they_are_and_can_leave(
+    new_browser: Callable[[], Any], account: Account, system: System
+) -> None:
+    page = new_browser()
+    page.goto("/")
+    enter(page, account)
+    page.wait_for_selector("#found")
+    assert page.inner_text("#found .who") == account.email
+    page.click("#found .out")
+    page.wait_for_selector("#sign-in")
+    owner = Account(system.url)
+    link = owner.call("POST", f"/v1/teams/{owner.team()}/invitations", role="viewer")
+    page.goto(f"/invitation#token={link['token']}")
+    enter(page, account)
+    page.wait_for_selector(f"#invite .who:has-text('{account.email}')")
+    page.click("#invite button[type=submit]")
+    page.wait_for_selector(LIVE)
 
 
 def test_what_is_wrong_is_said_next_to_the_field(new_browser: Callable[[], Any], account: Account) -> None:

@@ -43,7 +43,7 @@ session.addEventListener("ended", (event) => {
   leaveTeam();
   showGate(event.detail === "expired" ? "Your session has ended. Please sign in again." : "");
 });
-byId("sign-out").addEventListener("click", signOut);
+for (const button of [byId("sign-out"), ...document.querySelectorAll(".out")]) button.addEventListener("click", signOut);
 byId("retry").addEventListener("click", () => start());
 byId("found-cancel").addEventListener("click", () => show("workplace"));
 byId("teams").addEventListener("change", onTeamChosen);

@@ -2,6 +2,7 @@
 
 import { byId, h, toast } from "./dom.js";
 import { clear, handle } from "./forms.js";
+import { showMe } from "./shell.js";
 
 const FORMS = ["sign-in", "sign-up", "forgot", "reset", "verify", "invite"];
 const INVITED = "taskforge.invitation";
@@ -123,6 +124,15 @@ export class Gate {
     }
   }
 
+  /** As whom one would join: the link may have been opened by somebody else's account. */
+  async #sayWho() {
+    try {
+      showMe((await this.api.get("/v1/me")).data);
+    } catch (error) {
+      toast(error.message, "error");  // One can join all the same.
+    }
+  }
+
   async #join() {
     const { data } = await this.api.post("/v1/invitations/accept", { token: this.#token });
     history.replaceState(null, "", `/#/${data.team_id ?? ""}`);
@@ -131,6 +141,7 @@ export class Gate {
 
   show(which = "sign-in", note = "") {
     for (const id of FORMS) byId(id).hidden = id !== which;
+    if (which === "invite") this.#sayWho();
     byId("providers").hidden = !ENTRANCES.includes(which);
     if (ENTRANCES.includes(which)) this.#offer();
     byId("gate-note").textContent = note;

@@ -66,6 +66,7 @@ export class Shell {
 
 export function showMe(me) {
   const name = h("span", { class: "me-name" }, me.name);
+  for (const who of document.querySelectorAll(".who")) who.textContent = me.email ?? me.name;
   byId("me").replaceChildren(avatar(me.name, me.id), h("span", { class: "unseen" }, "Your account: "), name);
 }
 
