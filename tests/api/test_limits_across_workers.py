@@ -62,7 +62,9 @@ async def test_brute_force_over_two_workers_is_limited_as_over_one(
         statuses = await ask(sites, 6 * QUOTA, request_)
         assert QUOTA <= statuses[401] <= MOST
         assert statuses[401] + statuses[429] == 6 * QUOTA
-        assert (await ask(sites, QUOTA, request_)) == {429: QUOTA}
+        later = await ask(sites, QUOTA, request_)
+        assert statuses[401] + later[401] <= MOST
+        assert later[401] + later[429] == QUOTA
 
 
 async def test_one_worker_alone_gives_all_of_the_quota_and_not_one_more(
@@ -176,8 +178,10 @@ class TestPoison:
             await ask(sites, 2, log_in)
             await until_counted(valkey_client)
             for key in await valkey_client.keys("taskforge:limit:*"):
-                await valkey_client.delete(key)
-                await valkey_client.hset(key, "not", "a count")  # type: ignore[misc]
+                async with valkey_client.pipeline(transaction=True) as at_once:  # A worker may count in between.
+                    at_once.delete(key)
+                    at_once.hset(key, "not", "a count")
+                    await at_once.execute()
             statuses = await ask(sites, 4 * QUOTA, log_in)
             assert 1 <= statuses[401] <= MOST
             for key in await valkey_client.keys("taskforge:limit:*"):

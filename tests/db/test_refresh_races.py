@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 LIFETIMES: Final = Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10)
 FAMILIES, AT_ONCE = 200, 16
 RACES, GRACE_REFRESHES = 500, 32
-SIDE_BY_SIDE = 10
+SIDE_BY_SIDE = 4
 """So many families at a time: more would only wait for connections."""
 
 LEAVES: Final = """

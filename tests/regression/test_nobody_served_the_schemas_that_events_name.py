@@ -2,11 +2,15 @@
 
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from core.ask import Ask
+from core.commands import RedactHistory
 from core.events import EVENT_TYPES
+from core.principal import Principal
 from tests.support.desk import Desk, problem
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +41,8 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
         await desk.delete(member),
     ]
     assert [answer.status_code for answer in answers if not answer.is_success] == []
+    told = RedactHistory((UUID(second),), 1)  # What the worker does once it has redacted the history.
+    await desk.site.services.teams.ask(UUID(team), told, Ask(Principal.of_system(UUID(desk["owner"].user_id))))
     events: list[dict[str, Any]] = (await desk.get(f"/v1/teams/{team}/events?limit=100")).json()["items"]
     assert {event["type"] for event in events} == EVENT_TYPES.keys() - {"team.restored"}  # Which no request causes.
     return events
@@ -56,7 +62,7 @@ async def test_the_schema_of_every_event_answers_and_fits_a_real_one(desk: Desk)
         validator = Draft202012Validator(schema)
         assert [error.message for error in validator.iter_errors(event["data"])] == []
         assert not validator.is_valid({}), "the schema says something"
-        assert not validator.is_valid({**event["data"], "previous": []})
+        assert "previous" not in event["data"] or not validator.is_valid({**event["data"], "previous": []})
 
 
 async def test_the_urn_and_the_address_of_before_answer_the_same_and_the_list_has_all(desk: Desk) -> None:
