@@ -1,7 +1,7 @@
 """`/v1/auth`: a new password for who forgot theirs or wants another, and the proof that an address is somebody's."""
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import closing
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -28,6 +28,7 @@ from core.writes import StoredReply
 from db import outbox
 from db.idempotency import find_reply, replay_or_run
 from db.ids import new_id
+from db.people.identity import User
 from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]
@@ -156,6 +157,8 @@ class _Passwords:
         self._identity, self._mail_tokens = services.identity, services.account_tokens
         self._passwords, self._tokens = services.passwords, services.tokens
         self._revocations, self._limits = services.revocations, services.limits
+        self._api_keys = services.api_keys
+        self._identities, self._sign_ins = services.external.identities, services.external.sign_ins
         self._forgotten = decoder_for(ForgottenPassword)
         self._replace = decoder_for(NewPasswordByMail)
         self._change = decoder_for(ChangedPassword)
@@ -199,6 +202,7 @@ class _Passwords:
             await self._mail_tokens.spend_in(tx, "reset-password", user_id, given.token)
             await self._mail_tokens.void_in(tx, "reset-password", user_id)
             ended.extend(await self._identity.set_password_in(tx, user_id, password_hash))
+            ended.extend(await self._end_other_ways_in(tx, user))
             await self._identity.verify_email_in(tx, user_id, None)
             await outbox.put(tx, outbox.MAIL, "password-changed", user_id)
             return Answer(204, headers=(NO_STORE,)).stored(0)
@@ -206,6 +210,18 @@ class _Passwords:
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
         await self._revocations.announce(ended)
         return replay(ran.reply, replayed=ran.replayed).response()
+
+    async def _end_other_ways_in(self, tx: Writing, user: User) -> Sequence[UUID]:
+        """What whoever had the account until now could still come in by; the ids of what ended.
+
+        Until its address is verified an account may have been made by anybody. Who proves the address now, by the token
+        of a mail, shares it with nobody: neither API keys nor identities elsewhere that were made before stay good.
+        """
+        await self._sign_ins.void_in(tx, user.id)
+        if user.email_verified_at is not None:
+            return []
+        keys = await self._api_keys.revoke_all_in(tx, user.id)
+        return [*keys, *await self._identities.unlink_all_in(tx, user.id)]
 
     async def change(self, request: Request) -> Response:
         """200 with tokens of the same session. Raises BadInput when the password until now is another."""

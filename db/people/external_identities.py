@@ -19,7 +19,7 @@ from core.errors import Conflict, Unauthenticated
 from db.expressions import NOW, folded, limited
 from db.ids import LAST_ID, new_id
 from db.pool import Pool
-from db.statements import change, columns, given, insert, returned, rows, values
+from db.statements import change, columns, given, insert, returned, returned_values, rows, values
 from db.tables import ExternalIdentities as Table
 from db.tables import Users
 from db.transaction import Reading, Writing, reading, writing
@@ -112,6 +112,11 @@ class ExternalIdentities:
         if password is None and number == 1:
             raise Conflict("last-way-in", "Nothing else signs you in: choose a password, or link another, first.")
         return await tx.run(_UNLINK, user_id=user_id, id=identity_id) == 1
+
+    async def unlink_all_in(self, tx: Writing, user_id: UUID) -> Sequence[UUID]:
+        """Take all identities from a user who has a password, inside a transaction of theirs; the ids of them."""
+        await tx.alone(f"external identities of {user_id}")
+        return await tx.all(_UNLINK_ALL, user_id=user_id)
 
     async def _make_in(self, tx: Writing, identity: ExternalIdentity) -> Owned:
         user_id = await _account_at(tx, identity)
@@ -230,4 +235,5 @@ _LIST: Final = rows(
 )
 _COUNT: Final = values(int, Table.select(Count()).where(_OWN))
 _PASSWORD: Final = values(str, Users.select(Users.password_hash).where(Users.id == given("user_id")))
+_UNLINK_ALL: Final = returned_values(UUID, Table.delete().where(_OWN).returning(Table.id))
 _UNLINK: Final = change(Table.delete().where(_OWN & (Table.id == given("id"))))

@@ -52,6 +52,10 @@ class ExternalSignIns:
             raise refused()
         return user_id
 
+    async def void_in(self, tx: Writing, user_id: UUID) -> None:
+        """No code that the user was given is good any more."""
+        await tx.run(_VOID, user_id=user_id)
+
     async def spend_in(self, tx: Writing, user_id: UUID, code: str) -> None:
         """Use the code up in a transaction of its owner's. Raises BadInput when somebody else was quicker."""
         if await tx.one(_SPEND, code_hash=token_hash(code), user_id=user_id) is None:
@@ -80,6 +84,9 @@ _BEGIN: Final = change(
 )
 _GOOD: Final = (Table.code_hash == given("code_hash"), Table.used_at.is_null(), Table.expires_at > NOW)
 _OWNER: Final = values(UUID, Table.select(Table.user_id).where(*_GOOD, Table.state_hash == given("state_hash")))
+_VOID: Final = change(
+    Table.update({Table.used_at: CLOCK}).where(Table.user_id == given("user_id"), Table.used_at.is_null())
+)
 _SPEND: Final = returned_values(
     UUID, Table.update({Table.used_at: CLOCK}).where(*_GOOD, Table.user_id == given("user_id")).returning(Table.user_id)
 )

@@ -186,3 +186,31 @@ async def test_who_came_without_a_password_has_one_after_a_reset_and_may_then_un
     access = (await log_in(desk, email, NEW)).raise_for_status().json()["access_token"]
     (identity,) = (await site.client.get(PATH, headers=by(access))).json()["items"]
     assert (await site.client.delete(f"{PATH}/{identity['id']}", headers=by(access))).status_code == 204
+
+
+async def test_who_proves_an_address_shares_the_account_with_nobody_who_made_it_before(
+    site: Site, fake: FakeIssuer
+) -> None:
+    """Pre-hijacking: somebody signs up with another's address, and prepares ways in for later."""
+    thief, desk = await site.person(), await Desk.open(site)
+    email = (await site.client.get("/v1/me", headers=thief.headers)).json()["email"]
+    token = fake.token(sub="the thief elsewhere")
+    assert (await link(site, thief, token)).status_code == 201
+    made = await site.client.post("/v1/me/api-keys", json={"name": "k", "scopes": ["admin"]}, headers=thief.headers)
+    key = max((str(value) for value in made.raise_for_status().json().values() if "tfk_" in str(value)), key=len)
+    assert (await site.client.get("/v1/me", headers=by(key))).status_code == 200
+    proof = await ask_for_reset(desk, thief)
+    assert (await auth(desk, "password-reset/confirm", {"token": proof, "password": NEW})).status_code == 204
+    for way in (key, thief.token):
+        problem(await site.client.get("/v1/me", headers=by(way)), 401, "unauthenticated")
+    elsewhere = await site.client.get("/v1/me", headers=by(token))
+    assert elsewhere.json().get("email") != email
+    mine = by((await log_in(desk, email, NEW)).json()["access_token"])
+    assert (await site.client.get("/v1/me/identities", headers=mine)).json()["items"] == []
+    # Once the address is proven, a forgotten password ends sessions only.
+    assert (await site.client.post(PATH, json={"token": fake.token(sub="mine")}, headers=mine)).status_code == 201
+    owner = Person(thief.user_id, mine["Authorization"].removeprefix("Bearer "), "")
+    proof = await ask_for_reset(desk, owner)
+    assert (await auth(desk, "password-reset/confirm", {"token": proof, "password": OLD})).status_code == 204
+    mine = by((await log_in(desk, email, OLD)).json()["access_token"])
+    assert len((await site.client.get("/v1/me/identities", headers=mine)).json()["items"]) == 1

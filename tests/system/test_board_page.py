@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -70,7 +71,8 @@ def test_whoever_has_no_team_yet_sees_who_they_are_and_can_leave(
     page.click("#found .out")
     page.wait_for_selector("#sign-in")
     owner = Account(system.url)
-    link = owner.call("POST", f"/v1/teams/{owner.team()}/invitations", role="viewer")
+    with closing(owner.http):
+        link = owner.call("POST", f"/v1/teams/{owner.team()}/invitations", role="viewer")
     page.goto(f"/invitation#token={link['token']}")
     enter(page, account)
     page.wait_for_selector(f"#invite .who:has-text('{account.email}')")
@@ -109,6 +111,26 @@ def test_a_drag_in_one_browser_appears_in_the_other(new_browser: Callable[[], An
     assert [titles[task_id] for task_id in board["in_progress"]] == ["second"]
     for page in (here, there):
         shows(page, lambda: board)
+
+
+def test_a_new_name_limit_and_role_reach_an_open_board(
+    new_browser: Callable[[], Any], account: Account, system: System
+) -> None:
+    page, team_id, guest = new_browser(), account.team("Paint"), Account(system.url)
+    link = account.call("POST", f"/v1/teams/{team_id}/invitations", role="member")
+    with closing(guest.http):
+        user_id = guest.call("POST", "/v1/invitations/accept", token=link["token"])["user_id"]
+    sign_in(page, guest, team_id)
+    add = page.locator(".add").first
+    assert add.is_visible()
+    account.call("PATCH", f"/v1/teams/{team_id}", name="Renamed", wip_limits={"open": 4})
+    account.call("PATCH", f"/v1/teams/{team_id}/members/{user_id}", role="viewer")
+    add.wait_for(state="hidden")
+    assert page.inner_text("#teams option:checked") == "Renamed"
+    assert page.locator("text='1 / 4'").is_visible()
+    account.call("PATCH", f"/v1/teams/{team_id}/members/{user_id}", role="admin")
+    add.wait_for(state="visible")
+    assert page.evaluate("window.stayed")
 
 
 def test_the_keyboard_moves_a_card_as_well(new_browser: Callable[[], Any], account: Account) -> None:

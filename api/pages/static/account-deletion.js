@@ -1,9 +1,15 @@
 /** The end of the account: the password is asked for, and what stands in the way is said. */
 
 import { Problem } from "./api.js";
+import { confirmed } from "./dialogs.js";
 import { byId, h } from "./dom.js";
 import { handle } from "./forms.js";
 
+const QUESTION = {
+  title: "Delete your account?",
+  text: "Your name and address vanish everywhere, and you are signed out at once. It cannot be undone.",
+  action: "Delete my account",
+};
 const GONE = "Your account is being deleted. You are signed out everywhere.";
 
 /** `end(note)` runs once the server has begun. */
@@ -12,6 +18,8 @@ export function showDeletion(api, end) {
   const owned = byId("deletion-owned");
   handle(form, async ({ password }) => {
     owned.replaceChildren();
+    // Who has no password has nothing to type, and would be gone by one press of a button.
+    if (password === "" && !(await confirmed(QUESTION))) return;
     try {
       await api.send("DELETE", "/v1/me", { body: password === "" ? {} : { password } });
     } catch (error) {

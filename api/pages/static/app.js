@@ -135,17 +135,24 @@ async function openTeam(id) {
     state: (state) => open === mine && setConnection(state),
     removed: () => open === mine && onRemoved(mine.team),
     changed: (change) => open === mine && onChanged(change),
+    team: () => open === mine && showTeam(mine),
   });
   open = mine;
   await mine.load();
   if (open !== mine) return;
   localStorage.setItem(LAST_TEAM, id);
   history.replaceState(null, "", `#/${id}`);
-  document.title = `${mine.team.name} · TaskForge`;
-  listTeams(id);
-  byId("columns").dataset.readonly = String(!mine.mayWrite);
+  showTeam(mine);
   byId("team-settings").href = `/team-settings#/${id}`;
   show("workplace");
+}
+
+/** Its name, and whether this person may change anything. */
+function showTeam({ team, mayWrite }) {
+  teams = teams.map((one) => (one.id === team.id ? team : one));
+  document.title = `${team.name} · TaskForge`;
+  listTeams(team.id);
+  byId("columns").dataset.readonly = String(!mayWrite);
 }
 
 function listTeams(current) {

@@ -189,6 +189,7 @@ export class Board {
     else if (data.member) this.#foldMember(type, data.member);
     else if (data.label) yield* this.#foldLabel(type, data.label);
     else if (data.team) this.team = { ...this.team, ...data.team };
+    if (type === "team.updated" || type === "member.role_changed") this.onTeam?.();
   }
 
   *#foldTask(type, data, seq) {

@@ -10,7 +10,7 @@ export class OpenTeam {
   #queue = Promise.resolve();
   #extending = new Map();
 
-  /** `hooks`: state(text), removed(), changed(change). Call `load` before anything else. */
+  /** `hooks`: state(text), removed(), changed(change), team(). Call `load` before anything else. */
   constructor(api, team, view, hooks) {
     this.api = api;
     this.team = team;
@@ -33,6 +33,7 @@ export class OpenTeam {
     this.team = team.data;
     this.board = new Board(board.data, (change) => this.#onChange(change));
     this.board.team = team.data;
+    this.board.onTeam = () => this.#reloadTeam();
     for (const member of members) this.board.members.set(member.user_id, member);
     for (const label of labels) this.board.labels.set(label.id, label);
     this.view.show(this.board);
@@ -149,6 +150,20 @@ export class OpenTeam {
   #onChange(change) {
     this.view.change(change);
     this.hooks.changed(change);
+  }
+
+  /** Settings have changed, or what somebody may do: what this person may, the server says. */
+  async #reloadTeam() {
+    try {
+      const { data } = await this.api.get(`/v1/teams/${this.team.id}`, this.#options());
+      this.team = this.board.team = data;
+    } catch (error) {
+      if (!(error instanceof Problem)) return;  // Offline: the feed reloads everything once it is back.
+      toast(error.message, "error");
+      return;
+    }
+    this.view.redraw();
+    this.hooks.team();
   }
 
   /** Names and labels may have changed while the feed could not say so. */
