@@ -5,6 +5,7 @@ for the worker's role; everything may be done again.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,10 +17,11 @@ from db.redaction.role import as_redactor
 from db.redaction.tasks import REDACTED_BODY
 from db.transaction import Reading, Writing
 
-__all__ = ["close_account", "forget_user", "name_of", "places_in"]
+__all__ = ["close_account", "forget_user", "name_of", "places_in", "places_left"]
 
 
 _PLACES: Final = "select team_id, role from memberships where user_id = $1 order by team_id"
+_LEFT: Final = "select team_id, role from former_members where user_id = $1 and left_at >= $2 order by team_id"
 _NAME: Final = "select name from users where id = $1"
 
 
@@ -28,11 +30,18 @@ async def places_in(tx: Reading, user_id: UUID) -> Sequence[tuple[UUID, Role]]:
     return [(row["team_id"], row["role"]) for row in await tx.fetch(_PLACES, user_id)]
 
 
+async def places_left(tx: Reading, user_id: UUID, since: datetime) -> Sequence[tuple[UUID, Role]]:
+    """The teams that the user has left since then, and what they were there."""
+    return [(row["team_id"], row["role"]) for row in await tx.fetch(_LEFT, user_id, since)]
+
+
 async def name_of(tx: Reading, user_id: UUID) -> str:
     """What the user is called."""
     return str(await tx.fetchval(_NAME, user_id))
 
 
+# Waits for memberships that are being made, whose foreign key has locked the user, and holds up those to come.
+_LOCK: Final = "select from users where id = $1 for update"
 _CLOSE: Final = (
     "update users set password_hash = null, erased_at = coalesce(erased_at, now()), updated_at = now() where id = $1",
     "update sessions set revoked_at = clock_timestamp() where user_id = $1 and revoked_at is null",
@@ -44,13 +53,19 @@ _CLOSE: Final = (
 )
 
 
-async def close_account(tx: Writing, user_id: UUID) -> None:
+async def close_account(tx: Writing, user_id: UUID) -> bool:
     """Nobody signs in as the user any more: sessions, API keys and tickets end, and there is no password.
 
-    Processes that serve requests learn of ended sessions and keys from Postgres, within seconds.
+    Nobody makes them a member any more either (a trigger, migration 0022). False, and nothing is done, while they are
+    one. Processes that serve requests learn of ended sessions and keys from Postgres, within seconds.
     """
     async with as_redactor(tx):
+        await tx.execute(_LOCK, user_id)
+    if await places_in(tx, user_id):
+        return False
+    async with as_redactor(tx):
         await _all(tx, _CLOSE, user_id)
+    return True
 
 
 # Answers to changes of others, in which the user stands as a member, or with their address.

@@ -21,9 +21,9 @@ from core.principal import Principal
 from db import inbox, objects, outbox
 from db.ids import made_at, uuid_of
 from db.redaction.history import redact_history, teams_that_name
-from db.redaction.users import close_account, forget_user, name_of, places_in
+from db.redaction.users import close_account, forget_user, name_of, places_in, places_left
 from db.transaction import Writing, reading
-from streams.operations.kinds import Context, Kind, Plan, Refused, Step, nothing_to_undo
+from streams.operations.kinds import Context, Kind, NotYet, Plan, Refused, Step, nothing_to_undo
 from streams.operations.redaction import RedactionPorts, tell_team
 
 __all__ = ["ERASURE", "FAREWELL", "ErasurePorts", "erasure"]
@@ -39,10 +39,6 @@ class ErasurePorts(Struct, frozen=True):
 
     redaction: RedactionPorts
     mail_seconds: float = 600.0
-
-
-class Waiting(Exception):
-    """Something else has to happen first; the step is tried again."""
 
 
 def erasure(ports: ErasurePorts) -> Kind:
@@ -92,7 +88,9 @@ class _Steps:
         """Give the user back the memberships that they had, as far as they have left. Raises an Unavailable."""
         async with reading(self._ports.worker, None) as tx:
             name = await name_of(tx, context.user_id)
-        for team_id, role in _places(context):
+            # Those that were joined after the first look have been left, too.
+            left = await places_left(tx, context.user_id, made_at(context.id))
+        for team_id, role in {**dict(left), **dict(_places(context))}.items():
             try:
                 await self._ask(team_id, AddMember(context.user_id, name, role), Principal.of_system(context.user_id))
             except NotFound:
@@ -104,11 +102,10 @@ class _Steps:
     async def close(self, context: Context, tx: Writing) -> Mapping[str, Any]:
         """The pivot: sessions, keys and tickets end, nobody signs in any more, and one last mail is on its way.
 
-        Raises Waiting when the user was made a member of something at this moment.
+        Raises NotYet when the user was made a member of something at this moment.
         """
-        if await places_in(tx, context.user_id):
-            raise Waiting("the user has joined a team meanwhile")
-        await close_account(tx, context.user_id)
+        if not await close_account(tx, context.user_id):
+            raise NotYet("the user has joined a team meanwhile")
         return {"mail": await outbox.put(tx, outbox.MAIL, FAREWELL, context.user_id)}
 
     async def redact(self, context: Context) -> None:
@@ -119,12 +116,12 @@ class _Steps:
     async def farewell(self, context: Context, tx: Writing) -> None:
         """Wait for the last mail, whose address is read when it is sent, but not for a mail server that is gone.
 
-        Raises Waiting.
+        Raises NotYet.
         """
         mail = uuid_of(str(context.data["mail"]))
         sent = await inbox.is_applied(tx, MAIL_CONSUMER, str(mail))
         if not sent and datetime.now(UTC) - made_at(mail) < self._patience:
-            raise Waiting("the last mail has not left yet")
+            raise NotYet("the last mail has not left yet")
 
     async def forget(self, context: Context, tx: Writing) -> None:
         """Replace name and address, and forget everything that tells of the person."""

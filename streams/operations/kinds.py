@@ -17,9 +17,13 @@ from db.operations import Operation
 from db.pool import Pool
 from db.transaction import Writing
 
-__all__ = ["Context", "Effect", "Kind", "Outside", "Plan", "Refused", "Step", "nothing_to_undo"]
+__all__ = ["Context", "Effect", "Kind", "NotYet", "Outside", "Plan", "Refused", "Step", "nothing_to_undo"]
 
 Role = Literal["compensable", "pivot", "retry"]
+
+
+class NotYet(Exception):
+    """Something else has to happen first: the step is tried again, and nothing is wrong."""
 
 
 class Refused(Exception):

@@ -25,7 +25,7 @@ from db.operations import Operation
 from db.pool import Pool
 from db.transaction import writing
 from streams.kafka.broker import Backoff
-from streams.operations.kinds import Context, Kind, Outside
+from streams.operations.kinds import Context, Kind, NotYet, Outside
 from streams.operations.machine import Task, claimed, failed, given_up, pause_after, succeeded, task_of
 
 __all__ = ["OperationRunner", "OperationStatistics"]
@@ -266,6 +266,9 @@ class OperationRunner:
             seconds = 0.0 if turned else pause_after(operation.attempts)
             saved = await operations.save(tx, operation, after, seconds=seconds)
         self._count(failed=1, ended=saved is not None and saved.ended_at is not None)
+        if isinstance(error, NotYet):
+            logger.info("operation %s waits at step %s: %s", operation.id, task.step.name, error)
+            return saved
         logger.log(
             logging.ERROR if after.status == "stuck" else logging.WARNING,
             "operation %s (%s): %s of step %s failed at attempt %d%s: %s: %s",

@@ -15,7 +15,7 @@ from valkey.asyncio import Valkey
 from actors.system import TeamSystem
 from core.codec import JournalRow, decode
 from core.commands import AddMember, ChangeRole, CreateTask, CreateTeam, DeleteTask, RemoveMember, UpdateTask
-from core.errors import Unauthenticated
+from core.errors import Conflict, Unauthenticated
 from core.redaction import DELETED_USER
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState, evolve
@@ -364,3 +364,44 @@ async def test_the_fold_of_a_redacted_history_is_the_board(town: Town) -> None:
     assert list(folded.tasks.values()) == list(view.state.tasks.values()) == [kept]
     assert (folded.seq, folded.members, folded.columns) == (view.state.seq, view.state.members, view.state.columns)
     assert not any(CANARY.encode() in row.payload for row in await town.journal(team) if row.subject != owner)
+
+
+async def test_who_is_added_while_being_erased_is_a_member_of_nothing_afterwards(town: Town) -> None:
+    """Invitations were accepted beside it: some before the account was closed, others after."""
+    keeper, leaver = await town.user(), await town.user(CANARY)
+    teams = [await town.team(keeper) for _ in range(12)]
+    added = list[UUID]()
+
+    async def add_to_all() -> None:
+        for team in teams:
+            try:
+                await town.teams.ask(team, AddMember(leaver, f"{CANARY} {leaver}", "member"), by(keeper))
+                added.append(team)
+            except Conflict as refusal:
+                if refusal.reason != "constraint":
+                    raise
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(add_to_all())
+        erased = group.create_task(town.erase(leaver))
+    assert erased.result().status == "succeeded"
+    assert await town.superuser.fetchval("select count(*) from memberships where user_id = $1", leaver) == 0
+    for team in added:
+        assert names_in(await town.rows(team), leaver) == {DELETED_USER}
+    with pytest.raises(Conflict) as late:
+        await town.teams.ask(teams[0], AddMember(leaver, "Again", "member"), by(keeper))
+    assert late.value.reason == "constraint"
+    assert (await town.teams.view(teams[0])).state.members.keys() == {keeper}
+
+
+async def test_what_was_joined_while_being_erased_in_vain_is_given_back_too(town: Town) -> None:
+    keeper, leaver = await town.user(), await town.user(CANARY)
+    last = await town.team(leaver, keeper)
+    later = await town.team(keeper)
+    async with writing(town.pools.api, leaver) as tx:
+        started = await ERASURE.start(tx, leaver)
+    await Mortal(town.pools.worker, [town.erasure()], _nobody).move()  # The look at the teams.
+    await town.teams.ask(later, AddMember(leaver, CANARY, "viewer"), by(keeper))
+    assert (await town.ended(leaver, started.id, town.erasure())).status == "failed"
+    assert (await town.teams.view(last)).role_of(leaver) == "owner"
+    assert (await town.teams.view(later)).role_of(leaver) == "viewer"
