@@ -5,7 +5,9 @@ is about is gone, its body is another one and has the wrong shape, or what it ma
 The key still decides: the same request gets its stored answer, another one is refused as a reuse of the key.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import closing
+from typing import Any
 
 from blacksheep import Request, Response
 
@@ -14,14 +16,38 @@ from api.answers import replay
 from api.asks import ask_of, key_of
 from api.calls import Call, call_of
 from api.services import Services
+from core.ask import Ask
 from core.errors import BadInput, NotFound, QuotaReached
 from core.permissions import Right, check_right
 from core.writes import StoredReply
 from db.idempotency import find_reply
+from db.pool import Pool
+from db.sealed_replies import SealedReplies
 
-__all__ = ["UsedKeys"]
+__all__ = ["UsedKeys", "answered_once"]
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def answered_once(pool: Pool, sealed: SealedReplies, ask: Ask, work: Coroutine[Any, Any, Response]) -> Response:
+    """The answer that an earlier request with this key got: what it used up cannot be asked for again.
+
+    Otherwise that of `work`; but its refusal may be due to a duplicate that was quicker since, whose answer counts.
+    """
+    with closing(work):
+        if (stored := await _stored_reply(pool, sealed, ask)) is not None:
+            return stored
+        try:
+            return await work
+        except BadInput:
+            if (stored := await _stored_reply(pool, sealed, ask)) is None:
+                raise
+            return stored
+
+
+async def _stored_reply(pool: Pool, sealed: SealedReplies, ask: Ask) -> Response | None:
+    found = None if ask.key is None else await find_reply(pool, ask, sealed)
+    return None if found is None else replay(found.reply).response()
 
 
 class UsedKeys:

@@ -21,12 +21,15 @@ from api.endpoints.auth import TOKENS, Tokens, client_of
 from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
 from api.services import Services
+from api.used_keys import answered_once
+from core.ask import Ask
 from core.errors import BadInput, Conflict
 from core.rights import ANYBODY
 from core.writes import StoredReply
 from db import outbox
-from db.idempotency import find_reply, replay_or_run
+from db.idempotency import replay_or_run
 from db.people.external_identities import ExternalIdentity
+from db.people.sessions import Client
 from db.transaction import Writing, reading
 
 __all__ = ["OPERATIONS", "register"]
@@ -202,12 +205,16 @@ class _Oidc:
         key_of(call)
         no_query(call)
         given, flow = await body_of(request, self._code), self._flow_of(request)
-        ask = await anonymous_ask(call, given.code, self._sealed)
-        if ask.key is not None and (found := await find_reply(self._pool, ask, self._sealed)) is not None:
-            return replay(found.reply).response()
+        state = "" if flow is None else flow.state
+        # A stored answer is this browser's, as the code is.
+        ask = await anonymous_ask(call, f"{given.code} {state}", self._sealed)
+        work = self._exchange_in(ask, given, state, client_of(request))
+        return await answered_once(self._pool, self._sealed, ask, work)
+
+    async def _exchange_in(self, ask: Ask, given: SignInCode, state: str, client: Client) -> Response:
         async with reading(self._pool, None) as tx:
-            user_id = await self._sign_ins.owner_in(tx, given.code, "" if flow is None else flow.state)
-        ended, client = list[UUID](), client_of(request)
+            user_id = await self._sign_ins.owner_in(tx, given.code, state)
+        ended = list[UUID]()
 
         async def run(tx: Writing) -> StoredReply:
             await self._sign_ins.spend_in(tx, user_id, given.code)

@@ -1,9 +1,9 @@
 """`/v1/auth`: a new password for who forgot theirs or wants another, and the proof that an address is somebody's."""
 
 import logging
-from collections.abc import Coroutine, Sequence
-from contextlib import closing
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Final
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
@@ -21,12 +21,13 @@ from api.endpoints.auth import TOKENS, Email, NewPassword, Password, Tokens
 from api.openapi import Operation, Reply
 from api.paths import pattern
 from api.services import Services
+from api.used_keys import answered_once
 from core.ask import Ask
 from core.errors import BadInput
 from core.rights import ANYBODY, SESSION
 from core.writes import StoredReply
 from db import outbox
-from db.idempotency import find_reply, replay_or_run
+from db.idempotency import replay_or_run
 from db.ids import new_id
 from db.people.identity import User
 from db.transaction import Writing, reading
@@ -163,6 +164,7 @@ class _Passwords:
         self._replace = decoder_for(NewPasswordByMail)
         self._change = decoder_for(ChangedPassword)
         self._proof = decoder_for(EmailProof)
+        self._once = partial(answered_once, self._pool, self._sealed)
 
     async def forgotten(self, request: Request) -> Response:
         """202, whoever the address is: what is done for nobody is the same, except that no mail leaves."""
@@ -290,24 +292,3 @@ class _Passwords:
 
         ran = await replay_or_run(self._pool, await ask_of(call), run)
         return replay(ran.reply, replayed=ran.replayed).response()
-
-    async def _once(self, ask: Ask, work: Coroutine[Any, Any, Response]) -> Response:
-        """The answer that an earlier request with this key got: what it used up cannot be asked for again.
-
-        Otherwise that of `work`; but its refusal may be due to a duplicate that was quicker since, whose answer counts.
-        """
-        with closing(work):
-            if (stored := await self._stored(ask)) is not None:
-                return stored
-            try:
-                return await work
-            except BadInput:
-                if (stored := await self._stored(ask)) is None:
-                    raise
-                return stored
-
-    async def _stored(self, ask: Ask) -> Response | None:
-        if ask.key is None:
-            return None
-        found = await find_reply(self._pool, ask, self._sealed)
-        return None if found is None else replay(found.reply).response()

@@ -175,6 +175,7 @@ async def test_a_lost_answer_is_given_again_under_its_key(browser: Browser) -> N
     second = await browser.exchange(code, **{"Idempotency-Key": key})
     assert (first.status_code, second.status_code, first.content) == (200, 200, second.content)
     assert second.headers["idempotent-replayed"] == "true"
+    problem(await browser.exchange(code, cookie="none=1", **{"Idempotency-Key": key}), 400, "bad-input")
 
 
 async def test_the_same_person_comes_back_to_the_same_account(site: Site, fake: FakeIssuer) -> None:
