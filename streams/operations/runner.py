@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 20.0
+WAIT_SECONDS: Final = 5.0
 AT_ONCE: Final = 4
 STOP_SECONDS: Final = 4.0
 LAST_WORDS_SECONDS: Final = 1.0
@@ -263,7 +264,8 @@ class OperationRunner:
         after = failed(self._kinds[operation.kind], operation, task, error, _now())
         turned = after.undoing and not operation.undoing
         async with writing(task.step.pool or self._pool) as tx:
-            seconds = 0.0 if turned else pause_after(operation.attempts)
+            pause = WAIT_SECONDS if isinstance(error, NotYet) else pause_after(operation.attempts)
+            seconds = 0.0 if turned else pause
             saved = await operations.save(tx, operation, after, seconds=seconds)
         self._count(failed=1, ended=saved is not None and saved.ended_at is not None)
         if isinstance(error, NotYet):
