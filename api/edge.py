@@ -240,8 +240,8 @@ def _head(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
             (b"x-request-id", call.request_id),
             _NOSNIFF,
         ]
-    if answer.status in _BODILESS:
-        return [*answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
+    if answer.status in _BODILESS:  # Nothing to sniff at, and each header costs a read from memory a microsecond.
+        return [*answer.headers, (b"x-request-id", call.request_id)]
     return [(b"content-length", b"0"), *answer.headers, (b"x-request-id", call.request_id), _NOSNIFF]
 
 
