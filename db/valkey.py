@@ -10,12 +10,14 @@ import anyio
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.exceptions import ValkeyError
 
-__all__ = ["QuietLog", "ValkeyUnavailable", "open_valkey", "valkey_errors"]
+__all__ = ["QuietLog", "ValkeyUnavailable", "listen", "open_valkey", "valkey_errors"]
 
 CONNECTIONS: Final = 32
 CONNECT_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 1.0
 POOL_SECONDS: Final = 0.5
+LISTEN_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 60.0
 
 
@@ -45,6 +47,27 @@ async def open_valkey(url: str) -> AsyncIterator[Valkey]:
         with anyio.move_on_after(ANSWER_SECONDS, shield=True):
             await client.aclose()
             await pool.disconnect()
+
+
+async def listen(
+    valkey: Valkey, channel: bytes, hear: Callable[[bytes], None], away: Callable[[ValkeyUnavailable], None]
+) -> None:
+    """Call `hear` with whatever is said on a channel, until cancelled, and begin again after every failure.
+
+    What is said while Valkey is away, of which `away` is told, is lost.
+    """
+    while True:
+        try:
+            async with valkey.pubsub() as heard:
+                with valkey_errors():
+                    await heard.subscribe(channel)
+                    while True:
+                        message = await heard.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
+                        if message is not None:
+                            hear(message["data"])
+        except ValkeyUnavailable as error:
+            away(error)
+        await anyio.sleep(RETRY_SECONDS)
 
 
 @contextmanager

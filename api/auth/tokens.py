@@ -8,6 +8,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
@@ -25,7 +26,7 @@ from core.principal import Principal
 from db.ids import uuid_of
 from db.keyset import Keyset
 from db.signed import Forged, Signer
-from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
+from db.valkey import QuietLog, ValkeyUnavailable, listen, valkey_errors
 
 __all__ = ["AccessTokens", "Revocations", "RevokedCredentials", "RevokedOfAll", "key_in", "refused"]
 
@@ -45,7 +46,6 @@ SAID_SECONDS: Final = 60.0
 """How long a message may be on its way, clocks that differ included; whatever comes later was polled long before."""
 POLL_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 1.0
-LISTEN_SECONDS: Final = 5.0
 OVERLAP_SECONDS: Final = 60.0
 """A revocation carries the time of its statement but shows when it commits: each poll looks back this much further."""
 CLOCK_MARGIN_SECONDS: Final = 2 * 3600
@@ -297,21 +297,8 @@ class Revocations:
 
     async def _listening(self) -> None:
         """Subscribe, and again after every failure; what was said in between comes by the next poll."""
-        while True:
-            try:
-                await self._listen()
-            except ValkeyUnavailable as error:
-                self._log.warning("revocations not heard, only polled: %s", error)
-            await anyio.sleep(RETRY_SECONDS)
-
-    async def _listen(self) -> None:
-        async with self._valkey.pubsub() as channel:
-            with valkey_errors():
-                await channel.subscribe(CHANNEL)
-                while True:
-                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
-                    if message is not None:
-                        self._hear_from_afar(message["data"])
+        away = partial(self._log.warning, "revocations not heard, only polled: %s")
+        await listen(self._valkey, CHANNEL, self._hear_from_afar, away)
 
     def _hear_from_afar(self, data: bytes) -> None:
         """What is not signed by one of us ends nobody's session; the next poll says what did end."""

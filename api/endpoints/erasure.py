@@ -15,7 +15,7 @@ from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.binding import body_of, decoder_for, no_query
 from api.calls import Call, call_of
-from api.endpoints.operations import OperationAnswer, answer_of
+from api.endpoints.operations import OPERATION_EXAMPLE, OperationAnswer, answer_of
 from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
@@ -45,15 +45,11 @@ class Goodbye(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _EXAMPLE: Final = {
-    "id": "019a3b1e-7e00-7000-8000-0000000000f2",
+    **OPERATION_EXAMPLE,
     "kind": "erasure",
     "status": "waiting",
     "steps": [{"name": name, "status": "waiting"} for name in ERASURE.steps],
     "progress": 0.0,
-    "team_id": None,
-    "created_at": "2026-11-27T09:30:00Z",
-    "ended_at": None,
-    "error": None,
 }
 
 OPERATIONS: Final = (

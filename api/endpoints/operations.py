@@ -1,12 +1,10 @@
 """`/v1/operations/{id}`: how far long work is; `/v1/me/export`, which starts some."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from api import paths
 from api.answers import NO_STORE, Answer, encode, json, replay
@@ -26,35 +24,26 @@ from core.rights import SESSION, SIGNED_IN
 from core.writes import StoredReply
 from db import objects, operations
 from db.idempotency import replay_or_run
-from db.operations import Status, StepState
 from db.transaction import Reading, Writing, reading
 from streams.operations.export import EXPORT
+from streams.operations.notices import OperationState, state_of
 
-__all__ = ["OPERATIONS", "OperationAnswer", "answer_of", "register"]
+__all__ = ["OPERATIONS", "OPERATION_EXAMPLE", "OperationAnswer", "answer_of", "register"]
 
 
-class OperationAnswer(Struct, frozen=True, kw_only=True):
+class OperationAnswer(OperationState, frozen=True, kw_only=True):
     """How far an operation is. `progress` is from 0 to 1. `error` says why it failed.
 
     `result` is there once it has succeeded. Where that is a file, it has a `download_url`, made anew for each answer
     and good for five minutes, as long as the file is kept (`expires_at`).
     """
 
-    id: UUID
-    kind: str
-    status: Status
-    steps: Sequence[StepState]
-    progress: float
-    team_id: UUID | None
-    created_at: datetime
-    ended_at: datetime | None
-    error: str | None
     result: dict[str, Any] | UnsetType = UNSET
 
 
 _ID: Final = "019a3b1e-7e00-7000-8000-0000000000f1"
 _STEPS: Final = [{"name": "reserve", "status": "done"}, {"name": "write", "status": "running"}]
-_EXAMPLE: Final = {
+OPERATION_EXAMPLE: Final = {
     "id": _ID,
     "kind": "export",
     "status": "running",
@@ -79,7 +68,12 @@ OPERATIONS: Final = (
             "operations of its team, and those of any team if it is for none; what is personal takes a session."
         ),
         replies={
-            200: Reply(description="The operation.", body=OperationAnswer, headers=("Cache-Control",), example=_EXAMPLE)
+            200: Reply(
+                description="The operation.",
+                body=OperationAnswer,
+                headers=("Cache-Control",),
+                example=OPERATION_EXAMPLE,
+            )
         },
         problems=("not-found",),
         requires=SIGNED_IN,
@@ -99,7 +93,7 @@ OPERATIONS: Final = (
                 description="The operation has been started.",
                 body=OperationAnswer,
                 headers=("Location", "Cache-Control"),
-                example={**_EXAMPLE, "status": "waiting", "progress": 0.0},
+                example={**OPERATION_EXAMPLE, "status": "waiting", "progress": 0.0},
             )
         },
         problems=("conflict",),
@@ -176,15 +170,4 @@ def _reaches(principal: Principal, operation: operations.Operation) -> bool:
 
 def answer_of(operation: operations.Operation, result: dict[str, Any] | None) -> OperationAnswer:
     """The operation as its user sees it."""
-    return OperationAnswer(
-        id=operation.id,
-        kind=operation.kind,
-        status=operation.status,
-        steps=operation.steps,
-        progress=round(operation.progress, 3),
-        team_id=operation.team_id,
-        created_at=operation.created_at,
-        ended_at=operation.ended_at,
-        error=operation.error,
-        result=UNSET if result is None else result,
-    )
+    return OperationAnswer(**structs.asdict(state_of(operation)), result=UNSET if result is None else result)

@@ -7,6 +7,7 @@ is there: a notice has no `seq`, is never replayed, and says nothing that `GET /
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from valkey.asyncio import Valkey
 
 from db.operations import Operation, Status, StepState
 from db.signed import Forged, Signer
-from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
+from db.valkey import QuietLog, ValkeyUnavailable, listen, valkey_errors
 from streams.feeds.frames import Notice
 
 __all__ = ["NoticeListener", "NoticeSender", "OperationState", "state_of"]
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 CHANNEL: Final = b"taskforge:notices"
 SAID_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 1.0
-LISTEN_SECONDS: Final = 5.0
 SEND_SECONDS: Final = 2.0
 
 
@@ -92,21 +91,7 @@ class NoticeListener:
 
     async def run(self) -> None:
         """Listen until cancelled, and again after every failure; what is said in between is lost."""
-        while True:
-            try:
-                await self._listen()
-            except ValkeyUnavailable as error:
-                self._log.warning("notices are not heard: %s", error)
-            await anyio.sleep(RETRY_SECONDS)
-
-    async def _listen(self) -> None:
-        async with self._valkey.pubsub() as channel:
-            with valkey_errors():
-                await channel.subscribe(CHANNEL)
-                while True:
-                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
-                    if message is not None:
-                        self._hear(message["data"])
+        await listen(self._valkey, CHANNEL, self._hear, partial(self._log.warning, "notices are not heard: %s"))
 
     def _hear(self, data: bytes) -> None:
         """What is not signed by one of us reaches nobody."""
