@@ -27,10 +27,9 @@ from db.settings import DatabaseSettings
 from db.signed import Signer
 from db.snapshots import unpacked
 from streams.mail.delivery import mailbox_of
-from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
 from taskforge.settings import Settings
-from tests.support.apache_kafka import empty
+from tests.support.apache_kafka import empty, kafka_settings
 from tests.support.asking import by
 from tests.support.desk import new_key
 from tests.support.site import Person, Site, serving, settings_for
@@ -197,7 +196,7 @@ async def settings(database: DatabaseSettings, valkey_url: str, kafka_bootstrap:
     made = settings_for(database, valkey_url)
     return structs.replace(
         made,
-        kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap),
+        kafka=kafka_settings(kafka_bootstrap),
         mail=structs.replace(made.mail, mailbox=str(tmp_path / "mails")),
         objects=structs.replace(made.objects, url=(tmp_path / "objects").as_uri()),
     )

@@ -22,6 +22,7 @@ from taskforge.devstack import DevStack
 from taskforge.devstack.ports import free_port
 from taskforge.embedded import STAND_INS, complete, missing_kinds
 from taskforge.settings import example, load
+from tests.support.apache_kafka import APACHE
 from tests.support.databases import name_of
 from tests.support.system import BROKER, System
 
@@ -55,6 +56,7 @@ def external(services: DevStack, database: DatabaseSettings) -> dict[str, str]:
         "TASKFORGE_DATABASE__WORKER_URL": database.worker_url.reveal(),
         "TASKFORGE_VALKEY__URL": services.valkey_url,
         "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": services.kafka_bootstrap,
+        "TASKFORGE_KAFKA__IDEMPOTENT": "true" if APACHE else "false",
         "TASKFORGE_KEYS": msgspec.json.encode(services.secrets.keyset).decode(),
     }
 
