@@ -80,8 +80,8 @@ class World:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings of the system's processes."""
-        return embedded.complete({}, self.system.data)
+        """The settings of the system's processes. Its objects are on its own disk, which has no path out here."""
+        return embedded.complete({"TASKFORGE_OBJECTS__URL": "memory:"}, self.system.data)
 
     @property
     def valkey_url(self) -> str:
