@@ -83,7 +83,7 @@ def test_a_new_password_ends_other_sessions_and_this_page_goes_on(page: Any, acc
     page.fill("#password-now", PASSWORD)
     page.click("#password button[type=submit]")
     page.wait_for_selector("#password .result:has-text('changed')")
-    assert page.locator("#sessions .row").count() == 1
+    eventually(lambda: page.locator("#sessions .row").count() == 1, "the list shows what has ended")
 
     def ended() -> bool:
         headers = {"Authorization": f"Bearer {other}"}

@@ -48,7 +48,9 @@ def test_logins_over_two_processes_are_limited_together(system: System) -> None:
     found = statuses(system, "/v1/auth/login", body)
     assert found.keys() == {401, 429}
     assert QUOTA <= found[401] <= QUOTA + 1
-    assert statuses(system, "/v1/auth/login", body) == {429: TRIES}
+    later = statuses(system, "/v1/auth/login", body)
+    assert found[401] + later.get(401, 0) <= QUOTA + 1
+    assert later.keys() <= {401, 429}
 
 
 def test_refreshes_are_limited_while_valkey_is_frozen(system: System) -> None:
