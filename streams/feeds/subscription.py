@@ -57,6 +57,7 @@ class Subscription:
         self._closed = closed
         self._reset: Reset | None = None
         self._notices: list[Notice] = []
+        self._rereads = 0
         self._page: Sequence[Frame] = ()
         self._live = False
         self._woken = False
@@ -81,6 +82,7 @@ class Subscription:
     def read_again(self) -> None:
         """Read what was not sent yet from the journal, where the buffer does not reach back to it any more."""
         self._page, self._live = (), False
+        self._rereads += 1
 
     def reset(self, reset: Reset) -> None:
         """Start at the head instead, and tell the reader so before anything else."""
@@ -132,14 +134,15 @@ class Subscription:
 
     async def _backfill(self) -> Sequence[Frame]:
         """A page from the journal; the buffer does not reach back to this reader's place."""
+        rereads = self._rereads
         try:
             rows = await self._read_page(self.team_id, self.seq)
         except (Unavailable, OSError, TimeoutError) as error:
             logger.warning("a feed cannot be backfilled: %s", error)
             self.end("unavailable")
             return ()
-        if self.ended is not None or self._reset is not None:
-            return ()
+        if self.ended is not None or self._reset is not None or rereads != self._rereads:
+            return ()  # What was on its way may say what is forgotten by now.
         if [row.seq for row in rows] != list(range(self.seq + 1, self.seq + 1 + len(rows))) or not rows:
             # Never a partial recovery: a reader that meets a hole starts over from the snapshot.
             found = f"{len(rows)} rows from {rows[0].seq} to {rows[-1].seq}" if rows else "no rows"

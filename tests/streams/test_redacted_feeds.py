@@ -1,12 +1,13 @@
 """After `history.redacted` no feed sends an older event as it was: what a reader has not got yet is read anew."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import anyio
 import pytest
 from msgspec import structs
 
-from core.codec import Encoded, encode
+from core.codec import Encoded, JournalRow, encode
 from core.events import HistoryRedacted
 from core.seq import Position
 from streams.feeds.frames import Frame
@@ -14,6 +15,7 @@ from streams.feeds.hub import Hub
 from streams.feeds.subscription import Subscription
 from tests.support.feed_harness import NOW, FeedSource, a_hub, running_hub
 from tests.support.journal_writer import SALT, SOMEBODY
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +72,37 @@ async def test_a_page_that_was_fetched_before_is_fetched_anew() -> None:
         assert 0 < len(first) <= 64
         hub.publish(team, redact(source, team))
         check(await bodies(reader, 201), len(first) + 1, 201)
+
+
+class SlowPages(FeedSource):
+    """Pages are read at once, and arrive once they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.through = anyio.Event()
+
+    async def read(self, team_id: UUID, after: int, limit: int = 1000) -> Sequence[JournalRow]:
+        rows = await super().read(team_id, after, limit)
+        await self.through.wait()
+        return rows
+
+
+async def test_a_page_that_is_on_its_way_is_fetched_anew() -> None:
+    source = SlowPages()
+    team, hub = source.team(200), a_hub(source)
+    with await hub.subscribe(team, SOMEBODY, Position(0, 1)) as reader:
+        got: dict[int, bytes] = {}
+
+        async def read() -> None:
+            got.update(await bodies(reader, 201))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await until(lambda: source.reads == 1)
+            await anyio.wait_all_tasks_blocked()
+            hub.publish(team, redact(source, team))
+            source.through.set()
+        check(got, 1, 201)
 
 
 async def test_events_that_arrived_ahead_of_a_hole_are_forgotten_too() -> None:
