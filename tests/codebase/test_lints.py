@@ -160,6 +160,31 @@ def test_no_test_sleeps_instead_of_waiting_for_something() -> None:
     assert sleeping(ast.parse("import time\ntime.sleep(2)\ntime.sleep(0.03)")) == [2]
 
 
+AT_ONCE = {"count", "inner_text", "text_content", "all_inner_texts", "input_value", "get_attribute"}
+AT_ONCE |= {"is_visible", "is_hidden", "is_checked", "is_disabled"}
+
+
+def looked_at_once(module: ast.Module) -> list[int]:
+    """Lines of assertions about a page as it is at that very moment."""
+    return [
+        node.lineno
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assert)
+        for call in ast.walk(node.test)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in AT_ONCE
+    ]
+
+
+def test_what_a_page_shows_is_waited_for() -> None:
+    """A row that was drawn later than its answer came has failed CI: Playwright's `expect` waits instead."""
+    pages = [
+        path for path in modules("tests") if "playwright" in (ROOT / path).read_text() and "lints" not in path.name
+    ]
+    assert pages
+    assert not {str(path): lines for path in pages if (lines := looked_at_once(tree(path)))}
+    assert looked_at_once(ast.parse("assert page.locator('p').count() == 1")) == [1]
+
+
 def test_route_modules_keep_their_annotations_as_objects() -> None:
     """BlackSheep reads the annotations of handlers: as strings, streaming handlers fail at start-up."""
     offending = [

@@ -17,7 +17,7 @@ from piccolo.table import Table
 
 from core.errors import StorageUnavailable
 from db import migrate as runner
-from db import tables
+from db import tables, work_tables
 from db.installation import FORMAT
 from db.migrate import back, check, finish, migrate, unfinished
 from db.scram import scram_verifier
@@ -392,7 +392,7 @@ async def test_piccolos_own_command_line_runs_the_same_migrations(empty: str) ->
         ]
 
 
-TABLES: list[type[Table]] = [getattr(tables, name) for name in tables.__all__]
+TABLES: list[type[Table]] = [getattr(module, name) for module in (tables, work_tables) for name in module.__all__]
 
 
 async def test_piccolos_tables_are_those_of_the_database(database: DatabaseSettings, superuser_url: str) -> None:

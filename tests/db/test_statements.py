@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import uuid_utils.compat as uuids
 from msgspec import Struct
 from piccolo.query.methods.delete import DeletionError
 
-from db import tables
+from db import tables, work_tables
 from db.dialect import POSTGRES
 from db.expressions import NOW, Host, ahead, any_of, both_in, folded, limited
 from db.pool import Pool, Pools
@@ -180,13 +181,15 @@ async def test_piccolos_own_way_to_the_database_is_closed() -> None:
         await Users(id=uuids.uuid7(), email="x", name="x").save()
 
 
-@pytest.mark.parametrize("name", tables.__all__)
-def test_every_table_speaks_through_our_dialect(name: str) -> None:
-    assert getattr(tables, name)._meta._db is POSTGRES
+@pytest.mark.parametrize("module", [tables, work_tables], ids=lambda module: module.__name__)
+def test_every_table_speaks_through_our_dialect(module: ModuleType) -> None:
+    assert {name for name in module.__all__ if getattr(module, name)._meta._db is not POSTGRES} == set()
 
 
 def test_the_tables_load_neither_piccolos_configuration_nor_its_formatter() -> None:
-    code = "import sys, db.statements, db.tables; print({'black', 'jinja2', 'piccolo.conf.apps'} & set(sys.modules))"
+    code = """if True:
+        import sys, db.statements, db.tables, db.work_tables
+        print({'black', 'jinja2', 'piccolo.conf.apps'} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from api.endpoints import all_operations
 from tests.support.account import NO_TLS, PASSWORD, Account
@@ -55,7 +56,7 @@ def test_name_and_time_zone_are_changed_and_shown(page: Any, account: Account) -
     page.select_option("#profile-zone", "Europe/Lisbon")
     page.click("#profile button[type=submit]")
     page.wait_for_selector("#profile .result:has-text('Saved')")
-    assert page.inner_text("#me .me-name") == "Ada Lovelace"
+    expect(page.locator("#me .me-name")).to_have_text("Ada Lovelace")
     assert (me(account)["name"], me(account)["time_zone"]) == ("Ada Lovelace", "Europe/Lisbon")
     page.fill("#profile-name", "  ")
     page.click("#profile button[type=submit]")
@@ -102,38 +103,38 @@ def test_a_session_is_ended_and_all_others(page: Any, account: Account, system: 
     page.reload()
     page.wait_for_selector(READY)
     rows = page.locator("#sessions .row")
-    assert rows.count() == 4, "the browser, the account's own, and two programs"
-    assert rows.locator(".badge", has_text="This browser").count() == 1
+    expect(rows).to_have_count(4)
+    expect(rows.locator(".badge", has_text="This browser")).to_have_count(1)
     rows.filter(has_text="a program").first.get_by_role("button").click()
     eventually(lambda: rows.count() == 3, "it is gone from the page")
     assert len(account.call("GET", "/v1/me/sessions")["items"]) == 3
     page.click("#end-others")
     answered(page, "Cancel")
-    assert rows.count() == 3
+    expect(rows).to_have_count(3)
     page.click("#end-others")
     answered(page, "End them")
     eventually(lambda: rows.count() == 1, "only this browser is left")
-    assert not page.locator("#end-others").is_visible()
+    expect(page.locator("#end-others")).to_be_hidden()
 
 
 def test_a_key_is_shown_once_works_and_is_revoked(page: Any, account: Account, system: System) -> None:
     team_id = account.team("something to read")
     page.reload()
     page.wait_for_selector(READY)
-    assert page.locator("#no-keys").is_visible()
+    expect(page.locator("#no-keys")).to_be_visible()
     page.fill("#key-name", "Dashboard")
     page.select_option("#key-team", team_id)
     page.click("#new-key button[type=submit]")
     page.wait_for_selector("#key-token")
     token = page.input_value("#key-token")
     row = page.locator("#keys .row")
-    assert re.search(r"Read · Team \d+ · until .+ · never used", row.inner_text())
+    expect(row).to_have_text(re.compile(r"Read · Team \d+ · until .+ · never used"))
     with httpx.Client(base_url=system.url, verify=NO_TLS, headers={"Authorization": f"Bearer {token}"}) as program:
         assert program.get(f"/v1/teams/{team_id}/board").status_code == 200
         assert program.post("/v1/tasks", json={"team_id": team_id, "title": "no"}).status_code == 403
         page.reload()
         page.wait_for_selector(READY)
-        assert page.locator("#key-token").count() == 0
+        expect(page.locator("#key-token")).to_have_count(0)
         assert token not in page.content()
         row.get_by_role("button").click()
         answered(page, "Revoke")
@@ -147,7 +148,7 @@ def test_mails_are_switched_off_and_on_by_hand(page: Any, account: Account) -> N
     assert me(account)["mail"] == {"digest": True, "mentions": False, "assignments": True}
     page.reload()
     page.wait_for_selector(READY)
-    assert not page.is_checked("#mail-choices input[name=mentions]")
+    expect(page.locator("#mail-choices input[name=mentions]")).not_to_be_checked()
     page.check("#mail-choices input[name=mentions]")
     page.wait_for_selector("#mail-result:has-text('Saved')")
     assert me(account)["mail"]["mentions"]
@@ -171,13 +172,13 @@ def test_the_name_in_the_bar_leads_here_and_markup_in_names_stays_text(page: Any
     page.wait_for_selector("#profile .result:has-text('Saved')")
     page.goto(f"/#/{team_id}")
     page.wait_for_selector("#connection[data-state=live]")
-    assert page.inner_text("#me .me-name") == attack
+    expect(page.locator("#me .me-name")).to_have_text(attack)
     page.click("#me")
     page.wait_for_selector(READY)
     page.fill("#key-name", attack)
     page.click("#new-key button[type=submit]")
     page.wait_for_selector("#keys .row")
-    assert page.locator("#page img, #me img").count() == 0
+    expect(page.locator("#page img, #me img")).to_have_count(0)
     assert "owned" not in page.title()
 
 
@@ -185,7 +186,7 @@ def test_the_name_in_the_bar_leads_here_and_markup_in_names_stays_text(page: Any
 def test_an_export_is_followed_and_downloaded(page: Any, account: Account) -> None:
     page.click("#export")
     page.get_by_role("button", name="Download").wait_for(timeout=60_000)
-    assert "It is here until" in page.inner_text("#export-result")
+    expect(page.locator("#export-result")).to_contain_text("It is here until")
     with page.expect_download() as started:
         page.get_by_role("button", name="Download").click()
     file = started.value.path()

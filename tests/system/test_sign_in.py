@@ -1,11 +1,13 @@
 """Signing in by a real OpenID provider (npm's `oidc-provider`) in a real browser, against the whole system."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from taskforge.devstack.ports import free_port
 from tests.support.account import PASSWORD
@@ -63,14 +65,14 @@ def test_a_newcomer_signs_in_founds_a_team_and_comes_back(page: Any, provider: O
     page.fill("#found-name", "Platform")
     page.click("#found button[type=submit]")
     page.wait_for_selector(LIVE)
-    assert page.inner_text("#me").endswith("Kim")
+    expect(page.locator("#me")).to_have_text(re.compile(r"Kim$"))
     assert page.url.startswith(f"{system.url}/#/")
     page.reload()
     page.wait_for_selector(LIVE)
     page.click("#sign-out")
     page.get_by_role("link", name="Continue with Test & Co").click()
     page.wait_for_selector(LIVE)
-    assert page.inner_text("#teams option:checked") == "Platform"
+    expect(page.locator("#teams option:checked")).to_have_text("Platform")
 
 
 def test_no_token_is_in_an_address_and_nothing_of_the_sign_in_stays(page: Any, provider: OidcProvider) -> None:
@@ -89,7 +91,7 @@ def test_who_changes_their_mind_is_told_so_on_the_page(page: Any, provider: Oidc
     page.get_by_role("link", name="Continue with Test & Co").click()
     page.click("a[href$='/abort']")
     page.wait_for_selector("#sign-in")
-    assert page.inner_text("#gate-note") == "The sign-in was cancelled."
+    expect(page.locator("#gate-note")).to_have_text("The sign-in was cancelled.")
     assert page.url.endswith("/")
 
 

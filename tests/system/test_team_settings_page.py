@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.account import Account
 from tests.support.browser import LIVE, enter, sign_in
@@ -55,7 +56,7 @@ def test_a_link_is_made_used_and_who_came_gets_another_role_and_is_removed(
     here.select_option("#invite-role", "viewer")
     here.click("#invite-send")
     here.wait_for_selector("#link-text")
-    assert here.locator("#open-invitations .row").count() == 1
+    expect(here.locator("#open-invitations .row")).to_have_count(1)
 
     there = new_browser()
     there.goto(here.input_value("#link-text"))
@@ -64,7 +65,7 @@ def test_a_link_is_made_used_and_who_came_gets_another_role_and_is_removed(
     there.wait_for_selector("#invite:not([hidden])")
     there.click("#invite button[type=submit]")
     there.wait_for_selector(LIVE)
-    assert there.get_attribute("#columns", "data-readonly") == "true"
+    expect(there.locator("#columns")).to_have_attribute("data-readonly", "true")
 
     row = here.locator("#members .row", has_text=guest.name)
     row.wait_for()
@@ -82,7 +83,7 @@ def test_a_link_is_made_used_and_who_came_gets_another_role_and_is_removed(
     eventually(lambda: row.count() == 0, "the row is gone")
     there.wait_for_selector(".toast-error:has-text('no longer a member')")
     here.click("#former summary")
-    assert guest.name in here.inner_text("#former-members")
+    expect(here.locator("#former-members")).to_contain_text(guest.name)
     assert here.evaluate("window.stayed === true"), "the page was reloaded"
 
 
@@ -92,7 +93,7 @@ def test_name_and_limits_are_saved_and_shown_where_the_board_is_open(
     team_id = account.team("a task")
     board = new_browser()
     sign_in(board, account, team_id)
-    assert board.get_attribute("#team-settings", "href") == f"/team-settings#/{team_id}"
+    expect(board.locator("#team-settings")).to_have_attribute("href", f"/team-settings#/{team_id}")
     board.click("#team-settings")
     board.wait_for_selector(READY)
     board.fill("#general-name", "Renamed")
@@ -109,7 +110,7 @@ def test_name_and_limits_are_saved_and_shown_where_the_board_is_open(
     eventually(lambda: account.call("GET", f"/v1/teams/{team_id}")["wip_limits"] == {}, "no limit is left")
     board.click("#back")
     board.wait_for_selector(LIVE)
-    assert board.inner_text("#teams option:checked") == "Renamed"
+    expect(board.locator("#teams option:checked")).to_have_text("Renamed")
 
 
 @pytest.mark.parametrize("role", ["member", "viewer"])
@@ -119,11 +120,11 @@ def test_who_may_not_manage_sees_and_is_offered_nothing_to_do(
     team_id = account.team()
     joined(account, guest, team_id, role)
     page = opened(new_browser, guest, team_id)
-    assert page.locator("#members .row").count() == 2
-    assert page.locator("#members :is(select, button)").count() == 0
-    assert not page.locator("#invitations").is_visible()
-    assert page.is_disabled("#general-name")
-    assert not page.locator("#general-save").is_visible()
+    expect(page.locator("#members .row")).to_have_count(2)
+    expect(page.locator("#members :is(select, button)")).to_have_count(0)
+    expect(page.locator("#invitations")).to_be_hidden()
+    expect(page.locator("#general-name")).to_be_disabled()
+    expect(page.locator("#general-save")).to_be_hidden()
 
 
 def test_an_admin_is_not_offered_what_only_owners_may(
@@ -132,10 +133,10 @@ def test_an_admin_is_not_offered_what_only_owners_may(
     team_id = account.team()
     user_id = joined(account, guest, team_id, "admin")
     page = opened(new_browser, guest, team_id)
-    assert page.locator("#members .row", has_text=account.name).locator("select, button").count() == 0
+    expect(page.locator("#members .row", has_text=account.name).locator("select, button")).to_have_count(0)
     own = page.locator(f"#members [data-member='{user_id}']")
-    assert own.locator("option").all_inner_texts() == ["Admin", "Member", "Viewer"]
-    assert page.locator("#invite-role option").all_inner_texts() == ["Admin", "Member", "Viewer"]
+    expect(own.locator("option")).to_have_text(["Admin", "Member", "Viewer"])
+    expect(page.locator("#invite-role option")).to_have_text(["Admin", "Member", "Viewer"])
 
 
 def test_the_last_owner_is_told_why_they_cannot_go_and_others_leave(
@@ -150,7 +151,7 @@ def test_the_last_owner_is_told_why_they_cannot_go_and_others_leave(
     own = page.locator("#members .row", has_text="You").locator("select")
     own.select_option("viewer")
     eventually(lambda: page.locator(".toast-error").count() == 2, "the server refuses that, too")
-    assert own.input_value() == "owner"
+    expect(own).to_have_value("owner")
 
     other = opened(new_browser, guest, team_id)
     other.click("#leave")
@@ -186,7 +187,7 @@ def test_a_team_that_is_not_mine_looks_like_none(
     foreign = guest.team()
     for team_id in (foreign, "019a0000-0000-7000-8000-00000000dead", "nonsense"):
         page = opened(new_browser, account, team_id)
-        assert "There is no such team" in page.inner_text("#page")
+        expect(page.locator("#page")).to_contain_text("There is no such team")
 
 
 def test_who_has_asked_too_often_is_told_so_at_once(new_browser: Callable[..., Any], account: Account) -> None:

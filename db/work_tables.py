@@ -1,0 +1,82 @@
+"""Piccolo's view of a team's work: tasks, what hangs on them, and their journal. The other half of `tables.py`."""
+
+from piccolo.columns import UUID, Array, BigInt, Bytea, DoublePrecision, Integer, SmallInt, Text, Timestamptz
+from piccolo.table import Table
+
+from db.dialect import POSTGRES
+
+__all__ = ["Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+
+
+class Labels(Table, tablename="labels", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    name = Text()
+    color = Text()
+
+
+class Tasks(Table, tablename="tasks", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    number = BigInt()
+    title = Text()
+    description = Text()
+    status = Text()
+    priority = Text()
+    assignee_id = UUID(null=True, default=None)
+    label_ids = Array(base_column=UUID())
+    due_at = Timestamptz(null=True, default=None)
+    estimate = DoublePrecision(null=True, default=None)
+    parent_id = UUID(null=True, default=None)
+    blocked_by = Array(base_column=UUID())
+    rank = Text()
+    external_id = Text(null=True, default=None)
+    external_source = Text(null=True, default=None)
+    comment_count = Integer()
+    attachment_count = Integer()
+    created_by = UUID()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    completed_at = Timestamptz(null=True, default=None)
+    archived_at = Timestamptz(null=True, default=None)
+    version = BigInt()
+
+
+class TaskEvents(Table, tablename="task_events", db=POSTGRES):
+    team_id = UUID()
+    seq = BigInt(primary_key=True)
+    type = Text()
+    subject_id = UUID()
+    actor_id = UUID()
+    payload = Text()
+    traceparent = Text()
+    at = Timestamptz()
+    salt = Bytea(null=True, default=None)
+    digest = Bytea()
+    actor_kind = Text(default="user")
+    via = UUID(null=True, default=None)
+    schema_version = SmallInt(default=1)
+
+
+class TeamEpochs(Table, tablename="team_epochs", db=POSTGRES):
+    team_id = UUID()
+    epoch = Integer(primary_key=True)
+    from_seq = BigInt()
+
+
+class RelayCursors(Table, tablename="relay_cursors", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    published_seq = BigInt()
+    updated_at = Timestamptz()
+
+
+class Comments(Table, tablename="comments", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    author_id = UUID()
+    body = Text()
+    mentions = Array(base_column=UUID())
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    version = BigInt()
