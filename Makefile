@@ -13,7 +13,7 @@ export KAFKA
 # Where bytecode is forbidden (container images do that) each of the many Pythons that tests start would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help up test faults kafka cover bench check fmt lock setup setup-dev
+.PHONY: help up test proofs faults kafka cover bench check fmt lock setup setup-dev
 
 help: ## Say what each verb does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ up: setup ## Run everything: Postgres, Valkey, Kafka-compatible broker, API, wor
 
 test: setup-dev $(if $(filter apache,$(KAFKA)),kafka) ## Pass every test, in one process per core. ARGS="-k words" narrows, to one process, as does ARGS="-n 0". KAFKA=apache
 	@cd $(ROOT) && $(BIN)/python -m pytest -n auto $(ARGS)
+
+proofs: setup-dev ## Pass the tests that play many rounds of a race, or walk long: too long for `make test`.
+	@cd $(ROOT) && $(BIN)/python -m pytest -n auto -m proof $(ARGS)
 
 faults: setup-dev ## Do to a whole system what may happen to one: tests/faults, alone on the machine. SIZE=small plays a part of it.
 	@cd $(ROOT) && FAULTS=$(or $(SIZE),full) $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)

@@ -14,7 +14,9 @@ def test_the_files_to_start_first_are_there() -> None:
     assert not [file for file in LONGEST if not (ROOT / file).is_file()]
 
 
-@pytest.mark.parametrize(("arguments", "processes"), [(["tests/core"], 0), (["-k", "nothing"], 0), ([], MOST)])
+@pytest.mark.parametrize(
+    ("arguments", "processes"), [(["tests/core"], 0), (["-k", "nothing"], 0), ([], MOST), (["-m", "proof"], MOST)]
+)
 def test_a_narrowed_run_stays_in_one_process(arguments: list[str], processes: int) -> None:
     """Those of several start one more Python each and collect everything twice before the first test runs."""
     code = (

@@ -18,7 +18,7 @@ from db.pool import Pools, open_pools
 from db.settings import DatabaseSettings
 from tests.support.asking import session_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.proof, pytest.mark.timeout(240)]
 
 LIFETIMES: Final = Lifetimes(idle=7 * 86_400, absolute=30 * 86_400, grace=10)
 FAMILIES, AT_ONCE = 200, 16

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+WHOLE = {"", "not proof", "proof"}
+"""What `-m` says in the runs that are not narrowed: `make test` and `make proofs`."""
+
 MOST = 4
 """Processes; each of them runs a PostgreSQL, a Valkey and a broker of its own."""
 
@@ -25,7 +28,8 @@ LONGEST = (
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """`-n auto`: one process per processor; none but this one for a narrowed run, which is ready sooner that way."""
-    narrowed = config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
+    options = config.option
+    narrowed = config.args_source is config.ArgsSource.ARGS or options.keyword or options.markexpr not in WHOLE
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if narrowed or processors == 1 else min(processors, MOST)
 

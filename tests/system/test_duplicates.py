@@ -289,6 +289,7 @@ async def running(root: Path, issuer: FakeIssuer) -> AsyncIterator[System]:
             await asyncio.to_thread(system.kill)
 
 
+@pytest.mark.proof
 async def test_sixteen_duplicates_have_one_effect_and_one_answer(services_root: Path) -> None:
     async with faking() as issuer, running(services_root, issuer) as system:
         await walk(system, issuer)

@@ -27,7 +27,7 @@ from tests.support.system import System
 from tests.support.topic_reader import read_all
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.proof, pytest.mark.timeout(420)]
 
 POINTS: Final = ("RCPT", "DATA", "QUIT")
 PEOPLE: Final = 12
