@@ -22,6 +22,12 @@ pytest_plugins = ["tests.support.parallel"]
 TEMPLATE = "taskforge_template"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whatever looks at a page is marked `browser`."""
+    if "chromium" in getattr(item, "fixturenames", ()):
+        item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests (`pytestmark = pytest.mark.anyio`) run on asyncio, all in one event loop per session."""
