@@ -102,7 +102,7 @@ def stopped(which: Which, *, below: bool = False) -> Act:
 
 @contextmanager
 def stopped_alone(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         yield
     finally:

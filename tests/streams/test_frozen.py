@@ -22,6 +22,7 @@ from taskforge.parts.names import API
 from taskforge.parts.probes import broker_probe, kafka_probe
 from taskforge.settings import Settings
 from taskforge.wiring import running
+from tests.support.freezing import stop
 from tests.support.journal_writer import JournalWriter
 from tests.support.relaying import relaying
 from tests.support.waiting import until
@@ -34,7 +35,7 @@ def frozen(services: DevStack) -> Iterator[None]:
     """The broker does not run on until the block ends; its sockets go on accepting."""
     pid = services.kafka.pid
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         yield
     finally:

@@ -6,19 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.waiting import eventually
+
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """SIGSTOP to the process and all of its descendants until the block ends."""
     stopped = family(pid)
-    for one in stopped:
-        os.kill(one, signal.SIGSTOP)
     try:
+        for one in stopped:
+            stop(one)
         yield
     finally:
         for one in stopped:
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGCONT)
+
+
+def stop(pid: int) -> None:
+    """SIGSTOP, and wait until none of its threads runs any more: a busy machine lets them go on for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: set(states(pid)) <= {"T", "t", "Z", "X"}, f"process {pid} has stopped")
+
+
+def states(pid: int) -> list[str]:
+    """What each thread of the process is doing, in the letters of proc(5)."""
+    found = []
+    for status in Path(f"/proc/{pid}/task").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            found.append(status.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def family(pid: int) -> list[int]:
