@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tests.faults import forging
 from tests.faults.world import World
-from tests.support.freezing import family, frozen
+from tests.support.freezing import family, frozen, stop
 from tests.support.system import BROKER, children, command_line, runs
 from tests.support.waiting import eventually, until
 
