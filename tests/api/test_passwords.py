@@ -10,6 +10,7 @@ import pytest
 from db.people.account_tokens import Purpose
 from db.transaction import reading
 from tests.support.desk import Desk, new_key, problem
+from tests.support.shapes import shape
 from tests.support.site import Person
 
 pytestmark = pytest.mark.anyio
@@ -96,10 +97,7 @@ async def test_an_address_that_nobody_has_gets_the_same_answer_and_no_mail(desk:
     middle = await written()
     unknown = await auth(desk, "password-reset", {"email": "nobody-at-all@example.com"})
     after = await written()
-    headers = [dict(answer.headers) for answer in (known, unknown)]
-    for one in headers:
-        del one["date"], one["x-request-id"]
-    assert (known.status_code, known.content, headers[0]) == (unknown.status_code, unknown.content, headers[1])
+    assert shape(known) == shape(unknown)
     # Signing up has asked for a mail, too.
     assert [b - a for a, b in zip(before, middle, strict=True)] == [2, 0, 2]
     assert [b - a for a, b in zip(middle, after, strict=True)] == [1, 1, 1], "as many rows, and it leaves for nowhere"
