@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.desk import RANDOM, Desk, new_key, problem
-from tests.support.shapes import shape
+from tests.support.shapes import timeless
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.anyio
 
 def same(first: httpx.Response, second: httpx.Response) -> bool:
     """Equal but for what belongs to the single request, and for the mark of a replay."""
-    shapes = [shape(answer) for answer in (first, second)]
-    for _, _, headers in shapes:
+    answers = [timeless(answer) for answer in (first, second)]
+    for _, _, headers in answers:
         headers.pop("idempotent-replayed", None)
-    return shapes[0] == shapes[1]
+    return answers[0] == answers[1]
 
 
 async def keyed(desk: Desk, key: str, method: str, path: str, body: Any = None, who: str = "owner") -> httpx.Response:

@@ -1,12 +1,11 @@
 """What may happen to a system. Each fault is a block: it has begun when the block begins, and is over at its end."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 from tests.faults import forging
 from tests.faults.world import World
-from tests.support.freezing import family, frozen, stop
+from tests.support.freezing import family, frozen
 from tests.support.system import BROKER, children, command_line, runs
 from tests.support.waiting import eventually, until
 
@@ -94,20 +93,10 @@ def stopped(which: Which, *, below: bool = False) -> Act:
 
     @asynccontextmanager
     async def act(world: World) -> AsyncIterator[None]:
-        with frozen(which(world)) if below else stopped_alone(which(world)):
+        with frozen(which(world), below=below):
             yield
 
     return act
-
-
-@contextmanager
-def stopped_alone(pid: int) -> Iterator[None]:
-    stop(pid)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager

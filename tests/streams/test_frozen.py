@@ -1,8 +1,6 @@
 """A broker that is frozen and a worker that is dead: connections stand, and still everybody is told."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from taskforge.parts.names import API
 from taskforge.parts.probes import broker_probe, kafka_probe
 from taskforge.settings import Settings
 from taskforge.wiring import running
-from tests.support.freezing import stop
+from tests.support import freezing
 from tests.support.journal_writer import JournalWriter
 from tests.support.relaying import relaying
 from tests.support.waiting import until
@@ -35,11 +33,8 @@ def frozen(services: DevStack) -> Iterator[None]:
     """The broker does not run on until the block ends; its sockets go on accepting."""
     pid = services.kafka.pid
     assert pid is not None
-    stop(pid)
-    try:
+    with freezing.frozen(pid, below=False):
         yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_frozen_broker_is_down_for_an_api_process_within_a_second(

@@ -10,9 +10,9 @@ from tests.support.waiting import eventually
 
 
 @contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """SIGSTOP to the process and all of its descendants until the block ends."""
-    stopped = family(pid)
+def frozen(pid: int, *, below: bool = True) -> Iterator[None]:
+    """SIGSTOP to the process, and to all of its descendants unless they are left out, until the block ends."""
+    stopped = family(pid) if below else [pid]
     try:
         for one in stopped:
             stop(one)

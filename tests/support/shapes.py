@@ -1,10 +1,11 @@
 """What of an answer may tell a stranger something."""
 
+import re
 from typing import Any
 
 import httpx
 
-__all__ = ["shape"]
+__all__ = ["shape", "timeless"]
 
 OF_THE_REQUEST = frozenset({"x-request-id", "date"})
 """Different in any two answers."""
@@ -20,3 +21,10 @@ def shape(answer: httpx.Response) -> tuple[Any, ...]:
         if name not in OF_THE_REQUEST
     }
     return (answer.status_code, answer.content, headers)
+
+
+def timeless(answer: httpx.Response) -> tuple[Any, ...]:
+    """The same with how much is left of each limit, but not for how many seconds, which go on between two answers."""
+    status, content, headers = shape(answer)
+    left = {name: re.sub(r";t=[0-9]+", "", answer.headers[name]) for name in OF_THE_MOMENT & headers.keys()}
+    return (status, content, headers | left)
