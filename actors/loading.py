@@ -1,29 +1,37 @@
 """What commands need beside the board, brought from the journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from actors.ports import Journal
+from core.codec import JournalRow, decode
 from core.commands import AnyCommand
+from core.errors import StorageUnavailable
+from core.events import AnyEvent
 from core.needs import needs_of
 from core.task import Task
+from core.task_history import UNDOABLE, TaskHistory, Wanted, history_of
 from core.team import TeamState
+from core.upcasts import UnknownEvent
 
 __all__ = ["Loaded", "load_needs"]
 
 
 class Loaded(Struct, frozen=True):
-    """What was found of the commands' needs: those `tasks` that exist and are archived."""
+    """What was found of the commands' needs: those `tasks` that exist and are archived, and all `histories`."""
 
     tasks: Sequence[Task] = ()
+    histories: Mapping[Wanted, TaskHistory] = {}
 
     def put_beside(self, fork: TeamState) -> None:
         """Let `decide` find it in a working copy."""
         for task in self.tasks:
             fork.archived[task.id] = task
+        if self.histories:
+            fork.histories = {**fork.histories, **self.histories}
 
 
 NOTHING: Final = Loaded()
@@ -35,6 +43,30 @@ async def load_needs(journal: Journal, team_id: UUID, commands: Iterable[AnyComm
     Fork the state only afterwards: a fork made before the wait could miss what was merged during it.
     """
     missing = needs_of(commands).beyond(state)
-    if not missing.tasks:
+    if not missing.tasks and not missing.histories:
         return NOTHING
-    return Loaded(tasks=await journal.archived_tasks(team_id, missing.tasks))
+    tasks = await journal.archived_tasks(team_id, missing.tasks) if missing.tasks else ()
+    histories = {wanted: await _history(journal, team_id, wanted) for wanted in missing.histories}
+    return Loaded(tasks, histories)
+
+
+async def _history(journal: Journal, team_id: UUID, wanted: Wanted) -> TaskHistory:
+    """The change that is to be taken back, and what came after it, a page of the task's events at a time."""
+    first = wanted.seq
+    if first is None:
+        first = await journal.last_change(team_id, wanted.task_id, wanted.user_id, UNDOABLE)
+    if first is None:
+        # Nothing to take back: all that remains to be known is whether the task is gone for good, which comes last.
+        first = 1
+    history, after = TaskHistory(), first - 1
+    while rows := await journal.task_history(team_id, wanted.task_id, after):
+        history = history_of(wanted, [(_event(row), row.redacted) for row in rows], history)
+        after = rows[-1].seq
+    return history
+
+
+def _event(row: JournalRow) -> AnyEvent:
+    try:
+        return decode(row)
+    except UnknownEvent as error:
+        raise StorageUnavailable("A newer program has changed this task: another server answers.") from error

@@ -72,6 +72,10 @@ class Journal(Protocol):
         """The task's own rows with `seq > after`, oldest first (at most 500)."""
         ...
 
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task; None when there is none."""
+        ...
+
 
 class LockedTeam(Protocol):
     """A team that no other process can write while this is held."""

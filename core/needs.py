@@ -22,10 +22,12 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.task_history import Wanted
 from core.team import TeamState
 
 __all__ = ["Needs", "needs", "needs_of"]
@@ -34,14 +36,18 @@ __all__ = ["Needs", "needs", "needs_of"]
 class Needs(Struct, frozen=True, gc=False):
     """Ids of what commands name. `tasks` may be on the board or archived; the actor loads the archived ones.
 
+    `histories` are changes that are to be taken back: the actor loads each with what happened to its task since.
+
     Each further noun whose rows stay in the database (comments, columns, …) is a further field.
     """
 
     tasks: tuple[UUID, ...] = ()
+    histories: tuple[Wanted, ...] = ()
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
-        return Needs(tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks))
+        missing = tuple(task_id for task_id in self.tasks if task_id not in state.tasks)
+        return Needs(tasks=missing, histories=self.histories)
 
 
 NOTHING: Final = Needs()
@@ -52,6 +58,8 @@ def needs(command: AnyCommand) -> Needs:
     match command:
         case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
             return Needs(tasks=(command.task_id,))
+        case UndoTask(task_id=task_id, seq=seq, user_id=user_id):
+            return Needs(tasks=(task_id,), histories=(Wanted(task_id, seq, user_id),))
         case Batch(operations=operations):
             return needs_of(operations)
         case CreateTask():
@@ -66,5 +74,7 @@ def needs(command: AnyCommand) -> Needs:
 
 def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     """What several commands need together, each thing once, in the order of the commands."""
-    tasks = dict.fromkeys(task_id for command in commands for task_id in needs(command).tasks)
-    return Needs(tasks=tuple(tasks))
+    every = [needs(command) for command in commands]
+    tasks = dict.fromkeys(task_id for one in every for task_id in one.tasks)
+    histories = dict.fromkeys(wanted for one in every for wanted in one.histories)
+    return Needs(tasks=tuple(tasks), histories=tuple(histories))

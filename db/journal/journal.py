@@ -172,6 +172,13 @@ class PostgresJournal:
             found = await self._fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
         return list(map(journal_row, found))
 
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGE, team_id, task_id, user_id, list(types))
+        seq: int | None = found[0][0]
+        return seq
+
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with connected(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)

@@ -8,6 +8,7 @@ __all__ = [
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LAST_CHANGE",
     "LOCKED",
     "LOCK_TEAM",
     "LOCK_TEAMS",
@@ -81,3 +82,7 @@ select exists (
 )
 """
 HISTORY: Final = f"{_EVENTS} where e.team_id = $1 and e.subject_id = $2 and e.seq > $3 order by e.seq limit $4"
+LAST_CHANGE: Final = """
+select max(seq) from task_events
+where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[])
+"""
