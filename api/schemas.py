@@ -8,11 +8,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.rest_v1 import Label, Member, Task
 from core import commands
-from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName, TimeZone
+from core.commands import (
+    BATCH_LIMIT,
+    Color,
+    LabelName,
+    Limit,
+    TeamKey,
+    TeamName,
+    TimeZone,
+    clean_label_name,
+    clean_team_name,
+)
 from core.events import Team
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ
-from core.task import Status, TaskFields, TaskPatch, check_text
+from core.task import Status, TaskFields, TaskPatch, tidy
 
 __all__ = [
     "ActivityPage",
@@ -174,7 +184,7 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -185,7 +195,7 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamAnswer(Struct, frozen=True, kw_only=True):
@@ -237,7 +247,7 @@ class NewLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,7 +257,7 @@ class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPage(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -10,18 +11,25 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from core.permissions import Role
 from core.principal import Principal
 from core.quotas import Quotas
-from core.task import Status, TaskFields, TaskPatch, check_text
+from core.task import Status, TaskFields, TaskPatch, tidy
+from core.text import clean_line
 
 BATCH_LIMIT: Final = 100
 
-TeamName = Annotated[str, Meta(min_length=1, max_length=100)]
+TEAM_NAME_LENGTH: Final = 100
+LABEL_NAME_LENGTH: Final = 50
+
+TeamName = Annotated[str, Meta(min_length=1, max_length=TEAM_NAME_LENGTH)]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name.")]
 TeamKey = Annotated[
     str, Meta(pattern="^[A-Z][A-Z0-9]{1,9}$", description="2 to 10 of A-Z and 0-9; prefixes task keys.")
 ]
-LabelName = Annotated[str, Meta(min_length=1, max_length=50)]
+LabelName = Annotated[str, Meta(min_length=1, max_length=LABEL_NAME_LENGTH)]
 Color = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="#rrggbb")]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+clean_team_name: Final = partial(clean_line, most=TEAM_NAME_LENGTH)
+clean_label_name: Final = partial(clean_line, most=LABEL_NAME_LENGTH)
 
 
 class Asking(Struct, frozen=True):
@@ -64,7 +72,7 @@ class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
     time_zone: TimeZone = "UTC"
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False):
@@ -75,7 +83,7 @@ class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False)
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class AddMember(Struct, frozen=True, tag="add_member", gc=False):
@@ -106,7 +114,7 @@ class CreateLabel(Struct, frozen=True, tag="create_label", gc=False):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=False):
@@ -115,7 +123,7 @@ class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=Fals
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):

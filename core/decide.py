@@ -49,6 +49,7 @@ from core.permissions import may_grant
 from core.rights import check_allowed
 from core.task import differences
 from core.team import TeamState, evolve
+from core.text import fold_name
 
 Events = list[AnyEvent]
 
@@ -216,8 +217,8 @@ def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | Delete
 
 
 def _check_label_name(state: TeamState, name: str, own: UUID | None) -> None:
-    folded = name.casefold()
-    if any(label.name.casefold() == folded and label.id != own for label in state.labels.values()):
+    folded = fold_name(name)
+    if any(fold_name(label.name) == folded and label.id != own for label in state.labels.values()):
         raise Conflict("name-taken", "Another label of this team has that name.", pointer="/name")
 
 

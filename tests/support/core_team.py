@@ -130,7 +130,7 @@ def every_event() -> CoreTeam:
     team = CoreTeam()
     label = team.label('quotes " and \\ back')
     due = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028\x7f", due_at=due, estimate=0.1)
+    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028", due_at=due, estimate=0.1)
     other = team.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
     team.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
     team.ask(UpdateLabel(label_id=label, name="renamed"))
