@@ -32,7 +32,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide import decide
-from core.errors import DomainError, Forbidden, NotFound, StaleRead, StaleVersion
+from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleRead, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
 from core.quotas import Quotas
 from core.task import Task
@@ -111,7 +111,7 @@ class PreparedBatch:
                 answer = refusal
                 self._note_refusal(refusal)
             self.answers.append(answer)
-            if (slot := envelope.key) is not None and not _is_about_the_caller(answer):
+            if (slot := envelope.key) is not None and not _is_found_out_anew(answer):
                 self._keyed.append((slot, answer))
 
     def _note_refusal(self, refusal: DomainError) -> None:
@@ -203,9 +203,11 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
         changed[event.task.id] = None
 
 
-def _is_about_the_caller(answer: CommandResult | DomainError) -> bool:
-    """Whether a caller was refused for who they are, as strangers are and members whose role is too low."""
-    return isinstance(answer, Forbidden) or (isinstance(answer, NotFound) and answer.what == "team")
+def _is_found_out_anew(answer: CommandResult | DomainError) -> bool:
+    """Whether a caller was refused for who they are, as strangers are and members whose role is too low, or for a
+    request that says what cannot be."""
+    refused = isinstance(answer, Forbidden | Contradiction)
+    return refused or (isinstance(answer, NotFound) and answer.what == "team")
 
 
 def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:

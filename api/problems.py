@@ -102,6 +102,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.InvalidReference: Problem(
         "invalid-reference", 422, "Invalid reference", "A field names something that is not there; errors[] says which."
     ),
+    errors.Contradiction: Problem(
+        "contradiction",
+        400,
+        "Contradiction",
+        "Two things that were said cannot both be; errors[] says which to change.",
+    ),
     errors.Conflict: Problem(
         "conflict", 409, "Conflict", "The current state forbids this; reason names the rule. Read again, then decide."
     ),

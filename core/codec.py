@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
+from core.columns import default_column_id
 from core.event_data import (
     HistoryData,
     RedactionData,
@@ -44,7 +45,7 @@ from core.events import (
     TeamUpdated,
 )
 from core.principal import ActorKind
-from core.task import Task
+from core.task import NO_COLUMN, Task
 from core.upcasts import known_type, upcast
 
 
@@ -248,8 +249,19 @@ def decode(row: JournalRow) -> AnyEvent:
     """
     kind = known_type(row.type, row.schema_version)
     data = _decoders[row.type].decode(current_data(row))
+    if type(data) is _TaskData and data.task.column_id is NO_COLUMN:
+        data = _in_default_column(data)
     fields = {name: getattr(data, name) for name in data.__struct_fields__}
     return kind(team_id=row.team_id, seq=row.seq, actor_id=row.actor_id, at=row.at, **fields)
+
+
+def _in_default_column(data: _TaskData) -> _TaskData:
+    """Before there were columns a task stood in what is now the first column of its status."""
+    team_id, status = data.task.team_id, data.previous.get("status")
+    column_id = default_column_id(team_id, data.task.status)
+    # The values of `previous` are as JSON has them.
+    previous = {} if status is None else {"column_id": str(default_column_id(team_id, status))}
+    return _TaskData(structs.replace(data.task, column_id=column_id), {**data.previous, **previous}, data.ranks)
 
 
 def reread(row: JournalRow) -> Encoded:

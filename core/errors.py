@@ -5,6 +5,7 @@ TaskForgeError
 │   ├── NotFound               the thing does not exist, or not for this principal
 │   ├── Forbidden              a member, but the role or the API key does not allow it
 │   ├── InvalidReference       a field names something that is not there (assignee, label, parent, neighbour)
+│   ├── Contradiction          two things that were said of a task cannot both be (a column and a status, two due dates)
 │   ├── Conflict               the state forbids it (`reason` says which rule)
 │   ├── QuotaReached           there are as many as there may be (`quota` says of what)
 │   ├── StaleVersion           If-Match named a version that is not the current one
@@ -99,6 +100,19 @@ class InvalidReference(DomainError):
     """`pointer` names the field whose value points at nothing."""
 
     code = "invalid-reference"
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+
+class Contradiction(DomainError):
+    """The request says two things that cannot both be, or one that what it leaves as it is does not allow.
+
+    `pointer` names the field to change. It is the request that is wrong, so that no answer is kept for its key.
+    """
+
+    code = "contradiction"
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)

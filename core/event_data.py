@@ -5,11 +5,11 @@ because data teams read for years what was written once. A field may be added on
 raises the `schema_version` of the events and needs a step in `upcasts.py` that reads the older data.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from core import events, task
 from core.permissions import Role
@@ -70,6 +70,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     version: int
+    column_id: UUID = field(default_factory=lambda: task.NO_COLUMN)  # Events of before there were columns have none.
+    due_on: date | None = None
 
 
 class DeletedTask(Struct, frozen=True, kw_only=True, gc=False):

@@ -1,7 +1,7 @@
 """A task as the domain knows it. Its shapes in events and answers are others: `event_data.py` and those of the edge."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
@@ -16,18 +16,26 @@ PRIORITY_ORDER: Final[dict[Priority, int]] = {priority: order for order, priorit
 
 DESCRIPTION_BYTES: Final = 64 * 1024
 REFERENCES: Final = 50
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 9000
 
 Title = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES, description="Markdown, at most 64 KiB of UTF-8.")]
 Estimate = Annotated[float, Meta(ge=0, le=10_000, description="Story points or hours: the team decides.")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; answered in UTC.")]
+CalendarDate = Annotated[date, Meta(description="A calendar date, judged in the team's time zone.")]
 ExternalName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+NO_COLUMN: Final = UUID(int=0)
+"""In the data of an event from before there were columns, until it is decoded (`codec.decode`). No task has it."""
 
 
 class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
 
-    `rank` orders tasks within a status (plain string comparison); only the server writes it.
+    `rank` orders tasks within a column (plain string comparison); only the server writes it. `status` is the category
+    of the column. `due_at` (an instant) and `due_on` (a calendar date) are never both there.
     """
 
     id: UUID
@@ -55,6 +63,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     version: int
+    column_id: UUID = NO_COLUMN
+    due_on: date | None = None
 
 
 class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -62,7 +72,7 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     title: Title
     description: Description = ""
-    status: Status = "open"
+    status: Status | UnsetType = UNSET
     priority: Priority = "none"
     assignee_id: UUID | None = None
     label_ids: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
@@ -72,6 +82,8 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
     external_id: ExternalName | None = None
     external_source: ExternalName | None = None
+    column_id: UUID | None = None
+    due_on: CalendarDate | None = None
 
     def __post_init__(self) -> None:
         check_text(
@@ -80,7 +92,7 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             external_id=self.external_id,
             external_source=self.external_source,
         )
-        check_moment("due_at", self.due_at)
+        check_due(self.due_at, self.due_on)
         if (self.external_id is None) != (self.external_source is None):
             missing = "external_id" if self.external_id is None else "external_source"
             raise FieldError(missing, "external_id and external_source go together")
@@ -99,10 +111,12 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     estimate: Estimate | UnsetType | None = UNSET
     parent_id: UUID | UnsetType | None = UNSET
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
+    column_id: UUID | UnsetType = UNSET
+    due_on: CalendarDate | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         check_text(title=self.title, description=self.description)
-        check_moment("due_at", self.due_at)
+        check_due(self.due_at, self.due_on)
 
     def changes(self) -> dict[str, Any]:
         """The fields that were given, null already turned into the empty value of its field."""
@@ -145,8 +159,17 @@ _NEVER_BLANK: Final = frozenset({"title", "name"})
 
 def check_moment(field: str, moment: datetime | UnsetType | None) -> None:
     """Raise FieldError for a time that cannot be carried over to UTC and into Postgres."""
-    if isinstance(moment, datetime) and not 1900 <= moment.year <= 9000:
+    if isinstance(moment, datetime) and not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise FieldError(field, "times must lie between the years 1900 and 9000")
+
+
+def check_due(due_at: datetime | UnsetType | None, due_on: date | UnsetType | None) -> None:
+    """Raise FieldError for times and dates that cannot be kept, and for a task that would be due twice."""
+    check_moment("due_at", due_at)
+    if isinstance(due_on, date) and not FIRST_YEAR <= due_on.year <= LAST_YEAR:
+        raise FieldError("due_on", "dates must lie between the years 1900 and 9000")
+    if isinstance(due_at, datetime) and isinstance(due_on, date):
+        raise FieldError("due_on", "a task is due at an instant (due_at) or on a date (due_on), not both")
 
 
 def unique(ids: Iterable[UUID]) -> tuple[UUID, ...]:

@@ -1,11 +1,11 @@
 """Piccolo's view of a team's work: tasks, what hangs on them, and their journal. The other half of `tables.py`."""
 
-from piccolo.columns import UUID, Array, BigInt, Bytea, DoublePrecision, Integer, SmallInt, Text, Timestamptz
+from piccolo.columns import UUID, Array, BigInt, Bytea, Date, DoublePrecision, Integer, SmallInt, Text, Timestamptz
 from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = ["Columns", "Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -13,6 +13,17 @@ class Labels(Table, tablename="labels", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     name = Text()
     color = Text()
+
+
+class Columns(Table, tablename="columns", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    name = Text()
+    category = Text()
+    wip_limit = Integer(null=True, default=None)
+    rank = Text()
+    closing_into = UUID(null=True, default=None)
+    closing_by = UUID(null=True, default=None)
 
 
 class Tasks(Table, tablename="tasks", db=POSTGRES):
@@ -40,6 +51,8 @@ class Tasks(Table, tablename="tasks", db=POSTGRES):
     completed_at = Timestamptz(null=True, default=None)
     archived_at = Timestamptz(null=True, default=None)
     version = BigInt()
+    column_id = UUID()
+    due_on = Date(null=True, default=None)
 
 
 class TaskEvents(Table, tablename="task_events", db=POSTGRES):

@@ -166,6 +166,8 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
         completed_at=record[21],
         archived_at=record[22],
         version=record[23],
+        column_id=record[24],
+        due_on=record[25],
     )
 
 

@@ -44,6 +44,8 @@ TASK_COLUMNS: Final = {
     "completed_at": "timestamptz",
     "archived_at": "timestamptz",
     "version": "bigint",
+    "column_id": "uuid",
+    "due_on": "date",
 }
 TASK_SELECT: Final = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 

@@ -33,6 +33,7 @@ _OF_TEAM: Final = Column("free text", ("team",))
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "account_tokens": {"purpose": NOTHING, "token_hash": NOTHING, "email": PERSONAL},
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
+    "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
     "external_sign_ins": {"state_hash": NOTHING, "code_hash": NOTHING},
@@ -86,7 +87,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "external_id": FREE_TEXT,
         "external_source": FREE_TEXT,
     },
-    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "wip_limits": NOTHING, "time_zone": NOTHING},
+    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "wip_limits": NOTHING, "time_zone": NOTHING, "wip": NOTHING},
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},
 }
 """By table and column: every one of text, JSON, bytes or an address."""

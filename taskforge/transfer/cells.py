@@ -17,12 +17,12 @@ __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
 
 EXPORTED: Final = (
     "id", "key", "number", "title", "description", "status", "priority", "assignee", "labels", "due_at", "estimate",
-    "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at",
+    "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at", "due_on",
 )  # fmt: skip
 COLUMNS: Final = frozenset(EXPORTED)
 """What a file may have. `number` and the three times are read over: the server owns them."""
 
-VALUES: Final = ("title", "description", "status", "priority", "due_at", "estimate")
+VALUES: Final = ("title", "description", "status", "priority", "due_at", "due_on", "estimate")
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}$")
 POINTER: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 
@@ -81,7 +81,7 @@ def _patch(cells: Mapping[str, Any]) -> TaskPatch:
             continue
         cell = cells[name]
         if cell is None or cell == "":
-            if name in {"due_at", "estimate", "description"}:
+            if name in {"due_at", "due_on", "estimate", "description"}:
                 given[name] = None
         elif name == "due_at" and isinstance(cell, str) and DATE.match(cell):
             given[name] = cell + "T00:00:00Z"
@@ -185,6 +185,7 @@ def row_of(
         "created_at": _moment(task.created_at),
         "updated_at": _moment(task.updated_at),
         "completed_at": _moment(task.completed_at),
+        "due_on": None if task.due_on is None else task.due_on.isoformat(),
     }
     return row if form == "jsonl" else {name: _cell(value) for name, value in row.items()}
 

@@ -31,6 +31,7 @@ def example(kind: type[TaskForgeError]) -> TaskForgeError:
         errors.NotFound: ("task",),
         errors.Forbidden: ("write_tasks",),
         errors.InvalidReference: ("/parent_id", "No such task."),
+        errors.Contradiction: ("/status", "The column is not of that status."),
         errors.Conflict: ("cycle", "Round and round."),
         errors.StaleVersion: (ID, 3, 5, {}, {}),
         errors.StaleRead: (3, 5, (ID,)),
