@@ -1,6 +1,6 @@
 """What commands need beside the board, brought from the journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -16,14 +16,17 @@ __all__ = ["Loaded", "load_needs"]
 
 
 class Loaded(Struct, frozen=True):
-    """What was found of the commands' needs: those `tasks` that exist and are archived."""
+    """What was found of the commands' needs: archived `tasks`, and the `seq` of last changes (0: never)."""
 
     tasks: Sequence[Task] = ()
+    last_changes: Mapping[UUID, int] = {}
 
     def put_beside(self, fork: TeamState) -> None:
         """Let `decide` find it in a working copy."""
         for task in self.tasks:
             fork.archived[task.id] = task
+        for subject, seq in self.last_changes.items():
+            fork.note_change(subject, seq)
 
 
 NOTHING: Final = Loaded()
@@ -35,6 +38,8 @@ async def load_needs(journal: Journal, team_id: UUID, commands: Iterable[AnyComm
     Fork the state only afterwards: a fork made before the wait could miss what was merged during it.
     """
     missing = needs_of(commands).beyond(state)
-    if not missing.tasks:
-        return NOTHING
-    return Loaded(tasks=await journal.archived_tasks(team_id, missing.tasks))
+    tasks = await journal.archived_tasks(team_id, missing.tasks) if missing.tasks else ()
+    if not missing.last_changes:
+        return Loaded(tasks) if tasks else NOTHING
+    found = await journal.last_changes(team_id, missing.last_changes)
+    return Loaded(tasks, {subject: found.get(subject, 0) for subject in missing.last_changes})

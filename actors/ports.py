@@ -72,6 +72,10 @@ class Journal(Protocol):
         """The task's own rows with `seq > after`, oldest first (at most 500)."""
         ...
 
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The `seq` of the newest event about each of the subjects, of those that any event is about."""
+        ...
+
 
 class LockedTeam(Protocol):
     """A team that no other process can write while this is held."""

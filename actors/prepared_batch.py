@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from actors.envelope import CommandResult, Envelope, Item, KeySlot
+from actors.explaining import Explained
 from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
@@ -31,7 +32,7 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide import decide
-from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleVersion
+from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleRead, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
 from core.quotas import Quotas
 from core.task import Task
@@ -77,7 +78,7 @@ class PreparedBatch:
         """One for each envelope of the batch, in order; the last ones are missing when deciding them met a bug."""
         self.needs_slow_path = False
         """Whether something has to be awaited before the batch can be committed or answered."""
-        self.stale: list[StaleVersion] = []
+        self.stale: list[Explained] = []
         """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
         """A task was not found. Unless archived tasks have been loaded, that is not the last word."""
@@ -114,7 +115,7 @@ class PreparedBatch:
                 self._keyed.append((slot, answer))
 
     def _note_refusal(self, refusal: DomainError) -> None:
-        if isinstance(refusal, StaleVersion):
+        if isinstance(refusal, StaleVersion | StaleRead):
             self.stale.append(refusal)
         elif isinstance(refusal, NotFound) and refusal.what == "task":
             self.task_missing = True

@@ -120,6 +120,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.StaleVersion: Problem(
         "stale-version", 412, "Stale version", "If-Match is not the current version; conflicts[] has what both changed."
     ),
+    errors.StaleRead: Problem(
+        "stale-read",
+        412,
+        "Stale read",
+        "Something that the batch rests on has changed since; changed[] says what.",
+    ),
     errors.KeyReused: Problem(
         "idempotency-key-reused", 422, "Idempotency key reused", "This key belongs to another request: use a new one."
     ),
@@ -221,6 +227,12 @@ SCHEMA: Final[dict[str, Any]] = {
             "type": "boolean",
             "description": "False when If-Match is of a history that was restored away: what it began with is not "
             "known, so that conflicts[] has every field with another value than yours, with a base of null.",
+        },
+        "changed": {
+            "type": "array",
+            "items": {"type": "string", "format": "uuid"},
+            "description": "What has changed since if_seq, of all that the batch rests on; of a whole team, the first "
+            "100 changes.",
         },
         "epoch": {"type": "integer", "description": "The team's epoch, when a position is of an earlier one."},
         "seq": {"type": "integer", "description": "Where the team is in that epoch."},
@@ -330,6 +342,10 @@ def _stale(error: errors.StaleVersion) -> Extras:
     return (error.detail, members, ((b"etag", version_tag(error.epoch, error.current)),))
 
 
+def _stale_read(error: errors.StaleRead) -> Extras:
+    return (error.detail, {"seq": error.current, "changed": error.changed}, ())
+
+
 def _rewritten(error: errors.HistoryRewritten) -> Extras:
     return (error.detail, {"epoch": error.epoch, "seq": error.seq}, ())
 
@@ -353,6 +369,7 @@ def _media(error: UnsupportedMedia) -> Extras:
 
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.StaleVersion: _stale,
+    errors.StaleRead: _stale_read,
     errors.HistoryRewritten: _rewritten,
     errors.BadInput: _bad_input,
     errors.Conflict: _conflict,

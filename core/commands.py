@@ -15,6 +15,7 @@ from core.task import Status, TaskFields, TaskPatch, tidy
 from core.text import clean_line
 
 BATCH_LIMIT: Final = 100
+READS_LIMIT: Final = 500
 
 TEAM_NAME_LENGTH: Final = 100
 LABEL_NAME_LENGTH: Final = 50
@@ -186,10 +187,27 @@ class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
+class Basis(Struct, frozen=True, gc=False):
+    """What somebody knew when they asked: the team's `seq` of `epoch`, and what they have read of it.
+
+    `reads` has ids of tasks, columns and labels; `whole` says that they have read everything, and have seen what is not
+    there.
+    """
+
+    seq: int
+    epoch: int
+    reads: tuple[UUID, ...] = ()
+    whole: bool = False
+
+
 class Batch(Struct, frozen=True, tag="batch", gc=False):
-    """All or nothing, at one contiguous range of `seq`; each operation sees the ones before it."""
+    """All or nothing, at one contiguous range of `seq`; each operation sees the ones before it.
+
+    With a `basis`, only if nothing of what was read and nothing of what is operated on has changed since.
+    """
 
     operations: tuple[TaskCommand, ...]
+    basis: Basis | None = None
 
 
 AnyCommand = (

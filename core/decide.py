@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from core.basis import check_basis
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -74,6 +75,7 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
         case DeleteTask():
             return delete_task(state, command, asking)
         case Batch(operations=operations):
+            check_basis(state, command)
             return _batch(state, operations, asking)
         case UpdateTeam():
             return _update_team(state, command, asking)

@@ -8,11 +8,12 @@ TaskForgeError
 │   ├── Contradiction          two things that were said of a task cannot both be (a column and a status, two due dates)
 │   ├── Conflict               the state forbids it (`reason` says which rule)
 │   ├── QuotaReached           there are as many as there may be (`quota` says of what)
-│   └── StaleVersion           If-Match named a version that is not the current one
+│   ├── StaleVersion           If-Match named a version that is not the current one
+│   ├── StaleRead              what a batch rests on has changed since
+│   └── HistoryRewritten       a position was named that belongs to an epoch before the team's
 ├── KeyReused                  the idempotency key was used with another request
 ├── KeyInFlight                the first request with this key is still running
 ├── AheadOfHistory             a seq was asked for that was never handed out
-├── HistoryRewritten           a position was named that belongs to an epoch before the team's
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
 ├── TooManyAtOnce              as much is open at this moment as may be (`quota` says of what)
@@ -193,6 +194,21 @@ def _stale_detail(expected: int, current: int, epoch: int, expected_epoch: int) 
     return f"If-Match has no strong ETag of the task's version {current}."
 
 
+class StaleRead(DomainError):
+    """A batch rests on the team as it was at `expected`; the team is at `current`, and `changed` has changed between.
+
+    `whole` says that all of the team was read: the actor then adds to `changed` what the journal names, as far as it
+    fits into a problem.
+    """
+
+    code = "stale-read"
+
+    def __init__(self, expected: int, current: int, changed: tuple[UUID, ...], *, whole: bool = False) -> None:
+        super().__init__(f"Something that this batch rests on has changed since {expected}: the team is at {current}.")
+        self.expected, self.current = expected, current
+        self.changed, self.whole = changed, whole
+
+
 class KeyReused(TaskForgeError):
     """Same idempotency key, other fingerprint."""
 
@@ -224,7 +240,7 @@ class AheadOfHistory(TaskForgeError):
         self.wanted, self.seq = wanted, seq
 
 
-class HistoryRewritten(TaskForgeError):
+class HistoryRewritten(DomainError):
     """A client named a position of an epoch before the team's: what it knows may not have happened.
 
     The team is at `seq` of `epoch`.

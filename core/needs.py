@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from core.basis import operated_on
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -38,10 +39,19 @@ class Needs(Struct, frozen=True, gc=False):
     """
 
     tasks: tuple[UUID, ...] = ()
+    last_changes: tuple[UUID, ...] = ()
+    """Of anything: the `seq` of its last change is needed."""
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
-        return Needs(tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks))
+        return Needs(
+            tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks),
+            last_changes=tuple(
+                subject
+                for subject in self.last_changes
+                if subject not in state.tasks and subject not in state.off_board
+            ),
+        )
 
 
 NOTHING: Final = Needs()
@@ -52,8 +62,9 @@ def needs(command: AnyCommand) -> Needs:
     match command:
         case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
             return Needs(tasks=(command.task_id,))
-        case Batch(operations=operations):
-            return needs_of(operations)
+        case Batch(operations=operations, basis=basis):
+            last_changes = () if basis is None else (*basis.reads, *operated_on(command))
+            return structs.replace(needs_of(operations), last_changes=tuple(dict.fromkeys(last_changes)))
         case CreateTask():
             return NOTHING
         case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
@@ -66,5 +77,7 @@ def needs(command: AnyCommand) -> Needs:
 
 def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     """What several commands need together, each thing once, in the order of the commands."""
-    tasks = dict.fromkeys(task_id for command in commands for task_id in needs(command).tasks)
-    return Needs(tasks=tuple(tasks))
+    each = [needs(command) for command in commands]
+    tasks = dict.fromkeys(task_id for one in each for task_id in one.tasks)
+    last_changes = dict.fromkeys(subject for one in each for subject in one.last_changes)
+    return Needs(tasks=tuple(tasks), last_changes=tuple(last_changes))

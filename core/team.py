@@ -25,6 +25,7 @@ from core.events import (
     TaskArchived,
     TaskCreated,
     TaskDeleted,
+    TaskEvent,
     TaskMoved,
     TaskRestored,
     TaskUpdated,
@@ -41,6 +42,9 @@ from core.task import STATUSES, Status, Task
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """Before any change."""
 
+OFF_BOARD: Final = 1_024
+"""Most last changes that a team remembers of what is not on its board; the journal knows them all."""
+
 ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
 
@@ -51,12 +55,15 @@ class TeamState:
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them.
+    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them. `off_board` remembers
+    when something that is not on the board (a label, a task that left it, what is deleted) changed last: its `seq`, as
+    far as that happened in memory or was looked up, 0 for what never was.
     """
 
     __slots__ = (
         "_own_columns",
         "_owns_external",
+        "_owns_off_board",
         "archived",
         "columns",
         "digest",
@@ -65,6 +72,7 @@ class TeamState:
         "labels",
         "latest_at",
         "members",
+        "off_board",
         "seq",
         "tasks",
         "team",
@@ -85,6 +93,8 @@ class TeamState:
         self.archived: dict[UUID, Task] = {}
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
+        self.off_board: dict[UUID, int] = {}
+        self._owns_off_board = False
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
         self._own_columns: set[Status] = set(STATUSES)
 
@@ -100,6 +110,7 @@ class TeamState:
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
+        other.off_board, other._owns_off_board = self.off_board, False  # noqa: SLF001
         return other
 
     def merge(self) -> "TeamState":
@@ -108,6 +119,9 @@ class TeamState:
         if self._owns_external:
             self.external.merge()
         self.archived = {}
+        if len(self.off_board) > OFF_BOARD:
+            self.off_board = {}
+        self._owns_off_board = False
         return self
 
     def detach(self) -> "TeamState":
@@ -131,6 +145,12 @@ class TeamState:
         if task is None:
             raise NotFound("task")
         return task
+
+    def note_change(self, subject: UUID, seq: int) -> None:
+        """Remember when something changed last that is not on the board."""
+        if not self._owns_off_board:
+            self.off_board, self._owns_off_board = self.off_board.copy(), True
+        self.off_board[subject] = seq
 
     def ordered(self, status: Status) -> list[Task]:
         """The column's tasks from top to bottom."""
@@ -220,6 +240,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
                 state.members = {**state.members, user_id: member}
         case _:
             assert_never(event)
+    if not isinstance(event, TaskEvent) or type(event) is TaskArchived:
+        state.note_change(event.subject, event.seq)
     if event.at > state.latest_at:
         state.latest_at = event.at
     state.seq = event.seq

@@ -189,7 +189,10 @@ CHANGES: Final = (
         id="batchTasks",
         summary="Up to 100 operations, all or nothing",
         tag="Tasks",
-        description="One contiguous range of `seq`; each operation sees the ones before it. A dry run writes nothing.",
+        description="One contiguous range of `seq`; each operation sees the ones before it. A dry run writes nothing. "
+        "With `if_seq` the batch is a serialisable transaction: it is refused (`stale-read`) when a task that it "
+        "operates on, or anything named in `reads`, has changed, gone or come since. A column or a label stands for "
+        "itself, not for the tasks that have it; `*` stands for everything in the team.",
         parameters=(
             _schema("dry_run", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Only pretend."),
             MIN_SEQ,
@@ -198,9 +201,11 @@ CHANGES: Final = (
         body_example={
             "team_id": TEAM_ID,
             "operations": [{"op": "create", "title": "One"}, {"op": "archive", "id": TASK["id"]}],
+            "if_seq": 117,
+            "reads": [TASK["id"]],
         },
         replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        problems=(*_DECIDED, "invalid-reference", "stale-version", "stale-read"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),

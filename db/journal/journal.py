@@ -172,6 +172,12 @@ class PostgresJournal:
             found = await self._fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
         return list(map(journal_row, found))
 
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The `seq` of the newest event about each of the subjects, of those that any event is about."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGES, team_id, list(subjects))
+        return {row["id"]: row["seq"] for row in found}
+
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with connected(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)

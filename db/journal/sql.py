@@ -8,6 +8,7 @@ __all__ = [
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LAST_CHANGES",
     "LOCKED",
     "LOCK_TEAM",
     "LOCK_TEAMS",
@@ -83,3 +84,9 @@ select exists (
 )
 """
 HISTORY: Final = f"{_EVENTS} where e.team_id = $1 and e.subject_id = $2 and e.seq > $3 order by e.seq limit $4"
+# Each by one step into the index on subjects, however long its history is.
+LAST_CHANGES: Final = """
+select s.id, l.seq from unnest($2::uuid[]) as s(id) cross join lateral (
+    select e.seq from task_events e where e.team_id = $1 and e.subject_id = s.id order by e.seq desc limit 1
+) l
+"""

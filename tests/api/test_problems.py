@@ -34,6 +34,7 @@ def example(kind: type[TaskForgeError]) -> TaskForgeError:
         errors.Contradiction: ("/status", "The column is not of that status."),
         errors.Conflict: ("cycle", "Round and round."),
         errors.StaleVersion: (ID, 3, 5, {}, {}),
+        errors.StaleRead: (3, 5, (ID,)),
         errors.QuotaReached: ("labels-per-team", 200, "Enough."),
         errors.TooManyAtOnce: ("feeds-per-user", 50, "Enough.", 10),
         errors.RateLimited: ("login", 10, 41),

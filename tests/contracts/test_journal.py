@@ -131,6 +131,18 @@ class JournalContract:
         assert await journal.task_history(author.team, rows[0].subject, 2) == [rows[0]]
         assert await journal.task_history(author.team, rows[0].subject, 3) == []
 
+    async def test_the_last_change_of_anything_is_found_also_of_what_is_gone(
+        self, journal: Journal, author: Author
+    ) -> None:
+        await author.do(CreateTask(TaskFields(title="one")), CreateTask(TaskFields(title="two")))
+        one, two = (task.id for task in author.state.tasks.values())
+        await author.do(UpdateTask(one, TaskPatch(title="changed")))
+        await author.do(DeleteTask(two))
+        subjects = [one, two, uuids.uuid7()]
+        seq = author.state.seq
+        assert await journal.last_changes(author.team, subjects) == {one: seq - 1, two: seq}
+        assert await journal.last_changes(uuids.uuid7(), subjects) == {}, "another team's"
+
     async def test_a_stale_batch_writes_nothing(self, journal: Journal, author: Author) -> None:
         stale = author.prepare(CreateTask(TaskFields(title="stale")), key="k" * 16)
         await author.do(CreateTask(TaskFields(title="first")))

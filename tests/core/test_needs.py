@@ -9,6 +9,7 @@ from core.commands import (
     AddMember,
     AnyCommand,
     ArchiveTask,
+    Basis,
     Batch,
     ChangeRole,
     CreateLabel,
@@ -48,6 +49,7 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (ArchiveTask(ONE), OF_ONE),
     (RestoreTask(ONE), OF_ONE),
     (DeleteTask(ONE), OF_ONE),
+    (Batch((ArchiveTask(ONE),), Basis(7, 1, (TWO, ONE))), Needs(tasks=(ONE,), last_changes=(TWO, ONE))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),
 ]
 

@@ -1,5 +1,6 @@
 """One team under test: a clock and ids that count, a state that moves only by decide, evolve and merge."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -64,11 +65,25 @@ class CoreTeam:
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        self._remember(draft, needs(command).last_changes)
         self.now += timedelta(seconds=1)
         events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
         for event in events:
             evolve(draft, event)
         return draft, events
+
+    def remembering(self, *subjects: UUID) -> TeamState:
+        """A working copy that knows when these changed last: an actor asks the journal for it."""
+        draft = self.state.fork()
+        draft.archived.update({task_id: self.archive[task_id] for task_id in subjects if task_id in self.archive})
+        self._remember(draft, subjects)
+        return draft
+
+    def _remember(self, draft: TeamState, subjects: Sequence[UUID]) -> None:
+        for subject in subjects:
+            if subject not in draft.tasks and subject not in draft.off_board:
+                about = [encoded.event.seq for encoded in self.journal if encoded.event.subject == subject]
+                draft.note_change(subject, max(about, default=0))
 
     def ask(self, command: AnyCommand, actor: UUID = OWNER) -> list[AnyEvent]:
         """Decide, commit and merge; returns the events, or raises what the team's rules raised."""

@@ -128,6 +128,9 @@ class MemoryJournal:
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
 
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        return {row.subject: row.seq for row in self.rows.get(team_id, []) if row.subject in subjects}
+
 
 class MemoryLocked:
     def __init__(self, journal: MemoryJournal, team_id: UUID) -> None:
