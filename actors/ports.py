@@ -76,6 +76,10 @@ class Journal(Protocol):
         """The `seq` of the newest event about each of the subjects, of those that any event is about."""
         ...
 
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task; None when there is none."""
+        ...
+
 
 class LockedTeam(Protocol):
     """A team that no other process can write while this is held."""

@@ -27,6 +27,7 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -219,7 +220,7 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
         match operation:
             case CreateTask():
                 affected.append(next(created))
-            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask():
+            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | UndoTask():
                 affected.append(operation.task_id)
             case DeleteTask() | RedactHistory():
                 pass

@@ -20,6 +20,8 @@ __all__ = ["Access", "check_epoch"]
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
 
+ANYWHERE: Final = Position(0)
+
 
 class Access:
     """Finds teams and tasks for those who may read them."""
@@ -45,14 +47,14 @@ class Access:
         call.team, call.seq, call.epoch = self._locations.name(team_id), state.seq, state.epoch
         return view
 
-    async def team(self, call: Call, team_id: UUID) -> TeamView:
-        """The board for a member, at `TaskForge-Min-Seq` or later.
+    async def team(self, call: Call, team_id: UUID, *, at: Position = ANYWHERE) -> TeamView:
+        """The board for a member, at `TaskForge-Min-Seq` or later, and no earlier than `at`.
 
         Raises NotFound("team") for everybody else, AheadOfHistory, HistoryRewritten, Unauthenticated, BadInput, an
         Unavailable.
         """
         view = self.ready(call, team_id)
-        if view is not None:
+        if view is not None and _has_reached(view, at):
             return view
         principal, wanted = call.principal(), call.min_seq()
         user_id = principal.user_id
@@ -60,8 +62,10 @@ class Access:
         if now is None or not principal.reaches(team_id):
             raise NotFound("team")
         call.team, call.seq, call.epoch = self._locations.name(team_id), now.seq, now.epoch
-        check_epoch(wanted, now)
-        view = await self._teams.view(team_id, min_seq=max(now.seq, wanted.seq), epoch=now.epoch, deadline=WAIT_SECONDS)
+        for named in (wanted, at):
+            check_epoch(named, now)
+        least = max(now.seq, wanted.seq, at.seq)
+        view = await self._teams.view(team_id, min_seq=least, epoch=now.epoch, deadline=WAIT_SECONDS)
         view.role_of(user_id)
         call.seq, call.epoch = view.seq, view.epoch
         return view

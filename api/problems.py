@@ -222,6 +222,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "policy": {"type": "string", "description": "The rate limit that is reached, as RateLimit-Policy names it."},
         "limit": {"type": "integer", "description": "How many that limit allows."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
+        "fields": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that cannot be put back, for an undo that conflicts.",
+        },
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
         "base_known": {
             "type": "boolean",
@@ -313,6 +318,8 @@ def _conflict(error: errors.Conflict) -> Extras:
     members: dict[str, Any] = {"reason": error.reason}
     if error.task_id is not None:
         members["task_id"] = str(error.task_id)
+    if error.fields:
+        members["fields"] = list(error.fields)
     return (error.detail, members, ())
 
 

@@ -26,6 +26,7 @@ from core.events import Team
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ, POSITION, Position, read_position
 from core.task import FieldError, Status, TaskFields, TaskPatch, tidy
+from db.team_seen import Seen
 
 __all__ = [
     "ActivityPage",
@@ -241,7 +242,10 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class TeamAnswer(Struct, frozen=True, kw_only=True):
-    """A team as one of its members sees it."""
+    """A team as one of its members sees it.
+
+    Reads have `seen_seq`, how far the member has looked, and `unread`, how many tasks others have changed since.
+    """
 
     id: UUID
     name: str
@@ -254,6 +258,8 @@ class TeamAnswer(Struct, frozen=True, kw_only=True):
     version: int
     my_role: Role
     permissions: tuple[Permission, ...]
+    seen_seq: int | UnsetType = UNSET
+    unread: int | UnsetType = UNSET
 
 
 class TeamPage(Struct, frozen=True):
@@ -309,10 +315,13 @@ class LabelPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
-_OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name not in {"my_role", "permissions"})
+_OF_CALLER: Final = frozenset({"my_role", "permissions", "seen_seq", "unread"})
+_OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name not in _OF_CALLER)
 
 
-def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
-    """The team with the role of the caller, and what it allows."""
+def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...], seen: Seen | None = None) -> TeamAnswer:
+    """The team with the role of the caller, and what it allows; with `seen`, what they have not looked at."""
     fields: dict[str, Any] = {name: getattr(team, name) for name in _OF_TEAM}
+    if seen is not None:
+        fields |= {"seen_seq": seen.seq, "unread": seen.unread}
     return TeamAnswer(**fields, my_role=role, permissions=permissions)

@@ -184,6 +184,15 @@ class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
     if_match: Versions | None = None
 
 
+class UndoTask(Struct, frozen=True, kw_only=True, tag="undo", gc=False):
+    """Take back the change of the task with this `seq`; with None, the newest one of the user who asks, `user_id`."""
+
+    task_id: UUID
+    user_id: UUID
+    seq: int | None = None
+    if_match: Versions | None = None
+
+
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
@@ -222,6 +231,7 @@ AnyCommand = (
     | DeleteLabel
     | RedactHistory
     | TaskCommand
+    | UndoTask
     | DeleteTask
     | Batch
 )

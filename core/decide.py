@@ -24,6 +24,7 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -51,6 +52,7 @@ from core.rights import check_allowed
 from core.task import differences
 from core.team import TeamState, evolve
 from core.text import fold_name
+from core.undo import undo_task
 
 Events = list[AnyEvent]
 
@@ -72,6 +74,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [archive_task(state, command, asking)]
         case RestoreTask():
             return [restore_task(state, command, asking)]
+        case UndoTask():
+            return _one(undo_task(state, command, asking))
         case DeleteTask():
             return delete_task(state, command, asking)
         case Batch(operations=operations):

@@ -46,6 +46,9 @@ ConflictReason = Literal[
     "identity-taken",
     "last-way-in",
     "export-running",
+    "nothing-to-undo",
+    "undo-conflict",
+    "undo-redacted",
     "constraint",
 ]
 
@@ -122,16 +125,22 @@ class Contradiction(DomainError):
 class Conflict(DomainError):
     """The current state forbids the command; `reason` is the stable rule name.
 
-    `task_id` is the task that stands in the way, where it is one.
+    `task_id` is the task that stands in the way, where it is one; `fields` are those that do, of the task itself.
     """
 
     code = "conflict"
 
     def __init__(
-        self, reason: ConflictReason, detail: str, *, pointer: str | None = None, task_id: UUID | None = None
+        self,
+        reason: ConflictReason,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        task_id: UUID | None = None,
+        fields: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail)
-        self.reason, self.pointer, self.task_id = reason, pointer, task_id
+        self.reason, self.pointer, self.task_id, self.fields = reason, pointer, task_id, fields
 
 
 class QuotaReached(DomainError):

@@ -23,10 +23,12 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.task_history import Wanted
 from core.team import TeamState
 
 __all__ = ["Needs", "needs", "needs_of"]
@@ -35,12 +37,15 @@ __all__ = ["Needs", "needs", "needs_of"]
 class Needs(Struct, frozen=True, gc=False):
     """Ids of what commands name. `tasks` may be on the board or archived; the actor loads the archived ones.
 
+    `histories` are changes that are to be taken back: the actor loads each with what happened to its task since.
+
     Each further noun whose rows stay in the database (comments, columns, …) is a further field.
     """
 
     tasks: tuple[UUID, ...] = ()
     last_changes: tuple[UUID, ...] = ()
     """Of anything: the `seq` of its last change is needed."""
+    histories: tuple[Wanted, ...] = ()
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
@@ -51,6 +56,7 @@ class Needs(Struct, frozen=True, gc=False):
                 for subject in self.last_changes
                 if subject not in state.tasks and subject not in state.off_board
             ),
+            histories=self.histories,
         )
 
 
@@ -62,6 +68,8 @@ def needs(command: AnyCommand) -> Needs:
     match command:
         case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
             return Needs(tasks=(command.task_id,))
+        case UndoTask(task_id=task_id, seq=seq, user_id=user_id):
+            return Needs(tasks=(task_id,), histories=(Wanted(task_id, seq, user_id),))
         case Batch(operations=operations, basis=basis):
             last_changes = () if basis is None else (*basis.reads, *operated_on(command))
             return structs.replace(needs_of(operations), last_changes=tuple(dict.fromkeys(last_changes)))
@@ -77,7 +85,9 @@ def needs(command: AnyCommand) -> Needs:
 
 def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     """What several commands need together, each thing once, in the order of the commands."""
-    each = [needs(command) for command in commands]
-    tasks = dict.fromkeys(task_id for one in each for task_id in one.tasks)
-    last_changes = dict.fromkeys(subject for one in each for subject in one.last_changes)
-    return Needs(tasks=tuple(tasks), last_changes=tuple(last_changes))
+    every = [needs(command) for command in commands]
+    return Needs(
+        tasks=tuple(dict.fromkeys(task_id for one in every for task_id in one.tasks)),
+        last_changes=tuple(dict.fromkeys(subject for one in every for subject in one.last_changes)),
+        histories=tuple(dict.fromkeys(wanted for one in every for wanted in one.histories)),
+    )

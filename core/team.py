@@ -38,6 +38,7 @@ from core.permissions import Role
 from core.ranking import Place, index_of
 from core.redaction import DELETED_USER
 from core.task import STATUSES, Status, Task
+from core.task_history import TaskHistory, Wanted
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """Before any change."""
@@ -55,9 +56,10 @@ class TeamState:
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them. `off_board` remembers
-    when something that is not on the board (a label, a task that left it, what is deleted) changed last: its `seq`, as
-    far as that happened in memory or was looked up, 0 for what never was.
+    `archived` holds only the archived tasks that the running batch needs, and `histories` the changes that it is to
+    take back; `merge` forgets both. `off_board` remembers when something that is not on the board (a label, a task that
+    left it, what is deleted) changed last: its `seq`, as far as that happened in memory or was looked up, 0 for what
+    never was.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class TeamState:
         "digest",
         "epoch",
         "external",
+        "histories",
         "labels",
         "latest_at",
         "members",
@@ -91,6 +94,7 @@ class TeamState:
         self.labels: Mapping[UUID, Label] = {}
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
+        self.histories: Mapping[Wanted, TaskHistory] = {}
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.off_board: dict[UUID, int] = {}
@@ -106,7 +110,7 @@ class TeamState:
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
-        other.latest_at = self.latest_at
+        other.latest_at, other.histories = self.latest_at, self.histories
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
@@ -118,7 +122,7 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived = {}
+        self.archived, self.histories = {}, {}
         if len(self.off_board) > OFF_BOARD:
             self.off_board = {}
         self._owns_off_board = False
@@ -244,6 +248,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
         state.note_change(event.subject, event.seq)
     if event.at > state.latest_at:
         state.latest_at = event.at
+    if state.histories:
+        state.histories = {wanted: history.after(wanted, event) for wanted, history in state.histories.items()}
     state.seq = event.seq
     return state
 

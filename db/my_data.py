@@ -120,6 +120,12 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "seen",
+        "How far the account has looked at its teams.",
+        ("team_seen",),
+        _json("select team_id, epoch, seq, seen_at from team_seen where user_id = $1 order by team_id"),
+    ),
+    Section(
         "former_memberships",
         "Teams that the account has left.",
         ("former_members",),

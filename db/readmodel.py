@@ -29,6 +29,7 @@ __all__ = [
     "task_activity",
     "task_by_number",
     "task_location",
+    "team_of_deleted_task",
     "team_position",
     "teams_with_another_name",
 ]
@@ -123,6 +124,19 @@ async def task_location(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None
         team_id: UUID | None = await rows.fetchval(
             "select t.team_id from tasks t join memberships m on m.team_id = t.team_id and m.user_id = $1"
             " where t.id = $2",
+            user_id,
+            task_id,
+        )
+    return team_id
+
+
+async def team_of_deleted_task(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None:
+    """The team, among the user's, that had this task before it was deleted for good: its journal says so."""
+    async with reading(pool, user_id) as rows:
+        team_id: UUID | None = await rows.fetchval(
+            "select e.team_id from memberships m"
+            " join task_events e on e.team_id = m.team_id and e.subject_id = $2 and e.type = 'task.deleted'"
+            " where m.user_id = $1 limit 1",
             user_id,
             task_id,
         )

@@ -5,7 +5,18 @@ from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Columns", "Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = [
+    "BoardSnapshotDrops",
+    "BoardSnapshots",
+    "Columns",
+    "Comments",
+    "Labels",
+    "RelayCursors",
+    "TaskEvents",
+    "Tasks",
+    "TeamEpochs",
+    "TeamSeen",
+]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -93,3 +104,30 @@ class Comments(Table, tablename="comments", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     version = BigInt()
+
+
+class BoardSnapshots(Table, tablename="board_snapshots", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    digest = Bytea()
+    format = Text()
+    key = Text(null=True, default=None)
+    size = BigInt(null=True, default=None)
+    sha256 = Bytea(null=True, default=None)
+    made_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)
+
+
+class BoardSnapshotDrops(Table, tablename="board_snapshot_drops", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    drops = BigInt()
+
+
+class TeamSeen(Table, tablename="team_seen", db=POSTGRES):
+    team_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    seen_at = Timestamptz()

@@ -14,7 +14,9 @@ __all__ = ["MODULES", "all_operations", "endpoint_modules", "register_all"]
 MODULES: Final = (
     "api.endpoints.tasks",
     "api.endpoints.task_changes",
+    "api.endpoints.undo",
     "api.endpoints.teams",
+    "api.endpoints.seen",
     "api.endpoints.audit",
     "api.endpoints.invitations",
     "api.endpoints.auth",

@@ -11,7 +11,7 @@ from core.query import SORT_FIELDS
 from core.rights import DELETE_TASKS, READ, WRITE_TASKS, in_team
 from core.task import PRIORITIES, STATUSES, TaskPatch
 
-__all__ = ["CHANGES", "READS"]
+__all__ = ["CHANGED", "CHANGES", "DECIDED", "READS"]
 
 TEAM_ID: Final = "019a3b1e-5c00-7000-8000-00000000000a"
 TASK: Final = {
@@ -165,8 +165,8 @@ READS: Final = (
     ),
 )
 
-_DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
-_CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
+DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
+CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
 
 CHANGES: Final = (
     Operation(
@@ -179,7 +179,7 @@ CHANGES: Final = (
         body=NewTask,
         body_example={"team_id": TEAM_ID, "title": "Ship the board", "priority": "high"},
         replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *OF_TEAM), example=TASK)},
-        problems=(*_DECIDED, "invalid-reference"),
+        problems=(*DECIDED, "invalid-reference"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -205,7 +205,7 @@ CHANGES: Final = (
             "reads": [TASK["id"]],
         },
         replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
-        problems=(*_DECIDED, "invalid-reference", "stale-version", "stale-read"),
+        problems=(*DECIDED, "invalid-reference", "stale-version", "stale-read"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -220,8 +220,8 @@ CHANGES: Final = (
         body=TaskPatch,
         body_media_types=MERGE_PATCH,
         body_example={"status": "done"},
-        replies={200: _CHANGED},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        replies={200: CHANGED},
+        problems=(*DECIDED, "invalid-reference", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -241,8 +241,8 @@ CHANGES: Final = (
             TEAM_HINT,
             MIN_SEQ,
         ),
-        replies={200: _CHANGED, 204: Reply(description="Deleted for good.", headers=OF_TEAM)},
-        problems=(*_DECIDED, "stale-version"),
+        replies={200: CHANGED, 204: Reply(description="Deleted for good.", headers=OF_TEAM)},
+        problems=(*DECIDED, "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS, also=(("permanent=true", DELETE_TASKS),)),
     ),
@@ -255,8 +255,8 @@ CHANGES: Final = (
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
         body=MoveRequest,
         body_example={"status": "done"},
-        replies={200: _CHANGED},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        replies={200: CHANGED},
+        problems=(*DECIDED, "invalid-reference", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -267,8 +267,8 @@ CHANGES: Final = (
         summary="Put an archived task back onto the board",
         tag="Tasks",
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
-        replies={200: _CHANGED},
-        problems=(*_DECIDED, "stale-version"),
+        replies={200: CHANGED},
+        problems=(*DECIDED, "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),

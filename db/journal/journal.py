@@ -178,6 +178,13 @@ class PostgresJournal:
             found = await self._fetch(sql.LAST_CHANGES, team_id, list(subjects))
         return {row["id"]: row["seq"] for row in found}
 
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGE, team_id, task_id, user_id, list(types))
+        seq: int | None = found[0][0]
+        return seq
+
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with connected(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)

@@ -8,6 +8,7 @@ __all__ = [
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LAST_CHANGE",
     "LAST_CHANGES",
     "LOCKED",
     "LOCK_TEAM",
@@ -89,4 +90,8 @@ LAST_CHANGES: Final = """
 select s.id, l.seq from unnest($2::uuid[]) as s(id) cross join lateral (
     select e.seq from task_events e where e.team_id = $1 and e.subject_id = s.id order by e.seq desc limit 1
 ) l
+"""
+LAST_CHANGE: Final = """
+select max(seq) from task_events
+where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[])
 """

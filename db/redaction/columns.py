@@ -33,6 +33,7 @@ _OF_TEAM: Final = Column("free text", ("team",))
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "account_tokens": {"purpose": NOTHING, "token_hash": NOTHING, "email": PERSONAL},
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
+    "board_snapshots": {"digest": NOTHING, "format": NOTHING, "key": NOTHING, "sha256": NOTHING},
     "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},

@@ -86,6 +86,7 @@ _MAIL: Final = (
 _TRACES: Final = (
     "delete from refresh_tokens where user_id = $1",
     "delete from team_places where user_id = $1",
+    "delete from team_seen where user_id = $1",
     "delete from notifications where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",

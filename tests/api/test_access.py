@@ -91,6 +91,8 @@ def body_of(scene: Scene, operation: Operation, values: Any, place: str) -> Any:
         return {"token": scene.lobby if place == "own" else "tfi_" + "A" * 43}
     if operation.id == "createLabel":
         return {"name": f"swept {scene.next()}", "color": "#000000"}
+    if operation.id == "undoTask":
+        return {"seq": int(values["seq"])}
     body = BODIES.get(operation.id, operation.body_example)
     return {"team_id": values["team_id"], **body} if operation.id in IN_TEAM else body
 

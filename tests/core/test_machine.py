@@ -38,6 +38,7 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -52,6 +53,7 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
+from core.task_history import history_of
 from core.team import TeamState, evolve
 from streams.cloud_events import cloud_event, parse_cloud_event
 from tests.support.core_team import MISSING, SALT, START, TEAM
@@ -132,7 +134,7 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.members, self.labels, self.team]
+        every = [*tasks, self.an_undo, self.members, self.labels, self.team]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -140,8 +142,10 @@ class Life(RuleBasedStateMachine):
         """Some commands: deciding one takes a quarter of the time that Hypothesis needs to draw it by itself."""
         choices = Choices(number)
         for _ in range(count):
-            command = choices.of(self.kinds)(choices)
-            self.ask(command, self.actor(choices))
+            command, actor = choices.of(self.kinds)(choices), self.actor(choices)
+            if isinstance(command, UndoTask):
+                command = structs.replace(command, user_id=actor)
+            self.ask(command, actor)
 
     # What people ask.
 
@@ -245,6 +249,11 @@ class Life(RuleBasedStateMachine):
         archived = list(self.archive)
         return RestoreTask(choices.of(archived) if archived and choices.below(4) else self.any_task(choices))
 
+    def an_undo(self, choices: Choices) -> UndoTask:
+        """Of somebody's newest change of a task, or of any of the last changes of whatever it was."""
+        recent = [row.seq for row in self.journal[-8:]]
+        return UndoTask(task_id=self.any_task(choices), user_id=USERS[0], seq=choices.maybe(recent))
+
     # What must hold.
 
     def ask(self, command: AnyCommand, actor: UUID) -> None:
@@ -252,6 +261,10 @@ class Life(RuleBasedStateMachine):
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        draft.histories = {
+            wanted: history_of(wanted, [(decode(row), False) for row in self.journal if row.subject == wanted.task_id])
+            for wanted in needs(command).histories
+        }
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
@@ -374,6 +387,8 @@ EXPECTED = {
     *(f"{name}: last-owner" for name in ("ChangeRole", "RemoveMember")),
     *(f"{name}: nothing" for name in ("UpdateTask", "MoveTask", "ChangeRole", "UpdateLabel", "UpdateTeam")),
     "RenameMember: nothing",
+    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived", "nothing")),
+    "UndoTask",
     "CreateTask: external-id-taken",
     "UpdateTask: archived",
     "RestoreTask: not-archived",

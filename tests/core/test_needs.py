@@ -22,12 +22,14 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
+from core.task_history import Wanted
 from tests.support.core_team import MEMBER, TEAM, CoreTeam
 
 ONE, TWO = UUID(int=101), UUID(int=102)
@@ -50,6 +52,7 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (RestoreTask(ONE), OF_ONE),
     (DeleteTask(ONE), OF_ONE),
     (Batch((ArchiveTask(ONE),), Basis(7, 1, (TWO, ONE))), Needs(tasks=(ONE,), last_changes=(TWO, ONE))),
+    (UndoTask(task_id=ONE, user_id=TWO, seq=7), Needs(tasks=(ONE,), histories=(Wanted(ONE, 7, TWO),))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),
 ]
 

@@ -22,6 +22,7 @@ from core.commands import (
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -52,6 +53,7 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (MoveTask(task_id=ONE), "write_tasks", "write"),
     (ArchiveTask(ONE), "write_tasks", "write"),
     (RestoreTask(ONE), "write_tasks", "write"),
+    (UndoTask(task_id=ONE, user_id=ONE), "write_tasks", "write"),
     (DeleteTask(ONE), "delete_tasks", "admin"),
     (Batch((RestoreTask(ONE),)), "write_tasks", "write"),
 ]

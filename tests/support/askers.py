@@ -134,6 +134,7 @@ class Scene:
             "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
             "number": "1",
+            "seq": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
         scene.lobby = made.json()["token"]
@@ -174,14 +175,14 @@ class Scene:
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
         if place == "random":
-            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1"}
+            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1", "seq": "1"}
         return self.foreign if place == "foreign" else await self._own(operation, asker)
 
     async def _own(self, operation: Operation, asker: Asker) -> dict[str, str]:
         desk, values = self.desk, {"team_id": self.desk.team}
         if "{task_id}" in operation.path or "{number}" in operation.path:
             task = await desk.task(f"Task {self.next()}")
-            values |= {"task_id": task["id"], "number": str(task["number"])}
+            values |= {"task_id": task["id"], "number": str(task["number"]), "seq": str(task["version"])}
             if operation.id == "restoreTask":
                 assert (await desk.delete(f"/v1/tasks/{task['id']}")).is_success
         if "{label_id}" in operation.path:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from core.codec import Encoded, encode
+from core.codec import Encoded, decode, encode
 from core.commands import (
     AddMember,
     AnyCommand,
@@ -31,6 +31,7 @@ from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
 from core.task import Status, Task, TaskFields, TaskPatch
+from core.task_history import history_of
 from core.team import TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -66,6 +67,11 @@ class CoreTeam:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
         self._remember(draft, needs(command).last_changes)
+        journal = [decode(encoded.row) for encoded in self.journal] if needs(command).histories else []
+        draft.histories = {
+            wanted: history_of(wanted, [(event, False) for event in journal if event.subject == wanted.task_id])
+            for wanted in needs(command).histories
+        }
         self.now += timedelta(seconds=1)
         events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
         for event in events:

@@ -131,6 +131,10 @@ class MemoryJournal:
     async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
         return {row.subject: row.seq for row in self.rows.get(team_id, []) if row.subject in subjects}
 
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        rows = await self.task_history(team_id, task_id, 0)
+        return max((row.seq for row in rows if row.actor_id == user_id and row.type in types), default=None)
+
 
 class MemoryLocked:
     def __init__(self, journal: MemoryJournal, team_id: UUID) -> None:
