@@ -16,7 +16,6 @@ from core.task import Status, TaskFields, TaskPatch, check_text
 from db.team_seen import Seen
 
 __all__ = [
-    "ActivityPage",
     "BatchAnswer",
     "BatchRequest",
     "Board",
@@ -158,13 +157,6 @@ class Board(Struct, frozen=True):
     seq: int
     epoch: int
     columns: tuple[Column, ...]
-
-
-class ActivityPage(Struct, frozen=True):
-    """CloudEvents, newest first."""
-
-    items: tuple[dict[str, Any], ...]
-    next_cursor: Cursor | None
 
 
 class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
