@@ -11,7 +11,7 @@ from actors.board import TeamView
 from api.calls import Call
 from api.services import Services
 from core.errors import AheadOfHistory, HistoryRewritten, NotFound
-from core.seq import Position
+from core.seq import ANYWHERE, Position
 from core.writes import JournalPosition
 from db import readmodel
 
@@ -19,8 +19,6 @@ __all__ = ["Access", "check_epoch"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
-
-ANYWHERE: Final = Position(0)
 
 
 class Access:
@@ -31,8 +29,10 @@ class Access:
         self._pool = services.pools.api
         self._locations = services.locations
 
-    def ready(self, call: Call, team_id: UUID) -> TeamView | None:
+    def ready(self, call: Call, team_id: UUID, *, at: Position = ANYWHERE) -> TeamView | None:
         """The board, if it is in memory, new enough, and the caller is a member; no await, no network.
+
+        New enough is no earlier than `TaskForge-Min-Seq`, nor than `at`.
 
         Raises Unauthenticated, BadInput.
         """
@@ -44,6 +44,8 @@ class Access:
             return None
         if b"taskforge-min-seq" in call.headers and not _has_reached(view, call.min_seq()):
             return None
+        if at is not ANYWHERE and not _has_reached(view, at):
+            return None
         call.team, call.seq, call.epoch = self._locations.name(team_id), state.seq, state.epoch
         return view
 
@@ -53,8 +55,8 @@ class Access:
         Raises NotFound("team") for everybody else, AheadOfHistory, HistoryRewritten, Unauthenticated, BadInput, an
         Unavailable.
         """
-        view = self.ready(call, team_id)
-        if view is not None and _has_reached(view, at):
+        view = self.ready(call, team_id, at=at)
+        if view is not None:
             return view
         principal, wanted = call.principal(), call.min_seq()
         user_id = principal.user_id

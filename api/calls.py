@@ -10,7 +10,7 @@ from blacksheep import Request
 from core.ask import Ask
 from core.errors import BadInput, Unauthenticated
 from core.principal import Principal
-from core.seq import Position, read_position
+from core.seq import ANYWHERE, Position, read_position
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,9 +24,6 @@ __all__ = ["ANONYMOUS_BODY", "SCOPE_KEY", "BodyTooLarge", "BodyTooSlow", "Call",
 SCOPE_KEY: Final = "taskforge.call"
 ANONYMOUS_BODY: Final = 16 * 1024
 """Most bytes of a body whose sender has not said who they are."""
-
-
-_ANYWHERE: Final = Position(0)
 
 
 class BodyTooLarge(Exception):
@@ -139,7 +136,7 @@ class Call:
     def min_seq(self) -> Position:
         """`TaskForge-Min-Seq`: the answer must be true at this place or later; 0 when absent. Raises BadInput."""
         value = self.headers.get(b"taskforge-min-seq")
-        return _ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
+        return ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
 
     async def body(self) -> bytes:
         """The whole body, which is smaller while nobody has said who they are.

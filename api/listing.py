@@ -11,6 +11,7 @@ from api.binding import read_query, read_uuid
 from api.paging import NO_EPOCH, PageQuery, task_place
 from core.errors import BadInput
 from core.query import SORT_FIELDS, SortField, TaskQuery
+from core.seq import ANYWHERE, Position, read_position
 from core.task import PRIORITIES, STATUSES, check_moment
 
 __all__ = ["ListRequest", "ListRequests", "read_list_request"]
@@ -36,6 +37,7 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
     priority: Text | None = None
     due_before: Annotated[datetime, Meta(tz=True)] | None = None
     updated_after: Annotated[datetime, Meta(tz=True)] | None = None
+    changed_since_seq: Text | None = None
     external_id: External | None = None
     external_source: External | None = None
     parent: Text | None = None
@@ -47,13 +49,15 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
 class ListRequest(Struct, frozen=True):
     """What a list was asked for; `mine` says that the assignee is the caller.
 
-    `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none.
+    `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none. `since` is the place after which
+    tasks must have changed: the team must have reached it, in that epoch.
     """
 
     team_id: UUID | None
     query: TaskQuery
     mine: bool
     epoch: int = NO_EPOCH
+    since: Position = ANYWHERE
 
     def for_user(self, user_id: UUID) -> TaskQuery:
         """The query with "me" resolved."""
@@ -86,6 +90,7 @@ def read_list_request(raw: bytes) -> ListRequest:
     after, epoch = (None, NO_EPOCH)
     if given.cursor is not None:
         after, epoch = task_place(given.cursor, sort, descending=descending)
+    since = _since(given)
     query = TaskQuery(
         status=_choices(given.status, STATUSES, "status"),
         assignee=_id(given.assignee, "assignee") if given.assignee not in {"me", "none"} else None,
@@ -94,6 +99,7 @@ def read_list_request(raw: bytes) -> ListRequest:
         priority=_choices(given.priority, PRIORITIES, "priority"),
         due_before=_moment(given.due_before, "due_before"),
         updated_after=_moment(given.updated_after, "updated_after"),
+        changed_since=None if given.changed_since_seq is None else since.seq,
         external_id=given.external_id,
         external_source=given.external_source,
         parent=_id(given.parent, "parent") if given.parent != "none" else None,
@@ -105,7 +111,15 @@ def read_list_request(raw: bytes) -> ListRequest:
         limit=given.limit,
         after=after,
     )
-    return ListRequest(given.team_id, query, given.assignee == "me", epoch)
+    return ListRequest(given.team_id, query, given.assignee == "me", epoch, since)
+
+
+def _since(given: _Parameters) -> Position:
+    if given.changed_since_seq is None:
+        return ANYWHERE
+    if given.team_id is None:
+        raise BadInput("A seq is a place in one team's history: name the team_id.", parameter="changed_since_seq")
+    return read_position(given.changed_since_seq, "changed_since_seq")
 
 
 def _sort(text: str) -> SortField:

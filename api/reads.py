@@ -86,7 +86,7 @@ class Reads:
         asked = self._lists.read(call.query)
         if asked.team_id is None or asked.query.archived:
             return None
-        view = self._access.ready(call, asked.team_id)
+        view = self._access.ready(call, asked.team_id, at=asked.since)
         return None if view is None else list_answer(call, view, asked, self._representation)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:

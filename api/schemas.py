@@ -29,7 +29,6 @@ from core.task import FieldError, Status, TaskFields, TaskPatch, tidy
 from db.team_seen import Seen
 
 __all__ = [
-    "ActivityPage",
     "BatchAnswer",
     "BatchRequest",
     "Board",
@@ -210,13 +209,6 @@ class Board(Struct, frozen=True):
     seq: int
     epoch: int
     columns: tuple[Column, ...]
-
-
-class ActivityPage(Struct, frozen=True):
-    """CloudEvents, newest first."""
-
-    items: tuple[dict[str, Any], ...]
-    next_cursor: Cursor | None
 
 
 class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     """A list request, already checked and resolved ("me" is a user id). Empty tuples and None mean "any".
 
     `updated_after` includes that very moment: several tasks can have it, and not all of them may have been seen.
+    `changed_since` leaves out what has not changed after that `seq` of its team.
     `unassigned` and `no_parent` ask for the absence of a value; `after` is the sort key of the last task already seen.
     """
 
@@ -31,6 +32,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     priority: tuple[Priority, ...] = ()
     due_before: datetime | None = None
     updated_after: datetime | None = None
+    changed_since: int | None = None
     external_id: str | None = None
     external_source: str | None = None
     parent: UUID | None = None
@@ -62,6 +64,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
             and (not self.labels or all(label in task.label_ids for label in self.labels))
             and (self.due_before is None or (task.due_at is not None and task.due_at < self.due_before))
             and (self.updated_after is None or task.updated_at >= self.updated_after)
+            and (self.changed_since is None or task.version > self.changed_since)
             and (self.external_id is None or task.external_id == self.external_id)
             and (self.external_source is None or task.external_source == self.external_source)
             and (self.parent is None or task.parent_id == self.parent)

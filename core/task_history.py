@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct, structs
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, structs
 
-from core.events import AnyEvent, AnyTaskEvent, TaskDeleted, TaskEvent
+from core.events import AnyEvent, AnyTaskEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.task import Task
 
-__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "history_of"]
+__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of"]
 
 UNDOABLE: Final = ("task.created", "task.updated", "task.moved", "task.archived", "task.restored")
 """The types of the changes that can be taken back: those of the task's own fields."""
@@ -63,5 +65,21 @@ def history_of(
 
 def changed_fields(event: AnyTaskEvent) -> frozenset[str]:
     """The fields of the task that the event changed. Who created it has changed whether it is on the board."""
-    previous: dict[str, Any] = event.previous
-    return frozenset(previous) if previous else frozenset({"archived_at"})
+    return frozenset({"archived_at"}) if isinstance(event, TaskCreated) else frozenset(event.previous)
+
+
+def fields_before(event: AnyTaskEvent) -> dict[str, Any]:
+    """The fields that the event changed, as they were before, in the types of a task; read from JSON, or not."""
+    if isinstance(event, TaskCreated):
+        return {"archived_at": None}
+    known = {name: value for name, value in event.previous.items() if name in Task.__struct_fields__}
+    before = msgspec.convert(known, _Before)
+    return {name: getattr(before, name) for name in known}
+
+
+_Before: Final[type[Struct]] = msgspec.defstruct(
+    "_Before",
+    [(field.name, field.type | UnsetType, UNSET) for field in structs.fields(Task)],
+    frozen=True,
+    kw_only=True,
+)

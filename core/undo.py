@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import structs
 
 from core.commands import Asking, UndoTask
 from core.decide_tasks import _board_task, _check_references, _check_version, _check_wip
@@ -25,7 +24,7 @@ from core.events import (
 )
 from core.ranking import insert_at
 from core.task import Task, differences
-from core.task_history import TaskHistory, Wanted
+from core.task_history import TaskHistory, Wanted, fields_before
 from core.team import TeamState, column_without
 
 __all__ = ["undo_task"]
@@ -50,7 +49,7 @@ def undo_task(state: TeamState, command: UndoTask, asking: Asking) -> AnyTaskEve
         raise Conflict("undo-redacted", "This task was deleted for good.")
     task, change = state.task(command.task_id), _change(history, command)
     _check_version(state, task, command.if_match, {})
-    before = _before(change)
+    before = fields_before(change)
     _check_untouched(before, history.later)
     if isinstance(change, TaskCreated | TaskRestored):
         return _put_away(state, task, before, asking)
@@ -67,23 +66,6 @@ def _change(history: TaskHistory, command: UndoTask) -> AnyTaskEvent:
     if command.seq is not None:
         raise InvalidReference("/seq", "No change of this task has that number.")
     raise Conflict("nothing-to-undo", "You have not changed this task.")
-
-
-def _before(change: AnyTaskEvent) -> dict[str, Any]:
-    """The fields that the change changed, as they were before, in the types of a task."""
-    if isinstance(change, TaskCreated):
-        return {"archived_at": None}
-    known = {name: value for name, value in change.previous.items() if name in _Before.__struct_fields__}
-    before = msgspec.convert(known, _Before)
-    return {name: getattr(before, name) for name in known}
-
-
-_Before: Final[type[Struct]] = msgspec.defstruct(
-    "_Before",
-    [(field.name, field.type | UnsetType, UNSET) for field in structs.fields(Task)],
-    frozen=True,
-    kw_only=True,
-)
 
 
 def _check_untouched(before: Mapping[str, Any], later: frozenset[str]) -> None:

@@ -84,6 +84,8 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
         found.append(f"t.due_at < {arguments.add(query.due_before, 'timestamptz')}")
     if query.updated_after is not None:
         found.append(f"t.updated_at >= {arguments.add(query.updated_after, 'timestamptz')}")
+    if query.changed_since is not None:
+        found.append(f"t.version > {arguments.add(query.changed_since, 'bigint')}")
     if query.external_id is not None:
         found.append(_equals("t.external_id", query.external_id, arguments))
     if query.external_source is not None:

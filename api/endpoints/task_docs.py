@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from api import paths
 from api.binding import MERGE_PATCH
-from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, TEAM_HINT, Operation, Parameter, Reply
+from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, POSITION_SCHEMA, TEAM_HINT, Operation, Parameter, Reply
 from api.rest_v1 import Task
-from api.schemas import ActivityPage, BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
+from api.schemas import BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
 from core.query import SORT_FIELDS
 from core.rights import DELETE_TASKS, READ, WRITE_TASKS, in_team
 from core.task import PRIORITIES, STATUSES, TaskPatch
@@ -67,6 +67,12 @@ FILTERS: Final = (
     _words("priority", PRIORITIES, "Any of these, separated by commas."),
     _schema("due_before", _TIME, "Due before this moment.", "2026-03-01T00:00:00Z"),
     _schema("updated_after", _TIME, "Changed at this moment or later.", "2026-02-01T00:00:00Z"),
+    _schema(
+        "changed_since_seq",
+        POSITION_SCHEMA,
+        "Changed after this `seq` of the team, which `team_id` must name; as `<epoch>:<seq>` it names its epoch, too.",
+        "117",
+    ),
     _schema("external_id", _EXTERNAL, "What has this id where it came from.", "JIRA-7"),
     _schema("external_source", _EXTERNAL, "What came from there.", "jira"),
     _schema("parent", {"type": "string", "pattern": f"^(none|{_UUID})$"}, "Subtasks of a task, or `none`."),
@@ -120,18 +126,6 @@ READS: Final = (
         tag="Tasks",
         parameters=(IF_NONE_MATCH, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
-        problems=("not-found", "ahead-of-history", "history-rewritten"),
-        requires=in_team(READ),
-    ),
-    Operation(
-        method="GET",
-        path=paths.TASK_ACTIVITY,
-        id="getTaskActivity",
-        summary="What happened to a task",
-        tag="Tasks",
-        description="CloudEvents, newest first: the same bytes that feeds, topics and webhooks carry.",
-        parameters=(*PAGE, TEAM_HINT, MIN_SEQ),
-        replies={200: Reply(description="A page.", body=ActivityPage, headers=OF_TEAM)},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
         requires=in_team(READ),
     ),

@@ -1,4 +1,4 @@
-"""Reading tasks: lists, single tasks, boards, activity. What memory can answer the edge has answered already."""
+"""Reading tasks: lists, single tasks, boards. What memory can answer the edge has answered already."""
 
 from uuid import UUID
 
@@ -8,19 +8,18 @@ from actors.ports import Representation
 from api import paths
 from api.access import Access
 from api.answers import Answer, about_team
-from api.binding import no_query, path_value, query_of
+from api.binding import no_query, path_value
 from api.calls import Call, call_of
 from api.endpoints.task_docs import READS as OPERATIONS
 from api.etags import versioned
 from api.listing import ListRequest, ListRequests
-from api.paging import ACTIVITY, NO_EPOCH, PageQuery, page_json, page_of
+from api.paging import NO_EPOCH
 from api.paths import pattern
 from api.reads import board_answer, list_answer, long_board_answer, long_list_answer, per_column_of, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.errors import HistoryRewritten, NotFound
 from db import readmodel
-from streams.cloud_events import cloud_event
 
 __all__ = ["OPERATIONS", "register"]
 
@@ -40,7 +39,7 @@ class TaskReads:
         asked = self._lists.read(call.query)
         if asked.team_id is None:
             return await self._stored_page(call, asked)
-        view = await self._access.team(call, asked.team_id)
+        view = await self._access.team(call, asked.team_id, at=asked.since)
         if asked.query.archived:
             if NO_EPOCH < asked.epoch < view.epoch:
                 raise HistoryRewritten(view.epoch, view.seq)
@@ -98,28 +97,11 @@ class TaskReads:
         answer = board_answer(call, view, per_column, shown) or await long_board_answer(call, view, shown)
         return answer.response()
 
-    async def get_activity(self, request: Request) -> Response:
-        """GET /v1/tasks/{task_id}/activity: the task's CloudEvents, newest first."""
-        call, task_id = call_of(request), path_value(request, "task_id")
-        user_id = call.principal().user_id
-        query = query_of(request, PageQuery)
-        epoch, before = (None, None) if query.cursor is None else ACTIVITY.read(query.cursor)
-        team_id, view = await self._access.task(call, task_id)
-        if epoch is not None and epoch < view.epoch:
-            raise HistoryRewritten(view.epoch, view.seq)
-        rows = await readmodel.task_activity(
-            self._pool, user_id, team_id, task_id, before=before, limit=query.limit + 1
-        )
-        shown, last = page_of(rows, query.limit)
-        body = page_json(map(cloud_event, shown), None if last is None else ACTIVITY.write((view.epoch, last.seq)))
-        return Answer(200, body, about_team(call.team, call.seq, call.epoch)).response()
-
 
 def register(router: Router, services: Services) -> None:
     """The reading endpoints of tasks."""
     reads = TaskReads(services, REST_V1)
     router.add_get(pattern(paths.TASKS), reads.list_tasks)
     router.add_get(pattern(paths.TASK), reads.get_task)
-    router.add_get(pattern(paths.TASK_ACTIVITY), reads.get_activity)
     router.add_get(pattern(paths.TEAM_TASK_BY_NUMBER), reads.get_by_number)
     router.add_get(pattern(paths.TEAM_BOARD), reads.get_board)

@@ -52,6 +52,7 @@ optional = {
     "priority": st.lists(st.sampled_from(PRIORITIES), max_size=3, unique=True).map(tuple),
     "due_before": st.none() | st.just(START + timedelta(days=3)),
     "updated_after": st.none() | st.just(START + timedelta(seconds=30)),
+    "changed_since": st.none() | st.just(20),
     "external_source": st.sampled_from((None, None, "jira")),
     "no_parent": st.booleans(),
     "q": st.none() | st.sampled_from(WORDS),

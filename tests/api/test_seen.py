@@ -102,3 +102,24 @@ async def test_whoever_leaves_and_comes_back_has_seen_nothing(desk: Desk) -> Non
     problem(await put(desk, team, 3, "member"), 404, "not-found")
     await desk.join(team, "owner", "member", "member")
     assert (await shown(desk, team, "member"))[0] == 0
+
+
+async def test_tasks_that_have_changed_since_a_place_are_listed(desk: Desk) -> None:
+    team = await team_of_two(desk)
+    first, second = await make(desk, team, "owner"), await make(desk, team, "owner")
+    path = f"/v1/tasks?team_id={team}&sort=number&changed_since_seq="
+
+    async def listed(place: object, more: str = "") -> list[str]:
+        return [task["id"] for task in (await desk.get(f"{path}{place}{more}")).json()["items"]]
+
+    assert await listed(0) == [first["id"], second["id"]]
+    assert await listed(first["version"]) == await listed(f"1:{first['version']}") == [second["id"]]
+    assert await listed(second["version"]) == []
+    problem(await desk.get(f"{path}{second['version'] + 1}"), 400, "ahead-of-history")
+    problem(await desk.get(f"{path}2:1"), 400, "ahead-of-history")
+    problem(await desk.get("/v1/tasks?changed_since_seq=1"), 400, "bad-input")
+    await desk.patch(f"/v1/tasks/{first['id']}", {"title": "Changed"}, "member")
+    assert await listed(second["version"]) == [first["id"]]
+    await desk.delete(f"/v1/tasks/{first['id']}", "member")
+    assert await listed(second["version"]) == []
+    assert await listed(second["version"], "&archived=true") == [first["id"]]

@@ -44,6 +44,8 @@ def test_each_condition_keeps_what_it_names(team: CoreTeam) -> None:
     assert found(team, due_before=datetime(2026, 1, 2, tzinfo=UTC)) == ["Überfällig"]
     assert found(team, due_before=datetime(2026, 1, 1, tzinfo=UTC)) == []
     assert found(team, updated_after=parent.updated_at) == ["Child", "Parent", "Überfällig"]
+    assert found(team, changed_since=parent.version) == ["Child", "Überfällig"]
+    assert found(team, changed_since=parent.version - 1) == ["Child", "Parent", "Überfällig"]
     assert found(team, parent=parent.id) == ["Child"]
     assert found(team, no_parent=True) == ["Parent", "Überfällig"]
     assert found(team, assignee=MISSING) == []
@@ -60,7 +62,8 @@ def test_every_condition_counts_as_a_filter() -> None:
     conditions: dict[str, Any] = {
         "status": ("open",), "assignee": SOME, "unassigned": True, "labels": (SOME,), "priority": ("low",),
         "due_before": datetime(2026, 1, 1, tzinfo=UTC), "updated_after": datetime(2026, 1, 1, tzinfo=UTC),
-        "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x", "archived": True,
+        "changed_since": 7, "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x",
+        "archived": True,
     }  # fmt: skip
     order = {"sort", "descending", "limit", "after"}
     assert set(conditions) == set(TaskQuery.__struct_fields__) - order

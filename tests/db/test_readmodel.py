@@ -114,6 +114,8 @@ FILTERS: list[dict[str, Any]] = [
     {"no_parent": True},
     {"due_before": START + timedelta(days=2)},
     {"updated_after": START + timedelta(seconds=30)},
+    {"changed_since": 40},
+    {"changed_since": 2**63 - 1},
     {"external_source": "jira"},
     {"external_id": "7"},
     {"external_id": "7", "external_source": "jira"},
