@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.comment import CommentBody
 from core.permissions import Role
 from core.principal import Principal
 from core.quotas import Quotas
@@ -175,6 +176,36 @@ class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
     if_match: Versions | None = None
 
 
+class AddComment(Struct, frozen=True, tag="add_comment", gc=False):
+    """On a task of the board. `body` is as people write it, with `@name` for whom it mentions."""
+
+    task_id: UUID
+    body: CommentBody
+
+    def __post_init__(self) -> None:
+        check_text(body=self.body)
+
+
+class EditComment(Struct, frozen=True, tag="edit_comment", gc=False):
+    """By its author only. `if_match` has what the client saw of the comment; None means last writer wins."""
+
+    comment_id: UUID
+    body: CommentBody
+    if_match: Versions | None = None
+
+    def __post_init__(self) -> None:
+        check_text(body=self.body)
+
+
+class DeleteComment(Struct, frozen=True, tag="delete_comment", gc=False):
+    """By its author or an admin."""
+
+    comment_id: UUID
+    if_match: Versions | None = None
+
+
+CommentCommand = AddComment | EditComment | DeleteComment
+
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
@@ -197,5 +228,6 @@ AnyCommand = (
     | RedactHistory
     | TaskCommand
     | DeleteTask
+    | CommentCommand
     | Batch
 )

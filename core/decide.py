@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -16,8 +17,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -27,6 +30,7 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -72,6 +76,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [restore_task(state, command, asking)]
         case DeleteTask():
             return delete_task(state, command, asking)
+        case AddComment() | EditComment() | DeleteComment():
+            return [*change_comments(state, command, asking)]
         case Batch(operations=operations):
             return _batch(state, operations, asking)
         case UpdateTeam():

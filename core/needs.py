@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,8 +16,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -34,14 +37,17 @@ __all__ = ["Needs", "needs", "needs_of"]
 class Needs(Struct, frozen=True, gc=False):
     """Ids of what commands name. `tasks` may be on the board or archived; the actor loads the archived ones.
 
-    Each further noun whose rows stay in the database (comments, columns, …) is a further field.
+    `comments` stay in the database. Each further noun whose rows do is a further field.
     """
 
     tasks: tuple[UUID, ...] = ()
+    comments: tuple[UUID, ...] = ()
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
-        return Needs(tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks))
+        return Needs(
+            tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks), comments=self.comments
+        )
 
 
 NOTHING: Final = Needs()
@@ -50,8 +56,10 @@ NOTHING: Final = Needs()
 def needs(command: AnyCommand) -> Needs:
     """What `decide` must find in the state for this command."""
     match command:
-        case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
+        case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask() | AddComment():
             return Needs(tasks=(command.task_id,))
+        case EditComment() | DeleteComment():
+            return Needs(comments=(command.comment_id,))
         case Batch(operations=operations):
             return needs_of(operations)
         case CreateTask():
@@ -66,5 +74,7 @@ def needs(command: AnyCommand) -> Needs:
 
 def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     """What several commands need together, each thing once, in the order of the commands."""
-    tasks = dict.fromkeys(task_id for command in commands for task_id in needs(command).tasks)
-    return Needs(tasks=tuple(tasks))
+    all_needs = [needs(command) for command in commands]
+    tasks = dict.fromkeys(task_id for one in all_needs for task_id in one.tasks)
+    comments = dict.fromkeys(comment_id for one in all_needs for comment_id in one.comments)
+    return Needs(tasks=tuple(tasks), comments=tuple(comments))

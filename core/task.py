@@ -125,7 +125,7 @@ class FieldError(ValueError):
 
 
 def check_text(**texts: str | UnsetType | None) -> None:
-    """Raise FieldError for text that Postgres cannot hold, that is too long in bytes, or a blank title or name.
+    """Raise FieldError for text that Postgres cannot hold, that is too long, or a blank title, name or comment.
 
     The texts come by the names of their fields.
     """
@@ -140,7 +140,7 @@ def check_text(**texts: str | UnsetType | None) -> None:
             raise FieldError(field, "text must not be blank")
 
 
-_NEVER_BLANK: Final = frozenset({"title", "name"})
+_NEVER_BLANK: Final = frozenset({"title", "name", "body"})
 
 
 def check_moment(field: str, moment: datetime | UnsetType | None) -> None:

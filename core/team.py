@@ -8,10 +8,14 @@ from uuid import UUID
 
 from msgspec import structs
 
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import (
     AnyEvent,
     AnyTaskEvent,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     HistoryRedacted,
     Label,
     LabelCreated,
@@ -51,7 +55,8 @@ class TeamState:
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them.
+    `archived` holds only the archived tasks that the running batch needs, and `comments` only its comments; `merge`
+    forgets them.
     """
 
     __slots__ = (
@@ -59,6 +64,7 @@ class TeamState:
         "_owns_external",
         "archived",
         "columns",
+        "comments",
         "digest",
         "epoch",
         "external",
@@ -83,6 +89,7 @@ class TeamState:
         self.labels: Mapping[UUID, Label] = {}
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
+        self.comments: Mapping[UUID, Comment] = {}
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
@@ -98,6 +105,7 @@ class TeamState:
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
         other.latest_at = self.latest_at
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.comments = self.comments
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         return other
@@ -107,13 +115,14 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived = {}
+        self.archived, self.comments = {}, {}
         return self
 
     def detach(self) -> "TeamState":
         """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other.comments = {}
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -156,6 +165,7 @@ class TeamState:
 
     def forget(self, task_id: UUID) -> None:
         """The task is deleted for good: its external id may be used again."""
+        self.comments = {key: comment for key, comment in self.comments.items() if comment.task_id != task_id}
         task = self.tasks.get(task_id) or self.archived.pop(task_id, None)
         if task is not None:
             self.take_off_board(task)
@@ -202,6 +212,12 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             _evolve_task(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
+        case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = {**state.comments, comment.id: comment}
+        case CommentDeleted(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = _without(state.comments, comment.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):

@@ -14,6 +14,7 @@ __all__ = ["MODULES", "all_operations", "endpoint_modules", "register_all"]
 MODULES: Final = (
     "api.endpoints.tasks",
     "api.endpoints.task_changes",
+    "api.endpoints.comments",
     "api.endpoints.teams",
     "api.endpoints.audit",
     "api.endpoints.invitations",

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -14,8 +15,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -48,6 +51,9 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (ArchiveTask(ONE), OF_ONE),
     (RestoreTask(ONE), OF_ONE),
     (DeleteTask(ONE), OF_ONE),
+    (AddComment(ONE, "so"), OF_ONE),
+    (EditComment(TWO, "so"), Needs(comments=(TWO,))),
+    (DeleteComment(TWO), Needs(comments=(TWO,))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),
 ]
 
