@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.ports import Journal
 from core.codec import JournalRow, decode
 from core.commands import AnyCommand
+from core.comment import Comment
 from core.errors import StorageUnavailable
 from core.events import AnyEvent
 from core.needs import Needs, needs_of
@@ -21,11 +22,12 @@ __all__ = ["Loaded", "load_needs"]
 
 
 class Loaded(Struct, frozen=True):
-    """What was found of the commands' needs: those `tasks` that exist and are archived, the `seq` of last changes
-    (0: never), and all `histories`.
+    """What was found of the commands' needs: those `tasks` that exist and are archived, `comments` that exist, the
+    `seq` of last changes (0: never), and all `histories`.
     """
 
     tasks: Sequence[Task] = ()
+    comments: Sequence[Comment] = ()
     last_changes: Mapping[UUID, int] = {}
     histories: Mapping[Wanted, TaskHistory] = {}
 
@@ -33,6 +35,8 @@ class Loaded(Struct, frozen=True):
         """Let `decide` find it in a working copy."""
         for task in self.tasks:
             fork.archived[task.id] = task
+        if self.comments:
+            fork.comments = {**fork.comments, **{comment.id: comment for comment in self.comments}}
         for subject, seq in self.last_changes.items():
             fork.note_change(subject, seq)
         if self.histories:
@@ -51,10 +55,11 @@ async def load_needs(journal: Journal, team_id: UUID, commands: Iterable[AnyComm
     if missing == Needs():
         return NOTHING
     tasks = await journal.archived_tasks(team_id, missing.tasks) if missing.tasks else ()
+    comments = await journal.comments(team_id, missing.comments) if missing.comments else ()
     found = await journal.last_changes(team_id, missing.last_changes) if missing.last_changes else {}
     last_changes = {subject: found.get(subject, 0) for subject in missing.last_changes}
     histories = {wanted: await _history(journal, team_id, wanted) for wanted in missing.histories}
-    return Loaded(tasks, last_changes, histories)
+    return Loaded(tasks, comments, last_changes, histories)
 
 
 async def _history(journal: Journal, team_id: UUID, wanted: Wanted) -> TaskHistory:

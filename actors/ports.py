@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
+from core.comment import Comment
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
 from core.team import TeamState
@@ -66,6 +67,10 @@ class Journal(Protocol):
 
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         """Those of the tasks that exist and are archived."""
+        ...
+
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist, as they were last committed."""
         ...
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:

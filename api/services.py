@@ -11,6 +11,7 @@ from api.external import External
 from api.health import Health
 from api.limits.door import Limits
 from api.locations import Locations
+from api.markdown import MarkdownPages
 from api.metrics import Metrics
 from api.request_metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
@@ -74,5 +75,6 @@ class Services(Struct, kw_only=True):
     metrics: Metrics
     requests: RequestMetrics
     locations: Locations = field(default_factory=Locations)
+    markdown: MarkdownPages = field(default_factory=MarkdownPages)
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
     limits: Limits = field(default_factory=Limits)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.comment import CommentBody, clean_comment
 from core.permissions import Role
 from core.principal import Principal
 from core.quotas import Quotas
@@ -193,6 +194,36 @@ class UndoTask(Struct, frozen=True, kw_only=True, tag="undo", gc=False):
     if_match: Versions | None = None
 
 
+class AddComment(Struct, frozen=True, tag="add_comment", gc=False):
+    """On a task of the board. `body` is as people write it, with `@name` for whom it mentions."""
+
+    task_id: UUID
+    body: CommentBody
+
+    def __post_init__(self) -> None:
+        tidy(self, body=clean_comment)
+
+
+class EditComment(Struct, frozen=True, tag="edit_comment", gc=False):
+    """By its author only. `if_match` has what the client saw of the comment; None means last writer wins."""
+
+    comment_id: UUID
+    body: CommentBody
+    if_match: Versions | None = None
+
+    def __post_init__(self) -> None:
+        tidy(self, body=clean_comment)
+
+
+class DeleteComment(Struct, frozen=True, tag="delete_comment", gc=False):
+    """By its author or an admin."""
+
+    comment_id: UUID
+    if_match: Versions | None = None
+
+
+CommentCommand = AddComment | EditComment | DeleteComment
+
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
@@ -233,5 +264,6 @@ AnyCommand = (
     | TaskCommand
     | UndoTask
     | DeleteTask
+    | CommentCommand
     | Batch
 )

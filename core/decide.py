@@ -8,6 +8,7 @@ from msgspec import UNSET, structs
 
 from core.basis import check_basis
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -17,8 +18,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -29,6 +32,7 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -78,6 +82,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _one(undo_task(state, command, asking))
         case DeleteTask():
             return delete_task(state, command, asking)
+        case AddComment() | EditComment() | DeleteComment():
+            return [*change_comments(state, command, asking)]
         case Batch(operations=operations):
             check_basis(state, command)
             return _batch(state, operations, asking)

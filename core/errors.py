@@ -163,11 +163,12 @@ class FieldConflict:
 
 
 class StaleVersion(DomainError):
-    """If-Match named `expected`, the task is at `current`. `yours` holds the fields the client wanted to set.
+    """If-Match named `expected`, the task (or a comment on it, as `what` says) is at `current`.
 
-    `epoch` is the team's, `expected_epoch` that in which the client saw its version. `conflicts` is filled in by the
-    actor from the journal: fields changed since `expected` that the client also sets. A version of a history that was
-    taken back is in no journal: `base_known` is false then, and every field with another value conflicts.
+    `yours` holds the fields the client wanted to set. `epoch` is the team's, `expected_epoch` that in which the client
+    saw its version. `conflicts` is filled in by the actor from the journal: fields changed since `expected` that the
+    client also sets. A version of a history that was taken back is in no journal: `base_known` is false then, and every
+    field with another value conflicts.
     """
 
     code = "stale-version"
@@ -182,8 +183,9 @@ class StaleVersion(DomainError):
         *,
         epoch: int = 1,
         expected_epoch: int = 1,
+        what: str = "task",
     ) -> None:
-        super().__init__(_stale_detail(expected, current, epoch, expected_epoch))
+        super().__init__(_stale_detail(what, expected, current, epoch, expected_epoch))
         self.task_id = task_id
         self.expected, self.current = expected, current
         self.epoch, self.expected_epoch = epoch, expected_epoch
@@ -192,15 +194,15 @@ class StaleVersion(DomainError):
         self.base_known = True
 
 
-def _stale_detail(expected: int, current: int, epoch: int, expected_epoch: int) -> str:
+def _stale_detail(what: str, expected: int, current: int, epoch: int, expected_epoch: int) -> str:
     if epoch != expected_epoch:
         return (
-            f"The team's history was restored to an earlier state: the task is at version {current} of epoch {epoch}, "
-            f"not {expected} of epoch {expected_epoch}."
+            f"The team's history was restored to an earlier state: the {what} is at version {current} of epoch "
+            f"{epoch}, not {expected} of epoch {expected_epoch}."
         )
     if current != expected:
-        return f"The task is at version {current}, not {expected}."
-    return f"If-Match has no strong ETag of the task's version {current}."
+        return f"The {what} is at version {current}, not {expected}."
+    return f"If-Match has no strong ETag of the {what}'s version {current}."
 
 
 class StaleRead(DomainError):

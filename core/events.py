@@ -4,12 +4,14 @@ An event carries the thing after the change and, in `previous`, the old values o
 `seq` is the team's gap-free number. The JSON of `data` (see `codec.py`) is the same in journal, feeds and topics.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
 
+from core.comment import Comment
 from core.permissions import Role
 from core.task import Status, Task
 
@@ -55,7 +57,7 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-Noun = Literal["task", "member", "label", "team", "history"]
+Noun = Literal["task", "comment", "member", "label", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -96,11 +98,16 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         thing: Struct = getattr(self, self.noun)
         return thing
 
+    @property
+    def thing_id(self) -> UUID:
+        """The id of that thing's row. A comment's event has its task as its subject."""
+        return self.subject
+
 
 class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     """A task after the change. `ranks` holds neighbours whose rank was spread anew by the same change (rarely any)."""
 
-    noun = "task"
+    noun: ClassVar[Noun] = "task"
     state_record: ClassVar[StateRecord] = "task"
     task: Task
     previous: dict[str, Any] = {}
@@ -109,6 +116,11 @@ class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+    @property
+    def task_changes(self) -> Iterable[str]:
+        """The names of the task's fields that changed, but for `version` and `updated_at`."""
+        return self.previous
 
 
 class TaskCreated(TaskEvent, frozen=True, kw_only=True, gc=False):
@@ -144,6 +156,36 @@ class TaskDeleted(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+
+class CommentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A comment after the change, and its task, whose version it raises. `previous` is of the comment."""
+
+    noun = "comment"
+    comment: Comment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.comment.id
+
+    @property
+    def task_changes(self) -> Iterable[str]:
+        return ("comment_count",)
+
+
+class CommentAdded(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.added"
+
+
+class CommentEdited(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.edited"
+
+
+class CommentDeleted(CommentEvent, frozen=True, kw_only=True, gc=False):
+    """Which comment is gone, and whose it was: its text is in no event of this type."""
+
+    type = "comment.deleted"
+    gone = True
 
 
 class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -244,13 +286,15 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
 
 
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
-"""The events that carry a whole task."""
+"""The events about a task that carry it whole."""
+AnyCommentEvent = CommentAdded | CommentEdited | CommentDeleted
+"""They carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
     AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
 )
-AnyEvent = AnyTaskEvent | AnyOtherEvent
+AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

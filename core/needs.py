@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from core.basis import operated_on
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -16,8 +17,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -37,12 +40,12 @@ __all__ = ["Needs", "needs", "needs_of"]
 class Needs(Struct, frozen=True, gc=False):
     """Ids of what commands name. `tasks` may be on the board or archived; the actor loads the archived ones.
 
-    `histories` are changes that are to be taken back: the actor loads each with what happened to its task since.
-
-    Each further noun whose rows stay in the database (comments, columns, …) is a further field.
+    `comments` stay in the database. `histories` are changes that are to be taken back: the actor loads each with what
+    happened to its task since. Each further noun whose rows stay in the database is a further field.
     """
 
     tasks: tuple[UUID, ...] = ()
+    comments: tuple[UUID, ...] = ()
     last_changes: tuple[UUID, ...] = ()
     """Of anything: the `seq` of its last change is needed."""
     histories: tuple[Wanted, ...] = ()
@@ -51,6 +54,7 @@ class Needs(Struct, frozen=True, gc=False):
         """Those that are not in the state already, so that they have to be looked up."""
         return Needs(
             tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks),
+            comments=self.comments,
             last_changes=tuple(
                 subject
                 for subject in self.last_changes
@@ -66,8 +70,10 @@ NOTHING: Final = Needs()
 def needs(command: AnyCommand) -> Needs:
     """What `decide` must find in the state for this command."""
     match command:
-        case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
+        case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask() | AddComment():
             return Needs(tasks=(command.task_id,))
+        case EditComment() | DeleteComment():
+            return Needs(comments=(command.comment_id,))
         case UndoTask(task_id=task_id, seq=seq, user_id=user_id):
             return Needs(tasks=(task_id,), histories=(Wanted(task_id, seq, user_id),))
         case Batch(operations=operations, basis=basis):
@@ -88,6 +94,7 @@ def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     every = [needs(command) for command in commands]
     return Needs(
         tasks=tuple(dict.fromkeys(task_id for one in every for task_id in one.tasks)),
+        comments=tuple(dict.fromkeys(comment_id for one in every for comment_id in one.comments)),
         last_changes=tuple(dict.fromkeys(subject for one in every for subject in one.last_changes)),
         histories=tuple(dict.fromkeys(wanted for one in every for wanted in one.histories)),
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -18,8 +19,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -106,6 +109,8 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
     match command:
         case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | UndoTask() | Batch():
             return WRITE_TASKS
+        case AddComment() | EditComment() | DeleteComment():
+            return WRITE_TASKS  # Whose comment it is, `decide` knows.
         case DeleteTask():
             return DELETE_TASKS
         case CreateLabel() | UpdateLabel() | DeleteLabel():

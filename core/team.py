@@ -8,10 +8,14 @@ from uuid import UUID
 
 from msgspec import structs
 
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import (
     AnyEvent,
     AnyTaskEvent,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     HistoryRedacted,
     Label,
     LabelCreated,
@@ -56,10 +60,10 @@ class TeamState:
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs, and `histories` the changes that it is to
-    take back; `merge` forgets both. `off_board` remembers when something that is not on the board (a label, a task that
-    left it, what is deleted) changed last: its `seq`, as far as that happened in memory or was looked up, 0 for what
-    never was.
+    `archived` holds only the archived tasks that the running batch needs, `comments` only its comments, and `histories`
+    the changes that it is to take back; `merge` forgets them. `off_board` remembers when something that is not on the
+    board (a label, a task that left it, what is deleted) changed last: its `seq`, as far as that happened in memory or
+    was looked up, 0 for what never was.
     """
 
     __slots__ = (
@@ -68,6 +72,7 @@ class TeamState:
         "_owns_off_board",
         "archived",
         "columns",
+        "comments",
         "digest",
         "epoch",
         "external",
@@ -95,6 +100,7 @@ class TeamState:
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
         self.histories: Mapping[Wanted, TaskHistory] = {}
+        self.comments: Mapping[UUID, Comment] = {}
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.off_board: dict[UUID, int] = {}
@@ -112,6 +118,7 @@ class TeamState:
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
         other.latest_at, other.histories = self.latest_at, self.histories
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.comments = self.comments
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         other.off_board, other._owns_off_board = self.off_board, False  # noqa: SLF001
@@ -122,7 +129,7 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived, self.histories = {}, {}
+        self.archived, self.histories, self.comments = {}, {}, {}
         if len(self.off_board) > OFF_BOARD:
             self.off_board = {}
         self._owns_off_board = False
@@ -132,6 +139,7 @@ class TeamState:
         """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other.comments = {}
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -180,6 +188,7 @@ class TeamState:
 
     def forget(self, task_id: UUID) -> None:
         """The task is deleted for good: its external id may be used again."""
+        self.comments = {key: comment for key, comment in self.comments.items() if comment.task_id != task_id}
         task = self.tasks.get(task_id) or self.archived.pop(task_id, None)
         if task is not None:
             self.take_off_board(task)
@@ -226,6 +235,12 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             _evolve_task(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
+        case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = {**state.comments, comment.id: comment}
+        case CommentDeleted(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = _without(state.comments, comment.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):

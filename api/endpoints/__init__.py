@@ -16,6 +16,7 @@ MODULES: Final = (
     "api.endpoints.task_changes",
     "api.endpoints.activity",
     "api.endpoints.undo",
+    "api.endpoints.comments",
     "api.endpoints.teams",
     "api.endpoints.seen",
     "api.endpoints.audit",

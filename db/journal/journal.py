@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from core.codec import JournalRow
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import Label, Member
 from core.loading import PAUSE_SECONDS, SLICE_TASKS, TeamLoader
@@ -33,7 +34,7 @@ from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavai
 from db.highest_epoch import HighestEpoch
 from db.journal import sql
 from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
-from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
+from db.journal.rows import comment_of, commit_statement, journal_row, key_row, task_of, team_of
 from db.journal.sticky import StickyConnection
 from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
 from db.transaction import Reading, reading, savepoint, transaction
@@ -165,6 +166,11 @@ class PostgresJournal:
         with storage_errors():
             found = await self._fetch(sql.ARCHIVED, team_id, list(task_ids))
         return [task_of(row, row["team_key"]) for row in found]
+
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist."""
+        with storage_errors():
+            return list(map(comment_of, await self._fetch(sql.COMMENTS, team_id, list(comment_ids))))
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first, at most 500."""

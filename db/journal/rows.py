@@ -10,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from core.codec import Encoded, JournalRow, readable
+from core.comment import Comment
 from core.events import Noun, TaskCreated, TaskEvent, Team
 from core.task import Status, Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
@@ -18,6 +19,7 @@ from db.journal.nouns import NOUNS
 
 __all__ = [
     "columns",
+    "comment_of",
     "commit_statement",
     "journal_row",
     "key_row",
@@ -117,7 +119,7 @@ def _touched(events: Sequence[Encoded]) -> set[str]:
     for encoded in events:
         event = encoded.event
         if isinstance(event, TaskEvent):
-            touched.update(event.previous)
+            touched.update(event.task_changes)
             if event.ranks:
                 touched.add("rank")
     return touched
@@ -168,6 +170,20 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
         version=record[23],
         column_id=record[24],
         due_on=record[25],
+    )
+
+
+def comment_of(record: asyncpg.Record) -> Comment:
+    """A comment from a row that has the columns of `sql.COMMENT_SELECT`."""
+    return Comment(
+        id=record["id"],
+        task_id=record["task_id"],
+        author_id=record["author_id"],
+        body=record["body"],
+        mentions=tuple(record["mentions"]),
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        version=record["version"],
     )
 
 

@@ -5,6 +5,8 @@ from typing import Final
 __all__ = [
     "ARCHIVED",
     "BOARD",
+    "COMMENTS",
+    "COMMENT_SELECT",
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
@@ -55,6 +57,11 @@ ARCHIVED: Final = f"""
 select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.team_id
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null
 """  # noqa: S608
+
+COMMENT_SELECT: Final = (
+    "c.id, c.task_id, c.author_id, c.body, c.mentions, c.created_at, c.updated_at, c.version, c.team_id"
+)
+COMMENTS: Final = f"select {COMMENT_SELECT} from comments c where c.team_id = $1 and c.id = any($2::uuid[])"  # noqa: S608
 
 DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
 POSITIONS: Final = """

@@ -23,6 +23,7 @@ from msgspec import structs
 
 from core.codec import JournalRow, decode, encode
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -32,8 +33,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RemoveMember,
     RenameMember,
@@ -43,9 +46,10 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
 from core.errors import DomainError
-from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.events import EVENT_TYPES, AnyEvent, CommentEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
@@ -101,6 +105,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.archive: dict[UUID, Task] = {}
+        self.comments: dict[UUID, Comment] = {}
         self.deleted: set[UUID] = set()
         if Life.childhood is None:
             Life.childhood = self.begin()
@@ -134,7 +139,7 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.an_undo, self.members, self.labels, self.team]
+        every = [*tasks, self.an_undo, self.members, self.labels, self.team, self.comment]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -162,6 +167,12 @@ class Life(RuleBasedStateMachine):
         renaming = RenameMember(choices.of(["N", "M"]))
         changes = [AddMember(user, "N", role), ChangeRole(user, role), renaming, RemoveMember(user)]
         return choices.of(changes)
+
+    def comment(self, choices: Choices) -> AnyCommand:
+        comment_id = choices.of(list(self.comments)) if self.comments and choices.below(16) else MISSING
+        body, version = choices.of(["@M and @o", "@A"]), self.version(choices)
+        change = choices.of([EditComment(comment_id, body, version), DeleteComment(comment_id, version)])
+        return choices.of([AddComment(self.any_task(choices), body), change])
 
     def labels(self, choices: Choices) -> AnyCommand:
         label, name = self.any_label(choices), choices.of(["bug", "Bug", "docs", "ops"])
@@ -265,6 +276,7 @@ class Life(RuleBasedStateMachine):
             wanted: history_of(wanted, [(decode(row), False) for row in self.journal if row.subject == wanted.task_id])
             for wanted in needs(command).histories
         }
+        draft.comments = {one: self.comments[one] for one in needs(command).comments if one in self.comments}
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
@@ -283,6 +295,7 @@ class Life(RuleBasedStateMachine):
         self.seen[type(command).__name__ if events else f"{type(command).__name__}: nothing"] += 1
         if events:
             assert_whole(self.state, self.archive, self.numbers)
+            assert_counted(self.state, self.archive, self.comments)
 
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
@@ -300,13 +313,18 @@ class Life(RuleBasedStateMachine):
             assert event.task.version == event.seq
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
+            if isinstance(event, CommentEvent):
+                self.comments.pop(event.comment.id, None)
+                self.comments |= {} if event.gone else {event.comment.id: event.comment}
         elif isinstance(event, TaskDeleted):
             self.archive.pop(event.task.id, None)
             self.deleted.add(event.task.id)
+            self.comments = {key: one for key, one in self.comments.items() if one.task_id != event.task.id}
 
     def replay_redacted(self) -> None:
         """What was deleted for good, and who left, can be forgotten: the history that is left tells the same board."""
-        gone = self.deleted | (set(USERS) - self.state.members.keys())
+        said = {event.comment.id for event in map(decode, self.journal) if isinstance(event, CommentEvent)}
+        gone = self.deleted | (set(USERS) - self.state.members.keys()) | (said - self.comments.keys())
         replayed = TeamState()
         for row in self.journal:
             payload = redacted(row.type, row.payload, gone)
@@ -368,6 +386,12 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
 
 
+def assert_counted(state: TeamState, archive: dict[UUID, Task], comments: dict[UUID, Comment]) -> None:
+    """Each task has as many comments as it says."""
+    counts = Counter(comment.task_id for comment in comments.values())
+    assert all(task.comment_count == counts[task.id] for task in (*state.tasks.values(), *archive.values()))
+
+
 def assert_no_cycle(edges: dict[UUID, tuple[UUID | None, ...]]) -> None:
     """Take away nodes without outgoing edges until nothing is left; what remains is a cycle."""
     while edges:
@@ -389,6 +413,11 @@ EXPECTED = {
     "RenameMember: nothing",
     *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived", "nothing")),
     "UndoTask",
+    *(f"{name}: archived" for name in ("AddComment", "EditComment")),
+    *(f"{name}: NotFound" for name in ("AddComment", "EditComment", "DeleteComment")),
+    *(f"{name}: StaleVersion" for name in ("EditComment", "DeleteComment")),
+    *(f"{name}: Forbidden" for name in ("AddComment", "EditComment", "DeleteComment")),
+    "EditComment: nothing",
     "CreateTask: external-id-taken",
     "UpdateTask: archived",
     "RestoreTask: not-archived",

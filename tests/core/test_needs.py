@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,8 +16,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -53,6 +56,9 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (DeleteTask(ONE), OF_ONE),
     (Batch((ArchiveTask(ONE),), Basis(7, 1, (TWO, ONE))), Needs(tasks=(ONE,), last_changes=(TWO, ONE))),
     (UndoTask(task_id=ONE, user_id=TWO, seq=7), Needs(tasks=(ONE,), histories=(Wanted(ONE, 7, TWO),))),
+    (AddComment(ONE, "so"), OF_ONE),
+    (EditComment(TWO, "so"), Needs(comments=(TWO,))),
+    (DeleteComment(TWO), Needs(comments=(TWO,))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),
 ]
 

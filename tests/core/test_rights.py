@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,8 +16,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -56,6 +59,9 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (UndoTask(task_id=ONE, user_id=ONE), "write_tasks", "write"),
     (DeleteTask(ONE), "delete_tasks", "admin"),
     (Batch((RestoreTask(ONE),)), "write_tasks", "write"),
+    (AddComment(ONE, "so"), "write_tasks", "write"),
+    (EditComment(ONE, "so"), "write_tasks", "write"),
+    (DeleteComment(ONE), "write_tasks", "write"),
 ]
 
 

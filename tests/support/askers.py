@@ -122,10 +122,12 @@ class Scene:
         task = await desk.site.task(desk["outsider"], team, SECRET)
         body = {"name": "foreign label", "color": "#000000"}
         label = (await desk.post(f"/v1/teams/{team}/labels", body, "outsider")).json()
+        comment = (await desk.post(f"/v1/tasks/{task['id']}/comments", {"body": SECRET}, "outsider")).json()
         link = (await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"}, "outsider")).json()
         scene.foreign = {
             "team_id": team,
             "task_id": task["id"],
+            "comment_id": comment["id"],
             "label_id": label["id"],
             "invitation_id": link["id"],
             "user_id": desk["outsider"].user_id,
@@ -167,6 +169,12 @@ class Scene:
         services = self.desk.site.services
         return await started(services.pools, UUID(self.desk[who].user_id), UUID(self.desk.team))
 
+    async def comment(self, who: str | None) -> str:
+        """A further comment of somebody's, on a new task."""
+        task = await self.desk.task(f"Task {self.next()}")
+        made = await self.desk.post(f"/v1/tasks/{task['id']}/comments", {"body": "so"}, who or "owner")
+        return str(made.raise_for_status().json()["id"])
+
     async def no_export(self, who: str) -> None:
         """Nothing is on its way that would be in the way of another export."""
         async with writing(self.desk.site.services.pools.worker) as tx:
@@ -185,6 +193,8 @@ class Scene:
             values |= {"task_id": task["id"], "number": str(task["number"]), "seq": str(task["version"])}
             if operation.id == "restoreTask":
                 assert (await desk.delete(f"/v1/tasks/{task['id']}")).is_success
+        if "{comment_id}" in operation.path:
+            values["comment_id"] = await self.comment("owner" if asker.role in {None, "viewer"} else asker.person)
         if "{label_id}" in operation.path:
             body = {"name": f"label {self.next()}", "color": "#000000"}
             values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]

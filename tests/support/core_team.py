@@ -6,6 +6,7 @@ from uuid import UUID
 
 from core.codec import Encoded, decode, encode
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -14,8 +15,10 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -25,8 +28,9 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
-from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent, TeamRestored
+from core.events import AnyEvent, CommentEvent, TaskArchived, TaskDeleted, TaskEvent, TeamRestored
 from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
@@ -48,6 +52,7 @@ class CoreTeam:
     def __init__(self, *, with_members: bool = True) -> None:
         self.state = TeamState()
         self.archive: dict[UUID, Task] = {}
+        self.comments: dict[UUID, Comment] = {}
         self.journal: list[Encoded] = []
         self.now = START
         self._ids = 1000
@@ -72,6 +77,8 @@ class CoreTeam:
             wanted: history_of(wanted, [(event, False) for event in journal if event.subject == wanted.task_id])
             for wanted in needs(command).histories
         }
+        wanted = needs(command).comments
+        draft.comments = {one: self.comments[one] for one in wanted if one in self.comments}
         self.now += timedelta(seconds=1)
         events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
         for event in events:
@@ -100,6 +107,10 @@ class CoreTeam:
                 self.archive.pop(event.task.id, None)
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
+            if isinstance(event, CommentEvent):
+                self._keep(event)
+            if isinstance(event, TaskDeleted):
+                self.comments = {key: one for key, one in self.comments.items() if one.task_id != event.task.id}
         self.state = draft.merge()
         return events
 
@@ -108,6 +119,18 @@ class CoreTeam:
         (event,) = self.ask(CreateTask(TaskFields(title=title, **fields)), actor)  # type: ignore[arg-type]
         assert isinstance(event, TaskEvent)
         return event.task
+
+    def _keep(self, event: CommentEvent) -> None:
+        if event.gone:
+            del self.comments[event.comment.id]
+        else:
+            self.comments[event.comment.id] = event.comment
+
+    def comment(self, task_id: UUID, body: str = "Is it dry?", actor: UUID = OWNER) -> Comment:
+        """A new comment on a task."""
+        (event,) = self.ask(AddComment(task_id, body), actor)
+        assert isinstance(event, CommentEvent)
+        return event.comment
 
     def redact(self, *subjects: UUID) -> None:
         """The system says that history was redacted; the journal here is left as it is."""
@@ -158,6 +181,10 @@ def every_event() -> CoreTeam:
     team.ask(RenameMember("Vera \u2028"), VIEWER)
     team.ask(ChangeRole(VIEWER, "admin"))
     team.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
+    said = team.comment(task.id, "@Viewer \u2028 **ünï** </script> <@x>", MEMBER)
+    team.ask(EditComment(said.id, "@Olga and @Viewer \\"), MEMBER)
+    team.comment(other.id)
+    team.ask(DeleteComment(said.id), MEMBER)
     for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.
         team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
         team.task(f"Filler {turn}") if turn == 0 else None

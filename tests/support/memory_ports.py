@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.codec import Encoded, JournalRow, decode, encode
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import TaskEvent, TeamRestored
 from core.task import Task
@@ -32,6 +33,8 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.rows: dict[UUID, list[JournalRow]] = {}
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
+        self.said: dict[UUID, dict[UUID, Comment]] = {}
+        """Comments by team and id."""
         self.epochs: dict[UUID, int] = {}
         """Of the teams whose history was rewritten."""
         self.due: set[UUID] = set()
@@ -71,6 +74,11 @@ class MemoryJournal:
         tasks.update({task.id: task for task in changes.kept})
         for task_id in changes.gone:
             tasks.pop(task_id, None)
+        said = self.said.setdefault(writes.team_id, {})
+        comments = writes.rows.get("comment", RowChanges())
+        said.update({comment.id: comment for comment in comments.kept})
+        for comment_id in [*comments.gone, *(one.id for one in said.values() if one.task_id in changes.gone)]:
+            said.pop(comment_id, None)
         self.keys.update({(key.principal, key.key): key for key in writes.keys})
         return Committed()
 
@@ -124,6 +132,10 @@ class MemoryJournal:
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         tasks = self.tasks.get(team_id, {})
         return [tasks[task_id] for task_id in task_ids if task_id in tasks and tasks[task_id].archived_at is not None]
+
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        said = self.said.get(team_id, {})
+        return [said[comment_id] for comment_id in comment_ids if comment_id in said]
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
