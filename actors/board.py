@@ -5,14 +5,15 @@ Everything here is synchronous and touches no network: a hot read is a dictionar
 loop for long (a search through much text) is a generator, to be run in slices.
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from actors.orders import move, settled, zone_of
 from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
@@ -142,6 +143,12 @@ class TeamView:
             self._numbers = {task.number: task.id for task in self.state.tasks.values()}
         return self._numbers.get(number)
 
+    def resolved(self, query: TaskQuery, now: datetime) -> TaskQuery:
+        """The query with its dates in the team's zone, and as it is now."""
+        ready = query.overdue is not None and self._is_quickly_sorted("due_at")
+        by_due = self._order("due_at") if ready else None
+        return settled(structs.replace(query, zone=zone_of(self.state)), now, by_due)
+
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
         page = self._in(representation).pages.get(query)
@@ -157,11 +164,13 @@ class TeamView:
 
     def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
         """As `page`, of the state that stands once the tasks are sorted; the board may go on between the steps."""
+        if query.overdue is not None:
+            yield from self._sort_in_slices("due_at")  # For `resolved`, next time.
         yield from self._sort_in_slices(query.sort)
         state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
-            return _page(query, found, representation, representation.task, state.epoch)
+            return _page(query, found, representation, representation.task, state)
         return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
@@ -246,6 +255,9 @@ class TeamView:
                 [(task_id, data if reuses and task_id in after else None) for task_id, data in changed.items()]
             )
         self.coded = {}
+        if zone_of(self.state) is not zone_of(state):
+            self._orders.pop("due_at", None)
+            self._sorting = []
         self.state = state.merge()
 
     def reload(self, state: TeamState) -> None:
@@ -288,7 +300,7 @@ class TeamView:
 
     def _keep_page(self, query: TaskQuery, found: Found, representation: Representation) -> bytes:
         ready = self._in(representation)
-        return ready.keep_page(query, _page(query, found, representation, ready.task, self.epoch))
+        return ready.keep_page(query, _page(query, found, representation, ready.task, self.state))
 
     def _is_long(self, query: TaskQuery) -> bool:
         """Whether a search of text may cost so much that it is not begun on the hot path."""
@@ -308,8 +320,9 @@ class TeamView:
                 self._numbers[after.number] = after.id
         for since in self._sorting:
             since.append((before, after))
+        zone = zone_of(self.state)
         for field, order in self._orders.items():
-            _move(order, field, before, after)
+            move(order, field, zone, before, after)
 
     def _is_quickly_sorted(self, field: SortField) -> bool:
         return field in self._orders or len(self.state.tasks) <= SORTED_AT_ONCE
@@ -317,17 +330,17 @@ class TeamView:
     def _sort_in_slices(self, field: SortField) -> Generator[None, None, None]:
         """Have the order of a large board at hand. What changes between the steps is put in its place in the end."""
         while not self._is_quickly_sorted(field):
-            runs, since = SortedRuns[SortKey](), list[Change]()
+            runs, since, zone = SortedRuns[SortKey](), list[Change](), zone_of(self.state)
             tasks = list(self.state.tasks.as_dict().values())
             self._sorting.append(since)
             for start in range(0, len(tasks), SORTED_AT_ONCE):
-                runs.add([sort_key(task, field) for task in tasks[start : start + SORTED_AT_ONCE]])
+                runs.add([sort_key(task, field, zone) for task in tasks[start : start + SORTED_AT_ONCE]])
                 yield
             while runs.merge():
                 yield
             order = runs.result()
             for before, after in since:
-                _move(order, field, before, after)
+                move(order, field, zone, before, after)
             if any(since is other for other in self._sorting):  # Else the board was loaded anew.
                 self._sorting = [other for other in self._sorting if other is not since]
                 self._orders[field] = order
@@ -335,7 +348,8 @@ class TeamView:
     def _order(self, field: SortField) -> list[SortKey]:
         order = self._orders.get(field)
         if order is None:
-            order = self._orders[field] = sorted(sort_key(task, field) for task in self.state.tasks.values())
+            zone = zone_of(self.state)
+            order = self._orders[field] = sorted(sort_key(task, field, zone) for task in self.state.tasks.values())
         return order
 
 
@@ -354,23 +368,11 @@ def _joined(
     return columns
 
 
-def _move(order: list[SortKey], field: SortField, before: Task | None, after: Task | None) -> None:
-    """Take a task out of its place in the order, and put it into its new one; None is no place."""
-    old = None if before is None else sort_key(before, field)
-    new = None if after is None else sort_key(after, field)
-    if old == new:
-        return
-    if old is not None:
-        del order[bisect_left(order, old)]
-    if new is not None:
-        insort(order, new)
-
-
 def _page(
-    query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes], epoch: int
+    query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes], state: TeamState
 ) -> bytes:
-    last = sort_key(found.tasks[-1], query.sort) if found.more else None
-    return representation.page(list(map(encoded, found.tasks)), query, last, epoch)
+    last = sort_key(found.tasks[-1], query.sort, zone_of(state)) if found.more else None
+    return representation.page(list(map(encoded, found.tasks)), query, last, state.epoch)
 
 
 def drop_in_slices(pieces: list[list[Any]]) -> Generator[None, None, None]:

@@ -106,7 +106,7 @@ def _field_condition(query: TaskQuery) -> Callable[[Task], bool] | None:
     if not structs.replace(plain, status=()).filtered:
         wanted = frozenset(query.status)
         return lambda task: task.status in wanted
-    return query.matches_fields
+    return query.field_condition()
 
 
 def _walk(query: TaskQuery, order: Sequence[SortKey]) -> Iterator[SortKey]:

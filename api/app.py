@@ -40,7 +40,7 @@ class TaskForge(Application):
         self._addresses, self._limits = services.addresses, services.limits
         self._limits.learn(all_operations())
         self._connections = ConnectionLog(services.http)
-        self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
+        self._edge = Edge(self, router, services, Reads(Access(services), REST_V1, services.clock))
 
     async def start(self) -> None:
         """Normalise the handlers, then index the routes."""

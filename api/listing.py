@@ -1,23 +1,25 @@
 """The query string of task lists, checked and turned into a `TaskQuery`."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct, convert, structs
 
 from api.binding import read_query, read_uuid
 from api.paging import NO_EPOCH, PageQuery, task_place
 from core.errors import BadInput
-from core.query import SORT_FIELDS, SortField, TaskQuery
+from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery
 from core.seq import ANYWHERE, Position, read_position
-from core.task import PRIORITIES, STATUSES, check_moment
+from core.task import PRIORITIES, STATUSES, check_due, check_moment
+from core.windows import When
 
 __all__ = ["ListRequest", "ListRequests", "read_list_request"]
 
 T = TypeVar("T", bound=str)
 
+DATE_LENGTH: Final = len("2026-03-01")
 SEVERAL: Final = 20
 """Most values of a parameter that takes several."""
 KEPT: Final = 4_096
@@ -26,6 +28,7 @@ LONGEST: Final = 1_024
 """Longer query strings, in bytes, are parsed each time."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
+Time = Annotated[str, Meta(min_length=10, max_length=40)]
 External = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -35,9 +38,17 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
     assignee: Text | None = None
     label: Text | None = None
     priority: Text | None = None
-    due_before: Annotated[datetime, Meta(tz=True)] | None = None
-    updated_after: Annotated[datetime, Meta(tz=True)] | None = None
+    due_before: Time | None = None
+    due_after: Time | None = None
+    due_on: Time | None = None
+    created_before: Time | None = None
+    created_after: Time | None = None
+    updated_before: Time | None = None
+    updated_after: Time | None = None
     changed_since_seq: Text | None = None
+    completed_before: Time | None = None
+    completed_after: Time | None = None
+    overdue: Literal["true", "false"] | None = None
     external_id: External | None = None
     external_source: External | None = None
     parent: Text | None = None
@@ -47,7 +58,8 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
 
 
 class ListRequest(Struct, frozen=True):
-    """What a list was asked for; `mine` says that the assignee is the caller.
+    """What a list was asked for; `mine` says that the assignee is the caller, `zoned` that the answer depends on
+    the team's time zone, or on what time it is.
 
     `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none. `since` is the place after which
     tasks must have changed: the team must have reached it, in that epoch.
@@ -56,6 +68,7 @@ class ListRequest(Struct, frozen=True):
     team_id: UUID | None
     query: TaskQuery
     mine: bool
+    zoned: bool = False
     epoch: int = NO_EPOCH
     since: Position = ANYWHERE
 
@@ -97,9 +110,8 @@ def read_list_request(raw: bytes) -> ListRequest:
         unassigned=given.assignee == "none",
         labels=_ids(given.label, "label"),
         priority=_choices(given.priority, PRIORITIES, "priority"),
-        due_before=_moment(given.due_before, "due_before"),
-        updated_after=_moment(given.updated_after, "updated_after"),
         changed_since=None if given.changed_since_seq is None else since.seq,
+        overdue=None if given.overdue is None else given.overdue == "true",
         external_id=given.external_id,
         external_source=given.external_source,
         parent=_id(given.parent, "parent") if given.parent != "none" else None,
@@ -110,8 +122,9 @@ def read_list_request(raw: bytes) -> ListRequest:
         descending=descending,
         limit=given.limit,
         after=after,
+        **_times(given),
     )
-    return ListRequest(given.team_id, query, given.assignee == "me", epoch, since)
+    return ListRequest(given.team_id, query, given.assignee == "me", query.zoned, epoch, since)
 
 
 def _since(given: _Parameters) -> Position:
@@ -153,9 +166,25 @@ def _ids(text: str | None, parameter: str) -> tuple[UUID, ...]:
     return tuple(dict.fromkeys(read_uuid(part, parameter) for part in parts))
 
 
-def _moment(moment: datetime | None, parameter: str) -> datetime | None:
+def _times(given: _Parameters) -> dict[str, Any]:
+    return {name: _when(getattr(given, name), name) for name in TIMES}
+
+
+def _when(text: str | None, parameter: str) -> When | None:
+    """A date (`2026-03-01`), or an instant in UTC. Raises BadInput naming the parameter."""
+    if text is None:
+        return None
     try:
+        if len(text) == DATE_LENGTH:
+            day: date = convert(text, date)
+            check_due(None, day)
+            return day
+        moment: datetime = convert(text, Annotated[datetime, Meta(tz=True)])
         check_moment(parameter, moment)
     except ValueError as error:
-        raise BadInput(str(error), parameter=parameter) from error
-    return None if moment is None else moment.astimezone(UTC)
+        raise BadInput(
+            f"The parameter {parameter} takes a date (2026-03-01) or a time with its offset (2026-03-01T12:00:00Z), "
+            "between the years 1900 and 9000.",
+            parameter=parameter,
+        ) from error
+    return moment.astimezone(UTC)

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from core.errors import BadInput
 from core.query import SortField, SortKey, TaskQuery
 from core.seq import MAX_SEQ
-from core.task import check_moment
+from core.task import LAST_YEAR, check_moment
 
 __all__ = [
     "ACTIVITY",
@@ -157,7 +157,10 @@ def _fits(place: _TaskPlace) -> bool:
     if place.missing:
         return type(value) is int and value == 0
     match sort:
-        case "created_at" | "updated_at" | "due_at":
+        case "due_at":
+            # The last day ends in the year after, west of Greenwich.
+            return isinstance(value, datetime) and _is_a_moment(value.replace(year=min(value.year, LAST_YEAR), day=1))
+        case "created_at" | "updated_at":
             return isinstance(value, datetime) and _is_a_moment(value)
         case "title" | "rank":
             return isinstance(value, str) and "\0" not in value

@@ -1,11 +1,16 @@
 """`core.query.TaskQuery` as SQL: the same tasks in the same order as its `matches` and `sort_key` say."""
 
+from collections.abc import Mapping
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from core.query import SortField, TaskQuery
 from core.task import PRIORITY_ORDER
+from db.arguments import Arguments
 from db.journal.sql import TASK_SELECT
+from db.task_times import DUE_MOMENT, due_days_join, time_conditions
+from db.zones import DueDays
 
 __all__ = ["select_tasks"]
 
@@ -23,7 +28,7 @@ _PRIORITY: Final = " ".join(f"when '{name}' then {order}" for name, order in PRI
 _ORDERS: Final[dict[SortField, _Order]] = {
     "created_at": _Order("t.created_at", "timestamptz"),
     "updated_at": _Order("t.updated_at", "timestamptz"),
-    "due_at": _Order("t.due_at", "timestamptz", nullable=True),
+    "due_at": _Order(DUE_MOMENT, "timestamptz", nullable=True),
     "priority": _Order(f"(case t.priority {_PRIORITY} end)", "integer"),
     "number": _Order("t.number", "bigint"),
     "title": _Order("t.title", "text"),
@@ -39,28 +44,33 @@ _MENTIONS: Final = """(
 )"""
 
 
-class _Arguments(list[Any]):
-    """Collects arguments and gives the placeholder of each."""
+def select_tasks(
+    user_id: UUID,
+    query: TaskQuery,
+    team_id: UUID | None,
+    zones: Mapping[str, tzinfo],
+    due_days: DueDays,
+) -> tuple[str, list[Any]]:
+    """The statement and its arguments; rows as `journal_rows.task_of` reads them, then `team_key` and `time_zone`.
 
-    def add(self, value: Any, kind: str) -> str:
-        self.append(value)
-        return f"${len(self)}::{kind}"
-
-
-def select_tasks(user_id: UUID, query: TaskQuery, team_id: UUID | None) -> tuple[str, list[Any]]:
-    """The statement and its arguments; rows as `journal_rows.task_of` reads them, then `team_key`.
-
-    One row more than `query.limit` is asked for, so that the caller knows whether there is a next page.
+    `zones` are those of the user's teams where the query is `timed`, `due_days` those of their tasks where it sorts by
+    `due_at`. One row more than `query.limit` is asked for, so that the caller knows whether there is a next page.
     """
-    arguments = _Arguments()
+    arguments = Arguments()
     scope = f"m.team_id = t.team_id and m.user_id = {arguments.add(user_id, 'uuid')}"
-    conditions = _conditions(query, arguments)
+    conditions, bounds = _conditions(query, arguments), ""
+    if query.timed:
+        bounds, timed = time_conditions(query, zones, arguments)
+        conditions += timed
+    days = due_days_join(due_days, arguments) if query.sort == "due_at" else ""
     if team_id is not None:
         conditions.append(f"t.team_id = {arguments.add(team_id, 'uuid')}")
     direction = "desc" if query.descending else "asc"
     parts = (
-        f"select {TASK_SELECT}, g.key as team_key from tasks t join memberships m on {scope}",  # noqa: S608
+        f"select {TASK_SELECT}, g.key as team_key, g.time_zone from tasks t join memberships m on {scope}",  # noqa: S608
         "join teams g on g.id = t.team_id",
+        bounds,
+        days,
         f"where {' and '.join(conditions)}",
         f"order by {_ORDERS[query.sort].expression} {direction} nulls last, t.id {direction}",
         f"limit {arguments.add(query.limit + 1, 'integer')}",
@@ -68,7 +78,7 @@ def select_tasks(user_id: UUID, query: TaskQuery, team_id: UUID | None) -> tuple
     return " ".join(parts), arguments
 
 
-def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
+def _conditions(query: TaskQuery, arguments: Arguments) -> list[str]:
     found = [f"t.archived_at is {'not null' if query.archived else 'null'}"]
     if query.status:
         found.append(f"t.status = any({arguments.add(query.status, 'text[]')})")
@@ -80,10 +90,6 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
         found.append("t.assignee_id is null")
     if query.labels:
         found.append(f"t.label_ids @> {arguments.add(query.labels, 'uuid[]')}")
-    if query.due_before is not None:
-        found.append(f"t.due_at < {arguments.add(query.due_before, 'timestamptz')}")
-    if query.updated_after is not None:
-        found.append(f"t.updated_at >= {arguments.add(query.updated_after, 'timestamptz')}")
     if query.changed_since is not None:
         found.append(f"t.version > {arguments.add(query.changed_since, 'bigint')}")
     if query.external_id is not None:
@@ -101,7 +107,7 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
     return found
 
 
-def _equals(column: str, text: str, arguments: _Arguments) -> str:
+def _equals(column: str, text: str, arguments: Arguments) -> str:
     return f"{column} = {arguments.add(text, 'text')}" if _is_storable(text) else "false"
 
 
@@ -110,13 +116,13 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text and text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") == text
 
 
-def _mentions(text: str, arguments: _Arguments) -> str:
+def _mentions(text: str, arguments: Arguments) -> str:
     if not _is_storable(text.lower()):
         return "false"
     return _MENTIONS.format(q=arguments.add(text.lower(), "text"))
 
 
-def _after(query: TaskQuery, arguments: _Arguments) -> str:
+def _after(query: TaskQuery, arguments: Arguments) -> str:
     """What comes after the cursor; missing values come last in both directions."""
     assert query.after is not None
     missing, value, task_id = query.after

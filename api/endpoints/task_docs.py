@@ -58,20 +58,32 @@ def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) 
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _EXTERNAL: Final = {"type": "string", "minLength": 1, "maxLength": 200}
-_TIME: Final = {"type": "string", "format": "date-time"}
+_TIME: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
     _words("status", STATUSES, "Any of these, separated by commas."),
     _schema("assignee", {"type": "string", "pattern": f"^(me|none|{_UUID})$"}, "A user, `me` or `none`.", "me"),
     _schema("label", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "All of these labels."),
     _words("priority", PRIORITIES, "Any of these, separated by commas."),
-    _schema("due_before", _TIME, "Due before this moment.", "2026-03-01T00:00:00Z"),
-    _schema("updated_after", _TIME, "Changed at this moment or later.", "2026-02-01T00:00:00Z"),
+    _schema("due_before", _TIME, "Due before this date (in the team's time zone) or instant.", "2026-03-01"),
+    _schema("due_after", _TIME, "Due then or later.", "2026-03-01T00:00:00Z"),
+    _schema("due_on", _TIME, "Due on this date, or at this very instant.", "2026-03-01"),
+    _schema("created_before", _TIME, "Made before this date or instant.", "2026-03-01"),
+    _schema("created_after", _TIME, "Made then or later.", "2026-02-01"),
+    _schema("updated_before", _TIME, "Changed last before this date or instant.", "2026-03-01T00:00:00Z"),
+    _schema("updated_after", _TIME, "Changed last then or later.", "2026-02-01T00:00:00Z"),
     _schema(
         "changed_since_seq",
         POSITION_SCHEMA,
         "Changed after this `seq` of the team, which `team_id` must name; as `<epoch>:<seq>` it names its epoch, too.",
         "117",
+    ),
+    _schema("completed_before", _TIME, "Done before this date or instant.", "2026-03-01"),
+    _schema("completed_after", _TIME, "Done then or later.", "2026-02-01"),
+    _schema(
+        "overdue",
+        {"type": "string", "enum": ["true", "false"]},
+        "Whether it is past its `due_at` or the day of its `due_on`, and neither done, cancelled nor archived.",
     ),
     _schema("external_id", _EXTERNAL, "What has this id where it came from.", "JIRA-7"),
     _schema("external_source", _EXTERNAL, "What came from there.", "jira"),

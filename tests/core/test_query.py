@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
+from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery, sort_key
 from tests.support.core_team import MEMBER, MISSING, CoreTeam
 
 SOME = UUID(int=7)
@@ -61,11 +61,10 @@ def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_
 def test_every_condition_counts_as_a_filter() -> None:
     conditions: dict[str, Any] = {
         "status": ("open",), "assignee": SOME, "unassigned": True, "labels": (SOME,), "priority": ("low",),
-        "due_before": datetime(2026, 1, 1, tzinfo=UTC), "updated_after": datetime(2026, 1, 1, tzinfo=UTC),
-        "changed_since": 7, "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x",
-        "archived": True,
+        **dict.fromkeys(TIMES, datetime(2026, 1, 1, tzinfo=UTC)), "overdue": True, "changed_since": 7,
+        "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x", "archived": True,
     }  # fmt: skip
-    order = {"sort", "descending", "limit", "after"}
+    order = {"sort", "descending", "limit", "after", "zone", "now"}
     assert set(conditions) == set(TaskQuery.__struct_fields__) - order
     assert all(TaskQuery(**{name: value}).filtered for name, value in conditions.items())
 
