@@ -10,6 +10,7 @@ from actors.envelope import CommandResult, Envelope, Item, KeySlot
 from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
+    AddAttachment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -19,6 +20,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -43,6 +45,10 @@ __all__ = ["PreparedBatch", "fresh_salts", "note_changed"]
 SALT_BYTES: Final = 16
 MORE_SALTS: Final = 64
 """A batch of so many commands has as many events, unless some command causes more."""
+
+
+STORED: Final = frozenset({"task", "attachment", "attached"})
+"""What a refusal calls things that may be in the database without being in memory."""
 
 
 class PreparedBatch:
@@ -80,7 +86,8 @@ class PreparedBatch:
         self.stale: list[StaleVersion] = []
         """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
-        """A task was not found. Unless archived tasks have been loaded, that is not the last word."""
+        """A task was not found, or something else that stays in the database. Unless what commands need has been
+        loaded, that is not the last word."""
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
         self.beside_tasks = False
@@ -116,7 +123,7 @@ class PreparedBatch:
     def _note_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleVersion):
             self.stale.append(refusal)
-        elif isinstance(refusal, NotFound) and refusal.what == "task":
+        elif isinstance(refusal, NotFound) and refusal.what in STORED:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
@@ -132,10 +139,9 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
-            if one.task is None and type(event) is not TaskDeleted:
+            if event.noun != "task":
                 self.beside_tasks = True
-            else:
-                note_changed(self.changed, event, one.task)
+            note_changed(self.changed, event, one.task)
         if encoded:
             state.digest = encoded[-1].row.digest
         self.events += encoded
@@ -218,7 +224,7 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
                 affected.append(next(created))
             case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask():
                 affected.append(operation.task_id)
-            case DeleteTask() | RedactHistory():
+            case DeleteTask() | RedactHistory() | AddAttachment() | DeleteAttachment():
                 pass
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass

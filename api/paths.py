@@ -43,6 +43,13 @@ TASK_ACTIVITY: Final = "/v1/tasks/{task_id}/activity"
 TASK_MOVE: Final = "/v1/tasks/{task_id}/move"
 TASK_RESTORE: Final = "/v1/tasks/{task_id}/restore"
 
+TASK_ATTACHMENTS: Final = "/v1/tasks/{task_id}/attachments"
+TASK_UPLOADS: Final = "/v1/tasks/{task_id}/attachments/uploads"
+TASK_UPLOAD_COMPLETE: Final = "/v1/tasks/{task_id}/attachments/uploads/{upload_id}/complete"
+ATTACHMENT: Final = "/v1/attachments/{attachment_id}"
+ATTACHMENT_DOWNLOAD: Final = "/v1/attachments/{attachment_id}/download"
+ATTACHMENT_THUMBNAIL: Final = "/v1/attachments/{attachment_id}/thumbnail"
+
 TEAMS: Final = "/v1/teams"
 TEAM_MEMBERS: Final = "/v1/teams/{team_id}/members"
 TEAM_MEMBER: Final = "/v1/teams/{team_id}/members/{user_id}"

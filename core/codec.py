@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from core.event_data import (
     HistoryData,
     RedactionData,
+    encode_attachment,
     encode_deleted_task,
     encode_label,
     encode_label_fields,
@@ -30,6 +31,8 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AnyOtherEvent,
+    Attachment,
+    AttachmentEvent,
     DeletedTask,
     Event,
     HistoryRedacted,
@@ -111,6 +114,12 @@ class _LabelData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _AttachmentData(Struct, gc=False):
+    attachment: Attachment
+    task: Task
+    previous: dict[str, Any] = {}
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
@@ -135,6 +144,8 @@ def _data_of(event: type[Event]) -> type[Struct]:
             return _LabelData
         case "team":
             return _TeamData
+        case "attachment":
+            return _AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -166,7 +177,11 @@ def encode(
         task = encode_task(event.task)
         subject = event.task.id
         ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+        payload = b'"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+        if isinstance(event, AttachmentEvent):
+            payload = b'{"attachment":%b,%b' % (encode_attachment(event.attachment), payload)
+        else:
+            payload = b"{" + payload
     else:
         subject, payload = event.subject, _payload(event)
     row = JournalRow(

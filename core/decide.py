@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from core.commands import (
+    AddAttachment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -16,6 +17,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -27,6 +29,7 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.decide_attachments import add_attachment, delete_attachment
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -72,6 +75,10 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [restore_task(state, command, asking)]
         case DeleteTask():
             return delete_task(state, command, asking)
+        case AddAttachment():
+            return [add_attachment(state, command, asking)]
+        case DeleteAttachment():
+            return [delete_attachment(state, command, asking)]
         case Batch(operations=operations):
             return _batch(state, operations, asking)
         case UpdateTeam():

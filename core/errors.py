@@ -44,6 +44,9 @@ ConflictReason = Literal[
     "identity-taken",
     "last-way-in",
     "export-running",
+    "already-attached",
+    "upload-missing",
+    "upload-differs",
     "constraint",
 ]
 

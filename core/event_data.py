@@ -18,6 +18,8 @@ from core.task import Priority, Status
 
 __all__ = [
     "OLDER_DATA",
+    "Attachment",
+    "AttachmentData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -30,6 +32,7 @@ __all__ = [
     "Team",
     "TeamData",
     "data_type",
+    "encode_attachment",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -98,6 +101,19 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task: its size in bytes, and its SHA-256 in hexadecimal as `digest`."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings after the change."""
 
@@ -140,6 +156,14 @@ class LabelData(Struct, frozen=True):
     previous: dict[str, Any] = {}
 
 
+class AttachmentData(Struct, frozen=True):
+    """The file, its task after the change, and in `previous` the old values of what changed of the task."""
+
+    attachment: Attachment
+    task: Task
+    previous: dict[str, Any] = {}
+
+
 class TeamData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
@@ -177,6 +201,8 @@ def data_type(event: type[events.Event]) -> type[Struct]:
             return LabelData
         case "team":
             return TeamData
+        case "attachment":
+            return AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -192,6 +218,7 @@ encode_task: Final = encoder(task.Task, Task)
 encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
+encode_attachment: Final = encoder(events.Attachment, Attachment)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.

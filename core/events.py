@@ -55,7 +55,20 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-Noun = Literal["task", "member", "label", "team", "history"]
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task. `size` is in bytes, `digest` its SHA-256 in hexadecimal; none of this ever changes."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
+Noun = Literal["task", "member", "label", "team", "history", "attachment"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -91,6 +104,11 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         return self.team_id
 
     @property
+    def thing_id(self) -> UUID:
+        """The id of what the event is about among its own kind, where its subject is what that belongs to."""
+        return self.subject
+
+    @property
     def thing(self) -> Struct:
         """What the event is about, as it is after the change."""
         thing: Struct = getattr(self, self.noun)
@@ -100,7 +118,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     """A task after the change. `ranks` holds neighbours whose rank was spread anew by the same change (rarely any)."""
 
-    noun = "task"
+    noun: ClassVar[Noun] = "task"
     state_record: ClassVar[StateRecord] = "task"
     task: Task
     previous: dict[str, Any] = {}
@@ -144,6 +162,28 @@ class TaskDeleted(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+
+class AttachmentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A file came to a task or left it. The task is as it is afterwards; `previous` has what changed of it."""
+
+    noun = "attachment"
+    attachment: Attachment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.attachment.id
+
+
+class AttachmentAdded(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    type = "attachment.added"
+
+
+class AttachmentDeleted(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    """The attachment as it was; its file is gone for good."""
+
+    type = "attachment.deleted"
+    gone = True
 
 
 class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -245,12 +285,14 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
 
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
 """The events that carry a whole task."""
+AnyAttachmentEvent = AttachmentAdded | AttachmentDeleted
+"""The events about what hangs on a task: they carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
     AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
 )
-AnyEvent = AnyTaskEvent | AnyOtherEvent
+AnyEvent = AnyTaskEvent | AnyAttachmentEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

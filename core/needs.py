@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from core.commands import (
+    AddAttachment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,6 +16,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -38,10 +40,14 @@ class Needs(Struct, frozen=True, gc=False):
     """
 
     tasks: tuple[UUID, ...] = ()
+    attachments: tuple[UUID, ...] = ()
+    """They are never in memory; neither is what `attached` asks for: how much is attached to tasks of the team."""
+    attached: bool = False
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
-        return Needs(tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks))
+        missing = tuple(task_id for task_id in self.tasks if task_id not in state.tasks)
+        return structs.replace(self, tasks=missing)
 
 
 NOTHING: Final = Needs()
@@ -52,6 +58,10 @@ def needs(command: AnyCommand) -> Needs:
     match command:
         case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | DeleteTask():
             return Needs(tasks=(command.task_id,))
+        case AddAttachment():
+            return Needs(tasks=(command.task_id,), attachments=(command.attachment_id,), attached=True)
+        case DeleteAttachment():
+            return Needs(attachments=(command.attachment_id,))
         case Batch(operations=operations):
             return needs_of(operations)
         case CreateTask():
@@ -66,5 +76,9 @@ def needs(command: AnyCommand) -> Needs:
 
 def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     """What several commands need together, each thing once, in the order of the commands."""
-    tasks = dict.fromkeys(task_id for command in commands for task_id in needs(command).tasks)
-    return Needs(tasks=tuple(tasks))
+    each = list(map(needs, commands))
+    return Needs(
+        tasks=tuple(dict.fromkeys(task_id for one in each for task_id in one.tasks)),
+        attachments=tuple(dict.fromkeys(attachment_id for one in each for attachment_id in one.attachments)),
+        attached=any(one.attached for one in each),
+    )

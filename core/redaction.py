@@ -12,7 +12,7 @@ import msgspec
 
 from core.events import EVENT_TYPES
 
-__all__ = ["DELETED_TASK", "DELETED_USER", "MEMBER_TEXTS", "TASK_TEXTS", "redacted"]
+__all__ = ["ATTACHMENT_TEXTS", "DELETED_TASK", "DELETED_USER", "MEMBER_TEXTS", "TASK_TEXTS", "redacted"]
 
 DELETED_USER: Final = "Deleted user"
 DELETED_TASK: Final = "Deleted task"
@@ -24,6 +24,8 @@ TASK_TEXTS: Final[Mapping[str, Any]] = {
     "external_source": None,
 }
 """What people, or their programs, have written into a task, and what stands there afterwards."""
+ATTACHMENT_TEXTS: Final[Mapping[str, Any]] = {"name": "Deleted file"}
+"""What a file of such a task was called."""
 MEMBER_TEXTS: Final[Mapping[str, Any]] = {"name": DELETED_USER}
 
 
@@ -36,6 +38,8 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
     match noun:
         case "task":
             return _replaced(payload, "task", "id", TASK_TEXTS, subjects)
+        case "attachment":
+            return _replaced(payload, "task", "id", TASK_TEXTS, subjects, attachment=ATTACHMENT_TEXTS)
         case "member":
             return _replaced(payload, "member", "user_id", MEMBER_TEXTS, subjects)
         case "label" | "team" | "history":
@@ -45,8 +49,14 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
 
 
 def _replaced(
-    payload: bytes, noun: str, key: str, texts: Mapping[str, Any], subjects: Collection[UUID]
+    payload: bytes,
+    noun: str,
+    key: str,
+    texts: Mapping[str, Any],
+    subjects: Collection[UUID],
+    **beside: Mapping[str, Any],
 ) -> bytes | None:
+    """`beside` has the texts of what belongs to the thing and stands next to it."""
     data: dict[str, Any] = msgspec.json.decode(payload)
     thing: dict[str, Any] = data[noun]
     if UUID(thing[key]) not in subjects or not texts.keys() & thing.keys():
@@ -54,6 +64,7 @@ def _replaced(
     data[noun] = _without(thing, texts)
     if "previous" in data:
         data["previous"] = _without(data["previous"], texts)
+    data |= {name: _without(data[name], of_it) for name, of_it in beside.items()}
     return msgspec.json.encode(data)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddAttachment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -18,6 +19,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -101,6 +103,8 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
     """The right that a user needs for the command."""
     match command:
         case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | Batch():
+            return WRITE_TASKS
+        case AddAttachment() | DeleteAttachment():
             return WRITE_TASKS
         case DeleteTask():
             return DELETE_TASKS

@@ -6,12 +6,16 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from core.errors import NotFound
 from core.events import (
+    AnyAttachmentEvent,
     AnyEvent,
     AnyTaskEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
     HistoryRedacted,
     Label,
     LabelCreated,
@@ -45,19 +49,29 @@ ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
 
 
+class Attached(Struct, frozen=True, gc=False):
+    """How many files all tasks of a team have, archived ones too, and how many bytes they are together."""
+
+    count: int = 0
+    size: int = 0
+
+
 class TeamState:
     """A team at one `seq` of one `epoch` (which changes only when history is rewritten, by a restore).
 
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them.
+    `archived` holds only the archived tasks that the running batch needs, `attachments` only such attachments, and
+    `attached` how much there is of them (None: not looked up); `merge` forgets all three.
     """
 
     __slots__ = (
         "_own_columns",
         "_owns_external",
         "archived",
+        "attached",
+        "attachments",
         "columns",
         "digest",
         "epoch",
@@ -83,6 +97,8 @@ class TeamState:
         self.labels: Mapping[UUID, Label] = {}
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
+        self.attachments: dict[UUID, Attachment] = {}
+        self.attached: Attached | None = None
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
@@ -98,6 +114,7 @@ class TeamState:
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
         other.latest_at = self.latest_at
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.attachments, other.attached = self.attachments.copy(), self.attached
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         return other
@@ -107,13 +124,14 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived = {}
+        self.archived, self.attachments, self.attached = {}, {}, None
         return self
 
     def detach(self) -> "TeamState":
         """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other.attachments, other.attached = {}, None
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -200,6 +218,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     match event:
         case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored():
             _evolve_task(state, event)
+        case AttachmentAdded() | AttachmentDeleted():
+            _evolve_attachment(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
@@ -241,6 +261,18 @@ def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number
+
+
+def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:
+    attachment, attached, sign = event.attachment, state.attached, 1
+    state.put_on_board(event.task)
+    if event.gone:
+        state.attachments.pop(attachment.id, None)
+        sign = -1
+    else:
+        state.attachments[attachment.id] = attachment
+    if attached is not None:
+        state.attached = Attached(attached.count + sign, attached.size + sign * attachment.size)
 
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:

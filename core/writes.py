@@ -57,14 +57,14 @@ def rows_of_events(events: Iterable[Encoded]) -> dict[Noun, RowChanges]:
     for encoded in events:
         event = encoded.event
         if event.noun != "task":
-            last.setdefault(event.noun, {})[event.subject] = event
+            last.setdefault(event.noun, {})[event.thing_id] = event
     return {noun: _changes(about.values()) for noun, about in last.items()}
 
 
 def _changes(last: Collection[AnyEvent]) -> RowChanges:
     return RowChanges(
         tuple(event.thing for event in last if not event.gone),
-        tuple(event.subject for event in last if event.gone),
+        tuple(event.thing_id for event in last if event.gone),
     )
 
 

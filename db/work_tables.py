@@ -5,7 +5,7 @@ from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = ["Attachments", "Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -80,3 +80,15 @@ class Comments(Table, tablename="comments", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     version = BigInt()
+
+
+class Attachments(Table, tablename="attachments", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    name = Text()
+    media_type = Text()
+    size = BigInt()
+    digest = Text()
+    created_by = UUID()
+    created_at = Timestamptz()

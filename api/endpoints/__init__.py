@@ -14,6 +14,8 @@ __all__ = ["MODULES", "all_operations", "endpoint_modules", "register_all"]
 MODULES: Final = (
     "api.endpoints.tasks",
     "api.endpoints.task_changes",
+    "api.endpoints.attachments",
+    "api.endpoints.uploads",
     "api.endpoints.teams",
     "api.endpoints.audit",
     "api.endpoints.invitations",

@@ -33,6 +33,7 @@ _OF_TEAM: Final = Column("free text", ("team",))
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "account_tokens": {"purpose": NOTHING, "token_hash": NOTHING, "email": PERSONAL},
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
+    "attachments": {"name": FREE_TEXT, "media_type": NOTHING, "digest": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
     "external_sign_ins": {"state_hash": NOTHING, "code_hash": NOTHING},
@@ -55,6 +56,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "name": Column("free text", ("user", "task")),
         "media_type": NOTHING,
         "sha256": NOTHING,
+        "claimed_sha256": NOTHING,
+        "thumbnail_key": NOTHING,
     },
     "operations": {
         "kind": NOTHING,

@@ -6,7 +6,7 @@ import msgspec
 
 from core.assignment import ASSIGNING_TYPES, newly_assigned
 from core.codec import JournalRow, decode, event_id
-from core.events import AnyTaskEvent, TaskEvent
+from core.events import AnyTaskEvent
 from core.upcasts import UnknownEvent
 from db.people.notifications import add_assigned
 from db.pool import Pool
@@ -41,5 +41,5 @@ def _event(row: JournalRow) -> AnyTaskEvent:
         event = decode(row)
     except (UnknownEvent, msgspec.MsgspecError) as error:
         raise Permanent(f"{row.type} with data of another shape: {error}") from error
-    assert isinstance(event, TaskEvent), f"{row.type} is about a task"
+    assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
     return event

@@ -32,6 +32,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -44,7 +45,7 @@ from core.commands import (
 )
 from core.decide import decide
 from core.errors import DomainError
-from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.events import EVENT_TYPES, AnyEvent, Attachment, TaskArchived, TaskDeleted, TaskEvent
 from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
@@ -52,9 +53,9 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 from streams.cloud_events import cloud_event, parse_cloud_event
-from tests.support.core_team import MISSING, SALT, START, TEAM
+from tests.support.core_team import MISSING, SALT, START, TEAM, an_attachment, keep_files
 
 USERS = [UUID(int=number) for number in range(11, 17)]
 RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))
@@ -99,6 +100,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.archive: dict[UUID, Task] = {}
+        self.files: dict[UUID, Attachment] = {}
         self.deleted: set[UUID] = set()
         if Life.childhood is None:
             Life.childhood = self.begin()
@@ -132,7 +134,7 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.members, self.labels, self.team]
+        every = [*tasks, self.members, self.labels, self.team, self.attachments]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -164,6 +166,12 @@ class Life(RuleBasedStateMachine):
         change = UpdateLabel(label_id=label, name=name)
         return choices.of([CreateLabel(name, "#00aa00"), change, DeleteLabel(label)])
 
+    def attachments(self, choices: Choices) -> AnyCommand:
+        """Mostly new files; sometimes one that is there already."""
+        file_id = self.any_file(choices) if choices.below(8) == 0 else self.new_id()
+        adding = an_attachment(self.any_task(choices), file_id, choices.below(100))
+        return choices.of([adding, adding, DeleteAttachment(self.any_file(choices))])
+
     def team(self, choices: Choices) -> AnyCommand:
         limits = {choices.of(STATUSES): 1 + choices.below(5) for _ in range(choices.below(4))}
         command = choices.of([UpdateTeam(name=choices.of("AB")), *[UpdateTeam(wip_limits=limits)] * 3, None])
@@ -186,6 +194,9 @@ class Life(RuleBasedStateMachine):
         if (kind <= 2 or not board) and self.archive:
             return choices.of(list(self.archive))
         return choices.of(board).id if board else MISSING
+
+    def any_file(self, choices: Choices) -> UUID:
+        return choices.of([*self.files, MISSING])
 
     def any_label(self, choices: Choices) -> UUID:
         return choices.of([*self.state.labels, MISSING])
@@ -252,6 +263,10 @@ class Life(RuleBasedStateMachine):
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
@@ -270,10 +285,12 @@ class Life(RuleBasedStateMachine):
         self.seen[type(command).__name__ if events else f"{type(command).__name__}: nothing"] += 1
         if events:
             assert_whole(self.state, self.archive, self.numbers)
+            assert_counted(self.state, self.archive, self.files)
 
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
         self.seen[event.type] += 1
+        keep_files(self.files, event)
         encoded = encode(event, salt=SALT)
         row = parse_cloud_event(cloud_event(encoded.row))
         assert row == encoded.row
@@ -355,6 +372,13 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
 
 
+def assert_counted(state: TeamState, archive: dict[UUID, Task], files: dict[UUID, Attachment]) -> None:
+    """Every task counts its own files, and no file is without its task."""
+    counts = Counter(file.task_id for file in files.values())
+    tasks = {task.id: task.attachment_count for task in (*state.tasks.values(), *archive.values())}
+    assert {task_id: count for task_id, count in tasks.items() if count} == dict(counts)
+
+
 def assert_no_cycle(edges: dict[UUID, tuple[UUID | None, ...]]) -> None:
     """Take away nodes without outgoing edges until nothing is left; what remains is a cycle."""
     while edges:
@@ -380,6 +404,12 @@ EXPECTED = {
     "CreateLabel: name-taken",
     "AddMember: already-member",
     "CreateTeam: team-exists",
+    "AddAttachment: NotFound",
+    "AddAttachment: Forbidden",
+    "AddAttachment: archived",
+    "AddAttachment: already-attached",
+    "DeleteAttachment: NotFound",
+    "DeleteAttachment: archived",
     "Batch",
 }
 

@@ -24,6 +24,7 @@ EVERYBODYS = {"installation"}
 # Policies that let the worker or the writer see everything: each of them is a decision.
 UNBOUNDED = {
     WRITER: {
+        "attachments",
         "comments",
         "epochs_due",
         "former_members",
@@ -58,6 +59,7 @@ UNBOUNDED = {
     },
     WORKER: {
         "account_tokens",
+        "attachments",
         "comments",
         "former_members",
         "inbox",

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from core.codec import Encoded, encode
 from core.commands import (
+    AddAttachment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -13,6 +14,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -25,12 +27,22 @@ from core.commands import (
     UpdateTeam,
 )
 from core.decide import decide
-from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent, TeamRestored
+from core.events import (
+    AnyEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
+    TaskArchived,
+    TaskDeleted,
+    TaskEvent,
+    TeamRestored,
+)
 from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
+from core.quotas import Quotas
 from core.task import Status, Task, TaskFields, TaskPatch
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 TEAM = UUID(int=1)
@@ -46,6 +58,8 @@ class CoreTeam:
     def __init__(self, *, with_members: bool = True) -> None:
         self.state = TeamState()
         self.archive: dict[UUID, Task] = {}
+        self.files: dict[UUID, Attachment] = {}
+        self.quotas = Quotas()
         self.journal: list[Encoded] = []
         self.now = START
         self._ids = 1000
@@ -64,8 +78,12 @@ class CoreTeam:
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
-        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
+        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id, self.quotas))
         for event in events:
             evolve(draft, event)
         return draft, events
@@ -75,6 +93,7 @@ class CoreTeam:
         draft, events = self.decide(command, actor)
         self.journal.extend(encode(event, salt=SALT) for event in events)
         for event in events:
+            keep_files(self.files, event)
             if isinstance(event, TaskEvent | TaskDeleted):
                 self.archive.pop(event.task.id, None)
             if isinstance(event, TaskArchived):
@@ -87,6 +106,12 @@ class CoreTeam:
         (event,) = self.ask(CreateTask(TaskFields(title=title, **fields)), actor)  # type: ignore[arg-type]
         assert isinstance(event, TaskEvent)
         return event.task
+
+    def attach(self, task_id: UUID, actor: UUID = OWNER, size: int = 9, name: str = "notes.txt") -> Attachment:
+        """A file of a task."""
+        (event,) = self.ask(an_attachment(task_id, self.new_id(), size, name), actor)
+        assert isinstance(event, AttachmentAdded)
+        return event.attachment
 
     def redact(self, *subjects: UUID) -> None:
         """The system says that history was redacted; the journal here is left as it is."""
@@ -120,6 +145,23 @@ class CoreTeam:
         return [task.title for task in self.state.ordered(status)]
 
 
+def an_attachment(task_id: UUID, file_id: UUID, size: int = 9, name: str = "notes.txt") -> AddAttachment:
+    """The command for a text of this size."""
+    kind, digest = "text/plain", "ab" * 32
+    return AddAttachment(task_id=task_id, attachment_id=file_id, name=name, media_type=kind, size=size, digest=digest)
+
+
+def keep_files(files: dict[UUID, Attachment], event: AnyEvent) -> None:
+    """What the database makes of an event: files go with their tasks."""
+    if isinstance(event, AttachmentAdded):
+        files[event.attachment.id] = event.attachment
+    elif isinstance(event, AttachmentDeleted):
+        del files[event.attachment.id]
+    elif isinstance(event, TaskDeleted):
+        for file_id in [file.id for file in files.values() if file.task_id == event.task.id]:
+            del files[file_id]
+
+
 def gone(events: list[AnyEvent]) -> list[UUID]:
     """The tasks that the events delete for good."""
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
@@ -141,6 +183,9 @@ def every_event() -> CoreTeam:
         team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
         team.task(f"Filler {turn}") if turn == 0 else None
     team.ask(DeleteLabel(label))
+    file = team.attach(task.id, name='Ünïcødé " 🚀.txt')
+    team.attach(task.id)
+    team.ask(DeleteAttachment(file.id))
     team.ask(ArchiveTask(task.id))
     team.ask(RestoreTask(task.id))
     team.ask(RemoveMember(ADMIN))

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from core.codec import Encoded, JournalRow, decode, encode
 from core.errors import NotFound
-from core.events import TaskEvent, TeamRestored
+from core.events import Attachment, TaskEvent, TeamRestored
 from core.task import Task
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 from core.writes import (
     CommitOutcome,
     Committed,
@@ -32,6 +32,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.rows: dict[UUID, list[JournalRow]] = {}
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
+        self.files: dict[UUID, dict[UUID, Attachment]] = {}
         self.epochs: dict[UUID, int] = {}
         """Of the teams whose history was rewritten."""
         self.due: set[UUID] = set()
@@ -71,6 +72,10 @@ class MemoryJournal:
         tasks.update({task.id: task for task in changes.kept})
         for task_id in changes.gone:
             tasks.pop(task_id, None)
+        files, attached = self.files.setdefault(writes.team_id, {}), writes.rows.get("attachment", RowChanges())
+        files.update({file.id: file for file in attached.kept})
+        for file_id in attached.gone:
+            files.pop(file_id, None)
         self.keys.update({(key.principal, key.key): key for key in writes.keys})
         return Committed()
 
@@ -124,6 +129,14 @@ class MemoryJournal:
     async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
         tasks = self.tasks.get(team_id, {})
         return [tasks[task_id] for task_id in task_ids if task_id in tasks and tasks[task_id].archived_at is not None]
+
+    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        files = self.files.get(team_id, {})
+        return [files[file_id] for file_id in attachment_ids if file_id in files]
+
+    async def attached(self, team_id: UUID) -> Attached:
+        files = self.files.get(team_id, {}).values()
+        return Attached(len(files), sum(file.size for file in files))
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
