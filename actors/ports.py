@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
 from core.comment import Comment
+from core.events import Attachment
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
-from core.team import TeamState
+from core.team import Attached, TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
 NewId = Callable[[], UUID]
@@ -71,6 +72,14 @@ class Journal(Protocol):
 
     async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
         """Those of the comments that exist, as they were last committed."""
+        ...
+
+    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        """Those of the attachments that exist."""
+        ...
+
+    async def attached(self, team_id: UUID) -> Attached:
+        """How much is attached to the team's tasks."""
         ...
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:

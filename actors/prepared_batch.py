@@ -11,6 +11,7 @@ from actors.explaining import Explained
 from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
+    AddAttachment,
     AddComment,
     AddMember,
     AnyCommand,
@@ -21,6 +22,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -49,6 +51,10 @@ __all__ = ["PreparedBatch", "fresh_salts", "note_changed"]
 SALT_BYTES: Final = 16
 MORE_SALTS: Final = 64
 """A batch of so many commands has as many events, unless some command causes more."""
+
+
+STORED: Final = frozenset({"task", "attachment", "attached"})
+"""What a refusal calls things that may be in the database without being in memory."""
 
 
 class PreparedBatch:
@@ -86,7 +92,8 @@ class PreparedBatch:
         self.stale: list[Explained] = []
         """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
-        """A task or comment was not found. Unless what stays in the database was loaded, that is not the last word."""
+        """A task was not found, or something else that stays in the database. Unless what commands need has been
+        loaded, that is not the last word."""
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
         self.beside_tasks = False
@@ -122,7 +129,7 @@ class PreparedBatch:
     def _note_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleVersion | StaleRead):
             self.stale.append(refusal)
-        elif isinstance(refusal, NotFound) and refusal.what in {"task", "comment"}:
+        elif isinstance(refusal, NotFound) and refusal.what in STORED:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
@@ -233,6 +240,8 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
             case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | UndoTask():
                 affected.append(operation.task_id)
             case DeleteTask() | RedactHistory() | AddComment() | EditComment() | DeleteComment():
+                pass
+            case AddAttachment() | DeleteAttachment():
                 pass
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass

@@ -150,6 +150,8 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
     "Location": ("Where the new thing is.", {"type": "string"}),
     "Cache-Control": ("Who may keep it.", {"type": "string"}),
+    "Content-Range": ("Which part of the file it is.", {"type": "string"}),
+    "Accept-Ranges": ("Parts can be asked for.", {"type": "string"}),
     "Content-Disposition": ("A file to be saved, and its name.", {"type": "string"}),
     "Content-Security-Policy": ("Nothing in it runs.", {"type": "string"}),
     "Idempotent-Replayed": ("`true`: this is the stored answer of an earlier request.", {"type": "string"}),

@@ -23,6 +23,7 @@ from core.task import LAST_YEAR, check_moment
 
 __all__ = [
     "ACTIVITY",
+    "ATTACHMENTS",
     "AUDIT",
     "COMMENTS",
     "COMMENT_EDITS",
@@ -107,6 +108,7 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
+ATTACHMENTS: Final = Cursors[UUID]("attachments", UUID)
 AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 """The same, of a page of the team's audit."""
 COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](

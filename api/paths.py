@@ -47,6 +47,13 @@ TASK_COMMENTS: Final = "/v1/tasks/{task_id}/comments"
 COMMENT: Final = "/v1/comments/{comment_id}"
 COMMENT_EDITS: Final = "/v1/comments/{comment_id}/edits"
 
+TASK_ATTACHMENTS: Final = "/v1/tasks/{task_id}/attachments"
+TASK_UPLOADS: Final = "/v1/tasks/{task_id}/attachments/uploads"
+TASK_UPLOAD_COMPLETE: Final = "/v1/tasks/{task_id}/attachments/uploads/{upload_id}/complete"
+ATTACHMENT: Final = "/v1/attachments/{attachment_id}"
+ATTACHMENT_DOWNLOAD: Final = "/v1/attachments/{attachment_id}/download"
+ATTACHMENT_THUMBNAIL: Final = "/v1/attachments/{attachment_id}/thumbnail"
+
 TEAMS: Final = "/v1/teams"
 TEAM_MEMBERS: Final = "/v1/teams/{team_id}/members"
 TEAM_MEMBER: Final = "/v1/teams/{team_id}/members/{user_id}"

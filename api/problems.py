@@ -12,6 +12,7 @@ from msgspec import Struct
 from api.answers import PROBLEM, Answer, Header, encode
 from api.calls import BodyTooLarge, BodyTooSlow
 from api.etags import version_tag
+from api.ranges import NOT_SATISFIABLE, NoSuchRange
 from core import errors
 from core.errors import DomainError, TaskForgeError
 
@@ -178,6 +179,7 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     BodyTooSlow: Problem("body-too-slow", 408, "Body too slow", "Send the whole body at once, and repeat the request."),
     FieldsTooLarge: Problem("header-too-large", 431, "Header too large", "Send fewer or shorter header fields."),
     AddressTooLong: Problem("address-too-long", 414, "Address too long", "Send a shorter path and query."),
+    NoSuchRange: Problem(NOT_SATISFIABLE, 416, "Range not satisfiable", "Content-Range says how long the file is."),
     UpgradeRequired: Problem(
         "upgrade-required", 426, "Upgrade required", "Open a WebSocket here (RFC 6455), version 13, over HTTP/1.1."
     ),
@@ -392,6 +394,7 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     UnsupportedMedia: _media,
     FieldsTooLarge: lambda error: (f"The header fields must be at most {error.limit} bytes.", {}, ()),
     AddressTooLong: lambda error: (f"Path and query must be at most {error.limit} bytes.", {}, ()),
+    NoSuchRange: lambda error: ("The file has no such part.", {}, ((b"content-range", b"bytes */%d" % error.size),)),
     UpgradeRequired: lambda _: ("This is the address of a WebSocket.", {}, ((b"upgrade", b"websocket"),)),
     UnsupportedCoding: lambda _: ("The body must have no content coding.", {}, ((b"accept-encoding", b"identity"),)),
     BodyTooSlow: lambda error: (f"The body must arrive within {error.seconds:g} seconds.", {}, ()),

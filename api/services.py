@@ -15,6 +15,7 @@ from api.markdown import MarkdownPages
 from api.metrics import Metrics
 from api.request_metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
+from core.quotas import Quotas
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
@@ -69,6 +70,8 @@ class Services(Struct, kw_only=True):
     mailbox: "Mailbox | None" = None
     objects: "ObjectStore | None" = None
     object_links: "ObjectLinks"
+    attachment_bytes: int = 25 * 1024 * 1024
+    quotas: Quotas = field(default_factory=Quotas)
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health

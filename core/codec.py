@@ -19,6 +19,7 @@ from core.event_data import (
     Counts,
     HistoryData,
     RedactionData,
+    encode_attachment,
     encode_comment,
     encode_comment_fields,
     encode_deleted_task,
@@ -35,6 +36,8 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AnyOtherEvent,
+    Attachment,
+    AttachmentEvent,
     CommentEvent,
     DeletedTask,
     Event,
@@ -123,6 +126,12 @@ class _LabelData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _AttachmentData(Struct, gc=False):
+    attachment: Attachment
+    task: Task
+    previous: dict[str, Any] = {}
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
@@ -149,6 +158,8 @@ def _data_of(event: type[Event]) -> type[Struct]:
             return _LabelData
         case "team":
             return _TeamData
+        case "attachment":
+            return _AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -201,14 +212,20 @@ def encode(
 
 
 def _task_payload(event: TaskEvent, task: bytes) -> bytes:
-    if not isinstance(event, CommentEvent):
+    if isinstance(event, CommentEvent):
+        # The comment comes first: its versions are found by how their payloads begin (`db/comments.py`).
+        thing = b'"comment":%b,"previous":%b' % (encode_comment(event.comment), encode_comment_fields(event.previous))
+    elif isinstance(event, AttachmentEvent):
+        thing = b'"attachment":%b,"previous":%b' % (
+            encode_attachment(event.attachment),
+            encode_task_fields(event.previous),
+        )
+    else:
         ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
         return b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
-    # The comment comes first: its versions are found by how their payloads begin (`db/comments.py`).
     after = event.task
-    return b'{"comment":%b,"previous":%b,"task_id":"%b","version":%d,"counts":%b,"task":%b}' % (
-        encode_comment(event.comment),
-        encode_comment_fields(event.previous),
+    return b'{%b,"task_id":"%b","version":%d,"counts":%b,"task":%b}' % (
+        thing,
         str(after.id).encode(),
         after.version,
         _encode(Counts(after.comment_count, after.attachment_count)),

@@ -224,6 +224,27 @@ class DeleteComment(Struct, frozen=True, tag="delete_comment", gc=False):
 
 CommentCommand = AddComment | EditComment | DeleteComment
 
+
+class AddAttachment(Struct, frozen=True, kw_only=True, tag="add_attachment", gc=False):
+    """A file that is whole in the object store belongs to the task from now on. `digest` is its SHA-256 in hexadecimal.
+
+    Whoever asks has cleaned its name and judged its type by what is in it.
+    """
+
+    task_id: UUID
+    attachment_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+
+
+class DeleteAttachment(Struct, frozen=True, tag="delete_attachment", gc=False):
+    """The file goes for good."""
+
+    attachment_id: UUID
+
+
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
@@ -265,5 +286,7 @@ AnyCommand = (
     | UndoTask
     | DeleteTask
     | CommentCommand
+    | AddAttachment
+    | DeleteAttachment
     | Batch
 )

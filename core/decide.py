@@ -8,6 +8,7 @@ from msgspec import UNSET, structs
 
 from core.basis import check_basis
 from core.commands import (
+    AddAttachment,
     AddComment,
     AddMember,
     AnyCommand,
@@ -18,6 +19,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -32,6 +34,7 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.decide_attachments import add_attachment, delete_attachment
 from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
@@ -84,6 +87,10 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return delete_task(state, command, asking)
         case AddComment() | EditComment() | DeleteComment():
             return [*change_comments(state, command, asking)]
+        case AddAttachment():
+            return [add_attachment(state, command, asking)]
+        case DeleteAttachment():
+            return [delete_attachment(state, command, asking)]
         case Batch(operations=operations):
             check_basis(state, command)
             return _batch(state, operations, asking)

@@ -49,6 +49,9 @@ ConflictReason = Literal[
     "nothing-to-undo",
     "undo-conflict",
     "undo-redacted",
+    "already-attached",
+    "upload-missing",
+    "upload-differs",
     "constraint",
 ]
 

@@ -21,6 +21,8 @@ __all__ = [
     "Comment",
     "CommentData",
     "Counts",
+    "Attachment",
+    "AttachmentData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -35,6 +37,7 @@ __all__ = [
     "data_type",
     "encode_comment",
     "encode_comment_fields",
+    "encode_attachment",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -103,6 +106,19 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     name: str
     color: str
+
+
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task: its size in bytes, and its SHA-256 in hexadecimal as `digest`."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):
@@ -181,6 +197,17 @@ class LabelData(Struct, frozen=True):
     previous: dict[str, Any] = {}
 
 
+class AttachmentData(Struct, frozen=True):
+    """The file; in `previous` the old values of what changed of its task, in the others as in those of a comment."""
+
+    attachment: Attachment
+    previous: dict[str, Any]
+    task_id: UUID
+    version: int
+    counts: Counts
+    task: Task
+
+
 class TeamData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
@@ -220,6 +247,8 @@ def data_type(event: type[events.Event]) -> type[Struct]:
             return LabelData
         case "team":
             return TeamData
+        case "attachment":
+            return AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -236,6 +265,7 @@ encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
 encode_comment: Final = encoder(comment.Comment, Comment)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
+encode_attachment: Final = encoder(events.Attachment, Attachment)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.

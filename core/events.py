@@ -57,7 +57,20 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-Noun = Literal["task", "comment", "member", "label", "team", "history"]
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task. `size` is in bytes, `digest` its SHA-256 in hexadecimal; none of this ever changes."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
+Noun = Literal["task", "comment", "attachment", "member", "label", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -93,15 +106,15 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         return self.team_id
 
     @property
+    def thing_id(self) -> UUID:
+        """The id of what the event is about among its own kind, where its subject is what that belongs to."""
+        return self.subject
+
+    @property
     def thing(self) -> Struct:
         """What the event is about, as it is after the change."""
         thing: Struct = getattr(self, self.noun)
         return thing
-
-    @property
-    def thing_id(self) -> UUID:
-        """The id of that thing's row. A comment's event has its task as its subject."""
-        return self.subject
 
 
 class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -185,6 +198,28 @@ class CommentDeleted(CommentEvent, frozen=True, kw_only=True, gc=False):
     """Which comment is gone, and whose it was: its text is in no event of this type."""
 
     type = "comment.deleted"
+    gone = True
+
+
+class AttachmentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A file came to a task or left it. The task is as it is afterwards; `previous` has what changed of it."""
+
+    noun = "attachment"
+    attachment: Attachment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.attachment.id
+
+
+class AttachmentAdded(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    type = "attachment.added"
+
+
+class AttachmentDeleted(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    """The attachment as it was; its file is gone for good."""
+
+    type = "attachment.deleted"
     gone = True
 
 
@@ -288,13 +323,14 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
 """The events about a task that carry it whole."""
 AnyCommentEvent = CommentAdded | CommentEdited | CommentDeleted
-"""They carry the whole task, too."""
+AnyAttachmentEvent = AttachmentAdded | AttachmentDeleted
+"""The events about what hangs on a task: they carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
     AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
 )
-AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyOtherEvent
+AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyAttachmentEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

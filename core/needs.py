@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from core.basis import operated_on
 from core.commands import (
+    AddAttachment,
     AddComment,
     AddMember,
     AnyCommand,
@@ -17,6 +18,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -46,21 +48,23 @@ class Needs(Struct, frozen=True, gc=False):
 
     tasks: tuple[UUID, ...] = ()
     comments: tuple[UUID, ...] = ()
+    attachments: tuple[UUID, ...] = ()
+    """They are never in memory; neither is what `attached` asks for: how much is attached to tasks of the team."""
+    attached: bool = False
     last_changes: tuple[UUID, ...] = ()
     """Of anything: the `seq` of its last change is needed."""
     histories: tuple[Wanted, ...] = ()
 
     def beyond(self, state: TeamState) -> "Needs":
         """Those that are not in the state already, so that they have to be looked up."""
-        return Needs(
+        return structs.replace(
+            self,
             tasks=tuple(task_id for task_id in self.tasks if task_id not in state.tasks),
-            comments=self.comments,
             last_changes=tuple(
                 subject
                 for subject in self.last_changes
                 if subject not in state.tasks and subject not in state.off_board
             ),
-            histories=self.histories,
         )
 
 
@@ -74,6 +78,10 @@ def needs(command: AnyCommand) -> Needs:
             return Needs(tasks=(command.task_id,))
         case EditComment() | DeleteComment():
             return Needs(comments=(command.comment_id,))
+        case AddAttachment():
+            return Needs(tasks=(command.task_id,), attachments=(command.attachment_id,), attached=True)
+        case DeleteAttachment():
+            return Needs(attachments=(command.attachment_id,))
         case UndoTask(task_id=task_id, seq=seq, user_id=user_id):
             return Needs(tasks=(task_id,), histories=(Wanted(task_id, seq, user_id),))
         case Batch(operations=operations, basis=basis):
@@ -95,6 +103,8 @@ def needs_of(commands: Iterable[AnyCommand]) -> Needs:
     return Needs(
         tasks=tuple(dict.fromkeys(task_id for one in every for task_id in one.tasks)),
         comments=tuple(dict.fromkeys(comment_id for one in every for comment_id in one.comments)),
+        attachments=tuple(dict.fromkeys(attachment_id for one in every for attachment_id in one.attachments)),
+        attached=any(one.attached for one in every),
         last_changes=tuple(dict.fromkeys(subject for one in every for subject in one.last_changes)),
         histories=tuple(dict.fromkeys(wanted for one in every for wanted in one.histories)),
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddAttachment,
     AddComment,
     AddMember,
     AnyCommand,
@@ -19,6 +20,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -111,6 +113,8 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
             return WRITE_TASKS
         case AddComment() | EditComment() | DeleteComment():
             return WRITE_TASKS  # Whose comment it is, `decide` knows.
+        case AddAttachment() | DeleteAttachment():
+            return WRITE_TASKS
         case DeleteTask():
             return DELETE_TASKS
         case CreateLabel() | UpdateLabel() | DeleteLabel():

@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from core.comment import Comment
 from core.errors import NotFound
 from core.events import (
+    AnyAttachmentEvent,
     AnyEvent,
     AnyTaskEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
@@ -54,16 +58,24 @@ ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
 
 
+class Attached(Struct, frozen=True, gc=False):
+    """How many files all tasks of a team have, archived ones too, and how many bytes they are together."""
+
+    count: int = 0
+    size: int = 0
+
+
 class TeamState:
     """A team at one `seq` of one `epoch` (which changes only when history is rewritten, by a restore).
 
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs, `comments` only its comments, and `histories`
-    the changes that it is to take back; `merge` forgets them. `off_board` remembers when something that is not on the
-    board (a label, a task that left it, what is deleted) changed last: its `seq`, as far as that happened in memory or
-    was looked up, 0 for what never was.
+    `archived` holds only the archived tasks that the running batch needs; of such a batch are `comments`, `attachments`
+    and `attached` (how much there is of them; None: not looked up), and `histories`, the changes that it is to take
+    back; `merge` forgets them. `off_board` remembers when something that is not on the board (a label, a task that left
+    it, what is deleted) changed last: its `seq`, as far as that happened in memory or was looked up, 0 for what never
+    was.
     """
 
     __slots__ = (
@@ -71,6 +83,8 @@ class TeamState:
         "_owns_external",
         "_owns_off_board",
         "archived",
+        "attached",
+        "attachments",
         "columns",
         "comments",
         "digest",
@@ -101,6 +115,8 @@ class TeamState:
         self.archived: dict[UUID, Task] = {}
         self.histories: Mapping[Wanted, TaskHistory] = {}
         self.comments: Mapping[UUID, Comment] = {}
+        self.attachments: dict[UUID, Attachment] = {}
+        self.attached: Attached | None = None
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.off_board: dict[UUID, int] = {}
@@ -119,6 +135,7 @@ class TeamState:
         other.latest_at, other.histories = self.latest_at, self.histories
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
         other.comments = self.comments
+        other.attachments, other.attached = self.attachments.copy(), self.attached
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         other.off_board, other._owns_off_board = self.off_board, False  # noqa: SLF001
@@ -130,6 +147,7 @@ class TeamState:
         if self._owns_external:
             self.external.merge()
         self.archived, self.histories, self.comments = {}, {}, {}
+        self.attachments, self.attached = {}, None
         if len(self.off_board) > OFF_BOARD:
             self.off_board = {}
         self._owns_off_board = False
@@ -140,6 +158,7 @@ class TeamState:
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
         other.comments = {}
+        other.attachments, other.attached = {}, None
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -233,6 +252,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     match event:
         case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored():
             _evolve_task(state, event)
+        case AttachmentAdded() | AttachmentDeleted():
+            _evolve_attachment(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
         case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
@@ -284,6 +305,18 @@ def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number
+
+
+def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:
+    attachment, attached, sign = event.attachment, state.attached, 1
+    state.put_on_board(event.task)
+    if event.gone:
+        state.attachments.pop(attachment.id, None)
+        sign = -1
+    else:
+        state.attachments[attachment.id] = attachment
+    if attached is not None:
+        state.attached = Attached(attached.count + sign, attached.size + sign * attachment.size)
 
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:

@@ -58,9 +58,10 @@ def rows_of_events(events: Iterable[Encoded]) -> dict[Noun, RowChanges]:
         event = encoded.event
         if event.noun != "task":
             last.setdefault(event.noun, {})[event.thing_id] = event
-        elif event.gone and "comment" in last:
-            # Comments of a task that the same batch deletes have nothing left to hang on.
-            last["comment"] = {key: one for key, one in last["comment"].items() if one.subject != event.subject}
+        elif event.gone:
+            # Comments and files of a task that the same batch deletes have nothing left to hang on.
+            for noun, about in last.items():
+                last[noun] = {key: one for key, one in about.items() if one.subject != event.subject}
     return {noun: _changes(about.values()) for noun, about in last.items()}
 
 

@@ -6,6 +6,7 @@ from piccolo.table import Table
 from db.dialect import POSTGRES
 
 __all__ = [
+    "Attachments",
     "BoardSnapshotDrops",
     "BoardSnapshots",
     "Columns",
@@ -131,3 +132,15 @@ class TeamSeen(Table, tablename="team_seen", db=POSTGRES):
     epoch = Integer()
     seq = BigInt()
     seen_at = Timestamptz()
+
+
+class Attachments(Table, tablename="attachments", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    name = Text()
+    media_type = Text()
+    size = BigInt()
+    digest = Text()
+    created_by = UUID()
+    created_at = Timestamptz()

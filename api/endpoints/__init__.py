@@ -17,6 +17,8 @@ MODULES: Final = (
     "api.endpoints.activity",
     "api.endpoints.undo",
     "api.endpoints.comments",
+    "api.endpoints.attachments",
+    "api.endpoints.uploads",
     "api.endpoints.teams",
     "api.endpoints.seen",
     "api.endpoints.audit",

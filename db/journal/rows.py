@@ -11,13 +11,14 @@ from msgspec import structs
 
 from core.codec import Encoded, JournalRow, readable
 from core.comment import Comment
-from core.events import Noun, TaskCreated, TaskEvent, Team
+from core.events import Attachment, Noun, TaskCreated, TaskEvent, Team
 from core.task import Status, Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
-from db.journal.nouns import NOUNS
+from db.journal.nouns import ATTACHMENT_COLUMNS, NOUNS
 
 __all__ = [
+    "attachment_of",
     "columns",
     "comment_of",
     "commit_statement",
@@ -200,6 +201,11 @@ def team_of(record: asyncpg.Record) -> Team:
         updated_at=record["updated_at"],
         version=record["version"],
     )
+
+
+def attachment_of(record: asyncpg.Record) -> Attachment:
+    """An attachment from a row that has its columns."""
+    return Attachment(**{name: record[name] for name in ATTACHMENT_COLUMNS if name != "team_id"})
 
 
 def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -4,6 +4,8 @@ from typing import Final
 
 __all__ = [
     "ARCHIVED",
+    "ATTACHED",
+    "ATTACHMENTS",
     "BOARD",
     "COMMENTS",
     "COMMENT_SELECT",
@@ -53,6 +55,9 @@ TASK_COLUMNS: Final = {
 TASK_SELECT: Final = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 
 BOARD: Final = f"select {TASK_SELECT} from tasks t where t.team_id = $1 and t.archived_at is null"  # noqa: S608
+ATTACHMENTS: Final = "select * from attachments where team_id = $1 and id = any($2::uuid[])"
+ATTACHED: Final = "select count(*) as count, coalesce(sum(size), 0)::bigint as size from attachments where team_id = $1"
+
 ARCHIVED: Final = f"""
 select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.team_id
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null

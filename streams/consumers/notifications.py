@@ -7,7 +7,7 @@ import msgspec
 from core.assignment import ASSIGNING_TYPES, newly_assigned
 from core.codec import JournalRow, decode, event_id
 from core.comment_notices import COMMENTING_TYPES, newly_mentioned
-from core.events import AnyEvent, CommentAdded, CommentEvent, TaskEvent
+from core.events import AnyEvent, AnyTaskEvent, CommentAdded, CommentEvent
 from core.upcasts import UnknownEvent
 from db.people.notifications import add_assigned, add_commented
 from db.pool import Pool
@@ -41,7 +41,7 @@ async def _notify(tx: Writing, row: JournalRow) -> bool:
     user_id = newly_assigned(event)
     if user_id is None:
         return False
-    assert isinstance(event, TaskEvent), f"{row.type} is about a task"
+    assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
     return await add_assigned(tx, user_id, event, event_id(row))
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import mail, notifications, operations, redaction
+from streams.consumers import mail, notifications, operations, redaction, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -52,11 +52,16 @@ def _redaction(made: Composition) -> ConsumerPlan:
     return redaction.redaction(made.pools.worker)
 
 
+def _thumbnails(made: Composition) -> ConsumerPlan:
+    return thumbnails.thumbnails(made.pools.worker, made.objects)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
     operations.NAME: _operations,
     redaction.NAME: _redaction,
+    thumbnails.NAME: _thumbnails,
 }
 """The consumers of this version by the names of their parts."""
 

@@ -7,6 +7,7 @@ import pytest
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
+    AttachmentDeleted,
     CommentDeleted,
     Event,
     LabelDeleted,
@@ -28,9 +29,9 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
     assert event.schema_version == (2 if event is TaskDeleted else 1)
-    assert event.gone == (event in (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted))
+    assert event.gone == (event in (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted))
     assert event.ends_membership == (event is MemberRemoved)
-    carries = event.noun in {"task", "comment"}
+    carries = event.noun in {"task", "comment", "attachment"}
     assert event.state_record == ("tombstone" if event is TaskDeleted else "task" if carries else "none")
     assert issubclass(event, TaskEvent) == (event.state_record == "task")
 

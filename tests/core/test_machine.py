@@ -33,6 +33,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -49,7 +50,7 @@ from core.commands import (
 from core.comment import Comment
 from core.decide import decide
 from core.errors import DomainError
-from core.events import EVENT_TYPES, AnyEvent, CommentEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.events import EVENT_TYPES, AnyEvent, Attachment, CommentEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
@@ -58,9 +59,9 @@ from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.task_history import history_of
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 from streams.cloud_events import cloud_event, parse_cloud_event
-from tests.support.core_team import MISSING, SALT, START, TEAM
+from tests.support.core_team import MISSING, SALT, START, TEAM, an_attachment, keep_files
 
 USERS = [UUID(int=number) for number in range(11, 17)]
 RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))
@@ -106,6 +107,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.archive: dict[UUID, Task] = {}
         self.comments: dict[UUID, Comment] = {}
+        self.files: dict[UUID, Attachment] = {}
         self.deleted: set[UUID] = set()
         if Life.childhood is None:
             Life.childhood = self.begin()
@@ -139,7 +141,7 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.an_undo, self.members, self.labels, self.team, self.comment]
+        every = [*tasks, self.an_undo, self.members, self.labels, self.team, self.comment, self.attachments]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -179,6 +181,12 @@ class Life(RuleBasedStateMachine):
         change = UpdateLabel(label_id=label, name=name)
         return choices.of([CreateLabel(name, "#00aa00"), change, DeleteLabel(label)])
 
+    def attachments(self, choices: Choices) -> AnyCommand:
+        """Mostly new files; sometimes one that is there already."""
+        file_id = self.any_file(choices) if choices.below(8) == 0 else self.new_id()
+        adding = an_attachment(self.any_task(choices), file_id, choices.below(100))
+        return choices.of([adding, adding, DeleteAttachment(self.any_file(choices))])
+
     def team(self, choices: Choices) -> AnyCommand:
         limits = {choices.of(STATUSES): 1 + choices.below(5) for _ in range(choices.below(4))}
         command = choices.of([UpdateTeam(name=choices.of("AB")), *[UpdateTeam(wip_limits=limits)] * 3, None])
@@ -201,6 +209,9 @@ class Life(RuleBasedStateMachine):
         if (kind <= 2 or not board) and self.archive:
             return choices.of(list(self.archive))
         return choices.of(board).id if board else MISSING
+
+    def any_file(self, choices: Choices) -> UUID:
+        return choices.of([*self.files, MISSING])
 
     def any_label(self, choices: Choices) -> UUID:
         return choices.of([*self.state.labels, MISSING])
@@ -277,6 +288,10 @@ class Life(RuleBasedStateMachine):
             for wanted in needs(command).histories
         }
         draft.comments = {one: self.comments[one] for one in needs(command).comments if one in self.comments}
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
@@ -295,11 +310,12 @@ class Life(RuleBasedStateMachine):
         self.seen[type(command).__name__ if events else f"{type(command).__name__}: nothing"] += 1
         if events:
             assert_whole(self.state, self.archive, self.numbers)
-            assert_counted(self.state, self.archive, self.comments)
+            assert_counted(self.state, self.archive, self.comments, self.files)
 
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
         self.seen[event.type] += 1
+        keep_files(self.files, event)
         encoded = encode(event, salt=SALT)
         row = parse_cloud_event(cloud_event(encoded.row))
         assert row == encoded.row
@@ -386,10 +402,15 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
 
 
-def assert_counted(state: TeamState, archive: dict[UUID, Task], comments: dict[UUID, Comment]) -> None:
-    """Each task has as many comments as it says."""
-    counts = Counter(comment.task_id for comment in comments.values())
-    assert all(task.comment_count == counts[task.id] for task in (*state.tasks.values(), *archive.values()))
+def assert_counted(
+    state: TeamState, archive: dict[UUID, Task], comments: dict[UUID, Comment], files: dict[UUID, Attachment]
+) -> None:
+    """Each task counts its own comments and files, and none of them is without its task."""
+    tasks = (*state.tasks.values(), *archive.values())
+    said = Counter({task.id: task.comment_count for task in tasks})
+    assert +said == Counter(comment.task_id for comment in comments.values())
+    attached = Counter({task.id: task.attachment_count for task in tasks})
+    assert +attached == Counter(file.task_id for file in files.values())
 
 
 def assert_no_cycle(edges: dict[UUID, tuple[UUID | None, ...]]) -> None:
@@ -424,6 +445,12 @@ EXPECTED = {
     "CreateLabel: name-taken",
     "AddMember: already-member",
     "CreateTeam: team-exists",
+    "AddAttachment: NotFound",
+    "AddAttachment: Forbidden",
+    "AddAttachment: archived",
+    "AddAttachment: already-attached",
+    "DeleteAttachment: NotFound",
+    "DeleteAttachment: archived",
     "Batch",
 }
 

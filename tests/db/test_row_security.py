@@ -24,6 +24,7 @@ EVERYBODYS = {"installation"}
 # Policies that let the worker or the writer see everything: each of them is a decision.
 UNBOUNDED = {
     WRITER: {
+        "attachments",
         "columns",
         "comments",
         "epochs_due",
@@ -60,6 +61,7 @@ UNBOUNDED = {
     },
     WORKER: {
         "account_tokens",
+        "attachments",
         "board_snapshot_drops",
         "board_snapshots",
         "columns",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from core.codec import Encoded, decode, encode
 from core.commands import (
+    AddAttachment,
     AddComment,
     AddMember,
     AnyCommand,
@@ -15,6 +16,7 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
@@ -30,13 +32,24 @@ from core.commands import (
 )
 from core.comment import Comment
 from core.decide import decide
-from core.events import AnyEvent, CommentEvent, TaskArchived, TaskDeleted, TaskEvent, TeamRestored
+from core.events import (
+    AnyEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
+    CommentEvent,
+    TaskArchived,
+    TaskDeleted,
+    TaskEvent,
+    TeamRestored,
+)
 from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
+from core.quotas import Quotas
 from core.task import Status, Task, TaskFields, TaskPatch
 from core.task_history import history_of
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 TEAM = UUID(int=1)
@@ -53,6 +66,8 @@ class CoreTeam:
         self.state = TeamState()
         self.archive: dict[UUID, Task] = {}
         self.comments: dict[UUID, Comment] = {}
+        self.files: dict[UUID, Attachment] = {}
+        self.quotas = Quotas()
         self.journal: list[Encoded] = []
         self.now = START
         self._ids = 1000
@@ -79,8 +94,12 @@ class CoreTeam:
         }
         wanted = needs(command).comments
         draft.comments = {one: self.comments[one] for one in wanted if one in self.comments}
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
-        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
+        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id, self.quotas))
         for event in events:
             evolve(draft, event)
         return draft, events
@@ -103,6 +122,7 @@ class CoreTeam:
         draft, events = self.decide(command, actor)
         self.journal.extend(encode(event, salt=SALT) for event in events)
         for event in events:
+            keep_files(self.files, event)
             if isinstance(event, TaskEvent | TaskDeleted):
                 self.archive.pop(event.task.id, None)
             if isinstance(event, TaskArchived):
@@ -131,6 +151,12 @@ class CoreTeam:
         (event,) = self.ask(AddComment(task_id, body), actor)
         assert isinstance(event, CommentEvent)
         return event.comment
+
+    def attach(self, task_id: UUID, actor: UUID = OWNER, size: int = 9, name: str = "notes.txt") -> Attachment:
+        """A file of a task."""
+        (event,) = self.ask(an_attachment(task_id, self.new_id(), size, name), actor)
+        assert isinstance(event, AttachmentAdded)
+        return event.attachment
 
     def redact(self, *subjects: UUID) -> None:
         """The system says that history was redacted; the journal here is left as it is."""
@@ -164,6 +190,23 @@ class CoreTeam:
         return [task.title for task in self.state.ordered(status)]
 
 
+def an_attachment(task_id: UUID, file_id: UUID, size: int = 9, name: str = "notes.txt") -> AddAttachment:
+    """The command for a text of this size."""
+    kind, digest = "text/plain", "ab" * 32
+    return AddAttachment(task_id=task_id, attachment_id=file_id, name=name, media_type=kind, size=size, digest=digest)
+
+
+def keep_files(files: dict[UUID, Attachment], event: AnyEvent) -> None:
+    """What the database makes of an event: files go with their tasks."""
+    if isinstance(event, AttachmentAdded):
+        files[event.attachment.id] = event.attachment
+    elif isinstance(event, AttachmentDeleted):
+        del files[event.attachment.id]
+    elif isinstance(event, TaskDeleted):
+        for file_id in [file.id for file in files.values() if file.task_id == event.task.id]:
+            del files[file_id]
+
+
 def gone(events: list[AnyEvent]) -> list[UUID]:
     """The tasks that the events delete for good."""
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
@@ -189,6 +232,9 @@ def every_event() -> CoreTeam:
         team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
         team.task(f"Filler {turn}") if turn == 0 else None
     team.ask(DeleteLabel(label))
+    file = team.attach(task.id, name='Ünïcødé " 🚀.txt')
+    team.attach(task.id)
+    team.ask(DeleteAttachment(file.id))
     team.ask(ArchiveTask(task.id))
     team.ask(RestoreTask(task.id))
     team.ask(RemoveMember(ADMIN))

@@ -9,9 +9,9 @@ from uuid import UUID
 from core.codec import Encoded, JournalRow, decode, encode
 from core.comment import Comment
 from core.errors import NotFound
-from core.events import TaskEvent, TeamRestored
+from core.events import Attachment, TaskEvent, TeamRestored
 from core.task import Task
-from core.team import TeamState, evolve
+from core.team import Attached, TeamState, evolve
 from core.writes import (
     CommitOutcome,
     Committed,
@@ -35,6 +35,7 @@ class MemoryJournal:
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
         self.said: dict[UUID, dict[UUID, Comment]] = {}
         """Comments by team and id."""
+        self.files: dict[UUID, dict[UUID, Attachment]] = {}
         self.epochs: dict[UUID, int] = {}
         """Of the teams whose history was rewritten."""
         self.due: set[UUID] = set()
@@ -79,6 +80,10 @@ class MemoryJournal:
         said.update({comment.id: comment for comment in comments.kept})
         for comment_id in [*comments.gone, *(one.id for one in said.values() if one.task_id in changes.gone)]:
             said.pop(comment_id, None)
+        files, attached = self.files.setdefault(writes.team_id, {}), writes.rows.get("attachment", RowChanges())
+        files.update({file.id: file for file in attached.kept})
+        for file_id in [*attached.gone, *(one.id for one in files.values() if one.task_id in changes.gone)]:
+            files.pop(file_id, None)
         self.keys.update({(key.principal, key.key): key for key in writes.keys})
         return Committed()
 
@@ -136,6 +141,14 @@ class MemoryJournal:
     async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
         said = self.said.get(team_id, {})
         return [said[comment_id] for comment_id in comment_ids if comment_id in said]
+
+    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        files = self.files.get(team_id, {})
+        return [files[file_id] for file_id in attachment_ids if file_id in files]
+
+    async def attached(self, team_id: UUID) -> Attached:
+        files = self.files.get(team_id, {}).values()
+        return Attached(len(files), sum(file.size for file in files))
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
