@@ -45,7 +45,11 @@ class Checking(HTMLParser):
     def handle_decl(self, decl: str) -> None:
         pytest.fail(f"a declaration: {decl}")
 
-    handle_pi = unknown_decl = handle_decl
+    def handle_pi(self, data: str) -> None:
+        pytest.fail(f"an instruction: {data}")
+
+    def unknown_decl(self, data: str) -> None:
+        pytest.fail(f"a declaration: {data}")
 
 
 def check(html: str) -> None:
