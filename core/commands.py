@@ -135,7 +135,7 @@ class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
 
 
 class RedactHistory(Struct, frozen=True, tag="redact_history", gc=False):
-    """The journal has forgotten what it said up to `through_seq` of these tasks and users: whoever has copies is told.
+    """The journal has forgotten what it said up to `through_seq` of the subjects: whoever has copies is told.
 
     Nobody but this system may say so.
     """

@@ -223,7 +223,7 @@ class HistoryData(Struct, frozen=True):
 
 
 class RedactionData(Struct, frozen=True):
-    """What events up to `through_seq` said of these tasks and users is gone."""
+    """What events up to `through_seq` said of these tasks, comments and users is gone."""
 
     subjects: tuple[UUID, ...]
     through_seq: int

@@ -304,10 +304,10 @@ class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
 
 
 class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
-    """What events up to `through_seq` said of the `subjects` (tasks deleted for good, erased users) is gone.
+    """What events up to `through_seq` said of the `subjects` (deleted tasks and comments, erased users) is gone.
 
     The journal has forgotten it before this event. Whoever holds copies of older events, or of what was made of them,
-    drops what they say of the subjects: titles, descriptions and external ids of tasks, names of users.
+    drops what they say of the subjects: titles, descriptions and external ids of tasks, comments, names of users.
     """
 
     type = "history.redacted"
