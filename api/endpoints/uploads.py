@@ -93,12 +93,12 @@ class Uploads:
         call, task_id, upload_id = call_of(request), path_value(request, "task_id"), path_value(request, "upload_id")
         no_query(call)
         team_id, user_id = await self._writable(call, task_id), call.principal().user_id
-        async with reading(self._pool, user_id) as tx:
-            upload = await find_upload(tx, user_id, upload_id)
-        if upload is None or (upload.team_id, upload.task_id) != (team_id, task_id) or upload.claimed_size is None:
+        upload = await self._find(user_id, upload_id)
+        if (upload.team_id, upload.task_id) != (team_id, task_id):
             raise NotFound("upload")
-        command = await self._completed(call, upload)
-        return await self._attach(await ask_of(call), team_id, command)
+        if upload.key is None:
+            upload = await self._brought(call, upload)
+        return await self._attach(await ask_of(call), team_id, _taken(upload))
 
     async def _writable(self, call: Call, task_id: UUID) -> UUID:
         """The team of a task that the caller may change: nobody else's bytes are read."""
@@ -142,27 +142,29 @@ class Uploads:
             url = self._services.object_links.make("PUT", upload_id, call.principal().user_id, now.timestamp())
         return SignedUpload(upload_id, "PUT", url, {}, now + timedelta(seconds=LINK_SECONDS))
 
-    async def _completed(self, call: Call, upload: Upload) -> AddAttachment:
-        """The command for an upload whose file has come: it is checked once, however often it is completed."""
-        if upload.key is not None and upload.size is not None and upload.sha256 is not None:
-            stored, media_type = Stored(upload.key, upload.size, upload.sha256), upload.media_type
-        else:
-            whole = await self._checked(upload)
-            await self._files.keep(upload.user_id, upload.id, whole, call.traceparent)
-            with store_errors():
-                await self._files.store.delete(sent_key(upload.id))
-            stored, media_type = whole.stored, whole.media_type
-        return _command(upload.task_id, upload.id, upload.name, media_type, stored)
+    async def _find(self, user_id: UUID, upload_id: UUID) -> Upload:
+        async with reading(self._pool, user_id) as tx:
+            upload = await find_upload(tx, user_id, upload_id)
+        if upload is None or upload.claimed_size is None:
+            raise NotFound("upload")
+        return upload
 
-    async def _checked(self, upload: Upload) -> Whole:
-        """The file of an upload that is as announced; another one ends the upload."""
+    async def _brought(self, call: Call, upload: Upload) -> Upload:
+        """The upload once its file is in its place, checked: once, however many complete it at the same moment."""
         try:
-            return await self._files.check(upload)
-        except Conflict as refusal:
-            if refusal.reason == "upload-differs":
+            whole = await self._files.check(upload)
+            await self._files.keep(upload.user_id, upload.id, whole, call.traceparent)
+        except (Conflict, NotFound) as refusal:
+            now = await self._find(upload.user_id, upload.id)
+            if now.key is not None:  # Somebody was quicker.
+                return now
+            if isinstance(refusal, Conflict) and refusal.reason == "upload-differs":
                 async with writing(self._pool, upload.user_id) as tx:
                     await forget_upload(tx, upload.id)
             raise
+        with store_errors():
+            await self._files.store.delete(sent_key(upload.id))
+        return await self._find(upload.user_id, upload.id)
 
     async def _attach(self, ask: Ask, team_id: UUID, command: AddAttachment) -> Response:
         return (await self._changes.make(ask, team_id, command, self._shown(team_id))).response()
@@ -187,6 +189,14 @@ def _command(task_id: UUID, upload_id: UUID, name: str, media_type: str, stored:
         size=stored.size,
         digest=stored.sha256.hex(),
     )
+
+
+def _taken(upload: Upload) -> AddAttachment:
+    assert upload.key is not None, "the file is in its place"
+    assert upload.size is not None
+    assert upload.sha256 is not None
+    stored = Stored(upload.key, upload.size, upload.sha256)
+    return _command(upload.task_id, upload.id, upload.name, upload.media_type, stored)
 
 
 async def _opened(call: Call, boundary: bytes) -> FormFile:

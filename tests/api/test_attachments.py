@@ -211,10 +211,10 @@ class TestDirect:
         desk.people["eager"] = await desk.site.person()
         await desk.join(desk.team, "owner", "eager", "member")
         task = await desk.task()
-        for _ in range(20):
+        for _ in range(50):
             assert (await begun(desk, task["id"], PDF, "eager")).status_code == 201
         document = problem(await begun(desk, task["id"], PDF, "eager"), 409, "quota-reached")
-        assert (document["quota"], document["limit"]) == ("uploads-per-user", 20)
+        assert (document["quota"], document["limit"]) == ("uploads-per-user", 50)
         problem(await attach(desk, task["id"], who="eager"), 409, "quota-reached")
 
 
