@@ -268,7 +268,7 @@ class TeamView:
     def weigh(self) -> int:
         """Roughly how many bytes of memory the team holds; costs O(tasks that changed since it was last weighed).
 
-        Counted are texts (also those in lower case), ready answers, and 1.5 kB per task for the rest.
+        Counted are texts (also folded ones), ready answers, and 1.5 kB per task for the rest.
         """
         texts = self._count_characters() + self._texts.characters
         ready = sum([ready.weight() for ready in self._ready.values()])

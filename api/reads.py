@@ -145,7 +145,7 @@ def _ready(call: Call, view: TeamView, body: bytes, etag: bytes) -> Answer:
 def _tagged(call: Call, view: TeamView, asked: ListRequest) -> tuple[TaskQuery, bytes]:
     """The query and its ETag, which is the board's position: the same URL at the same seq is the same page, except that
     "me" is another user for every user."""
-    if asked.mine:
+    if asked.personal:
         user_id = call.principal().user_id
         return asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
     return asked.query, b'"%d.%d"' % (view.epoch, view.seq)

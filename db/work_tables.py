@@ -5,7 +5,7 @@ from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = ["Comments", "Labels", "RelayCursors", "SearchDocuments", "TaskEvents", "Tasks", "TeamEpochs"]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -80,3 +80,10 @@ class Comments(Table, tablename="comments", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     version = BigInt()
+
+
+class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    text = Text()
