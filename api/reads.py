@@ -87,7 +87,9 @@ class Reads:
         if asked.team_id is None or asked.query.archived:
             return None
         view = self._access.ready(call, asked.team_id)
-        return None if view is None else list_answer(call, view, asked, self._representation)
+        if view is None or not view.answers(asked.query):
+            return None
+        return list_answer(call, view, asked, self._representation)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
