@@ -89,7 +89,9 @@ class Reads:
         if asked.team_id is None or asked.query.archived:
             return None
         view = self._access.ready(call, asked.team_id, at=asked.since)
-        return None if view is None else list_answer(call, view, asked, self._representation, self._clock)
+        if view is None or not view.answers(asked.query):
+            return None
+        return list_answer(call, view, asked, self._representation, self._clock)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
@@ -150,7 +152,7 @@ def _tagged(call: Call, view: TeamView, asked: ListRequest, clock: Clock) -> tup
     """The query and its ETag, which is the board's position: the same URL at the same seq is the same page, except that
     "me" is another user for every user, and that what is overdue grows with time."""
     query, mine, passed = asked.query, b"", b""
-    if asked.mine:
+    if asked.personal:
         user_id = call.principal().user_id
         query, mine = asked.for_user(user_id), b".%x" % (user_id.int & 0xFFFFFFFF)
     if asked.zoned:

@@ -13,6 +13,7 @@ __all__ = [
     "Comments",
     "Labels",
     "RelayCursors",
+    "SearchDocuments",
     "TaskEvents",
     "Tasks",
     "TeamEpochs",
@@ -144,3 +145,10 @@ class Attachments(Table, tablename="attachments", db=POSTGRES):
     digest = Text()
     created_by = UUID()
     created_at = Timestamptz()
+
+
+class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    text = Text()

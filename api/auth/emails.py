@@ -9,7 +9,7 @@ import idna
 from core.errors import BadInput
 from core.text import clean_line
 
-__all__ = ["clean_email", "clean_name", "domain_form"]
+__all__ = ["clean_email", "clean_name", "domain_form", "known_forms"]
 
 LONGEST_EMAIL: Final = 254
 LONGEST_LOCAL: Final = 64
@@ -49,6 +49,19 @@ def domain_form(domain: str) -> str:
         return idna.decode(idna.encode(lowered, uts46=True)).lower()
     except (idna.IDNAError, UnicodeError):
         return lowered
+
+
+def known_forms(text: str) -> tuple[str, ...]:
+    """The addresses that somebody may mean who gives this one: as older releases kept it, then in its one form.
+
+    None for what is no address. An account whose domain the migration to one form could not tell, or that shares its
+    form with another account, is found by the spelling that it was made with. Nobody can make such a one any more.
+    """
+    cleaned = clean_email(text)
+    if cleaned is None:
+        return ()
+    local, _, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
+    return tuple(dict.fromkeys((f"{local}@{domain.lower()}", cleaned)))
 
 
 def _is_international(domain: str) -> bool:

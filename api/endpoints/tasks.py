@@ -41,7 +41,7 @@ class TaskReads:
         if asked.team_id is None:
             return await self._stored_page(call, asked)
         view = await self._access.team(call, asked.team_id, at=asked.since)
-        if asked.query.archived:
+        if not view.answers(asked.query):
             if NO_EPOCH < asked.epoch < view.epoch:
                 raise HistoryRewritten(view.epoch, view.seq)
             return await self._stored_page(call, asked, view.epoch)
@@ -50,7 +50,7 @@ class TaskReads:
         return answer.response()
 
     async def _stored_page(self, call: Call, asked: ListRequest, epoch: int = NO_EPOCH) -> Response:
-        """A page by SQL: archived tasks, or those of all the teams that the caller reaches."""
+        """A page by SQL: of the archive, of what comments say too, or of all the teams that the caller reaches."""
         principal = call.principal()
         user_id, only = principal.user_id, asked.team_id or principal.team_id
         query, shown = asked.for_user(user_id), self._representation

@@ -274,8 +274,8 @@ async def check_that_the_search_finds_them(place: Place) -> None:
         "api_keys.name", "account_tokens.email", "external_identities.subject",
         "former_members.name", "idempotency_keys.body", "invitations.email",
         "comments.body",
-        "memberships.name", "notifications.data", "sessions.user_agent", "task_events.payload", "tasks.title",
-        "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
+        "memberships.name", "notifications.data", "search_documents.text", "sessions.user_agent", "task_events.payload",
+        "tasks.title", "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
     }  # fmt: skip
 
     async def found() -> bool:

@@ -60,6 +60,7 @@ def test_every_list_of_parts_is_the_same() -> None:
             ["format", "history", "broker", "housekeeping", "feeds", "teams", "steps", "operations"],
         ),
         ({"redaction"}, ["format", "history", "broker", "housekeeping", "redaction"]),
+        ({"search"}, ["format", "history", "broker", "housekeeping", "filling", "search"]),
         (
             {"teams", "notifications"},
             ["format", "history", "feeds", "broker", "housekeeping", "teams", "notifications"],
