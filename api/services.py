@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from api.auth.tokens import AccessTokens, Revocations
     from api.object_links import ObjectLinks
     from db.object_store import ObjectStore
+    from db.past.boards import PastBoards
     from db.people.acceptances import Acceptances
     from db.people.account_tokens import AccountTokens
     from db.people.api_keys import ApiKeys
@@ -69,6 +70,7 @@ class Services(Struct, kw_only=True):
     external: External
     mailbox: "Mailbox | None" = None
     objects: "ObjectStore | None" = None
+    past: "PastBoards"
     object_links: "ObjectLinks"
     attachment_bytes: int = 25 * 1024 * 1024
     quotas: Quotas = field(default_factory=Quotas)

@@ -24,7 +24,7 @@ select last.subject_id, coalesce(
     last.payload -> 'label' ->> 'name', last.payload -> 'column' ->> 'name', last.payload -> 'task' ->> 'key'
 )
 from (
-    select distinct on (e.subject_id) e.subject_id, e.payload from task_events e
+    select distinct on (e.subject_id) e.subject_id, e.payload::json as payload from task_events e
     join memberships m on m.team_id = e.team_id and m.user_id = $1
     where e.team_id = $2 and e.subject_id = any($3::uuid[])
       and (e.type like 'label.%' or e.type like 'column.%' or e.type = 'task.deleted')

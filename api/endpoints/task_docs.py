@@ -199,6 +199,12 @@ READS: Final = (
                 {"type": "integer", "minimum": 1, "maximum": 100},
                 "Only the first tasks of each column, with its `count` and `next_cursor`.",
             ),
+            _schema(
+                "as_of",
+                POSITION_SCHEMA,
+                "The whole board as it was after this `seq`; as `<epoch>:<seq>` it names its epoch, too. 0 is before "
+                "the team was made. What was deleted for good since is missing, and who was erased has no name.",
+            ),
             IF_NONE_MATCH,
             MIN_SEQ,
         ),
@@ -211,7 +217,7 @@ READS: Final = (
             ),
             304: UNCHANGED,
         },
-        problems=("not-found", "ahead-of-history", "history-rewritten"),
+        problems=("not-found", "ahead-of-history", "history-rewritten", "overloaded"),
         requires=in_team(READ),
     ),
 )

@@ -15,8 +15,9 @@ from api.endpoints.task_docs import READS as OPERATIONS
 from api.etags import versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import NO_EPOCH
+from api.past import PastReads
 from api.paths import pattern
-from api.reads import board_answer, list_answer, long_board_answer, long_list_answer, per_column_of, task_answer
+from api.reads import board_answer, board_query_of, list_answer, long_board_answer, long_list_answer, task_answer
 from api.rest_v1 import REST_V1
 from api.services import Services
 from core.errors import HistoryRewritten, NotFound
@@ -32,6 +33,7 @@ class TaskReads:
         self._access, self._representation = Access(services), representation
         self._pool, self._clock = services.pools.api, services.clock
         self._lists = ListRequests()
+        self._past = PastReads(services, representation)
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /v1/tasks."""
@@ -95,7 +97,9 @@ class TaskReads:
         """GET /v1/teams/{team_id}/board."""
         call = call_of(request)
         call.principal()
-        per_column, team_id = per_column_of(call.query), path_value(request, "team_id")
+        (per_column, as_of), team_id = board_query_of(call.query), path_value(request, "team_id")
+        if as_of is not None:
+            return (await self._past.board(call, team_id, as_of)).response()
         view, shown = await self._access.team(call, team_id), self._representation
         answer = board_answer(call, view, per_column, shown) or await long_board_answer(call, view, shown)
         return answer.response()

@@ -20,7 +20,10 @@ from core.commands import RedactHistory
 from core.errors import DomainError, NotFound
 from core.principal import Principal
 from core.writes import StoredReply
+from db.object_store import ObjectStore
+from db.past.snapshots import forget_expired
 from db.pool import Pool
+from db.redaction.boards import drop_boards
 from db.redaction.comments import forget_comment
 from db.redaction.history import redact_history
 from db.redaction.tasks import forget_task
@@ -47,11 +50,12 @@ KEY: Final = "history-redacted-{team_id}"
 
 
 class RedactionPorts(Struct, frozen=True):
-    """What redaction works with: the worker's pool, the door to the teams, and where their snapshots are."""
+    """What redaction works with: the worker's pool, the door to the teams, and where snapshots of them are."""
 
     worker: Pool
     teams: TeamSystem
     valkey: Valkey
+    objects: ObjectStore | None
 
 
 def task_redaction(ports: RedactionPorts) -> Kind:
@@ -129,8 +133,10 @@ async def tell_team(ports: RedactionPorts, team_id: UUID, subjects: Sequence[UUI
     """Have the team say that its journal has forgotten the subjects, and drop the snapshots that may not have.
 
     An idempotency key of the first subject's, which commits with the event, makes it one event for however many
-    attempts. A team that is gone has nobody to be told. Raises an Unavailable.
+    attempts. A team that is gone has nobody to be told. Raises an Unavailable, and ObjectStoreUnavailable.
     """
+    await drop_boards(ports.worker, team_id, subjects)
+    await forget_expired(ports.worker, ports.objects, team_id)
     try:
         await forget_snapshots(ports.valkey, team_id)
     except ValkeyUnavailable as error:

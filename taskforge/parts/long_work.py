@@ -20,7 +20,7 @@ def _export(made: Composition) -> Kind:
 
 
 def _redaction_ports(made: Composition) -> RedactionPorts:
-    return RedactionPorts(made.pools.worker, made.teams, made.valkey)
+    return RedactionPorts(made.pools.worker, made.teams, made.valkey, made.objects)
 
 
 def _erasure(made: Composition) -> Kind:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import mail, notifications, operations, redaction, search, thumbnails
+from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -61,6 +61,10 @@ def _search(made: Composition) -> ConsumerPlan:
     return search.search(made.pools.worker)
 
 
+def _history(made: Composition) -> ConsumerPlan:
+    return history.history(made.pools.worker, made.objects)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
@@ -68,6 +72,7 @@ CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     redaction.NAME: _redaction,
     thumbnails.NAME: _thumbnails,
     search.NAME: _search,
+    history.NAME: _history,
 }
 """The consumers of this version by the names of their parts."""
 

@@ -200,6 +200,19 @@ async def test_what_a_reader_has_seen_of_a_lost_history_is_said_as_a_place_in_it
     assert shown["seen_seq"] == restored.kept["version"] - 2, "where the new epoch began"
 
 
+async def test_the_past_is_that_of_the_history_that_stands(restored: Restored) -> None:
+    past = f"{restored.board}?as_of="
+    seq = restored.kept["version"]
+    for place in ("1:1", f"1:{seq}"):
+        document = problem(await restored.get(past + place), 409, "history-rewritten")
+        assert (document["epoch"], document["seq"]) == (2, seq)
+    shown = (await restored.get(past + str(seq))).json()
+    assert shown == (await restored.get(restored.board)).json()
+    before = (await restored.get(f"{past}2:{seq - 2}")).json()
+    assert (before["seq"], before["epoch"]) == (seq - 2, 1), "what both histories have in common"
+    assert "lost" not in {task["title"] for column in before["columns"] for task in column["tasks"]}
+
+
 async def test_a_position_of_an_epoch_that_this_process_has_not_heard_of_is_waited_for(own_site: Site) -> None:
     """A client may know of a restore before a process looks at the journal's positions, which here it never does."""
     ada = await own_site.person()

@@ -66,7 +66,7 @@ class Town:
 
     def __init__(self, pools: Pools, teams: TeamSystem, valkey: Valkey, superuser: "asyncpg.Connection[Any]") -> None:
         self.pools, self.teams, self.superuser = pools, teams, superuser
-        self.ports = RedactionPorts(pools.worker, teams, valkey)
+        self.ports = RedactionPorts(pools.worker, teams, valkey, None)
 
     async def user(self, name: str = "Ada") -> UUID:
         return await add_user(self.pools, name)
