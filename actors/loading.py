@@ -9,29 +9,44 @@ from msgspec import Struct
 from actors.ports import Journal
 from core.codec import JournalRow, decode
 from core.commands import AnyCommand
+from core.comment import Comment
 from core.errors import StorageUnavailable
-from core.events import AnyEvent
-from core.needs import needs_of
+from core.events import AnyEvent, Attachment
+from core.needs import Needs, needs_of
 from core.task import Task
 from core.task_history import UNDOABLE, TaskHistory, Wanted, history_of
-from core.team import TeamState
+from core.team import Attached, TeamState
 from core.upcasts import UnknownEvent
 
 __all__ = ["Loaded", "load_needs"]
 
 
 class Loaded(Struct, frozen=True):
-    """What was found of the commands' needs: those `tasks` that exist and are archived, and all `histories`."""
+    """What was found of the commands' needs: those `tasks` that exist and are archived, `comments` and `attachments`
+    that exist, how much is `attached`, the `seq` of last changes (0: never), and all `histories`.
+    """
 
     tasks: Sequence[Task] = ()
+    comments: Sequence[Comment] = ()
+    attachments: Sequence[Attachment] = ()
+    attached: Attached | None = None
+    last_changes: Mapping[UUID, int] = {}
     histories: Mapping[Wanted, TaskHistory] = {}
 
     def put_beside(self, fork: TeamState) -> None:
         """Let `decide` find it in a working copy."""
         for task in self.tasks:
             fork.archived[task.id] = task
+        if self.comments:
+            fork.comments = {**fork.comments, **{comment.id: comment for comment in self.comments}}
+        for subject, seq in self.last_changes.items():
+            fork.note_change(subject, seq)
         if self.histories:
             fork.histories = {**fork.histories, **self.histories}
+        for attachment in self.attachments:
+            fork.attachments[attachment.id] = attachment
+        if self.attached is not None:
+            fork.attached = self.attached
 
 
 NOTHING: Final = Loaded()
@@ -43,11 +58,17 @@ async def load_needs(journal: Journal, team_id: UUID, commands: Iterable[AnyComm
     Fork the state only afterwards: a fork made before the wait could miss what was merged during it.
     """
     missing = needs_of(commands).beyond(state)
-    if not missing.tasks and not missing.histories:
+    if missing == Needs():
         return NOTHING
-    tasks = await journal.archived_tasks(team_id, missing.tasks) if missing.tasks else ()
-    histories = {wanted: await _history(journal, team_id, wanted) for wanted in missing.histories}
-    return Loaded(tasks, histories)
+    found = await journal.last_changes(team_id, missing.last_changes) if missing.last_changes else {}
+    return Loaded(
+        tasks=await journal.archived_tasks(team_id, missing.tasks) if missing.tasks else (),
+        comments=await journal.comments(team_id, missing.comments) if missing.comments else (),
+        attachments=await journal.attachments(team_id, missing.attachments) if missing.attachments else (),
+        attached=await journal.attached(team_id) if missing.attached else None,
+        last_changes={subject: found.get(subject, 0) for subject in missing.last_changes},
+        histories={wanted: await _history(journal, team_id, wanted) for wanted in missing.histories},
+    )
 
 
 async def _history(journal: Journal, team_id: UUID, wanted: Wanted) -> TaskHistory:

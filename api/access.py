@@ -72,6 +72,21 @@ class Access:
         call.seq, call.epoch = view.seq, view.epoch
         return view
 
+    async def team_at(self, call: Call, team_id: UUID, place: Position) -> TeamView:
+        """The board for a member, at `place` or later, which the request names beside `TaskForge-Min-Seq`.
+
+        Raises as `team` does.
+        """
+        view = await self.team(call, team_id)
+        if _has_reached(view, place):
+            return view
+        now = await readmodel.team_position(self._pool, call.principal().user_id, team_id)
+        if now is None:
+            raise NotFound("team")
+        check_epoch(place, now)
+        wanted = max(now.seq, place.seq)
+        return await self._teams.view(team_id, min_seq=wanted, epoch=now.epoch, deadline=WAIT_SECONDS)
+
     def ready_task(self, call: Call, task_id: UUID) -> TeamView | None:
         """The board that holds the task, on the same terms as `ready`: found by hint or memory."""
         hint = call.headers.get(b"taskforge-team")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache
 from json.scanner import make_scanner
@@ -24,6 +24,7 @@ from db.ids import uuid_of
 __all__ = [
     "MERGE_PATCH",
     "body_of",
+    "check_names",
     "decode_body",
     "decoder_for",
     "no_query",
@@ -131,13 +132,7 @@ def query_of(request: Request, kind: type[S]) -> S:
 
 def read_query(raw: bytes, kind: type[S]) -> S:
     """`query_of` for the raw bytes of a query string."""
-    given: dict[str, str] = {}
-    for name, value in _pairs(raw):
-        if name not in kind.__struct_encode_fields__:
-            raise BadInput(f"There is no parameter {name[:100]!r} here.", parameter=name[:100])
-        if name in given:
-            raise BadInput(f"The parameter {name} is given twice.", parameter=name)
-        given[name] = value
+    given = check_names(raw, kind.__struct_encode_fields__)
     for field in _numbers_of(kind):
         if not given.get(field, "0").isdecimal():
             raise BadInput(f"The parameter {field} must be a whole number.", parameter=field)
@@ -146,6 +141,18 @@ def read_query(raw: bytes, kind: type[S]) -> S:
     except msgspec.ValidationError as error:
         misfit = _misfit(error)
         raise BadInput(misfit.detail, parameter=(misfit.pointer or "").strip("/") or None) from error
+
+
+def check_names(raw: bytes, names: Collection[str]) -> dict[str, str]:
+    """The parameters of a query string, each one of these and given once. Raises BadInput naming one that is not."""
+    given: dict[str, str] = {}
+    for name, value in _pairs(raw):
+        if name not in names:
+            raise BadInput(f"There is no parameter {name[:100]!r} here.", parameter=name[:100])
+        if name in given:
+            raise BadInput(f"The parameter {name} is given twice.", parameter=name)
+        given[name] = value
+    return given
 
 
 @cache

@@ -65,7 +65,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
     `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
     takes of whoever asks; a test finds those that do not say it. `limit` names a class of endpoints that may be asked
-    less often than others (`api.limits.policies`).
+    less often than others (`api.limits.policies`). Query parameters beyond `parameters` are refused, except with
+    `open_query`: where programs of others send people to, they may add some of their own (RFC 6749, 4.1.2).
     """
 
     method: str
@@ -84,6 +85,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     keyed: bool = False
     requires: Requirement | None = None
     limit: LimitClass | None = None
+    open_query: bool = False
 
     @property
     def scope(self) -> Scope | Literal["session"]:
@@ -150,6 +152,8 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
     "Location": ("Where the new thing is.", {"type": "string"}),
     "Cache-Control": ("Who may keep it.", {"type": "string"}),
+    "Content-Range": ("Which part of the file it is.", {"type": "string"}),
+    "Accept-Ranges": ("Parts can be asked for.", {"type": "string"}),
     "Content-Disposition": ("A file to be saved, and its name.", {"type": "string"}),
     "Content-Security-Policy": ("Nothing in it runs.", {"type": "string"}),
     "Idempotent-Replayed": ("`true`: this is the stored answer of an earlier request.", {"type": "string"}),

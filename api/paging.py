@@ -19,11 +19,14 @@ from msgspec import Meta, Struct
 from core.errors import BadInput
 from core.query import SortField, SortKey, TaskQuery
 from core.seq import MAX_SEQ
-from core.task import check_moment
+from core.task import LAST_YEAR, check_moment
 
 __all__ = [
     "ACTIVITY",
+    "ATTACHMENTS",
     "AUDIT",
+    "COMMENTS",
+    "COMMENT_EDITS",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -105,8 +108,15 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
+ATTACHMENTS: Final = Cursors[UUID]("attachments", UUID)
 AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 """The same, of a page of the team's audit."""
+COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](
+    "comments", tuple[_Seq, bool, Annotated[datetime, Meta(tz=True)], UUID]
+)
+"""The epoch, whether the newest come first, and when the last one was written."""
+COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Seq])
+"""As in a page of activity."""
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
@@ -149,7 +159,10 @@ def _fits(place: _TaskPlace) -> bool:
     if place.missing:
         return type(value) is int and value == 0
     match sort:
-        case "created_at" | "updated_at" | "due_at":
+        case "due_at":
+            # The last day ends in the year after, west of Greenwich.
+            return isinstance(value, datetime) and _is_a_moment(value.replace(year=min(value.year, LAST_YEAR), day=1))
+        case "created_at" | "updated_at":
             return isinstance(value, datetime) and _is_a_moment(value)
         case "title" | "rank":
             return isinstance(value, str) and "\0" not in value

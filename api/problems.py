@@ -12,6 +12,7 @@ from msgspec import Struct
 from api.answers import PROBLEM, Answer, Header, encode
 from api.calls import BodyTooLarge, BodyTooSlow
 from api.etags import version_tag
+from api.ranges import NOT_SATISFIABLE, NoSuchRange
 from core import errors
 from core.errors import DomainError, TaskForgeError
 
@@ -102,6 +103,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.InvalidReference: Problem(
         "invalid-reference", 422, "Invalid reference", "A field names something that is not there; errors[] says which."
     ),
+    errors.Contradiction: Problem(
+        "contradiction",
+        400,
+        "Contradiction",
+        "Two things that were said cannot both be; errors[] says which to change.",
+    ),
     errors.Conflict: Problem(
         "conflict", 409, "Conflict", "The current state forbids this; reason names the rule. Read again, then decide."
     ),
@@ -113,6 +120,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     ),
     errors.StaleVersion: Problem(
         "stale-version", 412, "Stale version", "If-Match is not the current version; conflicts[] has what both changed."
+    ),
+    errors.StaleRead: Problem(
+        "stale-read",
+        412,
+        "Stale read",
+        "Something that the batch rests on has changed since; changed[] says what.",
     ),
     errors.KeyReused: Problem(
         "idempotency-key-reused", 422, "Idempotency key reused", "This key belongs to another request: use a new one."
@@ -166,6 +179,7 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     BodyTooSlow: Problem("body-too-slow", 408, "Body too slow", "Send the whole body at once, and repeat the request."),
     FieldsTooLarge: Problem("header-too-large", 431, "Header too large", "Send fewer or shorter header fields."),
     AddressTooLong: Problem("address-too-long", 414, "Address too long", "Send a shorter path and query."),
+    NoSuchRange: Problem(NOT_SATISFIABLE, 416, "Range not satisfiable", "Content-Range says how long the file is."),
     UpgradeRequired: Problem(
         "upgrade-required", 426, "Upgrade required", "Open a WebSocket here (RFC 6455), version 13, over HTTP/1.1."
     ),
@@ -220,6 +234,12 @@ SCHEMA: Final[dict[str, Any]] = {
             "type": "boolean",
             "description": "False when If-Match is of a history that was restored away: what it began with is not "
             "known, so that conflicts[] has every field with another value than yours, with a base of null.",
+        },
+        "changed": {
+            "type": "array",
+            "items": {"type": "string", "format": "uuid"},
+            "description": "What has changed since if_seq, of all that the batch rests on; of a whole team, the first "
+            "100 changes.",
         },
         "epoch": {"type": "integer", "description": "The team's epoch, when a position is of an earlier one."},
         "seq": {"type": "integer", "description": "Where the team is in that epoch."},
@@ -331,6 +351,10 @@ def _stale(error: errors.StaleVersion) -> Extras:
     return (error.detail, members, ((b"etag", version_tag(error.epoch, error.current)),))
 
 
+def _stale_read(error: errors.StaleRead) -> Extras:
+    return (error.detail, {"seq": error.current, "changed": error.changed}, ())
+
+
 def _rewritten(error: errors.HistoryRewritten) -> Extras:
     return (error.detail, {"epoch": error.epoch, "seq": error.seq}, ())
 
@@ -354,6 +378,7 @@ def _media(error: UnsupportedMedia) -> Extras:
 
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.StaleVersion: _stale,
+    errors.StaleRead: _stale_read,
     errors.HistoryRewritten: _rewritten,
     errors.BadInput: _bad_input,
     errors.Conflict: _conflict,
@@ -369,6 +394,7 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     UnsupportedMedia: _media,
     FieldsTooLarge: lambda error: (f"The header fields must be at most {error.limit} bytes.", {}, ()),
     AddressTooLong: lambda error: (f"Path and query must be at most {error.limit} bytes.", {}, ()),
+    NoSuchRange: lambda error: ("The file has no such part.", {}, ((b"content-range", b"bytes */%d" % error.size),)),
     UpgradeRequired: lambda _: ("This is the address of a WebSocket.", {}, ((b"upgrade", b"websocket"),)),
     UnsupportedCoding: lambda _: ("The body must have no content coding.", {}, ((b"accept-encoding", b"identity"),)),
     BodyTooSlow: lambda error: (f"The body must arrive within {error.seconds:g} seconds.", {}, ()),

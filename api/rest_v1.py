@@ -5,7 +5,7 @@ is to the byte the one in the data of events, the event's bytes are the answer.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -19,13 +19,14 @@ from core.query import SortKey, TaskQuery
 from core.shapes import coincide, encoder, picker
 from core.task import Priority, Status
 
-__all__ = ["REST_V1", "Label", "Member", "RestV1", "Task", "label", "member"]
+__all__ = ["REST_V1", "Attachment", "Label", "Member", "RestV1", "Task", "attachment", "label", "member"]
 
 
 class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
 
-    `rank` orders tasks within a status (plain string comparison); only the server writes it.
+    `rank` orders tasks within a column (plain string comparison); only the server writes it. `status` is the category
+    of the column. `due_at` (an instant) and `due_on` (a calendar date) are never both there.
     """
 
     id: UUID
@@ -53,6 +54,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     version: int
+    column_id: UUID
+    due_on: date | None = None
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
@@ -72,6 +75,20 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task. `size` is in bytes, `digest` its SHA-256 in hexadecimal; the type is what its bytes say."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
+attachment: Final = picker(events.Attachment, Attachment)
 label: Final = picker(events.Label, Label)
 member: Final = picker(events.Member, Member)
 

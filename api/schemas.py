@@ -8,11 +8,24 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.rest_v1 import Label, Member, Task
 from core import commands
-from core.commands import BATCH_LIMIT, Color, LabelName, Limit, TeamKey, TeamName, TimeZone
+from core.commands import (
+    BATCH_LIMIT,
+    READS_LIMIT,
+    Basis,
+    Color,
+    LabelName,
+    Limit,
+    TeamKey,
+    TeamName,
+    TimeZone,
+    clean_label_name,
+    clean_team_name,
+)
+from core.errors import BadInput
 from core.events import Team
 from core.permissions import Permission, Role
-from core.seq import MAX_SEQ
-from core.task import Status, TaskFields, TaskPatch, check_text
+from core.seq import MAX_SEQ, POSITION, Position, read_position
+from core.task import FieldError, Status, TaskFields, TaskPatch, tidy
 from db.team_seen import Seen
 
 __all__ = [
@@ -113,11 +126,50 @@ class RestoreOperation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 BatchOperation = CreateOperation | UpdateOperation | MoveOperation | ArchiveOperation | RestoreOperation
 
 
+UUID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+Place = (
+    Annotated[int, Meta(ge=0, le=MAX_SEQ, description="`TaskForge-Seq` of what you read, of the team's epoch.")]
+    | Annotated[str, Meta(pattern=f"^{POSITION}$", description="With the epoch: `<epoch>:<seq>`.")]
+)
+WHOLE_TEAM: Final = "*"
+Read = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(\*|{UUID_PATTERN})$",
+        description="The id of a task, a column or a label; `*` for everything, and for what was not there.",
+    ),
+]
+
+
 class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Up to 100 operations on one team, all or nothing; each sees the ones before it."""
+    """Up to 100 operations on one team, all or nothing; each sees the ones before it.
+
+    With `if_seq` they are made only if nothing that they operate on, and nothing among `reads`, has changed since.
+    """
 
     team_id: UUID
     operations: Annotated[tuple[BatchOperation, ...], Meta(min_length=1, max_length=BATCH_LIMIT)]
+    if_seq: Place | UnsetType = UNSET
+    reads: Annotated[tuple[Read, ...], Meta(max_length=READS_LIMIT)] = ()
+
+    def __post_init__(self) -> None:
+        if self.reads and self.if_seq is UNSET:
+            raise FieldError("reads", "reads need the if_seq at which they were made")
+
+    @property
+    def place(self) -> Position | None:
+        """Where the team was for whoever asks; None for a batch that rests on nothing. Raises BadInput."""
+        if self.if_seq is UNSET:
+            return None
+        try:
+            return read_position(str(self.if_seq), "if_seq")
+        except BadInput as error:
+            raise BadInput(error.detail, pointer="/if_seq") from None
+
+    def basis(self, place: Position, epoch: int) -> Basis:
+        """The same as commands have it, in the team's epoch where none was named."""
+        reads = tuple(UUID(read) for read in dict.fromkeys(self.reads) if read != WHOLE_TEAM)
+        return Basis(place.seq, epoch if place.epoch is None else place.epoch, reads, WHOLE_TEAM in self.reads)
 
 
 class BatchAnswer(Struct, frozen=True):
@@ -167,7 +219,7 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,7 +230,7 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamAnswer(Struct, frozen=True, kw_only=True):
@@ -235,7 +287,7 @@ class NewLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -245,7 +297,7 @@ class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPage(Struct, frozen=True):

@@ -11,9 +11,11 @@ from api.external import External
 from api.health import Health
 from api.limits.door import Limits
 from api.locations import Locations
+from api.markdown import MarkdownPages
 from api.metrics import Metrics
 from api.request_metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
+from core.quotas import Quotas
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
@@ -70,11 +72,14 @@ class Services(Struct, kw_only=True):
     objects: "ObjectStore | None" = None
     past: "PastBoards"
     object_links: "ObjectLinks"
+    attachment_bytes: int = 25 * 1024 * 1024
+    quotas: Quotas = field(default_factory=Quotas)
     clock: "Clock"
     new_id: Callable[[], UUID]
     health: Health
     metrics: Metrics
     requests: RequestMetrics
     locations: Locations = field(default_factory=Locations)
+    markdown: MarkdownPages = field(default_factory=MarkdownPages)
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
     limits: Limits = field(default_factory=Limits)

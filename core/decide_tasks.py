@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import UNSET, UnsetType, structs
 
+from core.columns import default_column_id
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, Seen, UpdateTask, Versions
-from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
+from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
     DeletedTask,
@@ -19,7 +20,7 @@ from core.events import (
     TaskUpdated,
 )
 from core.ranking import Place, bottom, index_of, insert_at
-from core.task import Status, Task, differences, in_utc, unique
+from core.task import STATUSES, Status, Task, differences, in_utc, unique
 from core.team import TeamState, column_without, evolve
 
 
@@ -33,18 +34,20 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
     given: dict[str, Any] = {name: getattr(fields, name) for name in fields.__struct_fields__}
     _normalise(given)
     _check_references(state, task_id, given)
-    _check_wip(state, fields.status)
+    status, column_id = _place(team.id, fields.status, fields.column_id)
+    given |= {"status": status, "column_id": column_id}
+    _check_wip(state, status)
     number = state.top_number + 1
     task = Task(
         id=task_id,
         team_id=team.id,
         number=number,
         key=f"{team.key}-{number}",
-        rank=bottom(state.columns[fields.status]),
+        rank=bottom(state.columns[status]),
         created_by=asking.actor_id,
         created_at=asking.now,
         updated_at=asking.now,
-        completed_at=asking.now if fields.status == "done" else None,
+        completed_at=asking.now if status == "done" else None,
         version=seq,
         **given,
     )
@@ -56,6 +59,9 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
     given = command.patch.changes()
     task = _board_task(state, command.task_id, command.if_match, given)
     _normalise(given)
+    _check_due(task, given)
+    if "status" in given or "column_id" in given:
+        given |= zip(_PLACE, _place(task.team_id, given.get("status", UNSET), given.get("column_id")), strict=True)
     changed, previous = dict[str, Any](), dict[str, Any]()
     for name, value in given.items():
         if (old := getattr(task, name)) != value:
@@ -84,7 +90,8 @@ def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved 
     if status == task.status and index == index_of(state.columns[status], (task.rank, task.id)):
         return None
     rank, ranks = insert_at(column, index)
-    changed: dict[str, Any] = {"rank": rank, "status": status}
+    column_id = default_column_id(task.team_id, status)
+    changed: dict[str, Any] = {"rank": rank, "status": status, "column_id": column_id}
     if status != task.status:
         changed["completed_at"] = asking.now if status == "done" else None
     after = structs.replace(task, **changed, updated_at=asking.now, version=state.seq + 1)
@@ -97,6 +104,29 @@ def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved 
         previous=differences(task, after),
         ranks=ranks,
     )
+
+
+def _check_due(task: Task, given: Mapping[str, Any]) -> None:
+    """A task is due once: whoever sets a date where there is an instant, or the other way round, takes that away."""
+    if given.get("due_at", task.due_at) is not None and given.get("due_on", task.due_on) is not None:
+        kept, set_ = ("due_on", "due_at") if given.get("due_at") is not None else ("due_at", "due_on")
+        raise Contradiction(f"/{set_}", f"The task has {kept}: say null for that to set {set_}.")
+
+
+_PLACE: Final = ("status", "column_id")
+
+
+def _place(team_id: UUID, status: Status | UnsetType, column_id: UUID | None) -> tuple[Status, UUID]:
+    """Where a task is to stand: what was said of it must agree."""
+    if column_id is None:
+        wanted: Status = "open" if status is UNSET else status
+        return wanted, default_column_id(team_id, wanted)
+    found = next((one for one in STATUSES if default_column_id(team_id, one) == column_id), None)
+    if found is None:
+        raise InvalidReference("/column_id", "No such column in this team.")
+    if status is not UNSET and status != found:
+        raise Contradiction("/status", "The column is not of that status.")
+    return found, column_id
 
 
 def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> TaskArchived:

@@ -10,6 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -18,8 +20,11 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -105,6 +110,10 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
     """The right that a user needs for the command."""
     match command:
         case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | UndoTask() | Batch():
+            return WRITE_TASKS
+        case AddComment() | EditComment() | DeleteComment():
+            return WRITE_TASKS  # Whose comment it is, `decide` knows.
+        case AddAttachment() | DeleteAttachment():
             return WRITE_TASKS
         case DeleteTask():
             return DELETE_TASKS

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from core.events import AnyEvent, AnyTaskEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.events import AnyEvent, AnyTaskEvent, TaskCreated, TaskDeleted
 from core.task import Task
 
 __all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of"]
@@ -41,7 +41,7 @@ class TaskHistory(Struct, frozen=True, gc=False):
             return self
         if isinstance(event, TaskDeleted):
             return structs.replace(self, deleted=True)
-        if not isinstance(event, TaskEvent):
+        if not isinstance(event, AnyTaskEvent):
             return self
         if event.seq == wanted.seq or (wanted.seq is None and event.actor_id == wanted.user_id):
             return TaskHistory(event)

@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import (
+    AnyAttachmentEvent,
     AnyEvent,
     AnyTaskEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     HistoryRedacted,
     Label,
     LabelCreated,
@@ -25,6 +33,7 @@ from core.events import (
     TaskArchived,
     TaskCreated,
     TaskDeleted,
+    TaskEvent,
     TaskMoved,
     TaskRestored,
     TaskUpdated,
@@ -42,8 +51,18 @@ from core.task_history import TaskHistory, Wanted
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """Before any change."""
 
+OFF_BOARD: Final = 1_024
+"""Most last changes that a team remembers of what is not on its board; the journal knows them all."""
+
 ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
+
+
+class Attached(Struct, frozen=True, gc=False):
+    """How many files all tasks of a team have, archived ones too, and how many bytes they are together."""
+
+    count: int = 0
+    size: int = 0
 
 
 class TeamState:
@@ -52,15 +71,22 @@ class TeamState:
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs, and `histories` the changes that it is to
-    take back; `merge` forgets both.
+    `archived` holds only the archived tasks that the running batch needs; of such a batch are `comments`, `attachments`
+    and `attached` (how much there is of them; None: not looked up), and `histories`, the changes that it is to take
+    back; `merge` forgets them. `off_board` remembers when something that is not on the board (a label, a task that left
+    it, what is deleted) changed last: its `seq`, as far as that happened in memory or was looked up, 0 for what never
+    was.
     """
 
     __slots__ = (
         "_own_columns",
         "_owns_external",
+        "_owns_off_board",
         "archived",
+        "attached",
+        "attachments",
         "columns",
+        "comments",
         "digest",
         "epoch",
         "external",
@@ -68,6 +94,7 @@ class TeamState:
         "labels",
         "latest_at",
         "members",
+        "off_board",
         "seq",
         "tasks",
         "team",
@@ -87,8 +114,13 @@ class TeamState:
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
         self.histories: Mapping[Wanted, TaskHistory] = {}
+        self.comments: Mapping[UUID, Comment] = {}
+        self.attachments: dict[UUID, Attachment] = {}
+        self.attached: Attached | None = None
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
+        self.off_board: dict[UUID, int] = {}
+        self._owns_off_board = False
         self.columns: dict[Status, list[Place]] = {status: [] for status in STATUSES}
         self._own_columns: set[Status] = set(STATUSES)
 
@@ -102,8 +134,11 @@ class TeamState:
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
         other.latest_at, other.histories = self.latest_at, self.histories
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.comments = self.comments
+        other.attachments, other.attached = self.attachments.copy(), self.attached
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
+        other.off_board, other._owns_off_board = self.off_board, False  # noqa: SLF001
         return other
 
     def merge(self) -> "TeamState":
@@ -111,13 +146,19 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived, self.histories = {}, {}
+        self.archived, self.histories, self.comments = {}, {}, {}
+        self.attachments, self.attached = {}, None
+        if len(self.off_board) > OFF_BOARD:
+            self.off_board = {}
+        self._owns_off_board = False
         return self
 
     def detach(self) -> "TeamState":
         """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other.comments = {}
+        other.attachments, other.attached = {}, None
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -135,6 +176,12 @@ class TeamState:
         if task is None:
             raise NotFound("task")
         return task
+
+    def note_change(self, subject: UUID, seq: int) -> None:
+        """Remember when something changed last that is not on the board."""
+        if not self._owns_off_board:
+            self.off_board, self._owns_off_board = self.off_board.copy(), True
+        self.off_board[subject] = seq
 
     def ordered(self, status: Status) -> list[Task]:
         """The column's tasks from top to bottom."""
@@ -160,6 +207,7 @@ class TeamState:
 
     def forget(self, task_id: UUID) -> None:
         """The task is deleted for good: its external id may be used again."""
+        self.comments = {key: comment for key, comment in self.comments.items() if comment.task_id != task_id}
         task = self.tasks.get(task_id) or self.archived.pop(task_id, None)
         if task is not None:
             self.take_off_board(task)
@@ -204,8 +252,16 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     match event:
         case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored():
             _evolve_task(state, event)
+        case AttachmentAdded() | AttachmentDeleted():
+            _evolve_attachment(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
+        case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = {**state.comments, comment.id: comment}
+        case CommentDeleted(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = _without(state.comments, comment.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):
@@ -224,6 +280,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
                 state.members = {**state.members, user_id: member}
         case _:
             assert_never(event)
+    if not isinstance(event, TaskEvent) or type(event) is TaskArchived:
+        state.note_change(event.subject, event.seq)
     if event.at > state.latest_at:
         state.latest_at = event.at
     if state.histories:
@@ -247,6 +305,18 @@ def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number
+
+
+def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:
+    attachment, attached, sign = event.attachment, state.attached, 1
+    state.put_on_board(event.task)
+    if event.gone:
+        state.attachments.pop(attachment.id, None)
+        sign = -1
+    else:
+        state.attachments[attachment.id] = attachment
+    if attached is not None:
+        state.attached = Attached(attached.count + sign, attached.size + sign * attachment.size)
 
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:

@@ -32,7 +32,7 @@ __all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots", "forget_snaps
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 TTL_SECONDS: Final = 7 * 86_400
 FRAME_ROWS: Final = 500
 COMPRESS_BYTES: Final = 2_048

@@ -1,16 +1,19 @@
 """Piccolo's view of a team's work: tasks, what hangs on them, and their journal. The other half of `tables.py`."""
 
-from piccolo.columns import UUID, Array, BigInt, Bytea, DoublePrecision, Integer, SmallInt, Text, Timestamptz
+from piccolo.columns import UUID, Array, BigInt, Bytea, Date, DoublePrecision, Integer, SmallInt, Text, Timestamptz
 from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
 __all__ = [
+    "Attachments",
     "BoardSnapshotDrops",
     "BoardSnapshots",
+    "Columns",
     "Comments",
     "Labels",
     "RelayCursors",
+    "SearchDocuments",
     "TaskEvents",
     "Tasks",
     "TeamEpochs",
@@ -23,6 +26,17 @@ class Labels(Table, tablename="labels", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     name = Text()
     color = Text()
+
+
+class Columns(Table, tablename="columns", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    name = Text()
+    category = Text()
+    wip_limit = Integer(null=True, default=None)
+    rank = Text()
+    closing_into = UUID(null=True, default=None)
+    closing_by = UUID(null=True, default=None)
 
 
 class Tasks(Table, tablename="tasks", db=POSTGRES):
@@ -50,6 +64,8 @@ class Tasks(Table, tablename="tasks", db=POSTGRES):
     completed_at = Timestamptz(null=True, default=None)
     archived_at = Timestamptz(null=True, default=None)
     version = BigInt()
+    column_id = UUID()
+    due_on = Date(null=True, default=None)
 
 
 class TaskEvents(Table, tablename="task_events", db=POSTGRES):
@@ -117,3 +133,22 @@ class TeamSeen(Table, tablename="team_seen", db=POSTGRES):
     epoch = Integer()
     seq = BigInt()
     seen_at = Timestamptz()
+
+
+class Attachments(Table, tablename="attachments", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    name = Text()
+    media_type = Text()
+    size = BigInt()
+    digest = Text()
+    created_by = UUID()
+    created_at = Timestamptz()
+
+
+class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    text = Text()

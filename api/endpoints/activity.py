@@ -22,7 +22,7 @@ from api.paths import pattern
 from api.services import Services
 from core.codec import JournalRow, decode, event_id
 from core.errors import HistoryRewritten
-from core.events import AnyTaskEvent, TaskEvent
+from core.events import AnyTaskEvent
 from core.principal import ActorKind
 from core.rights import READ, in_team
 from core.sentences import Change, Names, changes_of, references_of, sentence
@@ -147,7 +147,7 @@ def event_of(row: JournalRow) -> AnyTaskEvent | None:
         event = decode(row)
     except UnknownEvent:
         return None
-    return event if isinstance(event, TaskEvent) else None
+    return event if isinstance(event, AnyTaskEvent) else None
 
 
 async def names_of(pool: Pool, user_id: UUID, view: TeamView, wanted: set[UUID]) -> Names:

@@ -12,7 +12,7 @@ from api import paths
 from api.answers import NO_STORE, Answer, Header, empty, encode, replay
 from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
-from api.auth.emails import clean_email, clean_name
+from api.auth.emails import clean_email, clean_name, known_forms
 from api.auth.passwords import check_password
 from api.auth.time_zones import check_time_zone
 from api.binding import body_of, decode_body, decoder_for, no_query
@@ -206,7 +206,7 @@ class _Auth:
         await self._limits.admit_account(call, "login", given.email)
         email = clean_email(given.email)
         ask = await anonymous_ask(call, email or given.email, self._sealed)
-        known = None if email is None else await self._identity.credentials(email)
+        known = await self._identity.known_by(known_forms(given.email))
         check = await self._passwords.verify(None if known is None else known.password_hash, given.password)
         if known is None or not check.ok:
             logger.info("login refused", extra=_who(email, None if known is None else known.user_id))

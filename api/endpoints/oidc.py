@@ -119,6 +119,7 @@ OPERATIONS: Final = (
         secured=False,
         limit="login",
         requires=ANYBODY,
+        open_query=True,
     ),
     Operation(
         method="POST",

@@ -37,6 +37,7 @@ from api.used_keys import UsedKeys
 from core.commands import (
     AnyCommand,
     ArchiveTask,
+    Basis,
     Batch,
     CreateTask,
     DeleteTask,
@@ -146,8 +147,8 @@ class TaskChanges:
         refuse_if_match(call)
         wanted = await body_of(request, self._batch)
         team_id = wanted.team_id
-        await self._access.team(call, team_id)
-        command = Batch(tuple(map(command_of, wanted.operations)))
+        basis = await self._basis(call, wanted)
+        command = Batch(tuple(map(command_of, wanted.operations)), basis)
 
         def render(result: CommandResult) -> Answer:
             items = b",".join([item.encoded(self._representation) for item in result.items])
@@ -159,6 +160,14 @@ class TaskChanges:
         if ask is not None:
             return (await self._changes.preview(ask, team_id, command, render)).response()
         return await self._make(call, team_id, command, render)
+
+    async def _basis(self, call: Call, wanted: BatchRequest) -> Basis | None:
+        """What the batch rests on, once its sender is known to be a member of a team that has been there."""
+        if (place := wanted.place) is None:
+            await self._access.team(call, wanted.team_id)
+            return None
+        view = await self._access.team_at(call, wanted.team_id, place)
+        return wanted.basis(place, view.epoch)
 
     async def _make(self, call: Call, team_id: UUID, command: AnyCommand, render: Render) -> Response:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()

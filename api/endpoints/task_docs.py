@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from api import paths
 from api.binding import MERGE_PATCH
+from api.listing import SEVERAL
 from api.openapi import IF_MATCH, IF_NONE_MATCH, MIN_SEQ, PAGE, POSITION_SCHEMA, TEAM_HINT, Operation, Parameter, Reply
 from api.rest_v1 import Task
 from api.schemas import BatchAnswer, BatchRequest, Board, MoveRequest, NewTask, TaskPage
@@ -46,10 +47,30 @@ CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
 
 
-def _words(name: str, words: tuple[str, ...], about: str) -> Parameter:
+def _words(name: str, words: tuple[str, ...]) -> tuple[Parameter, Parameter]:
     one = "|".join(words)
     schema = {"type": "string", "pattern": f"^({one})(,({one}))*$"}
-    return Parameter(name=name, schema=schema, description=about, example=words[0])
+    return _both(name, schema, "Any of these, separated by commas.", "None of these, separated by commas", words[0])
+
+
+def _things(name: str, words: str, about: str, without: str, example: str) -> tuple[Parameter, Parameter]:
+    """Of things that are named by their ids, or by one of some words."""
+    one = f"({words}|{_UUID})"
+    schema = {"type": "string", "pattern": f"^{one}(,{one}){{0,{SEVERAL - 1}}}$"}
+    return _both(name, schema, about, without, example)
+
+
+def _both(name: str, schema: dict[str, Any], about: str, without: str, example: str) -> tuple[Parameter, Parameter]:
+    """A filter and its negation."""
+    return (
+        Parameter(name=name, schema=schema, description=about, example=example),
+        Parameter(
+            name=f"{name}!",
+            schema=schema,
+            description=f"{without}; written `{name}!={example}`, or with the `!` as `%21`.",
+            example=example,
+        ),
+    )
 
 
 def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) -> Parameter:
@@ -58,30 +79,65 @@ def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) 
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _EXTERNAL: Final = {"type": "string", "minLength": 1, "maxLength": 200}
-_TIME: Final = {"type": "string", "format": "date-time"}
+_TIME: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
-    _words("status", STATUSES, "Any of these, separated by commas."),
-    _schema("assignee", {"type": "string", "pattern": f"^(me|none|{_UUID})$"}, "A user, `me` or `none`.", "me"),
-    _schema("label", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "All of these labels."),
-    _words("priority", PRIORITIES, "Any of these, separated by commas."),
-    _schema("due_before", _TIME, "Due before this moment.", "2026-03-01T00:00:00Z"),
-    _schema("updated_after", _TIME, "Changed at this moment or later.", "2026-02-01T00:00:00Z"),
+    *_words("status", STATUSES),
+    *_things(
+        "assignee",
+        "me|none",
+        "Any of these: users, `me`, and `none` for nobody, separated by commas.",
+        "None of these: `none` leaves out what nobody is to do",
+        "me",
+    ),
+    *_things(
+        "label",
+        "none",
+        "All of these labels, separated by commas; or `none`, alone, for tasks without any.",
+        "None of these labels; `none` leaves out tasks without any",
+        "none",
+    ),
+    *_words("priority", PRIORITIES),
+    *_things(
+        "parent",
+        "none",
+        "Subtasks of any of these, separated by commas, and with `none` those of no task.",
+        "Subtasks of none of these; `none` leaves out what is no subtask",
+        "none",
+    ),
+    _schema("due_before", _TIME, "Due before this date (in the team's time zone) or instant.", "2026-03-01"),
+    _schema("due_after", _TIME, "Due then or later.", "2026-03-01T00:00:00Z"),
+    _schema("due_on", _TIME, "Due on this date, or at this very instant.", "2026-03-01"),
+    _schema("created_before", _TIME, "Made before this date or instant.", "2026-03-01"),
+    _schema("created_after", _TIME, "Made then or later.", "2026-02-01"),
+    _schema("updated_before", _TIME, "Changed last before this date or instant.", "2026-03-01T00:00:00Z"),
+    _schema("updated_after", _TIME, "Changed last then or later.", "2026-02-01T00:00:00Z"),
     _schema(
         "changed_since_seq",
         POSITION_SCHEMA,
         "Changed after this `seq` of the team, which `team_id` must name; as `<epoch>:<seq>` it names its epoch, too.",
         "117",
     ),
+    _schema("completed_before", _TIME, "Done before this date or instant.", "2026-03-01"),
+    _schema("completed_after", _TIME, "Done then or later.", "2026-02-01"),
+    _schema(
+        "overdue",
+        {"type": "string", "enum": ["true", "false"]},
+        "Whether it is past its `due_at` or the day of its `due_on`, and neither done, cancelled nor archived.",
+    ),
     _schema("external_id", _EXTERNAL, "What has this id where it came from.", "JIRA-7"),
     _schema("external_source", _EXTERNAL, "What came from there.", "jira"),
-    _schema("parent", {"type": "string", "pattern": f"^(none|{_UUID})$"}, "Subtasks of a task, or `none`."),
-    _schema("q", {"type": "string", "minLength": 1, "maxLength": 200}, "Text in title or description.", "board"),
+    _schema(
+        "q",
+        {"type": "string", "minLength": 1, "maxLength": 200},
+        "Text in title, description or comments, in any case and with or without accents; or the whole key.",
+        "board",
+    ),
     _schema("archived", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Archived tasks instead."),
     _schema(
         "sort",
         {"type": "string", "pattern": f"^-?({'|'.join(SORT_FIELDS)})$", "default": "-created_at"},
-        "A field; `-` for descending. Missing values come last.",
+        "A field; `-` for descending. Missing values come last in both directions, and equal ones by their ids.",
     ),
 )
 
@@ -93,7 +149,8 @@ READS: Final = (
         summary="List tasks of a team, or of all my teams",
         tag="Tasks",
         description=(
-            "To follow a team by asking again and again, ask for `team_id`, `sort=updated_at` and `updated_after` with "
+            "Filters add up, and `!` turns one round: `status!=done`. What has no value is none of the given ones. To"
+            " follow a team by asking again and again, ask for `team_id`, `sort=updated_at` and `updated_after` with "
             "the greatest `updated_at` seen, page by page. What was changed at that very moment comes again, so that "
             "nothing is missed; `version` says what is known already. What left the board is among `archived=true`."
         ),
@@ -189,7 +246,10 @@ CHANGES: Final = (
         id="batchTasks",
         summary="Up to 100 operations, all or nothing",
         tag="Tasks",
-        description="One contiguous range of `seq`; each operation sees the ones before it. A dry run writes nothing.",
+        description="One contiguous range of `seq`; each operation sees the ones before it. A dry run writes nothing. "
+        "With `if_seq` the batch is a serialisable transaction: it is refused (`stale-read`) when a task that it "
+        "operates on, or anything named in `reads`, has changed, gone or come since. A column or a label stands for "
+        "itself, not for the tasks that have it; `*` stands for everything in the team.",
         parameters=(
             _schema("dry_run", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Only pretend."),
             MIN_SEQ,
@@ -198,9 +258,11 @@ CHANGES: Final = (
         body_example={
             "team_id": TEAM_ID,
             "operations": [{"op": "create", "title": "One"}, {"op": "archive", "id": TASK["id"]}],
+            "if_seq": 117,
+            "reads": [TASK["id"]],
         },
         replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
-        problems=(*DECIDED, "invalid-reference", "stale-version"),
+        problems=(*DECIDED, "invalid-reference", "stale-version", "stale-read"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
+from msgspec import structs
 
 from actors.ports import Representation
 from api import paths
@@ -30,7 +31,7 @@ class TaskReads:
 
     def __init__(self, services: Services, representation: Representation) -> None:
         self._access, self._representation = Access(services), representation
-        self._pool = services.pools.api
+        self._pool, self._clock = services.pools.api, services.clock
         self._lists = ListRequests()
         self._past = PastReads(services, representation)
 
@@ -42,19 +43,21 @@ class TaskReads:
         if asked.team_id is None:
             return await self._stored_page(call, asked)
         view = await self._access.team(call, asked.team_id, at=asked.since)
-        if asked.query.archived:
+        if not view.answers(asked.query):
             if NO_EPOCH < asked.epoch < view.epoch:
                 raise HistoryRewritten(view.epoch, view.seq)
             return await self._stored_page(call, asked, view.epoch)
-        shown = self._representation
-        answer = list_answer(call, view, asked, shown) or await long_list_answer(call, view, asked, shown)
+        shown, clock = self._representation, self._clock
+        answer = list_answer(call, view, asked, shown, clock) or await long_list_answer(call, view, asked, shown, clock)
         return answer.response()
 
     async def _stored_page(self, call: Call, asked: ListRequest, epoch: int = NO_EPOCH) -> Response:
-        """A page by SQL: archived tasks, or those of all the teams that the caller reaches."""
+        """A page by SQL: of the archive, of what comments say too, or of all the teams that the caller reaches."""
         principal = call.principal()
         user_id, only = principal.user_id, asked.team_id or principal.team_id
         query, shown = asked.for_user(user_id), self._representation
+        if query.overdue is not None:
+            query = structs.replace(query, now=self._clock.now())
         page = await readmodel.list_tasks(self._pool, user_id, query, team_id=only)
         body = shown.page(list(map(shown.task, page.tasks)), query, page.last, epoch)
         return Answer(200, body, about_team(call.team, call.seq, call.epoch) if call.team else ()).response()

@@ -86,6 +86,8 @@ def add_services(made: Composition) -> None:
         objects=made.objects,
         past=PastBoards(made.pools.api, made.objects),
         object_links=ObjectLinks(made.keys, http.public_url or ""),
+        attachment_bytes=made.settings.objects.attachment_bytes,
+        quotas=quotas,
         clock=made.clock,
         new_id=new_id,
         health=made.health,

@@ -19,7 +19,7 @@ from tests.support.site import Person, Site, serving, settings_for
 pytestmark = pytest.mark.anyio
 
 # Names that answers have got since, as the changelog says. Nothing else may differ, to the byte.
-ADDED: Final = frozenset({"time_zone", "mail"})
+ADDED: Final = frozenset({"time_zone", "mail", "column_id", "due_on"})
 # Permissions that roles have got since.
 GRANTED: Final = frozenset({"read_audit"})
 # An event's id is `<team>:<seq>` in the last release and `<team>:<epoch>:<seq>` later: the same event.

@@ -185,7 +185,12 @@ def test_a_move_into_another_column_completes_and_reopens(team: CoreTeam) -> Non
     task = team.task("T")
     (event,) = team.ask(MoveTask(task_id=task.id, status="done", before_id=anchor.id))
     assert isinstance(event, TaskMoved)
-    assert event.previous == {"status": "open", "rank": task.rank, "completed_at": None}
+    assert event.previous == {
+        "status": "open",
+        "rank": task.rank,
+        "completed_at": None,
+        "column_id": task.column_id,
+    }
     assert team.titles("done") == ["T", "Anchor"]
     assert team.now_at(task.id).completed_at == team.now
     team.ask(MoveTask(task_id=task.id, status="open"))

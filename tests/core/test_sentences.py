@@ -11,7 +11,7 @@ from msgspec import structs
 
 from core.codec import Encoded, decode, encode
 from core.commands import ArchiveTask, DeleteTask, MoveTask, RestoreTask, UpdateTask
-from core.events import EVENT_TYPES, AnyTaskEvent, TaskEvent
+from core.events import EVENT_TYPES, AnyTaskEvent
 from core.sentences import Change, Named, Names, changes_of, references_of, sentence
 from core.task import STATUSES, Task, TaskPatch
 from core.team import TeamState
@@ -31,7 +31,7 @@ def last(team: CoreTeam) -> tuple[Encoded, AnyTaskEvent]:
     """The newest event, as it is read from the journal."""
     encoded = team.journal[-1]
     event = decode(encoded.row)
-    assert isinstance(event, TaskEvent)
+    assert isinstance(event, AnyTaskEvent)
     return encoded, event
 
 
@@ -125,7 +125,7 @@ def test_every_type_of_event_has_a_sentence_and_an_unknown_one_its_name() -> Non
     names, types = names_of(team.state), set[str]()
     for encoded in team.journal:
         event = decode(encoded.row)
-        text = sentence(encoded.row, event if isinstance(event, TaskEvent) else None, names)
+        text = sentence(encoded.row, event if isinstance(event, AnyTaskEvent) else None, names)
         types.add(event.type)
         assert text.endswith(".")
         assert "None" not in text

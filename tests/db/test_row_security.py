@@ -24,6 +24,8 @@ EVERYBODYS = {"installation"}
 # Policies that let the worker or the writer see everything: each of them is a decision.
 UNBOUNDED = {
     WRITER: {
+        "attachments",
+        "columns",
         "comments",
         "epochs_due",
         "former_members",
@@ -59,8 +61,10 @@ UNBOUNDED = {
     },
     WORKER: {
         "account_tokens",
+        "attachments",
         "board_snapshot_drops",
         "board_snapshots",
+        "columns",
         "comments",
         "former_members",
         "inbox",
@@ -74,6 +78,7 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "search_documents",
         "task_events",
         "tasks",
         "team_epochs",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import tzinfo
 
 import pytest
 
@@ -47,8 +48,8 @@ async def test_a_large_board_is_sorted_in_slices_while_it_goes_on(monkeypatch: p
     view, query = TeamView(team.state), TaskQuery(sort="title", limit=100)
     keys: list[SortKey] = []
 
-    def counting(task: Task, field: SortField) -> SortKey:
-        keys.append(sort_key(task, field))
+    def counting(task: Task, field: SortField, zone: tzinfo) -> SortKey:
+        keys.append(sort_key(task, field, zone))
         return keys[-1]
 
     monkeypatch.setattr(board, "sort_key", counting)

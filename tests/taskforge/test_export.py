@@ -158,10 +158,10 @@ async def test_standard_output_gets_the_rows_and_nothing_else(
 
 BOARD = """
 insert into tasks (team_id, id, number, title, description, status, priority, rank, parent_id, assignee_id, created_by,
-                   created_at, updated_at, label_ids, blocked_by, comment_count, attachment_count, version)
+                   created_at, updated_at, label_ids, blocked_by, comment_count, attachment_count, version, column_id)
 select $1, uuidv7(), 100 + n, 'Task ' || n, repeat('x', 500), case when n % 2 = 0 then 'open' else 'done' end, 'none',
        'b' || lpad(n::text, 6, '0'), (select id from tasks where team_id = $1 and number = 1), $2, $2, now(), now(),
-       '{}', '{}', 0, 0, 1
+       '{}', '{}', 0, 0, 1, $1
 from generate_series(1, $3) n
 """
 TASKS = 50_000

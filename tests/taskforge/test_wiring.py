@@ -60,6 +60,7 @@ def test_every_list_of_parts_is_the_same() -> None:
             ["format", "restores", "broker", "housekeeping", "feeds", "teams", "steps", "operations"],
         ),
         ({"redaction"}, ["format", "restores", "broker", "housekeeping", "redaction"]),
+        ({"search"}, ["format", "restores", "broker", "housekeeping", "filling", "search"]),
         ({"history"}, ["format", "restores", "broker", "housekeeping", "history"]),
         (
             {"teams", "notifications"},
