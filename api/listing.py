@@ -14,7 +14,7 @@ from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery
 from core.task import PRIORITIES, STATUSES, check_due, check_moment
 from core.windows import When
 
-__all__ = ["ListRequest", "ListRequests", "read_list_request"]
+__all__ = ["ListRequest", "ListRequests", "read_list_request", "read_when"]
 
 T = TypeVar("T", bound=str)
 
@@ -153,10 +153,10 @@ def _ids(text: str | None, parameter: str) -> tuple[UUID, ...]:
 
 
 def _times(given: _Parameters) -> dict[str, Any]:
-    return {name: _when(getattr(given, name), name) for name in TIMES}
+    return {name: read_when(getattr(given, name), name) for name in TIMES}
 
 
-def _when(text: str | None, parameter: str) -> When | None:
+def read_when(text: str | None, parameter: str) -> When | None:
     """A date (`2026-03-01`), or an instant in UTC. Raises BadInput naming the parameter."""
     if text is None:
         return None

@@ -52,6 +52,8 @@ TEAM_LABELS: Final = "/v1/teams/{team_id}/labels"
 TEAM_LABEL: Final = "/v1/teams/{team_id}/labels/{label_id}"
 TEAM_TASK_BY_NUMBER: Final = "/v1/teams/{team_id}/tasks/by-number/{number}"
 TEAM_AUDIT: Final = "/v1/teams/{team_id}/audit"
+TEAM_OVERDUE: Final = "/v1/teams/{team_id}/overdue"
+TEAM_STATS: Final = "/v1/teams/{team_id}/stats"
 TEAM_EVENTS: Final = "/v1/teams/{team_id}/events"
 TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
 

@@ -16,6 +16,7 @@ MODULES: Final = (
     "api.endpoints.task_changes",
     "api.endpoints.teams",
     "api.endpoints.audit",
+    "api.endpoints.insights",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",
