@@ -15,7 +15,7 @@ from core.seq import ANYWHERE, Position
 from core.writes import JournalPosition
 from db import readmodel
 
-__all__ = ["Access", "check_epoch"]
+__all__ = ["Access", "check_epoch", "team_of"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""

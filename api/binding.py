@@ -79,7 +79,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode JSON strictly. Raises BadInput: malformed, of the wrong shape, or with a key twice in one object."""
     try:
         decoded = decoder.decode(body)
-        _scan(body.decode(), 0)
+        _scan(body.decode().lstrip(_WHITESPACE), 0)
     except msgspec.ValidationError as error:
         raise _misfit(error) from error
     except _KeyTwice as error:
@@ -102,6 +102,9 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
     if len(set(names)) != len(names):
         raise _KeyTwice(next(name for name in names if names.count(name) > 1))
 
+
+_WHITESPACE: Final = " \t\n\r"
+"""Of JSON (RFC 8259, 2): the scanner begins with a value."""
 
 # msgspec keeps the last of two equal keys without a word; the C scanner of the standard library, given nothing but this
 # hook, costs less than a microsecond for a usual body.

@@ -8,9 +8,10 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from actors.board import TeamView
-from api.markdown import MarkdownPages
+from api.access import team_of
+from api.markdown import MarkdownPages, Text
 from core.comment import Comment
-from core.mentions import resolve, with_names
+from core.mentions import FORMER_MEMBER, resolve, with_names
 from core.redaction import DELETED_USER
 from db.people.former_members import former_names
 from db.pool import Pool
@@ -76,37 +77,62 @@ class Shows:
     def __init__(self, pool: Pool, pages: MarkdownPages) -> None:
         self._pool, self._pages = pool, pages
 
-    async def names(self, view: TeamView, user_id: UUID, team_id: UUID, comments: Iterable[Comment]) -> dict[UUID, str]:
+    async def names(self, view: TeamView, user_id: UUID, comments: Iterable[Comment]) -> dict[UUID, str]:
         """What everybody is called: the members, and of former ones those who wrote or are mentioned in the comments.
 
         Raises StorageUnavailable.
         """
-        names = {member_id: member.name for member_id, member in view.state.members.items()}
+        names = _members(view)
         named = {one for comment in comments for one in (comment.author_id, *comment.mentions)}
-        names.update(await former_names(self._pool, user_id, team_id, named - names.keys()))
+        names.update(await former_names(self._pool, user_id, team_of(view), named - names.keys()))
         return names
 
-    async def prepare(self, view: TeamView, body: str, names: Mapping[UUID, str], before: Sequence[UUID] = ()) -> None:
-        """Render the text as its team is going to store it, so that `shown` finds it ready."""
-        members = {member_id: member.name for member_id, member in view.state.members.items()}
-        await self._pages.rendered(*resolve(body, members, before), names)
+    async def prepare(
+        self, view: TeamView, body: str, names: Mapping[UUID, str], before: Sequence[UUID] = ()
+    ) -> "Prepared":
+        """Render the text of a change as its team is most likely going to store it."""
+        text = resolve(body, _members(view), before)
+        (html,) = await self._pages.rendered([text], names)
+        return Prepared(self._pages, team_of(view), names, text, html)
 
-    async def ready(self, team_id: UUID, comment: Comment, names: Mapping[UUID, str]) -> ShownComment:
-        """The comment as it is shown, however long it takes to render."""
-        await self._pages.rendered(comment.body, comment.mentions, names)
-        return self.shown(team_id, comment, names)
+    async def shown(
+        self, view: TeamView, comments: Sequence[Comment], names: Mapping[UUID, str]
+    ) -> tuple[ShownComment, ...]:
+        """The comments as they are shown."""
+        htmls = await self._pages.rendered([(comment.body, comment.mentions) for comment in comments], names)
+        return tuple(_shown(team_of(view), one, html, names) for one, html in zip(comments, htmls, strict=True))
 
-    def shown(self, team_id: UUID, comment: Comment, names: Mapping[UUID, str]) -> ShownComment:
-        """The same, at once."""
-        return ShownComment(
-            id=comment.id,
-            team_id=team_id,
-            task_id=comment.task_id,
-            author=Person(comment.author_id, names.get(comment.author_id, DELETED_USER)),
-            body=with_names(comment.body, comment.mentions, names),
-            html=self._pages.known(comment.body, comment.mentions, names),
-            mentions=tuple(Person(user_id, names.get(user_id, DELETED_USER)) for user_id in comment.mentions),
-            created_at=comment.created_at,
-            updated_at=comment.updated_at,
-            version=comment.version,
-        )
+
+class Prepared(Struct, frozen=True):
+    """Shows the comment that a change has made, without rendering it once more. Pure, as renderers have to be."""
+
+    pages: MarkdownPages
+    team_id: UUID
+    names: Mapping[UUID, str]
+    text: Text
+    html: str
+
+    def shown(self, comment: Comment) -> ShownComment:
+        """The comment. Where names have changed since its text was prepared, it is rendered here and now."""
+        text = (comment.body, comment.mentions)
+        html = self.html if text == self.text else self.pages.at_once(text, self.names)
+        return _shown(self.team_id, comment, html, self.names)
+
+
+def _members(view: TeamView) -> dict[UUID, str]:
+    return {user_id: member.name for user_id, member in view.state.members.items()}
+
+
+def _shown(team_id: UUID, comment: Comment, html: str, names: Mapping[UUID, str]) -> ShownComment:
+    return ShownComment(
+        id=comment.id,
+        team_id=team_id,
+        task_id=comment.task_id,
+        author=Person(comment.author_id, names.get(comment.author_id, DELETED_USER)),
+        body=with_names(comment.body, comment.mentions, names),
+        html=html,
+        mentions=tuple(Person(user_id, names.get(user_id, FORMER_MEMBER)) for user_id in comment.mentions),
+        created_at=comment.created_at,
+        updated_at=comment.updated_at,
+        version=comment.version,
+    )

@@ -17,7 +17,7 @@ from core.task import PRIORITIES, STATUSES, check_due, check_moment
 from core.text import fold_search
 from core.windows import When
 
-__all__ = ["ListRequest", "ListRequests", "read_list_request"]
+__all__ = ["ListRequest", "ListRequests", "read_list_request", "read_when"]
 
 T = TypeVar("T", bound=str)
 
@@ -211,10 +211,10 @@ def _words(text: str | None) -> str | None:
 
 
 def _times(given: _Parameters) -> dict[str, Any]:
-    return {name: _when(getattr(given, name), name) for name in TIMES}
+    return {name: read_when(getattr(given, name), name) for name in TIMES}
 
 
-def _when(text: str | None, parameter: str) -> When | None:
+def read_when(text: str | None, parameter: str) -> When | None:
     """A date (`2026-03-01`), or an instant in UTC. Raises BadInput naming the parameter."""
     if text is None:
         return None

@@ -22,7 +22,10 @@ from markdown_it.utils import OptionsDict
 
 from core.mentions import FORMER_MEMBER, MENTION
 
-__all__ = ["MarkdownPages", "render"]
+__all__ = ["MarkdownPages", "Text", "render"]
+
+Text = tuple[str, tuple[UUID, ...]]
+"""A text as it is stored, and who is mentioned in it."""
 
 AT_ONCE: Final = 2_000
 """Characters that are rendered on the event loop: a millisecond, and some twenty of the worst ones."""
@@ -112,33 +115,37 @@ _markdown: Final = _renderer()
 
 
 class MarkdownPages:
-    """Renders texts once, the long ones in a thread: one at a time, so that they leave room for others."""
+    """Renders texts and keeps what it made. Long ones take turns in a thread, so that others have theirs."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._kept: OrderedDict[tuple[str, tuple[str, ...]], str] = OrderedDict()
+        self._kept: OrderedDict[_Key, str] = OrderedDict()
         self._room = kept_bytes
         self._turn = asyncio.Lock()
 
-    def known(self, body: str, mentions: Sequence[UUID], names: Mapping[UUID, str]) -> str:
+    def at_once(self, text: Text, names: Mapping[UUID, str]) -> str:
         """The HTML of a text, rendered here and now unless it is known."""
-        key = _key(body, mentions, names)
+        key = _key(text, names)
         found = self._kept.get(key)
         if found is None:
-            return self._keep(key, render(body, mentions, names))
+            return self._keep(key, render(*text, names))
         self._kept.move_to_end(key)
         return found
 
-    async def rendered(self, body: str, mentions: Sequence[UUID], names: Mapping[UUID, str]) -> str:
-        """The HTML of a text of any length, without holding the event loop."""
-        key = _key(body, mentions, names)
-        if len(body) <= AT_ONCE or key in self._kept:
-            return self.known(body, mentions, names)
+    async def rendered(self, texts: Sequence[Text], names: Mapping[UUID, str]) -> list[str]:
+        """The HTML of each of the texts, however long they are, without holding the event loop."""
+        new = [len(text[0]) for text in texts if _key(text, names) not in self._kept]
+        if sum(new) <= AT_ONCE:
+            return [self.at_once(text, names) for text in texts]
         async with self._turn:
-            if key in self._kept:
-                return self._kept[key]
-            return self._keep(key, await asyncio.to_thread(render, body, mentions, names))
+            return [await self._beside(text, names) for text in texts]
 
-    def _keep(self, key: tuple[str, tuple[str, ...]], html: str) -> str:
+    async def _beside(self, text: Text, names: Mapping[UUID, str]) -> str:
+        key = _key(text, names)
+        if key in self._kept:
+            return self.at_once(text, names)
+        return self._keep(key, await asyncio.to_thread(render, *text, names))
+
+    def _keep(self, key: "_Key", html: str) -> str:
         if key not in self._kept:
             self._kept[key] = html
             self._room -= _weight(key, html)
@@ -147,10 +154,14 @@ class MarkdownPages:
         return html
 
 
-def _key(body: str, mentions: Sequence[UUID], names: Mapping[UUID, str]) -> tuple[str, tuple[str, ...]]:
+_Key = tuple[str, tuple[str, ...]]
+
+
+def _key(text: Text, names: Mapping[UUID, str]) -> _Key:
     """All that the HTML is made of: a name that changes makes another one."""
-    return body, tuple(_name(user_id, names) for user_id in mentions)
+    body, mentions = text
+    return body, tuple(f"{user_id} {_name(user_id, names)}" for user_id in mentions)
 
 
-def _weight(key: tuple[str, tuple[str, ...]], html: str) -> int:
+def _weight(key: _Key, html: str) -> int:
     return len(key[0]) + len(html)

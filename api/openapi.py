@@ -3,8 +3,9 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from api.limits.policies import LimitClass
 from api.limits.rules import is_exempt
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
+from api.problem_examples import problem_examples
 from api.problems import HEADERS, SCHEMA, known_problems
 from core.principal import Scope
 from core.rights import Requirement
@@ -191,6 +193,12 @@ def document(operations: Sequence[Operation]) -> bytes:
             "paths": paths,
             "components": {
                 "schemas": {**components, "Problem": SCHEMA},
+                "responses": {
+                    _name(status, codes): _problem(status, codes)
+                    for operation in operations
+                    for status, codes in _problems_of(operation)
+                },
+                "examples": _problem_examples(),
                 "headers": {
                     name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
                 },
@@ -283,14 +291,23 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     responses = {str(status): _reply(operation, reply, schemas) for status, reply in operation.replies.items()}
-    by_status: dict[int, list[str]] = {}
-    known = {problem.code: problem for problem in known_problems()}
-    for code in _codes(operation):
-        by_status.setdefault(known[code].status, []).append(code)
-    for status, codes in sorted(by_status.items()):
-        if str(status) not in responses:
-            responses[str(status)] = _problem(status, codes)
+    for status, codes in _problems_of(operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/{_name(status, codes)}"}
     return responses
+
+
+def _problems_of(operation: Operation) -> Iterator[tuple[int, list[str]]]:
+    """Each status with which problems are answered that no reply has already, and the codes that come with it."""
+    status_of = {problem.code: problem.status for problem in known_problems()}
+    codes = sorted(_codes(operation), key=lambda code: (status_of[code], code))
+    for status, of_status in groupby(codes, key=status_of.__getitem__):
+        if status not in operation.replies:
+            yield status, list(of_status)
+
+
+def _name(status: int, codes: list[str]) -> str:
+    """The component for such answers: many operations share it."""
+    return ".".join((str(status), *codes))
 
 
 _OF_EVERY: Final = ("X-Request-ID", "RateLimit-Policy", "RateLimit")
@@ -328,11 +345,24 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
-    return {
-        "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
-        "headers": _headers((*_OF_EVERY, *HEADERS.get(status, ()))),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    """All problems that have this status here: which codes, what each says and what to do about it."""
+    about = {problem.code: problem.about for problem in known_problems()}
+    problem = {"$ref": "#/components/schemas/Problem"}
+    media = {
+        "schema": {"allOf": [problem, {"properties": {"code": {"enum": codes}}}]},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
     }
+    return {
+        "description": "\n".join(f"- `{code}`: {about[code]}" for code in codes),
+        "headers": _headers((*_OF_EVERY, *HEADERS.get(status, ()))),
+        "content": {"application/problem+json": media},
+    }
+
+
+def _problem_examples() -> dict[str, Any]:
+    """`components/examples`: one for every code."""
+    about = {problem.code: problem.about for problem in known_problems()}
+    return {code: {"summary": about[code], "value": value} for code, value in problem_examples().items()}
 
 
 def _headers(names: Sequence[str]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ __all__ = [
     "MEMBERS",
     "NO_EPOCH",
     "NOTIFICATIONS",
+    "OVERDUE",
     "SESSIONS",
     "TEAMS",
     "Cursors",
@@ -123,6 +124,7 @@ INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
+OVERDUE: Final = Cursors[UUID]("overdue", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)
 

@@ -5,7 +5,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
@@ -218,7 +218,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "detail": {"type": "string"},
         "code": {"type": "string"},
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},
-        "reason": {"type": "string", "description": "Which rule, for a conflict."},
+        "reason": {
+            "type": "string",
+            "enum": list(get_args(errors.ConflictReason)),
+            "description": "Which rule, for a conflict.",
+        },
         "permission": {"type": "string", "description": "What the role lacks."},
         "quota": {"type": "string", "description": "The limit that is reached, such as labels-per-team."},
         "policy": {"type": "string", "description": "The rate limit that is reached, as RateLimit-Policy names it."},

@@ -19,7 +19,7 @@ MENTION: Final = re.compile(r"<@([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}
 MOST_MENTIONS: Final = 50
 """Different people in one comment; whoever is named after them is not mentioned."""
 LOOKED_AT: Final = 1_000
-"""Occurrences of `@` that are compared with names: a text of 64 KiB of them must not hold the event loop."""
+"""Occurrences of `@` that can be mentions: a text of 64 KiB of them must not hold the event loop."""
 FORMER_MEMBER: Final = "Former member"
 """Somebody who is mentioned, and of whom no name is known any more."""
 
@@ -63,7 +63,8 @@ class _Resolving:
 
     def run(self) -> str:
         parts, after = list[str](), 0
-        while (found := _MARKS.search(self._body, after)) is not None:
+        while self._looks and (found := _MARKS.search(self._body, after)) is not None:
+            self._looks -= 1
             parts.append(self._body[after : found.start()])
             written, after = self._at(found)
             parts.append(written)
@@ -94,9 +95,8 @@ class _Resolving:
 
     def _named(self, start: int) -> tuple[UUID, int] | None:
         """The member whose name stands at a place of the text, and where it ends."""
-        if self._looks == 0 or _first(self._body[start : start + 1]) not in self._starts:
+        if _first(self._body[start : start + 1]) not in self._starts:
             return None
-        self._looks -= 1
         longest: tuple[Collection[UUID], int] | None = None
         folded, end = "", start
         while end < len(self._body) and len(folded) < self._longest:

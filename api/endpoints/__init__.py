@@ -22,6 +22,7 @@ MODULES: Final = (
     "api.endpoints.teams",
     "api.endpoints.seen",
     "api.endpoints.audit",
+    "api.endpoints.insights",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",

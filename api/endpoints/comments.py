@@ -58,17 +58,16 @@ class Comments:
         refuse_if_match(call)
         team_id, view = await self._access.task(call, task_id)
         body = (await body_of(request, self._new)).body
-        names = await self._shows.names(view, call.principal().user_id, team_id, ())
-        await self._shows.prepare(view, body, names)
+        names = await self._shows.names(view, call.principal().user_id, ())
+        prepared = await self._shows.prepare(view, body, names)
 
         def render(result: CommandResult) -> Answer:
             comment = _of(result)
-            shown = self._shows.shown(team_id, comment, names)
             own = (
                 (b"location", link(paths.COMMENT, comment.id)),
                 (b"etag", version_tag(result.epoch, comment.version)),
             )
-            return Answer(201, encode(shown), self._changes.headers(team_id, result, own))
+            return Answer(201, encode(prepared.shown(comment)), self._changes.headers(team_id, result, own))
 
         return await self._make(call, team_id, AddComment(task_id, body), render)
 
@@ -79,15 +78,15 @@ class Comments:
         team_id, view, comment = await self._comment(call, comment_id)
         body = (await body_of(request, self._patch, *MERGE_PATCH)).body
         text = comment.body if isinstance(body, UnsetType) else body
-        names = await self._shows.names(view, call.principal().user_id, team_id, (comment,))
-        await self._shows.prepare(view, text, names, comment.mentions)
+        names = await self._shows.names(view, call.principal().user_id, (comment,))
+        prepared = await self._shows.prepare(view, text, names, comment.mentions)
 
         def render(result: CommandResult) -> Answer:
             after = _of(result)
             etag = (b"etag", version_tag(result.epoch, after.version))
             return Answer(
                 200,
-                encode(self._shows.shown(team_id, after, names)),
+                encode(prepared.shown(after)),
                 self._changes.headers(team_id, result, (etag,)),
             )
 
@@ -108,9 +107,9 @@ class Comments:
         """GET /v1/comments/{comment_id}."""
         call, comment_id = call_of(request), path_value(request, "comment_id")
         no_query(call)
-        team_id, view, comment = await self._comment(call, comment_id)
-        names = await self._shows.names(view, call.principal().user_id, team_id, (comment,))
-        shown = await self._shows.ready(team_id, comment, names)
+        _, view, comment = await self._comment(call, comment_id)
+        names = await self._shows.names(view, call.principal().user_id, (comment,))
+        (shown,) = await self._shows.shown(view, (comment,), names)
         return json(200, shown, team_headers(call, version_tag(call.epoch, comment.version)))
 
     async def list_of_task(self, request: Request) -> Response:
@@ -127,8 +126,7 @@ class Comments:
             self._pool, user_id, team_id, task_id, after=after, newest_first=newest_first, limit=query.limit + 1
         )
         shown, last = page_of(found, query.limit)
-        names = await self._shows.names(view, user_id, team_id, shown)
-        items = tuple([await self._shows.ready(team_id, comment, names) for comment in shown])
+        items = await self._shows.shown(view, shown, await self._shows.names(view, user_id, shown))
         cursor = None if last is None else COMMENTS.write((view.epoch, newest_first, last.created_at, last.id))
         return json(200, CommentPage(items, cursor), about_team(call.team, call.seq, call.epoch))
 
@@ -144,7 +142,7 @@ class Comments:
         rows = await comment_versions(self._pool, user_id, team_id, comment, before=before, limit=query.limit + 1)
         shown, last = page_of(rows, query.limit)
         versions = [(row, _said_in(row)) for row in shown]
-        names = await self._shows.names(view, user_id, team_id, [said for _, said in versions])
+        names = await self._shows.names(view, user_id, [said for _, said in versions])
         items = tuple(
             CommentVersion(
                 version=row.seq,

@@ -121,6 +121,9 @@ OPERATIONS: Final = (
         id="verifyEmail",
         summary="Prove that an address is yours",
         tag="Auth",
+        description=(
+            "The token is good once and comes from the mail of a sign-up or of `POST /v1/me/email-verification`."
+        ),
         replies={204: Reply(description="The address is verified.")},
         body=EmailProof,
         body_example={"token": "tfm_…"},
@@ -135,6 +138,9 @@ OPERATIONS: Final = (
         id="requestEmailVerification",
         summary="Ask for another mail to verify the address",
         tag="Me",
+        description=(
+            "Its link is good once and for seven days. The answer is the same when the address is verified already."
+        ),
         replies={202: Reply(description="A mail is on its way, unless the address is verified already.")},
         keyed=True,
         requires=SESSION,

@@ -42,6 +42,25 @@ TASK: Final = {
     "archived_at": None,
     "version": 117,
 }
+CHANGE: Final = {
+    "specversion": "1.0",
+    "id": f"{TEAM_ID}:1:117",
+    "source": f"/v1/teams/{TEAM_ID}",
+    "type": "task.updated",
+    "subject": TASK["id"],
+    "time": "2026-02-02T10:30:00Z",
+    "datacontenttype": "application/json",
+    "dataschema": "urn:taskforge:schema:task.updated:1",
+    "teamid": TEAM_ID,
+    "seq": 117,
+    "epoch": 1,
+    "actor": TASK["created_by"],
+    "actorkind": "user",
+    "salt": "Zm9ydHktdHdvIGJ5dGVzIQ==",
+    "data": {"task": TASK, "previous": {"priority": "none"}},
+}
+"""The CloudEvent of a change: what feeds, topics and a task's activity have of it."""
+BATCH: Final = {"seq_from": 118, "seq_to": 119, "items": [{**TASK, "version": 118}, {**TASK, "version": 119}]}
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
 CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
@@ -170,6 +189,9 @@ READS: Final = (
         id="getTask",
         summary="Read a task, archived or not",
         tag="Tasks",
+        description=(
+            "Its `ETag` is its version. Archived tasks are answered, too; one that was deleted for good is a 404."
+        ),
         parameters=(IF_NONE_MATCH, TEAM_HINT, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
@@ -181,6 +203,9 @@ READS: Final = (
         id="getTaskByNumber",
         summary="Read a task by its number (`42` of `ENG-42`)",
         tag="Tasks",
+        description=(
+            "Numbers are a team's own and are never given twice. The answer is that of `GET /v1/tasks/{task_id}`."
+        ),
         parameters=(IF_NONE_MATCH, MIN_SEQ),
         replies={200: Reply(description="The task.", body=Task, headers=CACHED, example=TASK), 304: UNCHANGED},
         problems=("not-found", "ahead-of-history", "history-rewritten"),
@@ -232,6 +257,11 @@ CHANGES: Final = (
         id="createTask",
         summary="Create a task",
         tag="Tasks",
+        description=(
+            "Everything but `team_id` and `title` may be left out. The task gets the team's next number and goes to "
+            "the bottom of its column; what `assignee_id`, `label_ids`, `parent_id` and `blocked_by` name must be "
+            "the team's (else 422)."
+        ),
         parameters=(MIN_SEQ,),
         body=NewTask,
         body_example={"team_id": TEAM_ID, "title": "Ship the board", "priority": "high"},
@@ -261,7 +291,7 @@ CHANGES: Final = (
             "if_seq": 117,
             "reads": [TASK["id"]],
         },
-        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
+        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM, example=BATCH)},
         problems=(*DECIDED, "invalid-reference", "stale-version", "stale-read"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
@@ -288,6 +318,10 @@ CHANGES: Final = (
         id="deleteTask",
         summary="Archive a task, or delete it for good",
         tag="Tasks",
+        description=(
+            "Archives: the task leaves the board, keeps its number, and comes back by `restore`. With "
+            "`permanent=true` it is gone, and its text with it; that takes the permission `delete_tasks`."
+        ),
         parameters=(
             _schema(
                 "permanent",
@@ -309,6 +343,10 @@ CHANGES: Final = (
         id="moveTask",
         summary="Move a task within or between columns",
         tag="Tasks",
+        description=(
+            "`before_id` or `after_id` names a task of the column that it goes to; with neither it goes to the "
+            "bottom. Without a column it stays in its own."
+        ),
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
         body=MoveRequest,
         body_example={"status": "done"},
@@ -323,6 +361,10 @@ CHANGES: Final = (
         id="restoreTask",
         summary="Put an archived task back onto the board",
         tag="Tasks",
+        description=(
+            "It goes to the bottom of the column that it was in. A task that is not archived is a 409 (`conflict`, "
+            "reason `not-archived`)."
+        ),
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
         replies={200: CHANGED},
         problems=(*DECIDED, "stale-version"),

@@ -1,7 +1,9 @@
 """What is made of people's Markdown: what may be there, nothing else, and in time."""
 
+import asyncio
 import time
 from html.parser import HTMLParser
+from threading import get_ident
 from uuid import UUID
 
 import pytest
@@ -126,9 +128,9 @@ def test_an_id_that_is_no_mention_is_text() -> None:
 def test_a_name_that_changes_is_shown_at_once() -> None:
     pages = MarkdownPages()
     stored, mentions = resolve("@Ada", NAMES)
-    assert ">@Ada<" in pages.known(stored, mentions, NAMES)
-    assert ">@Countess<" in pages.known(stored, mentions, {**NAMES, ADA: "Countess"})
-    assert ">@Former member<" in pages.known(stored, mentions, {})
+    assert ">@Ada<" in pages.at_once((stored, mentions), NAMES)
+    assert ">@Countess<" in pages.at_once((stored, mentions), {**NAMES, ADA: "Countess"})
+    assert ">@Former member<" in pages.at_once((stored, mentions), {})
 
 
 HOSTILE = {
@@ -173,16 +175,44 @@ def test_deep_nesting_is_cut_off() -> None:
 
 
 @pytest.mark.anyio
-async def test_long_texts_are_rendered_beside_the_event_loop_and_kept() -> None:
-    pages, long = MarkdownPages(), "*a* " * AT_ONCE
-    first = await pages.rendered(long, (), {})
-    assert first == pages.known(long, (), {})
-    assert pages.known(long, (), {}) is first
+async def test_long_texts_are_rendered_beside_the_event_loop_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages, threads = MarkdownPages(), list[int]()
+
+    def noted(body: str, *_: object) -> str:
+        threads.append(get_ident())
+        return f"<p>{len(body)}</p>"
+
+    monkeypatch.setattr("api.markdown.render", noted)
+    texts = [(f"{number} " * AT_ONCE, ()) for number in range(3)]
+    assert await pages.rendered(texts, {}) == ["<p>4000</p>"] * 3
+    assert len(threads) == 3
+    assert get_ident() not in threads
+    await pages.rendered([*texts, ("short", ())], {})
+    assert threads[3:] == [get_ident()], "what is kept is not rendered again, and what is short not elsewhere"
 
 
 @pytest.mark.anyio
-async def test_what_is_kept_has_a_bound() -> None:
+async def test_many_short_texts_are_a_long_one() -> None:
+    pages, ticks = MarkdownPages(), 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await pages.rendered([("*a* [b](" * 200 + str(number), ()) for number in range(50)], {})
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
+    assert ticks > 50, "others have their turn at least after each of them"
+
+
+@pytest.mark.anyio
+async def test_what_is_kept_has_a_bound_and_a_page_may_be_larger() -> None:
     pages = MarkdownPages(kept_bytes=10_000)
-    kept = [await pages.rendered(f"{number} " * 1_000, (), {}) for number in range(5)]
-    assert pages.known("4 " * 1_000, (), {}) is kept[4]
-    assert pages.known("0 " * 1_000, (), {}) is not kept[0]
+    texts = [(f"{number} " * 1_000, ()) for number in range(5)]
+    htmls = await pages.rendered(texts, {})
+    assert [html[:4] for html in htmls] == [f"<p>{number}" for number in range(5)]
+    assert pages.at_once(texts[4], {}) is htmls[4]
+    assert pages.at_once(texts[0], {}) is not htmls[0]

@@ -94,5 +94,5 @@ def test_a_hostile_text_does_not_hold_the_loop(text: str) -> None:
     hostile = (text * COMMENT_BYTES)[:COMMENT_BYTES]
     began = time.process_time()
     stored, _ = resolve(hostile, crowd)
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 0.5, "25 ms are usual for the worst"
     assert len(stored.encode()) <= COMMENT_BYTES

@@ -168,7 +168,7 @@ class Scene:
         if operation.id == "exchangeSignInCode":
             headers["Cookie"] = self.cookie
         form = "application/x-www-form-urlencoded" in operation.body_media_types
-        file = FORM in operation.body_media_types
+        file = operation.body_media_types == (FORM,)
         return Asked(operation.id, operation.method, path, body, headers, form, file)
 
     async def id_of(self, name: str, who: Person) -> str:
