@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from actors.board import TeamView
+from actors.board import TeamView, drop_in_slices
 from actors.ports import Representation
 from actors.slices import in_slices
 from api.access import Access
@@ -34,6 +34,14 @@ class PastReads:
             return not_modified(call, etag)
         headers = team_headers(call, etag)
         async with self._past.at(call.principal().user_id, team_id, as_of.seq) as state:
-            joined = await in_slices(TeamView(state).join_in_slices(self._shown))
-            body = await asyncio.to_thread(self._shown.board, state.seq, state.epoch, joined.columns)
+            past = TeamView(state)
+            body = await self._body(past)
+            # A large board that is let go of in one go would hold the event loop.
+            pieces = past.pieces()
+            del state, past
+            await in_slices(drop_in_slices(pieces))
         return Answer(200, body, headers)
+
+    async def _body(self, past: TeamView) -> bytes:
+        joined = await in_slices(past.join_in_slices(self._shown))
+        return await asyncio.to_thread(self._shown.board, past.seq, past.epoch, joined.columns)

@@ -11,16 +11,17 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
-from core.events import AnyTaskEvent, TaskMoved
+from core.columns import Category, default_column_id
+from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, TaskMoved
 from core.task_history import fields_before
 
-__all__ = ["Change", "Named", "Names", "changes_of", "references_of", "sentence"]
+__all__ = ["Change", "Named", "Names", "changes_of", "first_columns", "references_of", "sentence"]
 
 _REFERENCE: Final = frozenset({"assignee_id", "parent_id", "column_id"})
 _REFERENCES: Final = frozenset({"label_ids", "blocked_by"})
 _UNSAID: Final = frozenset({"rank", "completed_at", "archived_at", "comment_count", "attachment_count"})
 """What changes along with something else, or says nothing to a reader."""
-_STATUS: Final[Mapping[str, str]] = {
+_FIRST_COLUMNS: Final[Mapping[Category, str]] = {
     "open": "Open",
     "in_progress": "In progress",
     "in_review": "In review",
@@ -59,9 +60,14 @@ class Names(Struct, frozen=True):
         return self.known.get(user_id, "Somebody")
 
 
+def first_columns(team_id: UUID) -> dict[UUID, str]:
+    """What the columns are called that every team begins with, and which no event names until somebody renames them."""
+    return {default_column_id(team_id, category): name for category, name in _FIRST_COLUMNS.items()}
+
+
 def references_of(event: AnyTaskEvent) -> set[UUID]:
     """The ids that the event's changes name, whose names are to be known."""
-    found: set[UUID] = {event.actor_id}
+    found: set[UUID] = {event.actor_id, event.task.column_id}
     for name, before in fields_before(event).items():
         after = getattr(event.task, name)
         if name in _REFERENCE:
@@ -88,15 +94,17 @@ def _shown(field: str, value: Any, names: Names) -> Any:
     return value
 
 
-def sentence(row: JournalRow, event: AnyTaskEvent | None, names: Names) -> str:
-    """What happened, in one sentence. `event` is None for what is no change of the task's own fields.
+def sentence(row: JournalRow, event: AnyEvent | None, names: Names) -> str:
+    """What happened, in one sentence. `event` is None for one of a type that this version does not know.
 
     A redacted event says that what it was is forgotten; one of a type without words here says its type.
     """
     who = names.person(row.actor_id)
     if row.redacted:
         return f"{who} changed something that is forgotten for good."
-    if event is None:
+    if isinstance(event, AttachmentEvent):
+        return f"{who} {_OTHERS[row.type]} “{event.attachment.name}”."
+    if not isinstance(event, AnyTaskEvent):
         return f"{who} {_OTHERS.get(row.type, f'caused {row.type}')}."
     said = [_TYPES[event.type]] if event.type in _TYPES else []
     said += _moved(event, names)
@@ -118,21 +126,19 @@ _OTHERS: Final = {
     "comment.added": "commented on it",
     "comment.edited": "edited a comment",
     "comment.deleted": "deleted a comment",
-    "attachment.added": "attached a file",
-    "attachment.deleted": "removed a file",
+    "attachment.added": "attached",
+    "attachment.deleted": "removed the file",
 }
 
 Say = Callable[[Any, Any, Names, AnyTaskEvent], list[str]]
 
 
 def _moved(event: AnyTaskEvent, names: Names) -> list[str]:
-    """From one column to another, by their names where the event has them; or within one."""
-    before = fields_before(event)
-    says: tuple[tuple[str, Callable[[Any], str]], ...] = (("column_id", names.of), ("status", _STATUS.__getitem__))
-    for field, say in says:
-        if field in before:
-            return [f"moved it from {say(before[field])} to {say(getattr(event.task, field))}"]
-    return [f"moved it within {_STATUS[event.task.status]}"] if isinstance(event, TaskMoved) else []
+    """From one column to another, or within one."""
+    before, column = fields_before(event), names.of(event.task.column_id)
+    if "column_id" in before:
+        return [f"moved it from {names.of(before['column_id'])} to {column}"]
+    return [f"moved it within {column}"] if isinstance(event, TaskMoved) else []
 
 
 def _title(old: str, new: str, _: Names, __: AnyTaskEvent) -> list[str]:

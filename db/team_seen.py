@@ -50,7 +50,8 @@ with mine as (
 select team_id, seq, (
     select count(distinct e.subject_id) from task_events e
     where e.team_id = mine.team_id and e.seq > greatest(mine.seq, mine.newest - $3) and e.actor_id <> $1
-      and e.type in ('task.created', 'task.updated', 'task.moved', 'task.archived', 'task.restored', 'task.deleted')
+      and e.type in ('task.created', 'task.updated', 'task.moved', 'task.archived', 'task.restored', 'task.deleted',
+                     'comment.added', 'comment.edited', 'comment.deleted', 'attachment.added', 'attachment.deleted')
 ) as unread
 from mine
 """

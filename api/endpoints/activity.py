@@ -22,10 +22,10 @@ from api.paths import pattern
 from api.services import Services
 from core.codec import JournalRow, decode, event_id
 from core.errors import HistoryRewritten
-from core.events import AnyTaskEvent
+from core.events import AnyEvent, AnyTaskEvent
 from core.principal import ActorKind
 from core.rights import READ, in_team
-from core.sentences import Change, Names, changes_of, references_of, sentence
+from core.sentences import Change, Names, changes_of, first_columns, references_of, sentence
 from core.team import TeamState
 from core.upcasts import UnknownEvent
 from db import readmodel
@@ -136,18 +136,17 @@ async def items_of(pool: Pool, user_id: UUID, view: TeamView, rows: Iterable[Jou
     events = [(row, event_of(row)) for row in rows]
     wanted = {row.actor_id for row, _ in events}
     for _, event in events:
-        wanted |= set() if event is None else references_of(event)
+        wanted |= references_of(event) if isinstance(event, AnyTaskEvent) else set()
     names = await names_of(pool, user_id, view, wanted)
     return [_item(row, event, names) for row, event in events]
 
 
-def event_of(row: JournalRow) -> AnyTaskEvent | None:
-    """The change of the task's own fields, if it is one that this version knows."""
+def event_of(row: JournalRow) -> AnyEvent | None:
+    """The event, if it is of a type that this version knows."""
     try:
-        event = decode(row)
+        return decode(row)
     except UnknownEvent:
         return None
-    return event if isinstance(event, AnyTaskEvent) else None
 
 
 async def names_of(pool: Pool, user_id: UUID, view: TeamView, wanted: set[UUID]) -> Names:
@@ -156,7 +155,7 @@ async def names_of(pool: Pool, user_id: UUID, view: TeamView, wanted: set[UUID])
     known = {one: name for one in wanted if (name := _name_on_board(state, one)) is not None}
     assert state.team is not None, "a member's team exists"
     beyond = await names_beyond_the_board(pool, user_id, state.team.id, wanted - known.keys())
-    return Names({**beyond, **known}, ZoneInfo(state.team.time_zone))
+    return Names({**first_columns(state.team.id), **beyond, **known}, ZoneInfo(state.team.time_zone))
 
 
 def _name_on_board(state: TeamState, thing: UUID) -> str | None:
@@ -168,7 +167,7 @@ def _name_on_board(state: TeamState, thing: UUID) -> str | None:
     return None if task is None else f"{task.key} {task.title}"
 
 
-def _item(row: JournalRow, event: AnyTaskEvent | None, names: Names) -> ActivityItem:
+def _item(row: JournalRow, event: AnyEvent | None, names: Names) -> ActivityItem:
     return ActivityItem(
         id=event_id(row),
         seq=row.seq,
@@ -176,7 +175,7 @@ def _item(row: JournalRow, event: AnyTaskEvent | None, names: Names) -> Activity
         at=row.at,
         type=row.type,
         actor=Actor(id=row.actor_id, name=names.person(row.actor_id), kind=row.actor_kind, via=row.via or UNSET),
-        changes=[] if event is None or row.redacted else changes_of(event, names),
+        changes=changes_of(event, names) if isinstance(event, AnyTaskEvent) and not row.redacted else [],
         sentence=sentence(row, event, names),
         redacted=row.redacted,
     )

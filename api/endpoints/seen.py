@@ -12,6 +12,7 @@ from api.answers import Answer, about_team, encode, replay
 from api.asks import ask_of
 from api.binding import body_of, decoder_for, no_query, path_value
 from api.calls import call_of
+from api.endpoints.task_docs import OF_TEAM
 from api.openapi import MIN_SEQ, POSITION_SCHEMA, Operation, Reply
 from api.paths import pattern
 from api.preconditions import refuse_if_match
@@ -64,7 +65,9 @@ OPERATIONS: Final = (
         body=SeenRequest,
         body_example={"seq": 2},
         replies={
-            200: Reply(description="What is noted.", body=SeenAnswer, headers=("TaskForge-Team", "TaskForge-Seq"))
+            200: Reply(
+                description="What is noted.", body=SeenAnswer, headers=OF_TEAM, example={"seen_seq": 2, "unread": 0}
+            )
         },
         problems=("not-found", "forbidden", "ahead-of-history", "history-rewritten"),
         keyed=True,

@@ -95,3 +95,14 @@ async def test_an_archived_task_has_its_activity(desk: Desk) -> None:
     task = await desk.task()
     await desk.delete(f"/v1/tasks/{task['id']}")
     assert [item["type"] for item in await activity(desk, task)] == ["task.archived", "task.created"]
+
+
+async def test_comments_are_part_of_it_and_their_text_is_not(desk: Desk) -> None:
+    task = await desk.task()
+    made = await desk.post(f"/v1/tasks/{task['id']}/comments", {"body": "Between us"}, "member")
+    await desk.patch(f"/v1/comments/{made.json()['id']}", {"body": "Among us"}, "member")
+    await desk.delete(f"/v1/comments/{made.json()['id']}", "member")
+    said = [item["sentence"] for item in await activity(desk, task)]
+    assert said == [
+        "Member deleted a comment.", "Member edited a comment.", "Member commented on it.", "Ada created it.",
+    ]  # fmt: skip

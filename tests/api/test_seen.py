@@ -47,6 +47,11 @@ async def test_tasks_that_others_changed_since_are_counted_each_once(desk: Desk)
     assert (await put(desk, team, seq)).json() == {"seen_seq": seq, "unread": 0}
     assert await shown(desk, team) == (seq, 0)
     assert await shown(desk, team, "member") == (0, 1), "what one has seen is nobody else's"
+    for _ in range(2):
+        await desk.post(f"/v1/tasks/{mine['id']}/comments", {"body": "And?"}, "member")
+    assert await shown(desk, team) == (seq, 1), "a comment changes its task"
+    seq += 2
+    await put(desk, team, seq)
     await desk.delete(f"/v1/tasks/{theirs['id']}?permanent=true")
     assert (await shown(desk, team))[1] == 0, "one's own changes are no news"
     assert (await shown(desk, team, "member"))[1] == 2

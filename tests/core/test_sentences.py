@@ -12,10 +12,10 @@ from msgspec import structs
 from core.codec import Encoded, decode, encode
 from core.commands import ArchiveTask, DeleteTask, MoveTask, RestoreTask, UpdateTask
 from core.events import EVENT_TYPES, AnyTaskEvent
-from core.sentences import Change, Named, Names, changes_of, references_of, sentence
+from core.sentences import Change, Named, Names, changes_of, first_columns, references_of, sentence
 from core.task import STATUSES, Task, TaskPatch
 from core.team import TeamState
-from tests.support.core_team import MEMBER, OWNER, SALT, CoreTeam, every_event
+from tests.support.core_team import MEMBER, OWNER, SALT, TEAM, CoreTeam, every_event
 
 DUE = datetime(2026, 3, 3, 23, 30, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def names_of(state: TeamState, zone: str = "Europe/Berlin") -> Names:
     people = {member.user_id: member.name for member in state.members.values()}
     labels = {label.id: label.name for label in state.labels.values()}
     tasks = {task.id: task.key for task in state.tasks.values()}
-    return Names({**people, **labels, **tasks}, ZoneInfo(zone))
+    return Names({**first_columns(TEAM), **people, **labels, **tasks}, ZoneInfo(zone))
 
 
 def last(team: CoreTeam) -> tuple[Encoded, AnyTaskEvent]:
@@ -102,7 +102,7 @@ def test_changes_have_names_in_place_of_ids(team: CoreTeam) -> None:
         "parent_id": (None, Named(other.id, "ENG-2")),
         "due_at": (None, DUE),
     }
-    assert references_of(event) == {OWNER, MEMBER, bug, other.id}
+    assert references_of(event) == {OWNER, MEMBER, bug, other.id, task.column_id}
     assert msgspec.to_builtins(Change("title", "a", "b")) == {"field": "title", "from": "a", "to": "b"}
 
 
@@ -125,7 +125,7 @@ def test_every_type_of_event_has_a_sentence_and_an_unknown_one_its_name() -> Non
     names, types = names_of(team.state), set[str]()
     for encoded in team.journal:
         event = decode(encoded.row)
-        text = sentence(encoded.row, event if isinstance(event, AnyTaskEvent) else None, names)
+        text = sentence(encoded.row, event, names)
         types.add(event.type)
         assert text.endswith(".")
         assert "None" not in text
@@ -134,6 +134,8 @@ def test_every_type_of_event_has_a_sentence_and_an_unknown_one_its_name() -> Non
     assert sentence(later, None, names) == "Olga caused task.frozen."
     added = structs.replace(later, type="comment.added")
     assert sentence(added, None, names) == "Olga commented on it."
+    attached = [sentence(one.row, one.event, names) for one in team.journal if one.row.type.startswith("attachment.")]
+    assert all("“" in text for text in attached)
 
 
 def test_every_field_of_a_task_can_be_said() -> None:

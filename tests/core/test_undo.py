@@ -252,6 +252,9 @@ def any_change(team: CoreTeam, task_id: UUID, choose: random.Random) -> AnyComma
         {"status": choose.choice(STATUSES)},
         {"assignee_id": choose.choice([None, MEMBER, ADMIN]), "estimate": choose.choice([None, 1.5])},
         {"due_at": choose.choice([None, START + timedelta(days=choose.randrange(3))])},
+        {"due_at": None, "due_on": START.date()},
+        {"due_on": None, "due_at": START},
+        {"due_on": choose.choice([None, START.date() + timedelta(days=choose.randrange(3))])},
         {"label_ids": tuple(labels), "description": choose.choice(["", "text"])},
         {"parent_id": choose.choice([None, anchor.id]), "blocked_by": choose.choice([None, (anchor.id,)])},
     ]
@@ -307,8 +310,10 @@ def test_over_random_histories_the_task_is_as_before_or_a_conflict_names_the_fie
             assert team.now_at(event.subject) == now, "a refusal leaves no trace"
             assert refusal.reason in {"undo-conflict", "archived"}
             references = {"assignee_id", "label_ids", "parent_id", "blocked_by"}
-            named = set(refusal.fields) & ({"rank", "status", "completed_at"} | changed | references)
-            assert named or refusal.reason == "archived"
+            together = {"rank", "status", "column_id", "completed_at"}, {"due_at", "due_on"}
+            wider = changed.union(references, *(one for one in together if one & changed))
+            assert set(refusal.fields) <= wider
+            assert refusal.fields or refusal.reason == "archived"
             continue
         after = draft.tasks.get(event.subject) or draft.archived[event.subject]
         for name in changed - {"archived_at", "rank"}:
@@ -320,4 +325,5 @@ def test_over_random_histories_the_task_is_as_before_or_a_conflict_names_the_fie
         assert "rank" not in changed or after.rank == before.rank or before.rank in taken
         if not since and before.rank not in taken:
             assert content(after) | {"archived_at": None} == content(before) | {"archived_at": None}
+        assert after.due_at is None or after.due_on is None
         assert all(one.type in {"task.updated", "task.moved", "task.archived", "task.restored"} for one in events)

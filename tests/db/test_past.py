@@ -1,6 +1,7 @@
 """Boards of the past: at every seq the fold of the journal, whatever snapshots there are, and of nothing forgotten."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,12 @@ from msgspec import structs
 
 from core.codec import JournalRow, decode, digest_of
 from core.errors import NotFound, Overloaded, StorageUnavailable
+from core.events import AnyEvent
 from core.redaction import redacted
 from core.team import TeamState, evolve
 from db import readmodel
 from db.object_store import ObjectStore, open_store
-from db.past import boards, snapshots
+from db.past import boards, folding, snapshots
 from db.past.boards import PastBoards
 from db.past.making import SnapshotMaker, SnapshotsDropped
 from db.past.snapshots import forget_expired, path_of
@@ -27,7 +29,7 @@ from db.snapshots import SnapshotCodec
 from db.transaction import reading, writing
 from taskforge.devstack import DevStack
 from tests.support import databases
-from tests.support.core_team import MEMBER, OWNER, STRANGER, TEAM
+from tests.support.core_team import MEMBER, OWNER, STRANGER, TEAM, every_event
 from tests.support.past import board_of, fold_of, lived, stored
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +121,33 @@ async def test_a_reader_folds_only_what_comes_after_the_newest_snapshot(
     await at(pools, store, 3 * EVERY + 5)
     await at(pools, store, 2 * EVERY)
     assert seqs == [3 * EVERY], "and at a snapshot nothing is folded"
+
+
+async def test_every_kind_of_event_has_its_place_in_the_past(
+    pools: Pools, store: ObjectStore, superuser: "asyncpg.Connection[Any]"
+) -> None:
+    """Redactions, a new epoch, comments and files among them; snapshots at every tenth."""
+    rows = await stored(superuser, every_event().journal)
+    await SnapshotMaker(pools.worker, store, every=10).make_due(TEAM, len(rows))
+    expected = TeamState()
+    for row in rows:
+        expected = evolve(expected, decode(row)).merge()
+        assert board_of(await at(pools, store, row.seq)) == board_of(expected), row.type
+
+
+async def test_nothing_is_folded_on_the_event_loop(
+    pools: Pools, rows: Sequence[JournalRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = list[int]()
+
+    def noting(state: TeamState, event: AnyEvent) -> TeamState:
+        threads.append(threading.get_ident())
+        return evolve(state, event)
+
+    monkeypatch.setattr(folding, "evolve", noting)
+    await at(pools, None, len(rows))
+    assert len(threads) == len(rows)
+    assert threading.get_ident() not in threads
 
 
 async def test_making_is_begun_again_where_it_stopped_and_repeats_nothing(
