@@ -13,7 +13,7 @@ export KAFKA
 # Where bytecode is forbidden (container images do that) each of the many Pythons that tests start would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help up test proofs faults kafka cover bench check fmt lock setup setup-dev
+.PHONY: help up test proofs faults kafka s3 cover bench check fmt lock setup setup-dev
 
 help: ## Say what each verb does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,12 @@ kafka: $(ROOT)/.kafka/.synced ## Get Apache Kafka's jars through Maven (it needs
 
 $(ROOT)/.kafka/.synced: $(ROOT)/tests/apache/pom.xml
 	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(ROOT)/.kafka/libs -DincludeScope=runtime
+	@touch $@
+
+s3: $(ROOT)/.s3proxy/.synced ## Get S3Proxy's jars through Maven (it needs mvn and java), for the tests that ask a real server of S3's interface.
+
+$(ROOT)/.s3proxy/.synced: $(ROOT)/tests/s3proxy/pom.xml
+	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(ROOT)/.s3proxy/libs -DincludeScope=runtime
 	@touch $@
 
 # Few random lives are enough to reach the lines; `make test` lives them all.

@@ -7,12 +7,12 @@ loop for long (a search through much text) is a generator, to be run in slices.
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct, structs
 
+from actors.counts import Counts
 from actors.orders import move, settled, zone_of
 from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
@@ -40,8 +40,6 @@ SORTED_AT_ONCE: Final = 1_000
 TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 """Rough weights: of a team without its tasks, of a task without its text and answers."""
 
-
-_TITLE, _DESCRIPTION = attrgetter("title"), attrgetter("description")
 
 Change = tuple[Task | None, Task | None]
 """A task before and after; None where it is not on the board."""
@@ -101,7 +99,7 @@ class _Ready:
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "coded", "state")
+    __slots__ = ("_counts", "_numbers", "_orders", "_ready", "_sorting", "_texts", "coded", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
@@ -113,10 +111,7 @@ class TeamView:
         """What has changed since each sorting under way began."""
         self._numbers: dict[int, UUID] | None = None
         self._texts = SearchTexts()
-        self._characters = _characters_of(state)
-        """Of all titles and descriptions, but for what changed since they were last counted."""
-        self._uncounted: dict[UUID, Task | None] = {}
-        """The tasks that did, as they were then."""
+        self._counts = Counts(state)
 
     @property
     def seq(self) -> int:
@@ -131,6 +126,10 @@ class TeamView:
     def role_of(self, user_id: UUID) -> Role:
         """The member's role; raises NotFound("team") for everyone else."""
         return self.state.role_of(user_id)
+
+    def answers(self, query: TaskQuery) -> bool:
+        """Whether the board holds all that the query looks at: neither the archive nor texts of comments are here."""
+        return not query.archived and (query.q is None or not self._counts.commented(self.state))
 
     def task(self, task_id: UUID, representation: Representation) -> tuple[int, bytes] | None:
         """(version, bytes) of a board task, or None."""
@@ -181,7 +180,7 @@ class TeamView:
             if tasks > JOINED_AT_ONCE:
                 return None
             missing = 1 - len(ready.tasks) / max(1, tasks)
-            if missing * (tasks * TASK_COST + self._count_characters()) > LONG:
+            if missing * (tasks * TASK_COST + self._counts.characters(self.state)) > LONG:
                 return None
         return self.board(representation)
 
@@ -247,8 +246,7 @@ class TeamView:
         for task_id in changed:
             if indexed:
                 self._reindex(before.get(task_id), after.get(task_id))
-            if task_id not in self._uncounted:
-                self._uncounted[task_id] = before.get(task_id)
+            self._counts.changes(task_id, before.get(task_id))
         for ready in self._ready.values():
             reuses = ready.representation.reuses_events
             ready.replace(
@@ -265,7 +263,7 @@ class TeamView:
         self.state, self.coded = state, {}
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
         self._sorting = []
-        self._uncounted, self._characters = {}, _characters_of(state)
+        self._counts = Counts(state)
 
     def pieces(self) -> list[list[Any]]:
         """What the board is made of, by kind.
@@ -280,19 +278,12 @@ class TeamView:
     def weigh(self) -> int:
         """Roughly how many bytes of memory the team holds; costs O(tasks that changed since it was last weighed).
 
-        Counted are texts (also those in lower case), ready answers, and 1.5 kB per task for the rest.
+        Counted are texts (also folded ones), ready answers, and 1.5 kB per task for the rest.
         """
-        texts = self._count_characters() + self._texts.characters
+        texts = self._counts.characters(self.state) + self._texts.characters
         ready = sum([ready.weight() for ready in self._ready.values()])
         coded = sum([len(coded) for _, coded in self.coded.values()])
         return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready + coded
-
-    def _count_characters(self) -> int:
-        """Of all titles and descriptions."""
-        for task_id, task in self._uncounted.items():
-            self._characters += _size(self.state.tasks.get(task_id)) - _size(task)
-        self._uncounted.clear()
-        return self._characters
 
     def _find(self, query: TaskQuery) -> Generator[None, None, Found]:
         """The page's tasks, on the live board: for work that the event loop does not interrupt."""
@@ -304,7 +295,7 @@ class TeamView:
 
     def _is_long(self, query: TaskQuery) -> bool:
         """Whether a search of text may cost so much that it is not begun on the hot path."""
-        return query.q is not None and cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
+        return query.q is not None and cost_of(query, len(self.state.tasks), self._counts.characters(self.state)) > LONG
 
     def _in(self, representation: Representation) -> _Ready:
         ready = self._ready.get(representation)
@@ -382,12 +373,3 @@ def drop_in_slices(pieces: list[list[Any]]) -> Generator[None, None, None]:
         if not pieces[-1]:
             pieces.pop()
         yield
-
-
-def _characters_of(state: TeamState) -> int:
-    tasks = list(state.tasks.values())
-    return sum(map(len, map(_TITLE, tasks))) + sum(map(len, map(_DESCRIPTION, tasks)))
-
-
-def _size(task: Task | None) -> int:
-    return 0 if task is None else len(task.title) + len(task.description)

@@ -12,6 +12,7 @@ from actors.ports import Representation
 from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand
+from core.comment import Comment
 from core.errors import DeadlineExceeded, DomainError
 from core.task import Task
 from core.writes import StoredReply
@@ -34,7 +35,7 @@ class CommandResult(Struct, frozen=True, gc=False):
 
     `epoch` is the team's. `items` has each affected task in the order of the operations (a deleted one as it last was).
     `replayed` is set when the idempotency key was used before for the same request: that stored answer is the one to
-    send.
+    send. `comment` is the one that a command was about, as it is after it.
     """
 
     seq: int
@@ -42,6 +43,7 @@ class CommandResult(Struct, frozen=True, gc=False):
     items: tuple[Item, ...]
     replayed: StoredReply | None = None
     epoch: int = 1
+    comment: Comment | None = None
 
 
 NOT_MADE: Final = "The change waited too long and was not made."

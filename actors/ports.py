@@ -12,9 +12,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
+from core.comment import Comment
+from core.events import Attachment
 from core.query import SortKey, TaskQuery
 from core.task import Status, Task
-from core.team import TeamState
+from core.team import Attached, TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
 NewId = Callable[[], UUID]
@@ -68,12 +70,28 @@ class Journal(Protocol):
         """Those of the tasks that exist and are archived."""
         ...
 
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist, as they were last committed."""
+        ...
+
+    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        """Those of the attachments that exist."""
+        ...
+
+    async def attached(self, team_id: UUID) -> Attached:
+        """How much is attached to the team's tasks."""
+        ...
+
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first (at most 500)."""
         ...
 
     async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
         """The `seq` of the newest event about each of the subjects, of those that any event is about."""
+        ...
+
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task; None when there is none."""
         ...
 
 

@@ -11,6 +11,8 @@ from actors.explaining import Explained
 from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
+    AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -20,20 +22,25 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
 from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleRead, StaleVersion
-from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.events import AnyEvent, CommentEvent, TaskCreated, TaskDeleted, TaskEvent
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
@@ -44,6 +51,10 @@ __all__ = ["PreparedBatch", "fresh_salts", "note_changed"]
 SALT_BYTES: Final = 16
 MORE_SALTS: Final = 64
 """A batch of so many commands has as many events, unless some command causes more."""
+
+
+STORED: Final = frozenset({"task", "attachment", "attached"})
+"""What a refusal calls things that may be in the database without being in memory."""
 
 
 class PreparedBatch:
@@ -81,7 +92,8 @@ class PreparedBatch:
         self.stale: list[Explained] = []
         """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
-        """A task was not found. Unless archived tasks have been loaded, that is not the last word."""
+        """A task was not found, or something else that stays in the database. Unless what commands need has been
+        loaded, that is not the last word."""
         self.changed: dict[UUID, bytes | None] = {}
         """Every task that the events touch, with its JSON where that came with its last event."""
         self.beside_tasks = False
@@ -117,7 +129,7 @@ class PreparedBatch:
     def _note_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleVersion | StaleRead):
             self.stale.append(refusal)
-        elif isinstance(refusal, NotFound) and refusal.what == "task":
+        elif isinstance(refusal, NotFound) and refusal.what in STORED:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
@@ -133,15 +145,21 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
-            if one.task is None and type(event) is not TaskDeleted:
+            note_changed(self.changed, event, one.task)
+            if event.noun != "task":
                 self.beside_tasks = True
-            else:
-                note_changed(self.changed, event, one.task)
         if encoded:
             state.digest = encoded[-1].row.digest
         self.events += encoded
         items = self._items(envelope.command, encoded)
-        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch)
+        comment = self._comment(envelope.command, encoded)
+        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch, comment=comment)
+
+    def _comment(self, command: AnyCommand, events: Sequence[Encoded]) -> Comment | None:
+        """The comment of the command's event, or the one that an edit has left as it was."""
+        if events and isinstance(event := events[0].event, CommentEvent):
+            return event.comment
+        return self.state.comments.get(command.comment_id) if isinstance(command, EditComment) else None
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and isinstance(only := events[0].event, TaskEvent) and not isinstance(command, Batch):
@@ -219,9 +237,11 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
         match operation:
             case CreateTask():
                 affected.append(next(created))
-            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask():
+            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | UndoTask():
                 affected.append(operation.task_id)
-            case DeleteTask() | RedactHistory():
+            case DeleteTask() | RedactHistory() | AddComment() | EditComment() | DeleteComment():
+                pass
+            case AddAttachment() | DeleteAttachment():
                 pass
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass

@@ -12,7 +12,7 @@ from core.errors import BadInput
 from core.principal import Principal
 from db.sealed_replies import SealedReplies
 
-__all__ = ["anonymous_ask", "ask_of", "key_of", "unkeyed_ask"]
+__all__ = ["anonymous_ask", "ask_about_file", "ask_of", "key_of", "unkeyed_ask"]
 
 SHORTEST: Final = 16
 LONGEST: Final = 255
@@ -27,6 +27,14 @@ async def ask_of(call: Call) -> Ask:
     """
     key, principal, body = key_of(call), call.principal(), await call.body()
     ask = call.ask = Ask(principal, key, b"" if key is None else _fingerprint(call, body), call.traceparent)
+    return ask
+
+
+def ask_about_file(call: Call, name: str, media_type: str, digest: bytes) -> Ask:
+    """The ask that a form with a file makes: its fingerprint has the file's SHA-256 in place of the body."""
+    key, principal = key_of(call), call.principal()
+    said = b"\0".join((name.encode(), media_type.encode(), digest))
+    ask = call.ask = Ask(principal, key, b"" if key is None else _fingerprint(call, said), call.traceparent)
     return ask
 
 

@@ -10,10 +10,10 @@ from blacksheep import Request
 from core.ask import Ask
 from core.errors import BadInput, Unauthenticated
 from core.principal import Principal
-from core.seq import Position, read_position
+from core.seq import ANYWHERE, Position, read_position
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from api.answers import Header
     from api.auth.tokens import AccessTokens
@@ -26,7 +26,8 @@ ANONYMOUS_BODY: Final = 16 * 1024
 """Most bytes of a body whose sender has not said who they are."""
 
 
-_ANYWHERE: Final = Position(0)
+LEAST_SPEED: Final = 64 * 1024
+"""Bytes per second: a long body may take longer than a short one, if it comes no slower than this."""
 
 
 class BodyTooLarge(Exception):
@@ -53,9 +54,10 @@ class Call:
     been asked). `team`, `seq` and `epoch` are set once the
     caller is known to be a member of a team, for the headers of every answer; `ask` is set once the request goes on to
     its team. `closing` says that the connection must not be used again. `ends` (of the loop's clock) is when the
-    handler is ended, `late` that it has been, and `receiving` that its body is arriving. `coded` is set where the
-    answer's bytes are ready ones, whose coded form is kept too. `limits` are the answer's headers about rate limits,
-    None until the request has been counted.
+    handler is ended, `late` that it has been, and `receiving` that its body is arriving; `arrived`, that one
+    which is read in pieces has come whole. `coded` is set where the answer's bytes are ready
+    ones, whose coded form is kept too. `limits` are the answer's headers about rate limits, None until the request has
+    been counted.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Call:
         "_principal",
         "_receive",
         "_tokens",
+        "arrived",
         "ask",
         "body_limit",
         "body_seconds",
@@ -95,7 +98,7 @@ class Call:
         body_limit: int,
         body_seconds: float,
     ) -> None:
-        self.cut = self.closing = self.late = self.receiving = False
+        self.cut = self.closing = self.late = self.receiving = self.arrived = False
         self._receive = receive
         self._tokens = tokens
         self._principal: Principal | None = None
@@ -139,7 +142,7 @@ class Call:
     def min_seq(self) -> Position:
         """`TaskForge-Min-Seq`: the answer must be true at this place or later; 0 when absent. Raises BadInput."""
         value = self.headers.get(b"taskforge-min-seq")
-        return _ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
+        return ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
 
     async def body(self) -> bytes:
         """The whole body, which is smaller while nobody has said who they are.
@@ -158,6 +161,33 @@ class Call:
             self._body = await self._receive_body(limit)
             self.ends, self.receiving = ends + clock() - began, False
         return self._body
+
+    async def pieces(self) -> "AsyncIterator[bytes]":
+        """The body as it comes, for what is too long to be in memory: at most `body_limit` bytes.
+
+        Raises as `body` does. Whoever sends much may take longer, as long as they are not slow.
+        """
+        limit, size, clock = self.body_limit, 0, asyncio.get_running_loop().time
+        length = self.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit:
+            raise BodyTooLarge(limit)
+        more, asked, waited = True, self.ends - clock(), 0.0
+        while more:
+            began = clock()
+            self.ends = began + self.body_seconds + size / LEAST_SPEED - waited
+            self.receiving = True
+            message = await self._receive()
+            self.receiving, waited = False, waited + clock() - began
+            self.ends = clock() + asked  # What is done with a piece has the time that a request has.
+            if message["type"] == "http.disconnect":
+                raise BadInput("The request ended before its body was complete.")
+            piece, more = message.get("body", b""), bool(message.get("more_body"))
+            size += len(piece)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            self.arrived = not more
+            if piece:
+                yield piece
 
     async def _receive_body(self, limit: int) -> bytes:
         parts: list[bytes] = []

@@ -18,7 +18,7 @@ from api.codings import VARY, Codings
 from api.connection_log import ConnectionLog
 from api.cors import Cors
 from api.deadlines import Deadlines
-from api.heads import METHODS, OTHER_METHOD, Heads
+from api.heads import METHODS, OTHER_METHOD, Heads, takes_file
 from api.limits.rules import is_exempt
 from api.preconditions import refuse_if_match
 from api.problems import INTERNAL, MethodNotAllowed, NoSuchPath, problem_answer
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from blacksheep import Application
 
     from api.auth.api_keys import Handler
+    from api.parameters import Parameters
     from api.reads import Reads
     from api.routing import EdgeRouter
     from api.services import Services
@@ -42,6 +43,8 @@ OK: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
 _BODILESS: Final = frozenset({204, 304})
 _CLOSE: Final = (b"connection", b"close")
+FORM_BYTES: Final = 16 * 1024
+"""What a form may have around its file."""
 DISCARD_SECONDS: Final = 2.0
 DISCARDED_BODIES: Final = 16
 """How many times the largest body is still read of one that is too large."""
@@ -54,11 +57,19 @@ class Edge:
     the same bytes (`tests/api/test_app.py`). What is logged meanwhile carries the request's id.
     """
 
-    def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
+    def __init__(
+        self,
+        app: "Application",
+        router: "EdgeRouter",
+        services: "Services",
+        reads: "Reads",
+        parameters: "Parameters",
+    ) -> None:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
+        self._parameters = parameters
         self._tokens, self._keys = services.tokens, services.key_reader
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
-        self._heads, cors = Heads(), Cors(services.http.allowed_origins)
+        self._heads, cors = Heads(services.attachment_bytes + FORM_BYTES), Cors(services.http.allowed_origins)
         self._cors = cors or None  # Every answer asks, and most systems have no other origins.
         self._deadlines = Deadlines(services.teams.answer_seconds)
         self._codings = Codings()
@@ -137,23 +148,29 @@ class Edge:
                 await self._limits.admit(call)
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
-            handler = await self._admitted(call, route.handler)
+            handler = await self._admitted(call, self._parameters.before(call, route.handler))
             if call.method in {"GET", "HEAD"}:
                 refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)
             request.route_values = call.values
             response = await self._deadlines.answer(call, handler, request)
         except BodyTooLarge as error:
-            call.closing = True
-            if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
-                await _discard(receive, DISCARDED_BODIES * error.limit)
-            return refusal(call, error)
+            return await self._refused_early(call, error, receive, error.limit)
         except BodyTooSlow as error:
             call.closing = True
             return refusal(call, error)
         except Exception as error:  # noqa: BLE001 (the one place where every error becomes an answer)
+            if takes_file(call) and not call.arrived:
+                return await self._refused_early(call, error, receive, call.body_limit)
             return refusal(call, error)
         return response
+
+    async def _refused_early(self, call: Call, error: Exception, receive: Any, limit: int) -> Response:
+        """A refusal before the body has come: the client may still be sending it, over a connection that ends then."""
+        call.closing = True
+        if b"expect" not in call.headers:  # Such a client sends its body only when it is asked for it.
+            await _discard(receive, DISCARDED_BODIES * limit)
+        return refusal(call, error)
 
     async def _admitted(self, call: Call, handler: "Handler") -> "Handler":
         """The handler of a request that may be made as often as it is, as far as that is known before a key is read."""

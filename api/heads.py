@@ -10,6 +10,7 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Final
 
+from api import paths
 from api.calls import BodyTooLarge, Call
 from api.problems import AddressTooLong, FieldsTooLarge, NoSuchPath, UnsupportedCoding
 from core.errors import BadInput
@@ -35,10 +36,23 @@ _LISTS: Final = (b"accept", b"if-none-match")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\]")
 
 
+def takes_file(call: Call) -> bool:
+    """Whether the request's body is a file, or a form with one: such a body is read in pieces, by its own limit."""
+    if call.method == "POST":
+        return call.path.endswith(_ATTACHMENTS)
+    return call.method == "PUT" and call.path.startswith(_OBJECTS)
+
+
+_ATTACHMENTS: Final = paths.TASK_ATTACHMENTS[paths.TASK_ATTACHMENTS.rindex("/") :]
+_OBJECTS: Final = paths.OBJECT[: paths.OBJECT.index("{")]
+
+
 class Heads:
     """Judges the heads of requests. One for each process: it remembers the hosts that it has found well-formed."""
 
-    def __init__(self) -> None:
+    def __init__(self, file_limit: int) -> None:
+        """`file_limit`: most bytes of a body that is a file."""
+        self._file_limit = file_limit
         self._hosts: set[bytes | None] = set()
 
     def plain(self, call: Call, fields: list[tuple[bytes, bytes]]) -> bool:
@@ -77,6 +91,8 @@ class Heads:
             raise NoSuchPath
         if not call.path.startswith("/"):
             raise BadInput("The request target must be a path or an absolute address.")
+        if takes_file(call):
+            call.body_limit = self._file_limit
         length = call.headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > call.body_limit:
             raise BodyTooLarge(call.body_limit)

@@ -1,5 +1,6 @@
 """The query string of task lists, checked and turned into a `TaskQuery`."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -11,7 +12,9 @@ from api.binding import read_query, read_uuid
 from api.paging import NO_EPOCH, PageQuery, task_place
 from core.errors import BadInput
 from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery
+from core.seq import ANYWHERE, Position, read_position
 from core.task import PRIORITIES, STATUSES, check_due, check_moment
+from core.text import fold_search
 from core.windows import When
 
 __all__ = ["ListRequest", "ListRequests", "read_list_request", "read_when"]
@@ -19,6 +22,7 @@ __all__ = ["ListRequest", "ListRequests", "read_list_request", "read_when"]
 T = TypeVar("T", bound=str)
 
 DATE_LENGTH: Final = len("2026-03-01")
+ME, NONE = "me", "none"
 SEVERAL: Final = 20
 """Most values of a parameter that takes several."""
 KEPT: Final = 4_096
@@ -31,12 +35,18 @@ Time = Annotated[str, Meta(min_length=10, max_length=40)]
 External = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class _Parameters(PageQuery, frozen=True, kw_only=True):
+class _Parameters(PageQuery, frozen=True, kw_only=True, rename=lambda name: re.sub("_not$", "!", name)):
+    """What ends with `_not` is written with `!`: `status!=done` is the parameter `status!` with the value `done`."""
+
     team_id: UUID | None = None
     status: Text | None = None
+    status_not: Text | None = None
     assignee: Text | None = None
+    assignee_not: Text | None = None
     label: Text | None = None
+    label_not: Text | None = None
     priority: Text | None = None
+    priority_not: Text | None = None
     due_before: Time | None = None
     due_after: Time | None = None
     due_on: Time | None = None
@@ -44,33 +54,48 @@ class _Parameters(PageQuery, frozen=True, kw_only=True):
     created_after: Time | None = None
     updated_before: Time | None = None
     updated_after: Time | None = None
+    changed_since_seq: Text | None = None
     completed_before: Time | None = None
     completed_after: Time | None = None
     overdue: Literal["true", "false"] | None = None
     external_id: External | None = None
     external_source: External | None = None
     parent: Text | None = None
+    parent_not: Text | None = None
     q: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     archived: Literal["true", "false"] = "false"
     sort: Text = "-created_at"
 
 
 class ListRequest(Struct, frozen=True):
-    """What a list was asked for; `mine` says that the assignee is the caller, `zoned` that the answer depends on
-    the team's time zone, or on what time it is.
+    """What a list was asked for; `mine` and `not_mine` say that the caller is among the assignees, or those left out,
+    `zoned` that the answer depends on the team's time zone, or on what time it is.
 
-    `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none.
+    `epoch` is that of the page whose cursor was given, `NO_EPOCH` where there is none. `since` is the place after which
+    tasks must have changed: the team must have reached it, in that epoch.
     """
 
     team_id: UUID | None
     query: TaskQuery
     mine: bool
+    not_mine: bool = False
     zoned: bool = False
     epoch: int = NO_EPOCH
+    since: Position = ANYWHERE
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is another list for every user."""
+        return self.mine or self.not_mine
 
     def for_user(self, user_id: UUID) -> TaskQuery:
         """The query with "me" resolved."""
-        return structs.replace(self.query, assignee=user_id) if self.mine else self.query
+        query = self.query
+        if self.mine:
+            query = structs.replace(query, assignee=(*query.assignee, user_id))
+        if self.not_mine:
+            query = structs.replace(query, assignee_not=(*query.assignee_not, user_id))
+        return query
 
 
 class ListRequests:
@@ -99,18 +124,25 @@ def read_list_request(raw: bytes) -> ListRequest:
     after, epoch = (None, NO_EPOCH)
     if given.cursor is not None:
         after, epoch = task_place(given.cursor, sort, descending=descending)
+    since = _since(given)
+    mine, assignee = _people(given.assignee, "assignee")
+    not_mine, assignee_not = _people(given.assignee_not, "assignee!")
     query = TaskQuery(
         status=_choices(given.status, STATUSES, "status"),
-        assignee=_id(given.assignee, "assignee") if given.assignee not in {"me", "none"} else None,
-        unassigned=given.assignee == "none",
-        labels=_ids(given.label, "label"),
+        status_not=_choices(given.status_not, STATUSES, "status!"),
         priority=_choices(given.priority, PRIORITIES, "priority"),
+        priority_not=_choices(given.priority_not, PRIORITIES, "priority!"),
+        assignee=assignee,
+        assignee_not=assignee_not,
+        parent=_ids(given.parent, "parent"),
+        parent_not=_ids(given.parent_not, "parent!"),
+        labels=_labels(given.label),
+        labels_not=_ids(given.label_not, "label!"),
+        changed_since=None if given.changed_since_seq is None else since.seq,
         overdue=None if given.overdue is None else given.overdue == "true",
         external_id=given.external_id,
         external_source=given.external_source,
-        parent=_id(given.parent, "parent") if given.parent != "none" else None,
-        no_parent=given.parent == "none",
-        q=given.q,
+        q=_words(given.q),
         archived=given.archived == "true",
         sort=sort,
         descending=descending,
@@ -118,7 +150,15 @@ def read_list_request(raw: bytes) -> ListRequest:
         after=after,
         **_times(given),
     )
-    return ListRequest(given.team_id, query, given.assignee == "me", query.zoned, epoch)
+    return ListRequest(given.team_id, query, mine, not_mine, query.zoned, epoch, since)
+
+
+def _since(given: _Parameters) -> Position:
+    if given.changed_since_seq is None:
+        return ANYWHERE
+    if given.team_id is None:
+        raise BadInput("A seq is a place in one team's history: name the team_id.", parameter="changed_since_seq")
+    return read_position(given.changed_since_seq, "changed_since_seq")
 
 
 def _sort(text: str) -> SortField:
@@ -139,17 +179,35 @@ def _choices(text: str | None, known: Sequence[T], parameter: str) -> tuple[T, .
     return chosen
 
 
-def _id(text: str | None, parameter: str) -> UUID | None:
-    return None if text is None else read_uuid(text, parameter)
-
-
-def _ids(text: str | None, parameter: str) -> tuple[UUID, ...]:
+def _ids(text: str | None, parameter: str) -> tuple[UUID | None, ...]:
+    """Ids, and None for `none`."""
     if text is None:
         return ()
     parts = text.split(",")
     if len(parts) > SEVERAL:
         raise BadInput(f"At most {SEVERAL} of {parameter} at once.", parameter=parameter)
-    return tuple(dict.fromkeys(read_uuid(part, parameter) for part in parts))
+    return tuple(dict.fromkeys(None if part == NONE else read_uuid(part, parameter) for part in parts))
+
+
+def _people(text: str | None, parameter: str) -> tuple[bool, tuple[UUID | None, ...]]:
+    """Whether `me` is among them, and the others."""
+    if text is None:
+        return False, ()
+    others = [part for part in text.split(",") if part != ME]
+    return len(others) <= text.count(","), _ids(",".join(others) or None, parameter)
+
+
+def _labels(text: str | None) -> tuple[UUID | None, ...]:
+    wanted = _ids(text, "label")
+    if None in wanted and len(wanted) > 1:
+        raise BadInput("No task has none of the labels and others: give none alone.", parameter="label")
+    return wanted
+
+
+def _words(text: str | None) -> str | None:
+    if text is not None and not fold_search(text):
+        raise BadInput("There is nothing in it that could be looked for.", parameter="q")
+    return text
 
 
 def _times(given: _Parameters) -> dict[str, Any]:

@@ -22,7 +22,8 @@ __all__ = ["LINK_SECONDS", "ObjectLink", "ObjectLinks"]
 
 LINK_SECONDS: Final = 300
 LONGEST: Final = 200
-Method = Literal["GET", "PUT"]
+Method = Literal["GET", "PUT", "IMG"]
+"""IMG is a GET, too: of the object's thumbnail."""
 
 # Method, object, user, end of validity (unix seconds).
 _PAYLOAD: Final = struct.Struct(">3s16s16sQ")
@@ -34,6 +35,7 @@ class ObjectLink(Struct, frozen=True):
 
     object_id: UUID
     user_id: UUID
+    method: Method = "GET"
 
 
 class ObjectLinks:
@@ -48,16 +50,20 @@ class ObjectLinks:
         token = urlsafe_b64encode(payload + self._keys.sign("objects", _LABEL + payload)).rstrip(b"=")
         return self._site + link(paths.OBJECT, token.decode()).decode()
 
-    def read(self, method: Method, token: str, now: float) -> ObjectLink:
-        """What the address allows. Raises NotFound for any other that is not ours, whatever is wrong with it."""
+    def read(self, methods: tuple[Method, ...], token: str, now: float) -> ObjectLink:
+        """What the address allows, if it is one of these.
+
+        Raises NotFound for any other and for one that is not ours, whatever is wrong with it.
+        """
         data = _decoded(token)
         payload, signature = data[: _PAYLOAD.size], data[_PAYLOAD.size :]
         if len(payload) < _PAYLOAD.size or not self._keys.verify("objects", _LABEL + payload, signature):
             raise NotFound("object")
         its_method, object_id, user_id, ends = _PAYLOAD.unpack(payload)
-        if its_method != method.encode() or ends < now:
+        method = next((one for one in methods if one.encode() == its_method), None)
+        if method is None or ends < now:
             raise NotFound("object")
-        return ObjectLink(uuid_of(object_id), uuid_of(user_id))
+        return ObjectLink(uuid_of(object_id), uuid_of(user_id), method)
 
 
 def _decoded(token: str) -> bytes:

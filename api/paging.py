@@ -23,7 +23,10 @@ from core.task import LAST_YEAR, check_moment
 
 __all__ = [
     "ACTIVITY",
+    "ATTACHMENTS",
     "AUDIT",
+    "COMMENTS",
+    "COMMENT_EDITS",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -106,8 +109,15 @@ _Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 ACTIVITY: Final = Cursors[tuple[int, int]]("activity", tuple[_Seq, _Seq])
 """The epoch in which the page was read, and the seq of its last event."""
 API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
+ATTACHMENTS: Final = Cursors[UUID]("attachments", UUID)
 AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 """The same, of a page of the team's audit."""
+COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](
+    "comments", tuple[_Seq, bool, Annotated[datetime, Meta(tz=True)], UUID]
+)
+"""The epoch, whether the newest come first, and when the last one was written."""
+COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Seq])
+"""As in a page of activity."""
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)

@@ -5,13 +5,14 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
 from api.answers import PROBLEM, Answer, Header, encode
 from api.calls import BodyTooLarge, BodyTooSlow
 from api.etags import version_tag
+from api.ranges import NOT_SATISFIABLE, NoSuchRange
 from core import errors
 from core.errors import DomainError, TaskForgeError
 
@@ -178,6 +179,7 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     BodyTooSlow: Problem("body-too-slow", 408, "Body too slow", "Send the whole body at once, and repeat the request."),
     FieldsTooLarge: Problem("header-too-large", 431, "Header too large", "Send fewer or shorter header fields."),
     AddressTooLong: Problem("address-too-long", 414, "Address too long", "Send a shorter path and query."),
+    NoSuchRange: Problem(NOT_SATISFIABLE, 416, "Range not satisfiable", "Content-Range says how long the file is."),
     UpgradeRequired: Problem(
         "upgrade-required", 426, "Upgrade required", "Open a WebSocket here (RFC 6455), version 13, over HTTP/1.1."
     ),
@@ -216,12 +218,21 @@ SCHEMA: Final[dict[str, Any]] = {
         "detail": {"type": "string"},
         "code": {"type": "string"},
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},
-        "reason": {"type": "string", "description": "Which rule, for a conflict."},
+        "reason": {
+            "type": "string",
+            "enum": list(get_args(errors.ConflictReason)),
+            "description": "Which rule, for a conflict.",
+        },
         "permission": {"type": "string", "description": "What the role lacks."},
         "quota": {"type": "string", "description": "The limit that is reached, such as labels-per-team."},
         "policy": {"type": "string", "description": "The rate limit that is reached, as RateLimit-Policy names it."},
         "limit": {"type": "integer", "description": "How many that limit allows."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
+        "fields": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that cannot be put back, for an undo that conflicts.",
+        },
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
         "base_known": {
             "type": "boolean",
@@ -313,6 +324,8 @@ def _conflict(error: errors.Conflict) -> Extras:
     members: dict[str, Any] = {"reason": error.reason}
     if error.task_id is not None:
         members["task_id"] = str(error.task_id)
+    if error.fields:
+        members["fields"] = list(error.fields)
     return (error.detail, members, ())
 
 
@@ -385,6 +398,7 @@ _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     UnsupportedMedia: _media,
     FieldsTooLarge: lambda error: (f"The header fields must be at most {error.limit} bytes.", {}, ()),
     AddressTooLong: lambda error: (f"Path and query must be at most {error.limit} bytes.", {}, ()),
+    NoSuchRange: lambda error: ("The file has no such part.", {}, ((b"content-range", b"bytes */%d" % error.size),)),
     UpgradeRequired: lambda _: ("This is the address of a WebSocket.", {}, ((b"upgrade", b"websocket"),)),
     UnsupportedCoding: lambda _: ("The body must have no content coding.", {}, ((b"accept-encoding", b"identity"),)),
     BodyTooSlow: lambda error: (f"The body must arrive within {error.seconds:g} seconds.", {}, ()),

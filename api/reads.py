@@ -24,18 +24,19 @@ from api.etags import PRIVATE, known_as, versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import NO_EPOCH
 from core.calendar import TICK
-from core.errors import HistoryRewritten, TaskForgeError
+from core.errors import BadInput, HistoryRewritten, TaskForgeError
 from core.query import TaskQuery
+from core.seq import Position, read_position
 from core.team import NEVER
 from db.ids import uuid_of
 
 __all__ = [
     "Reads",
     "board_answer",
+    "board_query_of",
     "list_answer",
     "long_board_answer",
     "long_list_answer",
-    "per_column_of",
     "task_answer",
 ]
 
@@ -57,6 +58,7 @@ _BOARD_ROUTE: Final = paths.pattern(paths.TEAM_BOARD)
 
 class _BoardQuery(Struct, frozen=True):
     per_column: Annotated[int, Meta(ge=1, le=100)] | None = None
+    as_of: str | None = None
 
 
 class Reads:
@@ -88,8 +90,10 @@ class Reads:
         asked = self._lists.read(call.query)
         if asked.team_id is None or asked.query.archived:
             return None
-        view = self._access.ready(call, asked.team_id)
-        return None if view is None else list_answer(call, view, asked, self._representation, self._clock)
+        view = self._access.ready(call, asked.team_id, at=asked.since)
+        if view is None or not view.answers(asked.query):
+            return None
+        return list_answer(call, view, asked, self._representation, self._clock)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
@@ -98,8 +102,8 @@ class Reads:
         return None if view is None else task_answer(call, view, task_id, self._representation)
 
     def _board(self, call: Call, team_id: UUID) -> Answer | None:
-        per_column = per_column_of(call.query)
-        view = self._access.ready(call, team_id)
+        per_column, as_of = board_query_of(call.query)
+        view = self._access.ready(call, team_id) if as_of is None else None
         return None if view is None else board_answer(call, view, per_column, self._representation)
 
     def _id(self, text: str) -> UUID:
@@ -150,7 +154,7 @@ def _tagged(call: Call, view: TeamView, asked: ListRequest, clock: Clock) -> tup
     """The query and its ETag, which is the board's position: the same URL at the same seq is the same page, except that
     "me" is another user for every user, and that what is overdue grows with time."""
     query, mine, passed = asked.query, b"", b""
-    if asked.mine:
+    if asked.personal:
         user_id = call.principal().user_id
         query, mine = asked.for_user(user_id), b".%x" % (user_id.int & 0xFFFFFFFF)
     if asked.zoned:
@@ -165,9 +169,17 @@ def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation
     return None if found is None else versioned(call, found[0], found[1])
 
 
-def per_column_of(query: bytes) -> int | None:
-    """How many tasks of each column the query of a board asks for; None for all. Raises BadInput."""
-    return read_query(query, _BoardQuery).per_column if query else None
+def board_query_of(query: bytes) -> tuple[int | None, Position | None]:
+    """How many tasks of each column the query of a board asks for, None for all; and of when, None for now.
+
+    Raises BadInput, also for both: a list of tasks does not go on in the past.
+    """
+    if not query:
+        return None, None
+    asked = read_query(query, _BoardQuery)
+    if asked.as_of is not None and asked.per_column is not None:
+        raise BadInput("A board of the past is shown whole: leave out per_column.", parameter="per_column")
+    return asked.per_column, None if asked.as_of is None else read_position(asked.as_of, "as_of")
 
 
 def board_answer(call: Call, view: TeamView, per_column: int | None, shown: Representation) -> Answer | None:

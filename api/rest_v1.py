@@ -19,7 +19,7 @@ from core.query import SortKey, TaskQuery
 from core.shapes import coincide, encoder, picker
 from core.task import Priority, Status
 
-__all__ = ["REST_V1", "Label", "Member", "RestV1", "Task", "label", "member"]
+__all__ = ["REST_V1", "Attachment", "Label", "Member", "RestV1", "Task", "attachment", "label", "member"]
 
 
 class Task(Struct, frozen=True, kw_only=True, gc=False):
@@ -75,6 +75,20 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task. `size` is in bytes, `digest` its SHA-256 in hexadecimal; the type is what its bytes say."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
+attachment: Final = picker(events.Attachment, Attachment)
 label: Final = picker(events.Label, Label)
 member: Final = picker(events.Member, Member)
 

@@ -8,15 +8,27 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.rest_v1 import Label, Member, Task
 from core import commands
-from core.commands import BATCH_LIMIT, READS_LIMIT, Basis, Color, LabelName, Limit, TeamKey, TeamName, TimeZone
+from core.commands import (
+    BATCH_LIMIT,
+    READS_LIMIT,
+    Basis,
+    Color,
+    LabelName,
+    Limit,
+    TeamKey,
+    TeamName,
+    TimeZone,
+    clean_label_name,
+    clean_team_name,
+)
 from core.errors import BadInput
 from core.events import Team
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ, POSITION, Position, read_position
-from core.task import FieldError, Status, TaskFields, TaskPatch, check_text
+from core.task import FieldError, Status, TaskFields, TaskPatch, tidy
+from db.team_seen import Seen
 
 __all__ = [
-    "ActivityPage",
     "BatchAnswer",
     "BatchRequest",
     "Board",
@@ -199,13 +211,6 @@ class Board(Struct, frozen=True):
     columns: tuple[Column, ...]
 
 
-class ActivityPage(Struct, frozen=True):
-    """CloudEvents, newest first."""
-
-    items: tuple[dict[str, Any], ...]
-    next_cursor: Cursor | None
-
-
 class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A team to create; the caller becomes its owner. Without a `time_zone` it gets the caller's."""
 
@@ -214,7 +219,7 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,11 +230,14 @@ class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class TeamAnswer(Struct, frozen=True, kw_only=True):
-    """A team as one of its members sees it."""
+    """A team as one of its members sees it.
+
+    Reads have `seen_seq`, how far the member has looked, and `unread`, how many tasks others have changed since.
+    """
 
     id: UUID
     name: str
@@ -242,6 +250,8 @@ class TeamAnswer(Struct, frozen=True, kw_only=True):
     version: int
     my_role: Role
     permissions: tuple[Permission, ...]
+    seen_seq: int | UnsetType = UNSET
+    unread: int | UnsetType = UNSET
 
 
 class TeamPage(Struct, frozen=True):
@@ -277,7 +287,7 @@ class NewLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -287,7 +297,7 @@ class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class LabelPage(Struct, frozen=True):
@@ -297,10 +307,13 @@ class LabelPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
-_OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name not in {"my_role", "permissions"})
+_OF_CALLER: Final = frozenset({"my_role", "permissions", "seen_seq", "unread"})
+_OF_TEAM: Final = tuple(name for name in TeamAnswer.__struct_fields__ if name not in _OF_CALLER)
 
 
-def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...]) -> TeamAnswer:
-    """The team with the role of the caller, and what it allows."""
+def team_answer(team: Team, role: Role, permissions: tuple[Permission, ...], seen: Seen | None = None) -> TeamAnswer:
+    """The team with the role of the caller, and what it allows; with `seen`, what they have not looked at."""
     fields: dict[str, Any] = {name: getattr(team, name) for name in _OF_TEAM}
+    if seen is not None:
+        fields |= {"seen_seq": seen.seq, "unread": seen.unread}
     return TeamAnswer(**fields, my_role=role, permissions=permissions)

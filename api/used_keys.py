@@ -27,6 +27,7 @@ from db.sealed_replies import SealedReplies
 __all__ = ["UsedKeys", "answered_once"]
 
 Handler = Callable[[Request], Awaitable[Response]]
+ReadAsk = Callable[[Call], Awaitable[Ask]]
 
 
 async def answered_once(pool: Pool, sealed: SealedReplies, ask: Ask, work: Coroutine[Any, Any, Response]) -> Response:
@@ -57,10 +58,13 @@ class UsedKeys:
         self._pool = services.pools.api
         self._access = Access(services)
 
-    def around(self, handler: Handler, right_of: Callable[[Call], Right] | None = None) -> Handler:
+    def around(
+        self, handler: Handler, right_of: Callable[[Call], Right] | None = None, *, read_ask: ReadAsk = ask_of
+    ) -> Handler:
         """The handler, after who asks and the key's form are known, and with a last look at the key when it fails.
 
-        `right_of` says what the change takes now, where the team cannot be asked any more.
+        `right_of` says what the change takes now, where the team cannot be asked any more; `read_ask` reads what is
+        asked from a body that is none of the usual ones.
         """
 
         async def handle(request: Request) -> Response:
@@ -70,19 +74,21 @@ class UsedKeys:
             try:
                 return await handler(request)
             except (NotFound, BadInput, QuotaReached):
-                stored = None if key is None or call.ask is not None else await self._stored(call, right_of)
+                stored = None if key is None or call.ask is not None else await self._stored(call, right_of, read_ask)
                 if stored is None:
                     raise
             return replay(stored).response()
 
         return handle
 
-    async def _stored(self, call: Call, right_of: Callable[[Call], Right] | None) -> StoredReply | None:
+    async def _stored(
+        self, call: Call, right_of: Callable[[Call], Right] | None, read_ask: ReadAsk
+    ) -> StoredReply | None:
         """The reply stored under the call's key, as long as the caller may still do what it is about.
 
         Raises KeyReused, NotFound("team") for a former member, Forbidden for one whose role does not suffice any more.
         """
-        found = await find_reply(self._pool, await ask_of(call))
+        found = await find_reply(self._pool, await read_ask(call))
         if found is None:
             return None
         if found.team_id is not None:

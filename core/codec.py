@@ -14,9 +14,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from core.columns import default_column_id
+from core.comment import Comment
 from core.event_data import (
+    Counts,
     HistoryData,
     RedactionData,
+    encode_attachment,
+    encode_comment,
+    encode_comment_fields,
     encode_deleted_task,
     encode_label,
     encode_label_fields,
@@ -31,6 +36,9 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AnyOtherEvent,
+    Attachment,
+    AttachmentEvent,
+    CommentEvent,
     DeletedTask,
     Event,
     HistoryRedacted,
@@ -102,6 +110,12 @@ class _DeletedTaskData(Struct, gc=False):
     task: DeletedTask
 
 
+class _CommentData(Struct, gc=False):
+    comment: Comment
+    task: Task
+    previous: dict[str, Any] = {}
+
+
 class _MemberData(Struct, gc=False):
     member: Member
     previous: dict[str, Any] = {}
@@ -109,6 +123,12 @@ class _MemberData(Struct, gc=False):
 
 class _LabelData(Struct, gc=False):
     label: Label
+    previous: dict[str, Any] = {}
+
+
+class _AttachmentData(Struct, gc=False):
+    attachment: Attachment
+    task: Task
     previous: dict[str, Any] = {}
 
 
@@ -130,12 +150,16 @@ def _data_of(event: type[Event]) -> type[Struct]:
     match noun:
         case "task":
             return _TaskData
+        case "comment":
+            return _CommentData
         case "member":
             return _MemberData
         case "label":
             return _LabelData
         case "team":
             return _TeamData
+        case "attachment":
+            return _AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -165,9 +189,7 @@ def encode(
     task: bytes | None = None
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)
-        subject = event.task.id
-        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+        subject, payload = event.task.id, _task_payload(event, task)
     else:
         subject, payload = event.subject, _payload(event)
     row = JournalRow(
@@ -187,6 +209,28 @@ def encode(
         epoch,
     )
     return Encoded(event, row, task)
+
+
+def _task_payload(event: TaskEvent, task: bytes) -> bytes:
+    if isinstance(event, CommentEvent):
+        # The comment comes first: its versions are found by how their payloads begin (`db/comments.py`).
+        thing = b'"comment":%b,"previous":%b' % (encode_comment(event.comment), encode_comment_fields(event.previous))
+    elif isinstance(event, AttachmentEvent):
+        thing = b'"attachment":%b,"previous":%b' % (
+            encode_attachment(event.attachment),
+            encode_task_fields(event.previous),
+        )
+    else:
+        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
+        return b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+    after = event.task
+    return b'{%b,"task_id":"%b","version":%d,"counts":%b,"task":%b}' % (
+        thing,
+        str(after.id).encode(),
+        after.version,
+        _encode(Counts(after.comment_count, after.attachment_count)),
+        task,
+    )
 
 
 def _payload(event: AnyOtherEvent) -> bytes:

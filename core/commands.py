@@ -2,27 +2,36 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.comment import CommentBody, clean_comment
 from core.permissions import Role
 from core.principal import Principal
 from core.quotas import Quotas
-from core.task import Status, TaskFields, TaskPatch, check_text
+from core.task import Status, TaskFields, TaskPatch, tidy
+from core.text import clean_line
 
 BATCH_LIMIT: Final = 100
 READS_LIMIT: Final = 500
 
-TeamName = Annotated[str, Meta(min_length=1, max_length=100)]
+TEAM_NAME_LENGTH: Final = 100
+LABEL_NAME_LENGTH: Final = 50
+
+TeamName = Annotated[str, Meta(min_length=1, max_length=TEAM_NAME_LENGTH)]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name.")]
 TeamKey = Annotated[
     str, Meta(pattern="^[A-Z][A-Z0-9]{1,9}$", description="2 to 10 of A-Z and 0-9; prefixes task keys.")
 ]
-LabelName = Annotated[str, Meta(min_length=1, max_length=50)]
+LabelName = Annotated[str, Meta(min_length=1, max_length=LABEL_NAME_LENGTH)]
 Color = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="#rrggbb")]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+clean_team_name: Final = partial(clean_line, most=TEAM_NAME_LENGTH)
+clean_label_name: Final = partial(clean_line, most=LABEL_NAME_LENGTH)
 
 
 class Asking(Struct, frozen=True):
@@ -65,7 +74,7 @@ class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
     time_zone: TimeZone = "UTC"
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False):
@@ -76,7 +85,7 @@ class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False)
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_team_name)
 
 
 class AddMember(Struct, frozen=True, tag="add_member", gc=False):
@@ -107,7 +116,7 @@ class CreateLabel(Struct, frozen=True, tag="create_label", gc=False):
     color: Color
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=False):
@@ -116,7 +125,7 @@ class UpdateLabel(Struct, frozen=True, kw_only=True, tag="update_label", gc=Fals
     color: Color | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        tidy(self, name=clean_label_name)
 
 
 class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
@@ -126,7 +135,7 @@ class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
 
 
 class RedactHistory(Struct, frozen=True, tag="redact_history", gc=False):
-    """The journal has forgotten what it said up to `through_seq` of these tasks and users: whoever has copies is told.
+    """The journal has forgotten what it said up to `through_seq` of the subjects: whoever has copies is told.
 
     Nobody but this system may say so.
     """
@@ -176,6 +185,66 @@ class DeleteTask(Struct, frozen=True, tag="delete", gc=False):
     if_match: Versions | None = None
 
 
+class UndoTask(Struct, frozen=True, kw_only=True, tag="undo", gc=False):
+    """Take back the change of the task with this `seq`; with None, the newest one of the user who asks, `user_id`."""
+
+    task_id: UUID
+    user_id: UUID
+    seq: int | None = None
+    if_match: Versions | None = None
+
+
+class AddComment(Struct, frozen=True, tag="add_comment", gc=False):
+    """On a task of the board. `body` is as people write it, with `@name` for whom it mentions."""
+
+    task_id: UUID
+    body: CommentBody
+
+    def __post_init__(self) -> None:
+        tidy(self, body=clean_comment)
+
+
+class EditComment(Struct, frozen=True, tag="edit_comment", gc=False):
+    """By its author only. `if_match` has what the client saw of the comment; None means last writer wins."""
+
+    comment_id: UUID
+    body: CommentBody
+    if_match: Versions | None = None
+
+    def __post_init__(self) -> None:
+        tidy(self, body=clean_comment)
+
+
+class DeleteComment(Struct, frozen=True, tag="delete_comment", gc=False):
+    """By its author or an admin."""
+
+    comment_id: UUID
+    if_match: Versions | None = None
+
+
+CommentCommand = AddComment | EditComment | DeleteComment
+
+
+class AddAttachment(Struct, frozen=True, kw_only=True, tag="add_attachment", gc=False):
+    """A file that is whole in the object store belongs to the task from now on. `digest` is its SHA-256 in hexadecimal.
+
+    Whoever asks has cleaned its name and judged its type by what is in it.
+    """
+
+    task_id: UUID
+    attachment_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+
+
+class DeleteAttachment(Struct, frozen=True, tag="delete_attachment", gc=False):
+    """The file goes for good."""
+
+    attachment_id: UUID
+
+
 TaskCommand = CreateTask | UpdateTask | MoveTask | ArchiveTask | RestoreTask
 
 
@@ -214,6 +283,10 @@ AnyCommand = (
     | DeleteLabel
     | RedactHistory
     | TaskCommand
+    | UndoTask
     | DeleteTask
+    | CommentCommand
+    | AddAttachment
+    | DeleteAttachment
     | Batch
 )

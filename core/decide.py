@@ -8,6 +8,8 @@ from msgspec import UNSET, structs
 
 from core.basis import check_basis
 from core.commands import (
+    AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -17,17 +19,23 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.decide_attachments import add_attachment, delete_attachment
+from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -50,6 +58,8 @@ from core.permissions import may_grant
 from core.rights import check_allowed
 from core.task import differences
 from core.team import TeamState, evolve
+from core.text import fold_name
+from core.undo import undo_task
 
 Events = list[AnyEvent]
 
@@ -71,8 +81,16 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [archive_task(state, command, asking)]
         case RestoreTask():
             return [restore_task(state, command, asking)]
+        case UndoTask():
+            return _one(undo_task(state, command, asking))
         case DeleteTask():
             return delete_task(state, command, asking)
+        case AddComment() | EditComment() | DeleteComment():
+            return [*change_comments(state, command, asking)]
+        case AddAttachment():
+            return [add_attachment(state, command, asking)]
+        case DeleteAttachment():
+            return [delete_attachment(state, command, asking)]
         case Batch(operations=operations):
             check_basis(state, command)
             return _batch(state, operations, asking)
@@ -218,8 +236,8 @@ def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | Delete
 
 
 def _check_label_name(state: TeamState, name: str, own: UUID | None) -> None:
-    folded = name.casefold()
-    if any(label.name.casefold() == folded and label.id != own for label in state.labels.values()):
+    folded = fold_name(name)
+    if any(fold_name(label.name) == folded and label.id != own for label in state.labels.values()):
         raise Conflict("name-taken", "Another label of this team has that name.", pointer="/name")
 
 

@@ -46,6 +46,12 @@ ConflictReason = Literal[
     "identity-taken",
     "last-way-in",
     "export-running",
+    "nothing-to-undo",
+    "undo-conflict",
+    "undo-redacted",
+    "already-attached",
+    "upload-missing",
+    "upload-differs",
     "constraint",
 ]
 
@@ -122,16 +128,22 @@ class Contradiction(DomainError):
 class Conflict(DomainError):
     """The current state forbids the command; `reason` is the stable rule name.
 
-    `task_id` is the task that stands in the way, where it is one.
+    `task_id` is the task that stands in the way, where it is one; `fields` are those that do, of the task itself.
     """
 
     code = "conflict"
 
     def __init__(
-        self, reason: ConflictReason, detail: str, *, pointer: str | None = None, task_id: UUID | None = None
+        self,
+        reason: ConflictReason,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        task_id: UUID | None = None,
+        fields: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail)
-        self.reason, self.pointer, self.task_id = reason, pointer, task_id
+        self.reason, self.pointer, self.task_id, self.fields = reason, pointer, task_id, fields
 
 
 class QuotaReached(DomainError):
@@ -154,11 +166,12 @@ class FieldConflict:
 
 
 class StaleVersion(DomainError):
-    """If-Match named `expected`, the task is at `current`. `yours` holds the fields the client wanted to set.
+    """If-Match named `expected`, the task (or a comment on it, as `what` says) is at `current`.
 
-    `epoch` is the team's, `expected_epoch` that in which the client saw its version. `conflicts` is filled in by the
-    actor from the journal: fields changed since `expected` that the client also sets. A version of a history that was
-    taken back is in no journal: `base_known` is false then, and every field with another value conflicts.
+    `yours` holds the fields the client wanted to set. `epoch` is the team's, `expected_epoch` that in which the client
+    saw its version. `conflicts` is filled in by the actor from the journal: fields changed since `expected` that the
+    client also sets. A version of a history that was taken back is in no journal: `base_known` is false then, and every
+    field with another value conflicts.
     """
 
     code = "stale-version"
@@ -173,8 +186,9 @@ class StaleVersion(DomainError):
         *,
         epoch: int = 1,
         expected_epoch: int = 1,
+        what: str = "task",
     ) -> None:
-        super().__init__(_stale_detail(expected, current, epoch, expected_epoch))
+        super().__init__(_stale_detail(what, expected, current, epoch, expected_epoch))
         self.task_id = task_id
         self.expected, self.current = expected, current
         self.epoch, self.expected_epoch = epoch, expected_epoch
@@ -183,15 +197,15 @@ class StaleVersion(DomainError):
         self.base_known = True
 
 
-def _stale_detail(expected: int, current: int, epoch: int, expected_epoch: int) -> str:
+def _stale_detail(what: str, expected: int, current: int, epoch: int, expected_epoch: int) -> str:
     if epoch != expected_epoch:
         return (
-            f"The team's history was restored to an earlier state: the task is at version {current} of epoch {epoch}, "
-            f"not {expected} of epoch {expected_epoch}."
+            f"The team's history was restored to an earlier state: the {what} is at version {current} of epoch "
+            f"{epoch}, not {expected} of epoch {expected_epoch}."
         )
     if current != expected:
-        return f"The task is at version {current}, not {expected}."
-    return f"If-Match has no strong ETag of the task's version {current}."
+        return f"The {what} is at version {current}, not {expected}."
+    return f"If-Match has no strong ETag of the {what}'s version {current}."
 
 
 class StaleRead(DomainError):

@@ -11,13 +11,18 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from core import events, task
+from core import comment, events, task
 from core.permissions import Role
 from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
 
 __all__ = [
     "OLDER_DATA",
+    "Comment",
+    "CommentData",
+    "Counts",
+    "Attachment",
+    "AttachmentData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -30,6 +35,9 @@ __all__ = [
     "Team",
     "TeamData",
     "data_type",
+    "encode_comment",
+    "encode_comment_fields",
+    "encode_attachment",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -100,6 +108,19 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task: its size in bytes, and its SHA-256 in hexadecimal as `digest`."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings after the change."""
 
@@ -128,6 +149,40 @@ class DeletedTaskData(Struct, frozen=True):
     task: DeletedTask
 
 
+class Comment(Struct, frozen=True, kw_only=True, gc=False):
+    """A comment. In `body`, which is Markdown, `<@user-id>` stands for each of the `mentions`."""
+
+    id: UUID
+    task_id: UUID
+    author_id: UUID
+    body: str
+    mentions: tuple[UUID, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class Counts(Struct, frozen=True):
+    """How much hangs on a task."""
+
+    comments: int
+    attachments: int
+
+
+class CommentData(Struct, frozen=True):
+    """`comment` after the change; once it is deleted, without its text. `previous` has what changed in it.
+
+    A comment raises its task's version: `version` is the new one, `counts` are the task's, and `task` is all of it.
+    """
+
+    comment: Comment
+    previous: dict[str, Any]
+    task_id: UUID
+    version: int
+    counts: Counts
+    task: Task
+
+
 class MemberData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed."""
 
@@ -140,6 +195,17 @@ class LabelData(Struct, frozen=True):
 
     label: Label
     previous: dict[str, Any] = {}
+
+
+class AttachmentData(Struct, frozen=True):
+    """The file; in `previous` the old values of what changed of its task, in the others as in those of a comment."""
+
+    attachment: Attachment
+    previous: dict[str, Any]
+    task_id: UUID
+    version: int
+    counts: Counts
+    task: Task
 
 
 class TeamData(Struct, frozen=True):
@@ -157,7 +223,7 @@ class HistoryData(Struct, frozen=True):
 
 
 class RedactionData(Struct, frozen=True):
-    """What events up to `through_seq` said of these tasks and users is gone."""
+    """What events up to `through_seq` said of these tasks, comments and users is gone."""
 
     subjects: tuple[UUID, ...]
     through_seq: int
@@ -173,12 +239,16 @@ def data_type(event: type[events.Event]) -> type[Struct]:
     match noun:
         case "task":
             return TaskData
+        case "comment":
+            return CommentData
         case "member":
             return MemberData
         case "label":
             return LabelData
         case "team":
             return TeamData
+        case "attachment":
+            return AttachmentData
         case "history":
             return HistoryData
         case _:
@@ -192,12 +262,15 @@ OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
 
 encode_task: Final = encoder(task.Task, Task)
 encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
+encode_comment: Final = encoder(comment.Comment, Comment)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
+encode_attachment: Final = encoder(events.Attachment, Attachment)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.
 encode_task_fields: Final = fields_encoder(task.Task, Task)
+encode_comment_fields: Final = fields_encoder(comment.Comment, Comment)
 encode_member_fields: Final = fields_encoder(events.Member, Member)
 encode_label_fields: Final = fields_encoder(events.Label, Label)
 encode_team_fields: Final = fields_encoder(events.Team, Team)

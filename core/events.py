@@ -4,12 +4,14 @@ An event carries the thing after the change and, in `previous`, the old values o
 `seq` is the team's gap-free number. The JSON of `data` (see `codec.py`) is the same in journal, feeds and topics.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
 
+from core.comment import Comment
 from core.permissions import Role
 from core.task import Status, Task
 
@@ -55,7 +57,20 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
-Noun = Literal["task", "member", "label", "team", "history"]
+class Attachment(Struct, frozen=True, kw_only=True, gc=False):
+    """A file of a task. `size` is in bytes, `digest` its SHA-256 in hexadecimal; none of this ever changes."""
+
+    id: UUID
+    task_id: UUID
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    created_by: UUID
+    created_at: datetime
+
+
+Noun = Literal["task", "comment", "attachment", "member", "label", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -91,6 +106,11 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         return self.team_id
 
     @property
+    def thing_id(self) -> UUID:
+        """The id of what the event is about among its own kind, where its subject is what that belongs to."""
+        return self.subject
+
+    @property
     def thing(self) -> Struct:
         """What the event is about, as it is after the change."""
         thing: Struct = getattr(self, self.noun)
@@ -100,7 +120,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     """A task after the change. `ranks` holds neighbours whose rank was spread anew by the same change (rarely any)."""
 
-    noun = "task"
+    noun: ClassVar[Noun] = "task"
     state_record: ClassVar[StateRecord] = "task"
     task: Task
     previous: dict[str, Any] = {}
@@ -109,6 +129,11 @@ class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+    @property
+    def task_changes(self) -> Iterable[str]:
+        """The names of the task's fields that changed, but for `version` and `updated_at`."""
+        return self.previous
 
 
 class TaskCreated(TaskEvent, frozen=True, kw_only=True, gc=False):
@@ -144,6 +169,58 @@ class TaskDeleted(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+
+class CommentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A comment after the change, and its task, whose version it raises. `previous` is of the comment."""
+
+    noun = "comment"
+    comment: Comment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.comment.id
+
+    @property
+    def task_changes(self) -> Iterable[str]:
+        return ("comment_count",)
+
+
+class CommentAdded(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.added"
+
+
+class CommentEdited(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.edited"
+
+
+class CommentDeleted(CommentEvent, frozen=True, kw_only=True, gc=False):
+    """Which comment is gone, and whose it was: its text is in no event of this type."""
+
+    type = "comment.deleted"
+    gone = True
+
+
+class AttachmentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A file came to a task or left it. The task is as it is afterwards; `previous` has what changed of it."""
+
+    noun = "attachment"
+    attachment: Attachment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.attachment.id
+
+
+class AttachmentAdded(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    type = "attachment.added"
+
+
+class AttachmentDeleted(AttachmentEvent, frozen=True, kw_only=True, gc=False):
+    """The attachment as it was; its file is gone for good."""
+
+    type = "attachment.deleted"
+    gone = True
 
 
 class MemberEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -227,10 +304,10 @@ class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
 
 
 class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
-    """What events up to `through_seq` said of the `subjects` (tasks deleted for good, erased users) is gone.
+    """What events up to `through_seq` said of the `subjects` (deleted tasks and comments, erased users) is gone.
 
     The journal has forgotten it before this event. Whoever holds copies of older events, or of what was made of them,
-    drops what they say of the subjects: titles, descriptions and external ids of tasks, names of users.
+    drops what they say of the subjects: titles, descriptions and external ids of tasks, comments, names of users.
     """
 
     type = "history.redacted"
@@ -244,13 +321,16 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
 
 
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
-"""The events that carry a whole task."""
+"""The events about a task that carry it whole."""
+AnyCommentEvent = CommentAdded | CommentEdited | CommentDeleted
+AnyAttachmentEvent = AttachmentAdded | AttachmentDeleted
+"""The events about what hangs on a task: they carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
     AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
 )
-AnyEvent = AnyTaskEvent | AnyOtherEvent
+AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyAttachmentEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

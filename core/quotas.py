@@ -16,6 +16,10 @@ Quota = Literal[
     "labels-per-team",
     "members-per-team",
     "invitations-per-team",
+    "uploads-per-user",
+    "attachments-per-task",
+    "attachments-per-team",
+    "attachment-bytes-per-team",
 ]
 """The stable public name of a limit that refuses. Sessions have none: the oldest one ends instead."""
 
@@ -45,3 +49,9 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     labels_per_team: Annotated[int, Meta(ge=1, description="Labels of one team.")] = 200
     members_per_team: Annotated[int, Meta(ge=1, description="Members of one team.")] = 500
     invitations_per_team: Annotated[int, Meta(ge=1, description="Open invitations of one team.")] = 200
+    uploads_per_user: Annotated[int, Meta(ge=1, description="Files of one user that are on their way to a task.")] = 50
+    attachments_per_task: Annotated[int, Meta(ge=1, description="Attachments of one task.")] = 100
+    attachments_per_team: Annotated[int, Meta(ge=1, description="Attachments of one team.")] = 20_000
+    attachment_bytes_per_team: Annotated[int, Meta(ge=1, description="Bytes of all attachments of one team.")] = (
+        10 * 1024**3
+    )

@@ -12,7 +12,15 @@ import msgspec
 
 from core.events import EVENT_TYPES
 
-__all__ = ["DELETED_TASK", "DELETED_USER", "MEMBER_TEXTS", "TASK_TEXTS", "redacted"]
+__all__ = [
+    "ATTACHMENT_TEXTS",
+    "COMMENT_TEXTS",
+    "DELETED_TASK",
+    "DELETED_USER",
+    "MEMBER_TEXTS",
+    "TASK_TEXTS",
+    "redacted",
+]
 
 DELETED_USER: Final = "Deleted user"
 DELETED_TASK: Final = "Deleted task"
@@ -24,6 +32,10 @@ TASK_TEXTS: Final[Mapping[str, Any]] = {
     "external_source": None,
 }
 """What people, or their programs, have written into a task, and what stands there afterwards."""
+COMMENT_TEXTS: Final[Mapping[str, Any]] = {"body": "", "mentions": ()}
+"""The same of a comment, which goes with its task, or when it is deleted itself."""
+ATTACHMENT_TEXTS: Final[Mapping[str, Any]] = {"name": "Deleted file"}
+"""What a file of such a task was called."""
 MEMBER_TEXTS: Final[Mapping[str, Any]] = {"name": DELETED_USER}
 
 
@@ -36,6 +48,10 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
     match noun:
         case "task":
             return _replaced(payload, "task", "id", TASK_TEXTS, subjects)
+        case "comment":
+            return _without_comment(payload, subjects)
+        case "attachment":
+            return _replaced(payload, "task", "id", TASK_TEXTS, subjects, attachment=ATTACHMENT_TEXTS)
         case "member":
             return _replaced(payload, "member", "user_id", MEMBER_TEXTS, subjects)
         case "label" | "team" | "history":
@@ -44,9 +60,28 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
             assert_never(noun)
 
 
+def _without_comment(payload: bytes, subjects: Collection[UUID]) -> bytes | None:
+    """With its task goes what both say; with the comment alone, what it said itself."""
+    data: dict[str, Any] = msgspec.json.decode(payload)
+    with_task = UUID(data["task_id"]) in subjects
+    if not with_task and UUID(data["comment"]["id"]) not in subjects:
+        return None
+    if with_task:
+        data["task"] = _without(data["task"], TASK_TEXTS)
+    data["comment"] = _without(data["comment"], COMMENT_TEXTS)
+    data["previous"] = _without(data["previous"], COMMENT_TEXTS)
+    return msgspec.json.encode(data)
+
+
 def _replaced(
-    payload: bytes, noun: str, key: str, texts: Mapping[str, Any], subjects: Collection[UUID]
+    payload: bytes,
+    noun: str,
+    key: str,
+    texts: Mapping[str, Any],
+    subjects: Collection[UUID],
+    **beside: Mapping[str, Any],
 ) -> bytes | None:
+    """`beside` has the texts of what belongs to the thing and stands next to it."""
     data: dict[str, Any] = msgspec.json.decode(payload)
     thing: dict[str, Any] = data[noun]
     if UUID(thing[key]) not in subjects or not texts.keys() & thing.keys():
@@ -54,6 +89,7 @@ def _replaced(
     data[noun] = _without(thing, texts)
     if "previous" in data:
         data["previous"] = _without(data["previous"], texts)
+    data |= {name: _without(data[name], of_it) for name, of_it in beside.items()}
     return msgspec.json.encode(data)
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.commands import (
+    AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -18,13 +20,17 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -40,6 +46,7 @@ __all__ = [
     "MANAGE_LABELS",
     "MANAGE_MEMBERS",
     "MANAGE_TEAM",
+    "MARK_SEEN",
     "OWN_MEMBERSHIP",
     "READ",
     "READ_AUDIT",
@@ -62,6 +69,8 @@ MANAGE_MEMBERS: Final = Right("manage_members", "admin")
 MANAGE_TEAM: Final = Right("manage_team", "admin")
 READ_AUDIT: Final = Right("read_audit", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
+MARK_SEEN: Final = Right("read", "write")
+"""Every member notes for themselves what they have looked at."""
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
 
@@ -100,7 +109,11 @@ def in_team(right: Right, **more: Any) -> Requirement:
 def right_of(command: AnyCommand, user_id: UUID) -> Right:
     """The right that a user needs for the command."""
     match command:
-        case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | Batch():
+        case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | UndoTask() | Batch():
+            return WRITE_TASKS
+        case AddComment() | EditComment() | DeleteComment():
+            return WRITE_TASKS  # Whose comment it is, `decide` knows.
+        case AddAttachment() | DeleteAttachment():
             return WRITE_TASKS
         case DeleteTask():
             return DELETE_TASKS

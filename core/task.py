@@ -1,11 +1,14 @@
 """A task as the domain knows it. Its shapes in events and answers are others: `event_data.py` and those of the edge."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from core.text import LONGEST_TEXT, clean_line, clean_lines
 
 Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
 Priority = Literal["urgent", "high", "medium", "low", "none"]
@@ -14,17 +17,19 @@ STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 PRIORITY_ORDER: Final[dict[Priority, int]] = {priority: order for order, priority in enumerate(reversed(PRIORITIES))}
 
-DESCRIPTION_BYTES: Final = 64 * 1024
+DESCRIPTION_BYTES: Final = LONGEST_TEXT
+TITLE_LENGTH: Final = 500
+EXTERNAL_LENGTH: Final = 200
 REFERENCES: Final = 50
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 9000
 
-Title = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
+Title = Annotated[str, Meta(min_length=1, max_length=TITLE_LENGTH, description="1 to 500 characters, on one line.")]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES, description="Markdown, at most 64 KiB of UTF-8.")]
 Estimate = Annotated[float, Meta(ge=0, le=10_000, description="Story points or hours: the team decides.")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; answered in UTC.")]
 CalendarDate = Annotated[date, Meta(description="A calendar date, judged in the team's time zone.")]
-ExternalName = Annotated[str, Meta(min_length=1, max_length=200)]
+ExternalName = Annotated[str, Meta(min_length=1, max_length=EXTERNAL_LENGTH)]
 
 
 NO_COLUMN: Final = UUID(int=0)
@@ -86,11 +91,12 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     due_on: CalendarDate | None = None
 
     def __post_init__(self) -> None:
-        check_text(
-            title=self.title,
-            description=self.description,
-            external_id=self.external_id,
-            external_source=self.external_source,
+        tidy(
+            self,
+            title=clean_title,
+            description=clean_lines,
+            external_id=clean_external_name,
+            external_source=clean_external_name,
         )
         check_due(self.due_at, self.due_on)
         if (self.external_id is None) != (self.external_source is None):
@@ -115,7 +121,7 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     due_on: CalendarDate | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        check_text(title=self.title, description=self.description)
+        tidy(self, title=clean_title, description=clean_lines)
         check_due(self.due_at, self.due_on)
 
     def changes(self) -> dict[str, Any]:
@@ -138,23 +144,24 @@ class FieldError(ValueError):
         self.field = field
 
 
-def check_text(**texts: str | UnsetType | None) -> None:
-    """Raise FieldError for text that Postgres cannot hold, that is too long in bytes, or a blank title or name.
+def tidy(struct: Struct, **cleaners: Callable[[str], str]) -> None:
+    """Put the texts of a new Struct into the form in which they are kept, by the cleaner of each field.
 
-    The texts come by the names of their fields.
+    Values that are no text stay as they are. Raises FieldError for what a cleaner refuses.
     """
-    for field, text in texts.items():
-        if text is None or isinstance(text, UnsetType):
-            continue
-        if "\0" in text:
-            raise FieldError(field, "text must not contain the NUL character")
-        if len(text) * 4 > DESCRIPTION_BYTES and len(text.encode()) > DESCRIPTION_BYTES:
-            raise FieldError(field, "text must be at most 64 KiB of UTF-8")
-        if field in _NEVER_BLANK and not text.strip():
-            raise FieldError(field, "text must not be blank")
+    for field, clean in cleaners.items():
+        text = getattr(struct, field)
+        if isinstance(text, str):
+            try:
+                cleaned = clean(text)
+            except ValueError as error:
+                raise FieldError(field, str(error)) from error
+            if cleaned is not text:
+                structs.force_setattr(struct, field, cleaned)
 
 
-_NEVER_BLANK: Final = frozenset({"title", "name"})
+clean_title: Final = partial(clean_line, most=TITLE_LENGTH)
+clean_external_name: Final = partial(clean_line, most=EXTERNAL_LENGTH)
 
 
 def check_moment(field: str, moment: datetime | UnsetType | None) -> None:

@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import (
+    AnyAttachmentEvent,
     AnyEvent,
     AnyTaskEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     HistoryRedacted,
     Label,
     LabelCreated,
@@ -38,6 +46,7 @@ from core.permissions import Role
 from core.ranking import Place, index_of
 from core.redaction import DELETED_USER
 from core.task import STATUSES, Status, Task
+from core.task_history import TaskHistory, Wanted
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """Before any change."""
@@ -49,15 +58,24 @@ ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
 
 
+class Attached(Struct, frozen=True, gc=False):
+    """How many files all tasks of a team have, archived ones too, and how many bytes they are together."""
+
+    count: int = 0
+    size: int = 0
+
+
 class TeamState:
     """A team at one `seq` of one `epoch` (which changes only when history is rewritten, by a restore).
 
     Fork it before changing it: a fork costs O(1), merging it back costs O(changes).
 
     `latest_at` is no earlier than the last change of anything on the board: the times of a team never go back.
-    `archived` holds only the archived tasks that the running batch needs; `merge` forgets them. `off_board` remembers
-    when something that is not on the board (a label, a task that left it, what is deleted) changed last: its `seq`, as
-    far as that happened in memory or was looked up, 0 for what never was.
+    `archived` holds only the archived tasks that the running batch needs; of such a batch are `comments`, `attachments`
+    and `attached` (how much there is of them; None: not looked up), and `histories`, the changes that it is to take
+    back; `merge` forgets them. `off_board` remembers when something that is not on the board (a label, a task that left
+    it, what is deleted) changed last: its `seq`, as far as that happened in memory or was looked up, 0 for what never
+    was.
     """
 
     __slots__ = (
@@ -65,10 +83,14 @@ class TeamState:
         "_owns_external",
         "_owns_off_board",
         "archived",
+        "attached",
+        "attachments",
         "columns",
+        "comments",
         "digest",
         "epoch",
         "external",
+        "histories",
         "labels",
         "latest_at",
         "members",
@@ -91,6 +113,10 @@ class TeamState:
         self.labels: Mapping[UUID, Label] = {}
         self.tasks: Layered[UUID, Task] = Layered()
         self.archived: dict[UUID, Task] = {}
+        self.histories: Mapping[Wanted, TaskHistory] = {}
+        self.comments: Mapping[UUID, Comment] = {}
+        self.attachments: dict[UUID, Attachment] = {}
+        self.attached: Attached | None = None
         self.external: Layered[ExternalKey, UUID] = Layered()
         self._owns_external = True
         self.off_board: dict[UUID, int] = {}
@@ -106,8 +132,10 @@ class TeamState:
         other = TeamState.__new__(TeamState)
         other.team, other.seq, other.epoch, other.top_number = self.team, self.seq, self.epoch, self.top_number
         other.digest, other.members, other.labels = self.digest, self.members, self.labels
-        other.latest_at = self.latest_at
+        other.latest_at, other.histories = self.latest_at, self.histories
         other.tasks, other.archived = self.tasks.fork(), self.archived.copy()
+        other.comments = self.comments
+        other.attachments, other.attached = self.attachments.copy(), self.attached
         other.external, other.columns = self.external, self.columns
         other._owns_external, other._own_columns = False, set()  # noqa: SLF001 (a fork of the same class)
         other.off_board, other._owns_off_board = self.off_board, False  # noqa: SLF001
@@ -118,7 +146,8 @@ class TeamState:
         self.tasks.merge()
         if self._owns_external:
             self.external.merge()
-        self.archived = {}
+        self.archived, self.histories, self.comments = {}, {}, {}
+        self.attachments, self.attached = {}, None
         if len(self.off_board) > OFF_BOARD:
             self.off_board = {}
         self._owns_off_board = False
@@ -128,6 +157,8 @@ class TeamState:
         """An independent copy, O(n): a background writer may read it while the team goes on."""
         other = self.fork()
         other.tasks, other.external, other.archived = self.tasks.detach(), self.external.detach(), {}
+        other.comments = {}
+        other.attachments, other.attached = {}, None
         other._owns_external = True  # noqa: SLF001 (as above)
         other.columns = {status: column.copy() for status, column in self.columns.items()}
         return other
@@ -176,6 +207,7 @@ class TeamState:
 
     def forget(self, task_id: UUID) -> None:
         """The task is deleted for good: its external id may be used again."""
+        self.comments = {key: comment for key, comment in self.comments.items() if comment.task_id != task_id}
         task = self.tasks.get(task_id) or self.archived.pop(task_id, None)
         if task is not None:
             self.take_off_board(task)
@@ -220,8 +252,16 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     match event:
         case TaskUpdated() | TaskMoved() | TaskCreated() | TaskArchived() | TaskRestored():
             _evolve_task(state, event)
+        case AttachmentAdded() | AttachmentDeleted():
+            _evolve_attachment(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
+        case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = {**state.comments, comment.id: comment}
+        case CommentDeleted(comment=comment, task=task):
+            state.put_on_board(task)
+            state.comments = _without(state.comments, comment.id)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):
@@ -244,6 +284,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
         state.note_change(event.subject, event.seq)
     if event.at > state.latest_at:
         state.latest_at = event.at
+    if state.histories:
+        state.histories = {wanted: history.after(wanted, event) for wanted, history in state.histories.items()}
     state.seq = event.seq
     return state
 
@@ -263,6 +305,18 @@ def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number
+
+
+def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:
+    attachment, attached, sign = event.attachment, state.attached, 1
+    state.put_on_board(event.task)
+    if event.gone:
+        state.attachments.pop(attachment.id, None)
+        sign = -1
+    else:
+        state.attachments[attachment.id] = attachment
+    if attached is not None:
+        state.attached = Attached(attached.count + sign, attached.size + sign * attachment.size)
 
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:

@@ -57,14 +57,18 @@ def rows_of_events(events: Iterable[Encoded]) -> dict[Noun, RowChanges]:
     for encoded in events:
         event = encoded.event
         if event.noun != "task":
-            last.setdefault(event.noun, {})[event.subject] = event
+            last.setdefault(event.noun, {})[event.thing_id] = event
+        elif event.gone:
+            # Comments and files of a task that the same batch deletes have nothing left to hang on.
+            for noun, about in last.items():
+                last[noun] = {key: one for key, one in about.items() if one.subject != event.subject}
     return {noun: _changes(about.values()) for noun, about in last.items()}
 
 
 def _changes(last: Collection[AnyEvent]) -> RowChanges:
     return RowChanges(
         tuple(event.thing for event in last if not event.gone),
-        tuple(event.subject for event in last if event.gone),
+        tuple(event.thing_id for event in last if event.gone),
     )
 
 

@@ -35,7 +35,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 _BECAUSE: Final[Mapping[str, str]] = {
     "users.password_hash account_tokens.token_hash api_keys.token_hash invitations.token_hash"
     " external_identities.identity_hash": "hashes of secrets, or of what is there itself",
-    "task_events.digest task_events.salt objects.key": "what the program proves and finds its things by",
+    "task_events.digest task_events.salt objects.key"
+    " objects.thumbnail_key": "what the program proves and finds its things by",
     "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
     "users.erased_at": "whoever has one has no export",
@@ -120,6 +121,12 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "seen",
+        "How far the account has looked at its teams.",
+        ("team_seen",),
+        _json("select team_id, epoch, seq, seen_at from team_seen where user_id = $1 order by team_id"),
+    ),
+    Section(
         "former_memberships",
         "Teams that the account has left.",
         ("former_members",),
@@ -172,6 +179,16 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "attachments",
+        "Files that the account has attached to tasks, in teams that it is a member of now. The files are the teams'.",
+        ("attachments",),
+        _json(
+            "select id, team_id, task_id, name, media_type, size, digest, created_at from attachments"
+            " where team_id in (select team_id from memberships where user_id = $1) and created_by = $1"
+            " order by team_id, id"
+        ),
+    ),
+    Section(
         "events",
         "Changes that the account has made, in teams that it is a member of now.",
         ("task_events",),
@@ -196,7 +213,8 @@ SECTIONS: Final = (
         "Files that are kept for the account.",
         ("objects",),
         _json(
-            "select id, team_id, kind, name, media_type, size, encode(sha256, 'hex') as sha256, created_at, expires_at"
+            "select id, team_id, task_id, kind, name, media_type, size, encode(sha256, 'hex') as sha256, claimed_size,"
+            " encode(claimed_sha256, 'hex') as claimed_sha256, thumbnail_size, created_at, expires_at"
             " from objects where user_id = $1 order by id"
         ),
     ),

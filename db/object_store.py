@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import anyio.to_thread
@@ -67,8 +67,19 @@ class ObjectStore:
         """`signing` is the same store again where it signs addresses and keeps attributes; `folder` is where it is."""
         self._store, self._signing, self._folder = store, signing, folder
 
-    async def put(self, key: str, chunks: AsyncIterable[bytes], *, limit: int, media_type: str, name: str) -> Stored:
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        limit: int,
+        media_type: str,
+        name: str,
+        inline: bool = False,
+    ) -> Stored:
         """Write what comes, a piece at a time; it is there once all is. Raises ObjectTooLarge, and as `chunks` does.
+
+        `inline`: a store that hands it out itself says that a browser may show it.
 
         A write that fails leaves nothing, or something that `delete_below` finds.
         """
@@ -79,7 +90,7 @@ class ObjectStore:
             writer = open_writer_async(
                 self._store,
                 key,
-                attributes=_attributes(media_type, name) if self._signing else None,
+                attributes=_attributes(media_type, name, inline=inline) if self._signing else None,
                 buffer_size=PIECE_BYTES,
                 max_concurrency=WRITES_AT_ONCE,
             )
@@ -94,12 +105,15 @@ class ObjectStore:
             await writer.close()
         return Stored(key, size, digest.digest())
 
-    async def get(self, key: str) -> AsyncIterator[bytes]:
-        """The object's bytes, as they come. Raises ObjectMissing before the first of them."""
+    async def get(self, key: str, part: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """The object's bytes, as they come: all, or those from the first of `part` up to, and without, the second.
+
+        Raises ObjectMissing before the first of them.
+        """
         from obstore import get_async
 
         with _errors():
-            found = await get_async(self._store, key)
+            found = await get_async(self._store, key, options={} if part is None else {"range": part})
         return self._chunks(found.stream(min_chunk_size=READ_BYTES))
 
     async def _chunks(self, stream: Any) -> AsyncIterator[bytes]:
@@ -124,6 +138,20 @@ class ObjectStore:
                 await anyio.to_thread.run_sync(_remove_drafts, self._folder, prefix)
         return deleted
 
+    async def delete(self, key: str) -> None:
+        """Delete one object, if it is there."""
+        from obstore import delete_async
+
+        with suppress(ObjectMissing), _errors():
+            await delete_async(self._store, key)
+
+    async def size(self, key: str) -> int:
+        """How many bytes an object has. Raises ObjectMissing."""
+        from obstore import head_async
+
+        with _errors():
+            return (await head_async(self._store, key))["size"]
+
     async def keys(self, prefix: str) -> list[str]:
         """The keys of all objects below a path."""
         from obstore import list as list_objects
@@ -131,14 +159,14 @@ class ObjectStore:
         with _errors():
             return [meta["path"] async for page in list_objects(self._store, prefix) for meta in page]
 
-    async def address(self, key: str, seconds: float) -> str | None:
-        """Where the store itself hands the object out for so long; None where that is ours to do."""
+    async def address(self, key: str, seconds: float, method: Literal["GET", "PUT"] = "GET") -> str | None:
+        """Where the store itself hands the object out, or takes it, for so long; None where that is ours to do."""
         if self._signing is None:
             return None
         from obstore import sign_async
 
         with _errors():
-            return await sign_async(self._signing, "GET", key, timedelta(seconds=seconds))
+            return await sign_async(self._signing, method, key, timedelta(seconds=seconds))
 
     async def check(self) -> None:
         """Ask the store what there is at a place where nothing is. It says no more than that it answers."""
@@ -207,14 +235,15 @@ def _remove_drafts(folder: Path, prefix: str) -> None:
             shutil.rmtree(place)
 
 
-def _attributes(media_type: str, name: str) -> dict[str, str]:
+def _attributes(media_type: str, name: str, *, inline: bool) -> dict[str, str]:
     """What a store that hands objects out itself says of one: never a page to be shown."""
-    return {"Content-Type": media_type, "Content-Disposition": attachment(name)}
+    disposition = attachment(name, "inline" if inline else "attachment")
+    return {"Content-Type": media_type, "Content-Disposition": disposition}
 
 
-def attachment(name: str) -> str:
-    """The Content-Disposition of a file to be saved under this name, whatever is in it (RFC 8187)."""
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+def attachment(name: str, kind: Literal["attachment", "inline"] = "attachment") -> str:
+    """The Content-Disposition of a file to be saved under this name, whatever is in it (RFC 6266, RFC 8187)."""
+    return f"{kind}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 @contextmanager

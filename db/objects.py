@@ -42,6 +42,8 @@ class Object(Struct, frozen=True):
     sha256: bytes
     created_at: datetime
     expires_at: datetime | None
+    thumbnail_key: str | None = None
+    thumbnail_size: int | None = None
 
 
 async def reserve(
@@ -136,6 +138,11 @@ _RESERVE: Final = change(
         sha256=None,
         created_at=NOW,
         expires_at=ahead(given("seconds")),
+        task_id=None,
+        claimed_size=None,
+        claimed_sha256=None,
+        thumbnail_key=None,
+        thumbnail_size=None,
     )
 )
 _COMPLETE: Final = returned_values(

@@ -50,3 +50,4 @@ class ObjectSettings(Struct, frozen=True, kw_only=True):
     export_bytes: Annotated[int, Meta(ge=1024, description="How large the export of one user may be.")] = (
         1024 * 1024 * 1024
     )
+    attachment_bytes: Annotated[int, Meta(ge=1024, description="How large a file of a task may be.")] = 25 * 1024 * 1024

@@ -154,6 +154,14 @@ class SnapshotCodec:
         yield from loader.finish()
         yield loader.state
 
+    async def freeze(self, state: TeamState, team_id: UUID) -> bytes:
+        """A state as bytes that stand alone, in slices; it may go on changing once this has begun."""
+        return await self.encode_in_slices(_parts(state, team_id))
+
+    async def thaw(self, data: bytes, *, epoch: int, seq: int) -> TeamState:
+        """The state that `freeze` was given, in slices. Raises UnusableSnapshot for anything else."""
+        return await _in_slices(self.loading(await asyncio.to_thread(unpacked, Signed(epoch, seq, data))))
+
     def _frames(self, parts: _Parts) -> Iterator[bytes]:
         yield _framed(self._encode(parts.head))
         for tasks in _slices(list(parts.tasks.values())):

@@ -296,3 +296,8 @@ class Objects(Table, tablename="objects", db=POSTGRES):
     sha256 = Bytea(null=True, default=None)
     created_at = Timestamptz()
     expires_at = Timestamptz(null=True, default=None)
+    task_id = UUID(null=True, default=None)
+    claimed_size = BigInt(null=True, default=None)
+    claimed_sha256 = Bytea(null=True, default=None)
+    thumbnail_key = Text(null=True, default=None)
+    thumbnail_size = BigInt(null=True, default=None)

@@ -15,7 +15,7 @@ from db.zones import DueDays
 
 __all__ = ["DUE_MOMENT", "due_days_join", "time_conditions"]
 
-DUE_MOMENT: Final = "coalesce(t.due_at, d.moment)"
+DUE_MOMENT: Final = "coalesce(t.due_at, y.moment)"
 """When a task is due, once `due_days_join` is there."""
 _MOMENTS: Final = (("created", "t.created_at"), ("updated", "t.updated_at"), ("completed", "t.completed_at"))
 _INSTANT, _DATE = "timestamptz", "date"
@@ -59,11 +59,11 @@ def time_conditions(query: TaskQuery, zones: Mapping[str, tzinfo], arguments: Ar
 
 
 def due_days_join(days: DueDays, arguments: Arguments) -> str:
-    """Adds `d.moment`, when a task is due that is due on a date."""
+    """Adds `y.moment`, when a task is due that is due on a date."""
     zones = arguments.add([zone for zone, _ in days], "text[]")
     dates, moments = arguments.add([day for _, day in days], "date[]"), arguments.add([*days.values()], "timestamptz[]")
-    table = f"unnest({zones}, {dates}, {moments}) as d(zone, day, moment)"
-    return f"left join {table} on d.day = t.due_on and d.zone = g.time_zone"
+    table = f"unnest({zones}, {dates}, {moments}) as y(zone, day, moment)"
+    return f"left join {table} on y.day = t.due_on and y.zone = g.time_zone"
 
 
 def _within(column: str, kind: str, bounds: _Bounds, of: Callable[[Window], Range[Any]]) -> list[str]:

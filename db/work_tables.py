@@ -5,7 +5,20 @@ from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Columns", "Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = [
+    "Attachments",
+    "BoardSnapshotDrops",
+    "BoardSnapshots",
+    "Columns",
+    "Comments",
+    "Labels",
+    "RelayCursors",
+    "SearchDocuments",
+    "TaskEvents",
+    "Tasks",
+    "TeamEpochs",
+    "TeamSeen",
+]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -93,3 +106,49 @@ class Comments(Table, tablename="comments", db=POSTGRES):
     created_at = Timestamptz()
     updated_at = Timestamptz()
     version = BigInt()
+
+
+class BoardSnapshots(Table, tablename="board_snapshots", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    digest = Bytea()
+    format = Text()
+    key = Text(null=True, default=None)
+    size = BigInt(null=True, default=None)
+    sha256 = Bytea(null=True, default=None)
+    made_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)
+
+
+class BoardSnapshotDrops(Table, tablename="board_snapshot_drops", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    drops = BigInt()
+
+
+class TeamSeen(Table, tablename="team_seen", db=POSTGRES):
+    team_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    seen_at = Timestamptz()
+
+
+class Attachments(Table, tablename="attachments", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID()
+    name = Text()
+    media_type = Text()
+    size = BigInt()
+    digest = Text()
+    created_by = UUID()
+    created_at = Timestamptz()
+
+
+class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    text = Text()

@@ -14,7 +14,13 @@ __all__ = ["MODULES", "all_operations", "endpoint_modules", "register_all"]
 MODULES: Final = (
     "api.endpoints.tasks",
     "api.endpoints.task_changes",
+    "api.endpoints.activity",
+    "api.endpoints.undo",
+    "api.endpoints.comments",
+    "api.endpoints.attachments",
+    "api.endpoints.uploads",
     "api.endpoints.teams",
+    "api.endpoints.seen",
     "api.endpoints.audit",
     "api.endpoints.insights",
     "api.endpoints.invitations",

@@ -1,30 +1,39 @@
-"""`/v1/objects/{token}`: an object for whoever has its signed address, if its user may still have it."""
+"""`/v1/objects/{token}`: an object for whoever has its signed address, or a place for one, if its user may still."""
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from blacksheep import Request, Response, Router
 from blacksheep.contents import StreamedContent
+from msgspec import Meta, Struct
 
 from api import paths
 from api.answers import Header, empty
 from api.binding import no_query, path_value
-from api.calls import call_of
+from api.calls import BodyTooLarge, call_of
+from api.incoming_files import store_errors
 from api.object_links import LINK_SECONDS
 from api.openapi import Operation, Reply
 from api.paths import pattern
+from api.ranges import NOT_SATISFIABLE, part_of
 from api.services import Services
-from core.errors import NotFound, Unavailable
+from core.errors import BadInput, NotFound
+from core.file_types import BYTES, PICTURES
 from core.rights import ANYBODY
 from db import objects
-from db.object_store import ObjectMissing, ObjectStoreUnavailable, attachment
+from db.object_store import ObjectMissing, ObjectTooLarge, attachment
 from db.objects import Object
+from db.thumbnails import THUMBNAIL_TYPE
 from db.transaction import reading
+from db.uploads import find_upload, sent_key
 
 __all__ = ["OPERATIONS", "register"]
 
 HAND_ON_SECONDS: Final = 60.0
 """How long the store's own address is good to which we redirect; it begins to be used at once."""
+
+FILE_HEADERS: Final = ("Content-Disposition", "Cache-Control", "Content-Security-Policy", "Accept-Ranges", "ETag")
+FileBody = Annotated[str, Meta(extra_json_schema={"format": "binary"}, description="The file.")]
 
 OPERATIONS: Final = (
     Operation(
@@ -37,16 +46,40 @@ OPERATIONS: Final = (
             f"The address comes from another answer (a `download_url`), is good for {LINK_SECONDS} seconds, and is all "
             "that it takes: no token is asked for. It is judged when it is used. One that is wrong, over, for another "
             "method, for an object that has gone, or of somebody who may not have it any more is a 404. Where the "
-            "store hands objects out itself, the answer is a redirect."
+            "store hands objects out itself, the answer is a redirect. One range of bytes may be asked for, and "
+            "`If-Range` by ETag, which is the digest. Only PNG, JPEG, GIF and WebP are shown by browsers; all else is "
+            "a file to be saved."
         ),
         replies={
             200: Reply(
                 description="The object, as a file to be saved.",
                 media_type="application/octet-stream",
-                headers=("Content-Disposition", "Cache-Control", "Content-Security-Policy"),
+                headers=FILE_HEADERS,
+            ),
+            206: Reply(
+                description="The part of it that Range asks for.",
+                media_type="application/octet-stream",
+                headers=("Content-Range", *FILE_HEADERS),
             ),
             302: Reply(description="Where the store hands it out.", headers=("Location", "Cache-Control")),
         },
+        problems=("not-found", NOT_SATISFIABLE, "unavailable", "storage-unavailable"),
+        secured=False,
+        requires=ANYBODY,
+    ),
+    Operation(
+        method="PUT",
+        path=paths.OBJECT,
+        id="putObject",
+        summary="Send a file to its signed address",
+        tag="Operations",
+        description=(
+            f"The address comes from `beginUpload`, is good for {LINK_SECONDS} seconds, and is all that it takes. The "
+            "body is the file itself, as long as was announced. Until the upload is completed, it may be sent again."
+        ),
+        body=FileBody,
+        body_media_types=(BYTES,),
+        replies={204: Reply(description="It is there: complete the upload.", headers=("Cache-Control",))},
         problems=("not-found", "unavailable", "storage-unavailable"),
         secured=False,
         requires=ANYBODY,
@@ -56,11 +89,24 @@ OPERATIONS: Final = (
 PRIVATE: Final[Header] = (b"cache-control", b"private, no-store")
 SANDBOX: Final[Header] = (b"content-security-policy", b"sandbox; default-src 'none'")
 """Whatever is in it runs nothing, should a browser show it after all."""
+RANGES: Final[Header] = (b"accept-ranges", b"bytes")
+
+
+class Shown(Struct, frozen=True):
+    """What an address hands out: an object, or its thumbnail."""
+
+    key: str
+    media_type: str
+    size: int
+    disposition: str
+    etag: bytes
 
 
 def register(router: Router, services: Services) -> None:
-    """Add the endpoint to the router."""
-    router.add_get(pattern(paths.OBJECT), _Objects(services).download)
+    """Add the endpoints to the router."""
+    handlers = _Objects(services)
+    router.add_get(pattern(paths.OBJECT), handlers.download)
+    router.add_put(pattern(paths.OBJECT), handlers.upload)
 
 
 class _Objects:
@@ -70,30 +116,74 @@ class _Objects:
 
     async def download(self, request: Request) -> Response:
         """GET /v1/objects/{token}. Raises NotFound whatever is wrong, Unavailable when the store does not answer."""
-        no_query(call_of(request))
-        link = self._links.read("GET", path_value(request, "token"), self._clock.now().timestamp())
+        call = call_of(request)
+        no_query(call)
+        link = self._links.read(("GET", "IMG"), path_value(request, "token"), self._clock.now().timestamp())
         async with reading(self._pool, link.user_id) as tx:
             found = await objects.find(tx, link.object_id)
         if found is None or self._store is None:
             raise NotFound("object")
+        shown = _thumbnail(found) if link.method == "IMG" else _whole(found)
         try:
-            address = await self._store.address(found.key, HAND_ON_SECONDS)
-            if address is not None:
-                return empty(302, ((b"location", address.encode()), PRIVATE))
-            chunks = await self._store.get(found.key)
+            with store_errors():
+                address = await self._store.address(shown.key, HAND_ON_SECONDS)
+                if address is not None:
+                    return empty(302, ((b"location", address.encode()), PRIVATE))
+                part = part_of(call.headers, shown.etag, shown.size)
+                chunks = await self._store.get(shown.key, part)
         except ObjectMissing as error:
             raise NotFound("object") from error
-        except ObjectStoreUnavailable as error:
-            raise Unavailable("The object store does not answer.") from error
-        return _file(found, chunks)
+        return _file(shown, chunks, part, bodiless=call.method == "HEAD")
+
+    async def upload(self, request: Request) -> Response:
+        """PUT /v1/objects/{token}: the file of an upload, which must be as long as was said."""
+        call = call_of(request)
+        no_query(call)
+        link = self._links.read(("PUT",), path_value(request, "token"), self._clock.now().timestamp())
+        async with reading(self._pool, link.user_id) as tx:
+            upload = await find_upload(tx, link.user_id, link.object_id)
+        if upload is None or upload.key is not None or upload.claimed_size is None or self._store is None:
+            raise NotFound("object")
+        call.body_limit = upload.claimed_size
+        try:
+            with store_errors():
+                stored = await self._store.put(
+                    sent_key(upload.id), call.pieces(), limit=upload.claimed_size, media_type=BYTES, name=upload.name
+                )
+        except ObjectTooLarge as error:
+            raise BodyTooLarge(upload.claimed_size) from error
+        if stored.size < upload.claimed_size:
+            raise BadInput(f"The file must be {upload.claimed_size} bytes long, as was announced.")
+        return empty(204, (PRIVATE,))
 
 
-def _file(found: Object, chunks: AsyncIterator[bytes]) -> Response:
+def _whole(found: Object) -> Shown:
+    kind: Literal["attachment", "inline"] = "inline" if found.media_type in PICTURES else "attachment"
+    etag = b'"%s"' % found.sha256.hex().encode()
+    return Shown(found.key, found.media_type, found.size, attachment(found.name, kind), etag)
+
+
+def _thumbnail(found: Object) -> Shown:
+    if found.thumbnail_key is None or found.thumbnail_size is None:
+        raise NotFound("object")
+    name = attachment(f"{found.id}.webp", "inline")
+    etag = b'"%s"' % found.thumbnail_key.rpartition("/")[2].encode()
+    return Shown(found.thumbnail_key, THUMBNAIL_TYPE, found.thumbnail_size, name, etag)
+
+
+def _file(shown: Shown, chunks: AsyncIterator[bytes], part: tuple[int, int] | None, *, bodiless: bool) -> Response:
     """The object as a file: never shown as a page, whatever it is."""
-    headers = [(b"content-disposition", attachment(found.name).encode()), PRIVATE, SANDBOX]
+    headers = [(b"content-disposition", shown.disposition.encode()), PRIVATE, SANDBOX, RANGES, (b"etag", shown.etag)]
+    start, end = part or (0, shown.size)
+    if part is not None:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, shown.size)))
 
     async def parts() -> AsyncIterator[bytes]:
+        if bodiless:
+            return
         async for chunk in chunks:
             yield chunk
 
-    return Response(200, headers, StreamedContent(found.media_type.encode(), parts, found.size))
+    return Response(
+        200 if part is None else 206, headers, StreamedContent(shown.media_type.encode(), parts, end - start)
+    )

@@ -11,11 +11,12 @@ from uuid import UUID
 import asyncpg
 
 from core.codec import JournalRow
+from core.comment import Comment
 from core.errors import NotFound
-from core.events import Label, Member
+from core.events import Attachment, Label, Member
 from core.loading import PAUSE_SECONDS, SLICE_TASKS, TeamLoader
 from core.task import Task
-from core.team import TeamState
+from core.team import Attached, TeamState
 from core.writes import (
     Blocked,
     CommitOutcome,
@@ -33,7 +34,15 @@ from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavai
 from db.highest_epoch import HighestEpoch
 from db.journal import sql
 from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
-from db.journal.rows import commit_statement, journal_row, key_row, task_of, team_of
+from db.journal.rows import (
+    attachment_of,
+    comment_of,
+    commit_statement,
+    journal_row,
+    key_row,
+    task_of,
+    team_of,
+)
 from db.journal.sticky import StickyConnection
 from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
 from db.transaction import Reading, reading, savepoint, transaction
@@ -166,6 +175,23 @@ class PostgresJournal:
             found = await self._fetch(sql.ARCHIVED, team_id, list(task_ids))
         return [task_of(row, row["team_key"]) for row in found]
 
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist."""
+        with storage_errors():
+            return list(map(comment_of, await self._fetch(sql.COMMENTS, team_id, list(comment_ids))))
+
+    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        """Those of the attachments that exist."""
+        with storage_errors():
+            found = await self._fetch(sql.ATTACHMENTS, team_id, list(attachment_ids))
+        return list(map(attachment_of, found))
+
+    async def attached(self, team_id: UUID) -> Attached:
+        """How much is attached to the team's tasks."""
+        with storage_errors():
+            (found,) = await self._fetch(sql.ATTACHED, team_id)
+        return Attached(**_dict(found))
+
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first, at most 500."""
         with storage_errors():
@@ -177,6 +203,13 @@ class PostgresJournal:
         with storage_errors():
             found = await self._fetch(sql.LAST_CHANGES, team_id, list(subjects))
         return {row["id"]: row["seq"] for row in found}
+
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGE, team_id, task_id, user_id, list(types))
+        seq: int | None = found[0][0]
+        return seq
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with connected(self._pool) as connection:

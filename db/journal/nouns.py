@@ -13,7 +13,20 @@ from msgspec import Struct
 
 from core.events import Noun
 
-__all__ = ["NOUNS", "NounRows"]
+__all__ = ["ATTACHMENT_COLUMNS", "NOUNS", "NounRows"]
+
+
+ATTACHMENT_COLUMNS: Final = (
+    "team_id",
+    "id",
+    "task_id",
+    "name",
+    "media_type",
+    "size",
+    "digest",
+    "created_by",
+    "created_at",
+)
 
 
 class NounRows(Struct, frozen=True):
@@ -60,10 +73,16 @@ def _declared(noun: Noun) -> NounRows | None:
     """
     match noun:
         case "member":
-            columns = ("team_id", "user_id", "role", "name", "joined_at")
-            return NounRows("member", "memberships", "commit_member", columns)
+            return NounRows(
+                "member", "memberships", "commit_member", ("team_id", "user_id", "role", "name", "joined_at")
+            )
+        case "comment":
+            text = ("body", "mentions", "created_at", "updated_at", "version")
+            return NounRows("comment", "comments", "commit_comment", ("team_id", "id", "task_id", "author_id", *text))
         case "label":
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
+        case "attachment":
+            return NounRows("attachment", "attachments", "commit_attachment", ATTACHMENT_COLUMNS)
         case "task" | "team" | "history":
             return None
         case _:

@@ -10,14 +10,17 @@ import msgspec
 from msgspec import structs
 
 from core.codec import Encoded, JournalRow, readable
-from core.events import Noun, TaskCreated, TaskEvent, Team
+from core.comment import Comment
+from core.events import Attachment, Noun, TaskCreated, TaskEvent, Team
 from core.task import Status, Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
-from db.journal.nouns import NOUNS
+from db.journal.nouns import ATTACHMENT_COLUMNS, NOUNS
 
 __all__ = [
+    "attachment_of",
     "columns",
+    "comment_of",
     "commit_statement",
     "journal_row",
     "key_row",
@@ -117,7 +120,7 @@ def _touched(events: Sequence[Encoded]) -> set[str]:
     for encoded in events:
         event = encoded.event
         if isinstance(event, TaskEvent):
-            touched.update(event.previous)
+            touched.update(event.task_changes)
             if event.ranks:
                 touched.add("rank")
     return touched
@@ -171,6 +174,20 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
     )
 
 
+def comment_of(record: asyncpg.Record) -> Comment:
+    """A comment from a row that has the columns of `sql.COMMENT_SELECT`."""
+    return Comment(
+        id=record["id"],
+        task_id=record["task_id"],
+        author_id=record["author_id"],
+        body=record["body"],
+        mentions=tuple(record["mentions"]),
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        version=record["version"],
+    )
+
+
 def team_of(record: asyncpg.Record) -> Team:
     """A team's settings from a row that has their columns."""
     return Team(
@@ -184,6 +201,11 @@ def team_of(record: asyncpg.Record) -> Team:
         updated_at=record["updated_at"],
         version=record["version"],
     )
+
+
+def attachment_of(record: asyncpg.Record) -> Attachment:
+    """An attachment from a row that has its columns."""
+    return Attachment(**{name: record[name] for name in ATTACHMENT_COLUMNS if name != "team_id"})
 
 
 def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -4,10 +4,15 @@ from typing import Final
 
 __all__ = [
     "ARCHIVED",
+    "ATTACHED",
+    "ATTACHMENTS",
     "BOARD",
+    "COMMENTS",
+    "COMMENT_SELECT",
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LAST_CHANGE",
     "LAST_CHANGES",
     "LOCKED",
     "LOCK_TEAM",
@@ -50,10 +55,18 @@ TASK_COLUMNS: Final = {
 TASK_SELECT: Final = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 
 BOARD: Final = f"select {TASK_SELECT} from tasks t where t.team_id = $1 and t.archived_at is null"  # noqa: S608
+ATTACHMENTS: Final = "select * from attachments where team_id = $1 and id = any($2::uuid[])"
+ATTACHED: Final = "select count(*) as count, coalesce(sum(size), 0)::bigint as size from attachments where team_id = $1"
+
 ARCHIVED: Final = f"""
 select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.team_id
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null
 """  # noqa: S608
+
+COMMENT_SELECT: Final = (
+    "c.id, c.task_id, c.author_id, c.body, c.mentions, c.created_at, c.updated_at, c.version, c.team_id"
+)
+COMMENTS: Final = f"select {COMMENT_SELECT} from comments c where c.team_id = $1 and c.id = any($2::uuid[])"  # noqa: S608
 
 DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
 POSITIONS: Final = """
@@ -89,4 +102,8 @@ LAST_CHANGES: Final = """
 select s.id, l.seq from unnest($2::uuid[]) as s(id) cross join lateral (
     select e.seq from task_events e where e.team_id = $1 and e.subject_id = s.id order by e.seq desc limit 1
 ) l
+"""
+LAST_CHANGE: Final = """
+select max(seq) from task_events
+where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[])
 """

@@ -33,6 +33,8 @@ _OF_TEAM: Final = Column("free text", ("team",))
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "account_tokens": {"purpose": NOTHING, "token_hash": NOTHING, "email": PERSONAL},
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
+    "attachments": {"name": FREE_TEXT, "media_type": NOTHING, "digest": NOTHING},
+    "board_snapshots": {"digest": NOTHING, "format": NOTHING, "key": NOTHING, "sha256": NOTHING},
     "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
@@ -56,6 +58,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "name": Column("free text", ("user", "task")),
         "media_type": NOTHING,
         "sha256": NOTHING,
+        "claimed_sha256": NOTHING,
+        "thumbnail_key": NOTHING,
     },
     "operations": {
         "kind": NOTHING,
@@ -69,6 +73,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
+    "search_documents": {"text": FREE_TEXT},
     "sessions": {"user_agent": PERSONAL, "ip": PERSONAL},
     "task_events": {
         "type": NOTHING,

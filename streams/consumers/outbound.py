@@ -49,7 +49,7 @@ class Outbound(Struct, frozen=True, kw_only=True):
     effect: OutboundEffect
     id_of: Callable[[Any], str] = event_id
     at_of: Callable[[Any], datetime] = attrgetter("at")
-    concerns: Callable[[JournalRow], bool] = every_event
+    concerns: Callable[[Any], bool] = every_event
     start_mark: StartMark | None = None
     seconds: float = 20.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -1,7 +1,7 @@
 """One row as what somebody wants of a task, and one task as a row."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from core.commands import LabelName
-from core.task import REFERENCES, ExternalName, Task, TaskPatch
+from core.commands import LabelName, clean_label_name
+from core.task import REFERENCES, ExternalName, FieldError, Task, TaskPatch, clean_external_name
 from taskforge.transfer.files import Format, Row
 
 __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
@@ -60,6 +60,8 @@ def read_wish(row: Row, source: str, *, foreign: bool, adopt: bool) -> Wish:
     external = None if name is None else (_text(cells, "external_source") or source, name)
     if external is not None:
         _typed(external, tuple[ExternalName, ExternalName], "external_id")
+        own = _cleaned(external[1], clean_external_name, "external_id")
+        external = (_cleaned(external[0], clean_external_name, "external_source"), own)
     return Wish(
         row=row,
         patch=_patch(row.cells),
@@ -107,7 +109,8 @@ def _typed(value: Any, kind: Any, name: str = "") -> Any:
     except msgspec.ValidationError as error:
         message = POINTER.sub("", str(error))
         found = POINTER.search(str(error))
-        at = name or (found[1] if found else "")
+        cause = error.__cause__
+        at = name or (cause.field if isinstance(cause, FieldError) else found[1] if found else "")
         raise ValueError(f"{at}: {message}" if at else message) from error
 
 
@@ -126,10 +129,7 @@ def _text(cells: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(cell, str | int):
         raise ValueError(f"{name}: expected text")
-    text = str(cell)
-    if "\0" in text:
-        raise ValueError(f"{name}: text must not contain the NUL character")
-    return text
+    return str(cell)
 
 
 def _optional(cells: Mapping[str, Any], name: str) -> str | UnsetType | None:
@@ -162,11 +162,16 @@ def _labels(cells: Mapping[str, Any]) -> tuple[str, ...] | UnsetType:
     names = _listed(cells, "labels")
     if names is UNSET:
         return UNSET
-    for name in names:
-        _typed(name, LabelName, "labels")
-        if "\0" in name or not name.strip():
-            raise ValueError("labels: a label's name must not be blank or contain the NUL character")
-    return names
+    return tuple(
+        dict.fromkeys(_cleaned(_typed(name, LabelName, "labels"), clean_label_name, "labels") for name in names)
+    )
+
+
+def _cleaned(text: str, clean: Callable[[str], str], name: str) -> str:
+    try:
+        return clean(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def row_of(

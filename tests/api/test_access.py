@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api.endpoints import all_operations
+from api.multipart import FORM
 from api.openapi import Operation
 from core.rights import ANYBODY, Requirement
 from tests.support.askers import ASKERS, OK, Asker, Scene, expected, keys_of
@@ -82,8 +83,14 @@ async def asked(scene: Scene, case: Case, asker: Asker, place: str) -> httpx.Res
     if variant == "keyed":
         headers["Idempotency-Key"] = new_key()
     path = operation.path.format_map(values) + ("?" + query.format_map(values) if query else "")
-    options = {} if operation.body is None else {"json": body_of(scene, operation, values, place)}
+    options = {} if operation.body is None else options_of(scene, operation, values, place)
     return await scene.desk.client.request(operation.method, path, headers=headers, **options)
+
+
+def options_of(scene: Scene, operation: Operation, values: Any, place: str) -> dict[str, Any]:
+    if operation.body_media_types == (FORM,):
+        return {"files": {"file": ("swept.txt", b"swept", "text/plain")}}
+    return {"json": body_of(scene, operation, values, place)}
 
 
 def body_of(scene: Scene, operation: Operation, values: Any, place: str) -> Any:
@@ -91,6 +98,8 @@ def body_of(scene: Scene, operation: Operation, values: Any, place: str) -> Any:
         return {"token": scene.lobby if place == "own" else "tfi_" + "A" * 43}
     if operation.id == "createLabel":
         return {"name": f"swept {scene.next()}", "color": "#000000"}
+    if operation.id == "undoTask":
+        return {"seq": int(values["seq"])}
     body = BODIES.get(operation.id, operation.body_example)
     return {"team_id": values["team_id"], **body} if operation.id in IN_TEAM else body
 

@@ -273,7 +273,7 @@ class TestAddresses:
         object_id = await an_object(hands, ada.user_id)
         await self.refused(site, links(site).make("PUT", object_id, UUID(ada.user_id), now()))
         url = links(site).make("GET", object_id, UUID(ada.user_id), now())
-        problem(await site.client.put(url, content=b"x"), 405, "method-not-allowed")
+        problem(await site.client.put(url, content=b"x"), 404, "not-found")
         problem(await site.client.delete(url), 405, "method-not-allowed")
 
     async def test_one_of_another_installation_is_refused(self, site: Site, hands: Hands) -> None:

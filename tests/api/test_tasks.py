@@ -256,7 +256,7 @@ async def test_activity_has_the_tasks_events_newest_first_in_pages(desk: Desk) -
     everything = (await desk.get(f"{path}/activity")).json()
     assert [event["type"] for event in everything["items"]] == ["task.updated", "task.updated", "task.created"]
     assert everything["next_cursor"] is None
-    assert everything["items"][0]["data"]["previous"] == {"title": "two"}
+    assert everything["items"][0]["changes"] == [{"field": "title", "from": "two", "to": "three"}]
     first = (await desk.get(f"{path}/activity?limit=2")).json()
     rest = (await desk.get(f"{path}/activity?limit=2&cursor={first['next_cursor']}")).json()
     assert [*first["items"], *rest["items"]] == everything["items"]
@@ -337,6 +337,9 @@ async def test_without_a_team_the_list_spans_my_teams_and_no_others(desk: Desk) 
         ("due_before=yesterday", "due_before"),
         ("due_before=2026-01-01T00:00:00", "due_before"),
         ("updated_after=0001-01-01T00:00:00Z", "updated_after"),
+        ("changed_since_seq=x", "changed_since_seq"),
+        ("changed_since_seq=0:1", "changed_since_seq"),
+        (f"changed_since_seq={2**63}", "changed_since_seq"),
         ("parent=x", "parent"),
         ("archived=perhaps", "archived"),
         ("team_id=x", "team_id"),

@@ -11,8 +11,9 @@ import uuid_utils.compat as uuids
 from actors.envelope import Envelope, slot_for
 from actors.ports import Journal
 from actors.prepared_batch import PreparedBatch
-from core.codec import reread
+from core.codec import decode, reread
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -20,7 +21,9 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteTask,
+    EditComment,
     MoveTask,
     RemoveMember,
     RenameMember,
@@ -28,7 +31,9 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.errors import NotFound
+from core.events import CommentEvent
 from core.quotas import Quotas
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
@@ -69,6 +74,12 @@ class Author:
         return outcome
 
 
+async def said(journal: Journal, author: Author) -> list[Comment]:
+    """The comment of each event about one, in the order of the events."""
+    events = map(decode, await journal.read(author.team, 0))
+    return [event.comment for event in events if isinstance(event, CommentEvent)]
+
+
 class JournalContract:
     """Inherited by each implementation, which provides `journal` and `people` (user ids that exist)."""
 
@@ -84,6 +95,29 @@ class JournalContract:
         assert loaded is not None
         assert_same(loaded, author.state)
         assert await journal.load(uuids.uuid7()) is None
+
+    async def test_comments_are_there_as_they_were_last_committed_and_go_with_their_task(
+        self, journal: Journal, author: Author
+    ) -> None:
+        await author.do(CreateTask(TaskFields(title="one")), CreateTask(TaskFields(title="two")))
+        one, two = author.state.tasks.values()
+        await author.do(*[AddComment(task.id, f"so @Ada {n}") for task in (one, two) for n in range(2)])
+        first, second, third, fourth = await said(journal, author)
+        author.state.comments = {first.id: first, second.id: second}
+        await author.do(EditComment(first.id, "otherwise"), DeleteComment(second.id), AddComment(two.id, "more"))
+        edited = (await said(journal, author))[4]
+        assert (edited.id, edited.body, edited.created_at) == (first.id, "otherwise", first.created_at)
+        ids = [first.id, second.id, third.id, fourth.id, uuids.uuid7()]
+        found = {comment.id: comment for comment in await journal.comments(author.team, ids)}
+        assert found == {edited.id: edited, third.id: third, fourth.id: fourth}
+        await author.do(AddComment(two.id, "last words"), DeleteTask(two.id))
+        assert list(await journal.comments(author.team, ids)) == [edited]
+        assert list(await journal.comments(uuids.uuid7(), ids)) == []
+        loaded = await journal.load(author.team)
+        assert loaded is not None
+        assert_same(loaded, author.state)
+        (left,) = loaded.tasks.values()
+        assert left.comment_count == 1
 
     async def test_the_tables_say_what_the_events_say(
         self, journal: Journal, author: Author, people: list[UUID]

@@ -14,6 +14,7 @@ from db.object_store import ObjectMissing, ObjectStore, ObjectStoreUnavailable, 
 from db.settings import ObjectSettings
 from tests.support.long_work import files_in
 from tests.support.s3 import KEY_ID, S3, SECRET, running_s3
+from tests.support.s3proxy import needs_s3proxy, running_s3proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +60,21 @@ class ObjectStoreContract:
     async def test_an_empty_object_is_one(self, store: ObjectStore) -> None:
         await put(store, "exports/a/empty")
         assert await whole(store, "exports/a/empty") == b""
+
+    async def test_a_part_of_it_comes_alone(self, store: ObjectStore) -> None:
+        data = await put(store, "exports/p/1", bytes(range(256)) * 100)
+        for start, end in ((0, 1), (100, 300), (25_599, 25_600), (0, 25_600)):
+            assert b"".join([chunk async for chunk in await store.get("exports/p/1", (start, end))]) == data[start:end]
+
+    async def test_its_size_is_known_and_it_can_go_alone(self, store: ObjectStore) -> None:
+        await put(store, "exports/q/1", b"data")
+        await put(store, "exports/q/2", b"data")
+        assert await store.size("exports/q/1") == 4
+        await store.delete("exports/q/1")
+        await store.delete("exports/q/1")
+        assert await store.keys("exports/q") == ["exports/q/2"]
+        with pytest.raises(ObjectMissing):
+            await store.size("exports/q/1")
 
     async def test_what_is_not_there_is_missing(self, store: ObjectStore) -> None:
         with pytest.raises(ObjectMissing):
@@ -188,6 +204,39 @@ class TestBucket(ObjectStoreContract):
                 address[:-1] + ("1" if address[-1] == "0" else "0"),
             ):
                 assert (await anybody.get(other)).status_code == 403
+
+    async def test_its_own_address_takes_one_file_for_a_while(self, store: ObjectStore) -> None:
+        address = await store.address("exports/u/1", 60.0, "PUT")
+        assert address is not None
+        async with httpx.AsyncClient() as anybody:
+            assert (await anybody.put(address, content=b"sent")).status_code == 200
+            assert await whole(store, "exports/u/1") == b"sent"
+            assert (await anybody.get(address)).status_code == 403
+            assert (await anybody.put(address.replace("/1?", "/2?"), content=b"sent")).status_code == 403
+        assert await store.keys("exports/u") == ["exports/u/1"]
+
+
+class TestS3Proxy(TestBucket):
+    """The same before a real server of S3's interface."""
+
+    @pytest.fixture(scope="class")
+    async def url(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+        needs_s3proxy()
+        async with running_s3proxy(tmp_path_factory.mktemp("s3proxy")) as url:
+            yield url
+
+    @pytest.fixture
+    def store(self, url: str) -> ObjectStore:
+        store = open_store(ObjectSettings(url=url, access_key_id=KEY_ID, secret_access_key=Secret(SECRET)))
+        assert store is not None
+        return store
+
+    async def test_a_bucket_that_is_not_there_is_said_not_to_be(self, url: str) -> None:  # type: ignore[override]
+        other = url.replace("s3://files", "s3://others")
+        store = open_store(ObjectSettings(url=other, access_key_id=KEY_ID, secret_access_key=Secret(SECRET)))
+        assert store is not None
+        with pytest.raises(ObjectStoreUnavailable):
+            await store.check()
 
 
 class TestUrls:

@@ -7,6 +7,8 @@ import pytest
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
+    AttachmentDeleted,
+    CommentDeleted,
     Event,
     LabelDeleted,
     MemberRemoved,
@@ -27,9 +29,10 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
     assert event.schema_version == (2 if event is TaskDeleted else 1)
-    assert event.gone == (event in (TaskDeleted, MemberRemoved, LabelDeleted))
+    assert event.gone == (event in (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted))
     assert event.ends_membership == (event is MemberRemoved)
-    assert event.state_record == ("none" if event.noun != "task" else "tombstone" if event.gone else "task")
+    carries = event.noun in {"task", "comment", "attachment"}
+    assert event.state_record == ("tombstone" if event is TaskDeleted else "task" if carries else "none")
     assert issubclass(event, TaskEvent) == (event.state_record == "task")
 
 

@@ -23,6 +23,7 @@ from msgspec import structs
 
 from core.codec import JournalRow, decode, encode
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -32,19 +33,24 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
 from core.errors import DomainError
-from core.events import EVENT_TYPES, AnyEvent, TaskArchived, TaskDeleted, TaskEvent
+from core.events import EVENT_TYPES, AnyEvent, Attachment, CommentEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
@@ -52,9 +58,10 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
-from core.team import TeamState, evolve
+from core.task_history import history_of
+from core.team import Attached, TeamState, evolve
 from streams.cloud_events import cloud_event, parse_cloud_event
-from tests.support.core_team import MISSING, SALT, START, TEAM
+from tests.support.core_team import MISSING, SALT, START, TEAM, an_attachment, keep_files
 
 USERS = [UUID(int=number) for number in range(11, 17)]
 RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))
@@ -99,6 +106,8 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.archive: dict[UUID, Task] = {}
+        self.comments: dict[UUID, Comment] = {}
+        self.files: dict[UUID, Attachment] = {}
         self.deleted: set[UUID] = set()
         if Life.childhood is None:
             Life.childhood = self.begin()
@@ -132,7 +141,7 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.members, self.labels, self.team]
+        every = [*tasks, self.an_undo, self.members, self.labels, self.team, self.comment, self.attachments]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -140,8 +149,10 @@ class Life(RuleBasedStateMachine):
         """Some commands: deciding one takes a quarter of the time that Hypothesis needs to draw it by itself."""
         choices = Choices(number)
         for _ in range(count):
-            command = choices.of(self.kinds)(choices)
-            self.ask(command, self.actor(choices))
+            command, actor = choices.of(self.kinds)(choices), self.actor(choices)
+            if isinstance(command, UndoTask):
+                command = structs.replace(command, user_id=actor)
+            self.ask(command, actor)
 
     # What people ask.
 
@@ -159,10 +170,22 @@ class Life(RuleBasedStateMachine):
         changes = [AddMember(user, "N", role), ChangeRole(user, role), renaming, RemoveMember(user)]
         return choices.of(changes)
 
+    def comment(self, choices: Choices) -> AnyCommand:
+        comment_id = choices.of(list(self.comments)) if self.comments and choices.below(16) else MISSING
+        body, version = choices.of(["@M and @o", "@A"]), self.version(choices)
+        change = choices.of([EditComment(comment_id, body, version), DeleteComment(comment_id, version)])
+        return choices.of([AddComment(self.any_task(choices), body), change])
+
     def labels(self, choices: Choices) -> AnyCommand:
         label, name = self.any_label(choices), choices.of(["bug", "Bug", "docs", "ops"])
         change = UpdateLabel(label_id=label, name=name)
         return choices.of([CreateLabel(name, "#00aa00"), change, DeleteLabel(label)])
+
+    def attachments(self, choices: Choices) -> AnyCommand:
+        """Mostly new files; sometimes one that is there already."""
+        file_id = self.any_file(choices) if choices.below(8) == 0 else self.new_id()
+        adding = an_attachment(self.any_task(choices), file_id, choices.below(100))
+        return choices.of([adding, adding, DeleteAttachment(self.any_file(choices))])
 
     def team(self, choices: Choices) -> AnyCommand:
         limits = {choices.of(STATUSES): 1 + choices.below(5) for _ in range(choices.below(4))}
@@ -186,6 +209,9 @@ class Life(RuleBasedStateMachine):
         if (kind <= 2 or not board) and self.archive:
             return choices.of(list(self.archive))
         return choices.of(board).id if board else MISSING
+
+    def any_file(self, choices: Choices) -> UUID:
+        return choices.of([*self.files, MISSING])
 
     def any_label(self, choices: Choices) -> UUID:
         return choices.of([*self.state.labels, MISSING])
@@ -245,6 +271,11 @@ class Life(RuleBasedStateMachine):
         archived = list(self.archive)
         return RestoreTask(choices.of(archived) if archived and choices.below(4) else self.any_task(choices))
 
+    def an_undo(self, choices: Choices) -> UndoTask:
+        """Of somebody's newest change of a task, or of any of the last changes of whatever it was."""
+        recent = [row.seq for row in self.journal[-8:]]
+        return UndoTask(task_id=self.any_task(choices), user_id=USERS[0], seq=choices.maybe(recent))
+
     # What must hold.
 
     def ask(self, command: AnyCommand, actor: UUID) -> None:
@@ -252,6 +283,15 @@ class Life(RuleBasedStateMachine):
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        draft.histories = {
+            wanted: history_of(wanted, [(decode(row), False) for row in self.journal if row.subject == wanted.task_id])
+            for wanted in needs(command).histories
+        }
+        draft.comments = {one: self.comments[one] for one in needs(command).comments if one in self.comments}
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
         try:
             events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
@@ -270,10 +310,12 @@ class Life(RuleBasedStateMachine):
         self.seen[type(command).__name__ if events else f"{type(command).__name__}: nothing"] += 1
         if events:
             assert_whole(self.state, self.archive, self.numbers)
+            assert_counted(self.state, self.archive, self.comments, self.files)
 
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
         self.seen[event.type] += 1
+        keep_files(self.files, event)
         encoded = encode(event, salt=SALT)
         row = parse_cloud_event(cloud_event(encoded.row))
         assert row == encoded.row
@@ -287,13 +329,18 @@ class Life(RuleBasedStateMachine):
             assert event.task.version == event.seq
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
+            if isinstance(event, CommentEvent):
+                self.comments.pop(event.comment.id, None)
+                self.comments |= {} if event.gone else {event.comment.id: event.comment}
         elif isinstance(event, TaskDeleted):
             self.archive.pop(event.task.id, None)
             self.deleted.add(event.task.id)
+            self.comments = {key: one for key, one in self.comments.items() if one.task_id != event.task.id}
 
     def replay_redacted(self) -> None:
         """What was deleted for good, and who left, can be forgotten: the history that is left tells the same board."""
-        gone = self.deleted | (set(USERS) - self.state.members.keys())
+        said = {event.comment.id for event in map(decode, self.journal) if isinstance(event, CommentEvent)}
+        gone = self.deleted | (set(USERS) - self.state.members.keys()) | (said - self.comments.keys())
         replayed = TeamState()
         for row in self.journal:
             payload = redacted(row.type, row.payload, gone)
@@ -355,6 +402,17 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
 
 
+def assert_counted(
+    state: TeamState, archive: dict[UUID, Task], comments: dict[UUID, Comment], files: dict[UUID, Attachment]
+) -> None:
+    """Each task counts its own comments and files, and none of them is without its task."""
+    tasks = (*state.tasks.values(), *archive.values())
+    said = Counter({task.id: task.comment_count for task in tasks})
+    assert +said == Counter(comment.task_id for comment in comments.values())
+    attached = Counter({task.id: task.attachment_count for task in tasks})
+    assert +attached == Counter(file.task_id for file in files.values())
+
+
 def assert_no_cycle(edges: dict[UUID, tuple[UUID | None, ...]]) -> None:
     """Take away nodes without outgoing edges until nothing is left; what remains is a cycle."""
     while edges:
@@ -374,12 +432,25 @@ EXPECTED = {
     *(f"{name}: last-owner" for name in ("ChangeRole", "RemoveMember")),
     *(f"{name}: nothing" for name in ("UpdateTask", "MoveTask", "ChangeRole", "UpdateLabel", "UpdateTeam")),
     "RenameMember: nothing",
+    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived", "nothing")),
+    "UndoTask",
+    *(f"{name}: archived" for name in ("AddComment", "EditComment")),
+    *(f"{name}: NotFound" for name in ("AddComment", "EditComment", "DeleteComment")),
+    *(f"{name}: StaleVersion" for name in ("EditComment", "DeleteComment")),
+    *(f"{name}: Forbidden" for name in ("AddComment", "EditComment", "DeleteComment")),
+    "EditComment: nothing",
     "CreateTask: external-id-taken",
     "UpdateTask: archived",
     "RestoreTask: not-archived",
     "CreateLabel: name-taken",
     "AddMember: already-member",
     "CreateTeam: team-exists",
+    "AddAttachment: NotFound",
+    "AddAttachment: Forbidden",
+    "AddAttachment: archived",
+    "AddAttachment: already-attached",
+    "DeleteAttachment: NotFound",
+    "DeleteAttachment: archived",
     "Batch",
 }
 

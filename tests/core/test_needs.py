@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,20 +16,25 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
-from tests.support.core_team import MEMBER, TEAM, CoreTeam
+from core.task_history import Wanted
+from tests.support.core_team import MEMBER, TEAM, CoreTeam, an_attachment
 
 ONE, TWO = UUID(int=101), UUID(int=102)
 OF_ONE = Needs(tasks=(ONE,))
@@ -50,6 +56,12 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (RestoreTask(ONE), OF_ONE),
     (DeleteTask(ONE), OF_ONE),
     (Batch((ArchiveTask(ONE),), Basis(7, 1, (TWO, ONE))), Needs(tasks=(ONE,), last_changes=(TWO, ONE))),
+    (UndoTask(task_id=ONE, user_id=TWO, seq=7), Needs(tasks=(ONE,), histories=(Wanted(ONE, 7, TWO),))),
+    (AddComment(ONE, "so"), OF_ONE),
+    (EditComment(TWO, "so"), Needs(comments=(TWO,))),
+    (DeleteComment(TWO), Needs(comments=(TWO,))),
+    (an_attachment(ONE, TWO), Needs(tasks=(ONE,), attachments=(TWO,), attached=True)),
+    (DeleteAttachment(TWO), Needs(attachments=(TWO,))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),
 ]
 
@@ -71,6 +83,8 @@ def test_what_is_no_command_is_refused_and_not_passed_over() -> None:
 
 def test_several_commands_need_each_thing_once_in_their_order() -> None:
     assert needs_of([RestoreTask(TWO), ArchiveTask(ONE), DeleteTask(TWO)]) == Needs(tasks=(TWO, ONE))
+    files: list[AnyCommand] = [an_attachment(ONE, TWO), DeleteAttachment(TWO), DeleteAttachment(ONE)]
+    assert needs_of(files) == Needs(tasks=(ONE,), attachments=(TWO, ONE), attached=True)
 
 
 def test_what_the_board_holds_is_not_looked_up() -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -15,13 +16,17 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -32,7 +37,7 @@ from core.principal import EVERY_SCOPE, Principal, Scope
 from core.rights import check_allowed, right_of
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
-from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, CoreTeam
+from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, CoreTeam, an_attachment
 
 ONE, KEY, OTHER_TEAM = UUID(int=101), UUID(int=102), UUID(int=103)
 PEOPLE: dict[Role, UUID] = {"owner": OWNER, "admin": ADMIN, "member": MEMBER, "viewer": VIEWER}
@@ -52,8 +57,14 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (MoveTask(task_id=ONE), "write_tasks", "write"),
     (ArchiveTask(ONE), "write_tasks", "write"),
     (RestoreTask(ONE), "write_tasks", "write"),
+    (UndoTask(task_id=ONE, user_id=ONE), "write_tasks", "write"),
     (DeleteTask(ONE), "delete_tasks", "admin"),
+    (an_attachment(ONE, ONE), "write_tasks", "write"),
+    (DeleteAttachment(ONE), "write_tasks", "write"),
     (Batch((RestoreTask(ONE),)), "write_tasks", "write"),
+    (AddComment(ONE, "so"), "write_tasks", "write"),
+    (EditComment(ONE, "so"), "write_tasks", "write"),
+    (DeleteComment(ONE), "write_tasks", "write"),
 ]
 
 

@@ -110,10 +110,18 @@ FILTERS: list[dict[str, Any]] = [
     {},
     {"status": ("open", "done")},
     {"priority": ("urgent", "none")},
-    {"unassigned": True},
-    {"no_parent": True},
+    {"status_not": ("open", "done")},
+    {"priority_not": ("urgent", "none")},
+    {"assignee": (None,)},
+    {"assignee_not": (None,)},
+    {"parent": (None,)},
+    {"parent_not": (None,)},
+    {"labels": (None,)},
+    {"labels_not": (None,)},
     {"due_before": START + timedelta(days=2)},
     {"updated_after": START + timedelta(seconds=30)},
+    {"changed_since": 40},
+    {"changed_since": 2**63 - 1},
     {"external_source": "jira"},
     {"external_id": "7"},
     {"external_id": "7", "external_source": "jira"},
@@ -123,6 +131,8 @@ FILTERS: list[dict[str, Any]] = [
     {"q": "İSTANBUL"},
     {"q": "STRASSE"},
     {"q": "straße"},
+    {"q": "apfel"},
+    {"q": "\x1f"},
     {"q": "οδος"},
     {"q": "fix LOGIN"},
     {"q": "%"},
@@ -133,7 +143,7 @@ FILTERS: list[dict[str, Any]] = [
     {"q": "x\0y"},
     {"q": "\ud800"},
     {"q": ""},
-    {"status": ("in_review",), "priority": ("high", "low"), "no_parent": True},
+    {"status": ("in_review",), "priority": ("high", "low"), "parent": (None,)},
 ]
 
 
@@ -164,7 +174,22 @@ async def test_filters_by_reference_find_what_memory_would(pools: Pools, owner: 
     tasks, first = everything(writers), writers[0]
     labels = tuple(first.state.labels)
     parent = next(task.parent_id for task in tasks if task.parent_id is not None)
-    for given in ({"assignee": owner}, {"parent": parent}, {"labels": labels[:1]}, {"labels": labels[:2]}):
+    references: tuple[dict[str, Any], ...] = (
+        {"assignee": (owner,)},
+        {"assignee": (owner, None)},
+        {"assignee_not": (owner,)},
+        {"assignee_not": (owner, None)},
+        {"parent": (parent,)},
+        {"parent": (parent, None)},
+        {"parent_not": (parent,)},
+        {"parent_not": (parent, None)},
+        {"labels": labels[:1]},
+        {"labels": labels[:2]},
+        {"labels_not": labels[:1]},
+        {"labels_not": (labels[0], None)},
+        {"labels": labels[:1], "labels_not": labels[1:2], "assignee": (None,), "q": "see istanbul"},
+    )
+    for given in references:
         for archived in (False, True):
             query = TaskQuery(**given, archived=archived, limit=5)
             assert await walked(pools.api, owner, query, None) == expected(tasks, query)

@@ -24,6 +24,7 @@ EVERYBODYS = {"installation"}
 # Policies that let the worker or the writer see everything: each of them is a decision.
 UNBOUNDED = {
     WRITER: {
+        "attachments",
         "columns",
         "comments",
         "epochs_due",
@@ -54,11 +55,15 @@ UNBOUNDED = {
         "sessions",
         "task_events",
         "team_places",
+        "team_seen",
         "teams",
         "users",
     },
     WORKER: {
         "account_tokens",
+        "attachments",
+        "board_snapshot_drops",
+        "board_snapshots",
         "columns",
         "comments",
         "former_members",
@@ -73,6 +78,7 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "search_documents",
         "task_events",
         "tasks",
         "team_epochs",

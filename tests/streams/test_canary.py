@@ -43,7 +43,8 @@ NAME, FIRST_NAME, EMAIL, AGENT = "Canaria Zwei", "Canaria Eins", "canary-mail@ex
 KEY_NAME, SUBJECT = "canary-key", "canary-subject"
 TITLE, TEXT, LAST_TITLE, EXTERNAL = "canary-title", "canary-text", "canary-last-title", "canary-external"
 OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME, SUBJECT), (TITLE, TEXT, LAST_TITLE, EXTERNAL)
-CANARIES = (*OF_USER, *OF_TASK)
+ON_TASK, SAID, LAST_SAID = "canary-on-task", "canary-said", "canary-last-said"
+CANARIES = (*OF_USER, *OF_TASK, ON_TASK, SAID, LAST_SAID)
 PASSWORD = "correct horse battery"
 
 
@@ -53,7 +54,7 @@ class Place:
     def __init__(self, site: Site, settings: Settings, superuser: Any) -> None:
         self.site, self.settings, self.superuser = site, settings, superuser
         self.keeper, self.canary = Person("", "", ""), Person("", "", "")
-        self.team = self.left = self.task = ""
+        self.team = self.left = self.task = self.comment = ""
 
     async def ask(self, method: str, path: str, who: Person, body: Any = None, **headers: str) -> httpx.Response:
         given = {**who.headers, "Idempotency-Key": new_key(), "User-Agent": AGENT, **headers}
@@ -106,8 +107,19 @@ class Place:
         await self.ask("POST", f"{path}/move", self.keeper, {"status": "done"})
         await self.ask("DELETE", path, self.keeper)
         await self.ask("POST", f"{path}/restore", self.keeper)
-        await self.site.task(self.canary, self.team, "Kept")
+        kept = await self.site.task(self.canary, self.team, "Kept")
         await self.site.task(self.keeper, self.team, "Kept, too")
+        await self.talk(kept["id"])
+
+    async def talk(self, kept: str) -> None:
+        """Comments on the task that will be deleted, and on one that stays: one of them will be deleted there."""
+        mentioning = {"body": f"@{NAME}, look"}
+        await self.ask("POST", f"/v1/tasks/{self.task}/comments", self.keeper, {"body": f"{ON_TASK} for @{NAME}"})
+        await self.ask("POST", f"/v1/tasks/{kept}/comments", self.keeper, mentioning)
+        said = await self.ask("POST", f"/v1/tasks/{kept}/comments", self.canary, {"body": SAID})
+        self.comment = f"/v1/comments/{said.json()['id']}"
+        await self.ask("PATCH", self.comment, self.canary, {"body": LAST_SAID})
+        await self.ask("POST", f"/v1/tasks/{kept}/comments", self.canary, {"body": "This stays."})
 
     async def be_late(self, path: str) -> None:
         """A change of what somebody has changed already: the refusal, which is stored, quotes what stands there."""
@@ -226,6 +238,8 @@ async def test_nothing_is_left_anywhere(
             await place.save_snapshots()
             await check_that_the_search_finds_them(place)
 
+            await place.ask("DELETE", place.comment, place.canary)
+            await succeeded(place, "comment-redaction")
             await place.ask("DELETE", f"/v1/tasks/{place.task}?permanent=true", place.keeper)
             await succeeded(place, "task-redaction")
             await place.ask("DELETE", "/v1/me", place.canary, {"password": PASSWORD})
@@ -259,8 +273,9 @@ async def check_that_the_search_finds_them(place: Place) -> None:
     wanted = {
         "api_keys.name", "account_tokens.email", "external_identities.subject",
         "former_members.name", "idempotency_keys.body", "invitations.email",
-        "memberships.name", "notifications.data", "sessions.user_agent", "task_events.payload", "tasks.title",
-        "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
+        "comments.body",
+        "memberships.name", "notifications.data", "search_documents.text", "sessions.user_agent", "task_events.payload",
+        "tasks.title", "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
     }  # fmt: skip
 
     async def found() -> bool:
@@ -303,7 +318,22 @@ async def check_the_history(place: Place) -> None:
         )
         assert (folded.seq, folded.members, folded.columns) == (loaded.seq, loaded.members, loaded.columns)
     kinds = [row.type for row in await journal.read(UUID(place.team), 0)]
-    assert kinds.count("history.redacted") == 2
+    assert kinds.count("history.redacted") == 3
+    comments = [await comments_on(place, task) for task in folded_ids(await place.answers())]
+    assert sorted(map(len, comments)) == [0, 2], "what was said elsewhere stays"
+    shown = json.dumps(comments)
+    assert f"@{DELETED_USER}, look" in shown
+    assert "This stays." in shown
+
+
+def folded_ids(answers: Mapping[str, str]) -> list[str]:
+    """The tasks that are left."""
+    return [task["id"] for task in json.loads(answers["tasks"])["items"]]
+
+
+async def comments_on(place: Place, task: str) -> list[Any]:
+    comments: list[Any] = (await place.ask("GET", f"/v1/tasks/{task}/comments", place.keeper)).json()["items"]
+    return comments
 
 
 async def check_the_account(place: Place) -> None:

@@ -17,10 +17,13 @@ from api.openapi import Operation
 from core.permissions import Right, Role, allows
 from core.principal import Principal, Scope
 from core.rights import Requirement
+from db.object_store import Stored
 from db.people.external_identities import ExternalIdentity
 from db.people.sessions import Client
+from db.thumbnails import keep_thumbnail
 from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
+from tests.support.files import PNG, attached, begun
 from tests.support.sagas import started
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
@@ -122,11 +125,17 @@ class Scene:
         task = await desk.site.task(desk["outsider"], team, SECRET)
         body = {"name": "foreign label", "color": "#000000"}
         label = (await desk.post(f"/v1/teams/{team}/labels", body, "outsider")).json()
+        comment = (await desk.post(f"/v1/tasks/{task['id']}/comments", {"body": SECRET}, "outsider")).json()
+        file = await attached(desk, task["id"], SECRET.encode(), who="outsider")
+        upload = (await begun(desk, task["id"], b"another", "outsider")).json()
         link = (await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"}, "outsider")).json()
         scene.foreign = {
             "team_id": team,
             "task_id": task["id"],
+            "comment_id": comment["id"],
             "label_id": label["id"],
+            "attachment_id": file["id"],
+            "upload_id": upload["upload_id"],
             "invitation_id": link["id"],
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
@@ -134,6 +143,7 @@ class Scene:
             "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
             "number": "1",
+            "seq": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
         scene.lobby = made.json()["token"]
@@ -166,6 +176,31 @@ class Scene:
         services = self.desk.site.services
         return await started(services.pools, UUID(self.desk[who].user_id), UUID(self.desk.team))
 
+    async def comment(self, who: str | None) -> str:
+        """A further comment of somebody's, on a new task."""
+        task = await self.desk.task(f"Task {self.next()}")
+        made = await self.desk.post(f"/v1/tasks/{task['id']}/comments", {"body": "so"}, who or "owner")
+        return str(made.raise_for_status().json()["id"])
+
+    async def picture(self, task_id: str) -> str:
+        """A picture of the task's, with a thumbnail."""
+        file = await attached(self.desk, task_id, PNG, "one.png", media_type="image/png")
+        stored = Stored(f"attachment/{file['id']}/thumbnail", 1, bytes(32))
+        async with writing(self.desk.site.services.pools.worker) as tx:
+            assert await keep_thumbnail(tx, UUID(file["id"]), stored)
+        return str(file["id"])
+
+    async def upload(self, task_id: str, asker: Asker) -> str:
+        """An upload of the asker's whose file has come; whoever may begin none completes one that is not there."""
+        assert asker.person is not None
+        data = b"a file"
+        begun_upload = await begun(self.desk, task_id, data, asker.person)
+        if not begun_upload.is_success:
+            return RANDOM
+        signed = begun_upload.json()
+        assert (await self.desk.client.put(signed["url"], content=data)).is_success
+        return str(signed["upload_id"])
+
     async def no_export(self, who: str) -> None:
         """Nothing is on its way that would be in the way of another export."""
         async with writing(self.desk.site.services.pools.worker) as tx:
@@ -174,16 +209,23 @@ class Scene:
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
         if place == "random":
-            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1"}
+            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1", "seq": "1"}
         return self.foreign if place == "foreign" else await self._own(operation, asker)
 
     async def _own(self, operation: Operation, asker: Asker) -> dict[str, str]:
         desk, values = self.desk, {"team_id": self.desk.team}
         if "{task_id}" in operation.path or "{number}" in operation.path:
             task = await desk.task(f"Task {self.next()}")
-            values |= {"task_id": task["id"], "number": str(task["number"])}
+            values |= {"task_id": task["id"], "number": str(task["number"]), "seq": str(task["version"])}
             if operation.id == "restoreTask":
                 assert (await desk.delete(f"/v1/tasks/{task['id']}")).is_success
+        if "{comment_id}" in operation.path:
+            values["comment_id"] = await self.comment("owner" if asker.role in {None, "viewer"} else asker.person)
+        if "{attachment_id}" in operation.path:
+            task = await desk.task(f"Task {self.next()}")
+            values["attachment_id"] = await self.picture(task["id"])
+        if "{upload_id}" in operation.path:
+            values["upload_id"] = RANDOM if asker.person is None else await self.upload(values["task_id"], asker)
         if "{label_id}" in operation.path:
             body = {"name": f"label {self.next()}", "color": "#000000"}
             values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]

@@ -41,6 +41,7 @@ SAMPLES: Final[dict[str, str]] = {
     "steps": "'[]'",
     "media_type": "'application/zip'",
     "size": "1",
+    "attachments.digest": "repeat('ab', 32)",
     "sha256": f"decode('{HASH.hex()}', 'hex')",
     "color": "'#ff0000'",
     "actor_kind": "'user'",

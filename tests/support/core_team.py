@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from core.codec import Encoded, encode
+from core.codec import Encoded, decode, encode
 from core.commands import (
+    AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -14,8 +16,11 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteAttachment,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -25,13 +30,26 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
-from core.events import AnyEvent, TaskArchived, TaskDeleted, TaskEvent, TeamRestored
+from core.events import (
+    AnyEvent,
+    Attachment,
+    AttachmentAdded,
+    AttachmentDeleted,
+    CommentEvent,
+    TaskArchived,
+    TaskDeleted,
+    TaskEvent,
+    TeamRestored,
+)
 from core.needs import needs
 from core.permissions import Role
 from core.principal import Principal
+from core.quotas import Quotas
 from core.task import Status, Task, TaskFields, TaskPatch
-from core.team import TeamState, evolve
+from core.task_history import history_of
+from core.team import Attached, TeamState, evolve
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 TEAM = UUID(int=1)
@@ -47,6 +65,9 @@ class CoreTeam:
     def __init__(self, *, with_members: bool = True) -> None:
         self.state = TeamState()
         self.archive: dict[UUID, Task] = {}
+        self.comments: dict[UUID, Comment] = {}
+        self.files: dict[UUID, Attachment] = {}
+        self.quotas = Quotas()
         self.journal: list[Encoded] = []
         self.now = START
         self._ids = 1000
@@ -66,8 +87,19 @@ class CoreTeam:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
         self._remember(draft, needs(command).last_changes)
+        journal = [decode(encoded.row) for encoded in self.journal] if needs(command).histories else []
+        draft.histories = {
+            wanted: history_of(wanted, [(event, False) for event in journal if event.subject == wanted.task_id])
+            for wanted in needs(command).histories
+        }
+        wanted = needs(command).comments
+        draft.comments = {one: self.comments[one] for one in wanted if one in self.comments}
+        for file_id in needs(command).attachments:
+            if (file := self.files.get(file_id)) is not None:
+                draft.attachments[file_id] = file
+        draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
-        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
+        events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id, self.quotas))
         for event in events:
             evolve(draft, event)
         return draft, events
@@ -90,10 +122,15 @@ class CoreTeam:
         draft, events = self.decide(command, actor)
         self.journal.extend(encode(event, salt=SALT) for event in events)
         for event in events:
+            keep_files(self.files, event)
             if isinstance(event, TaskEvent | TaskDeleted):
                 self.archive.pop(event.task.id, None)
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
+            if isinstance(event, CommentEvent):
+                self._keep(event)
+            if isinstance(event, TaskDeleted):
+                self.comments = {key: one for key, one in self.comments.items() if one.task_id != event.task.id}
         self.state = draft.merge()
         return events
 
@@ -102,6 +139,24 @@ class CoreTeam:
         (event,) = self.ask(CreateTask(TaskFields(title=title, **fields)), actor)  # type: ignore[arg-type]
         assert isinstance(event, TaskEvent)
         return event.task
+
+    def _keep(self, event: CommentEvent) -> None:
+        if event.gone:
+            del self.comments[event.comment.id]
+        else:
+            self.comments[event.comment.id] = event.comment
+
+    def comment(self, task_id: UUID, body: str = "Is it dry?", actor: UUID = OWNER) -> Comment:
+        """A new comment on a task."""
+        (event,) = self.ask(AddComment(task_id, body), actor)
+        assert isinstance(event, CommentEvent)
+        return event.comment
+
+    def attach(self, task_id: UUID, actor: UUID = OWNER, size: int = 9, name: str = "notes.txt") -> Attachment:
+        """A file of a task."""
+        (event,) = self.ask(an_attachment(task_id, self.new_id(), size, name), actor)
+        assert isinstance(event, AttachmentAdded)
+        return event.attachment
 
     def redact(self, *subjects: UUID) -> None:
         """The system says that history was redacted; the journal here is left as it is."""
@@ -135,6 +190,23 @@ class CoreTeam:
         return [task.title for task in self.state.ordered(status)]
 
 
+def an_attachment(task_id: UUID, file_id: UUID, size: int = 9, name: str = "notes.txt") -> AddAttachment:
+    """The command for a text of this size."""
+    kind, digest = "text/plain", "ab" * 32
+    return AddAttachment(task_id=task_id, attachment_id=file_id, name=name, media_type=kind, size=size, digest=digest)
+
+
+def keep_files(files: dict[UUID, Attachment], event: AnyEvent) -> None:
+    """What the database makes of an event: files go with their tasks."""
+    if isinstance(event, AttachmentAdded):
+        files[event.attachment.id] = event.attachment
+    elif isinstance(event, AttachmentDeleted):
+        del files[event.attachment.id]
+    elif isinstance(event, TaskDeleted):
+        for file_id in [file.id for file in files.values() if file.task_id == event.task.id]:
+            del files[file_id]
+
+
 def gone(events: list[AnyEvent]) -> list[UUID]:
     """The tasks that the events delete for good."""
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
@@ -145,17 +217,24 @@ def every_event() -> CoreTeam:
     team = CoreTeam()
     label = team.label('quotes " and \\ back')
     due = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028\x7f", due_at=due, estimate=0.1)
+    task = team.task("Ünïcødé 🚀 </script>", description="a\n\tb\u2028", due_at=due, estimate=0.1)
     other = team.task("Other", label_ids=(label,), parent_id=task.id, external_id="1", external_source="x")
     team.ask(UpdateTask(task.id, TaskPatch(due_at=None, assignee_id=MEMBER, estimate=1e-7)))
     team.ask(UpdateLabel(label_id=label, name="renamed"))
     team.ask(RenameMember("Vera \u2028"), VIEWER)
     team.ask(ChangeRole(VIEWER, "admin"))
     team.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
+    said = team.comment(task.id, "@Viewer \u2028 **ünï** </script> <@x>", MEMBER)
+    team.ask(EditComment(said.id, "@Olga and @Viewer \\"), MEMBER)
+    team.comment(other.id)
+    team.ask(DeleteComment(said.id), MEMBER)
     for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.
         team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
         team.task(f"Filler {turn}") if turn == 0 else None
     team.ask(DeleteLabel(label))
+    file = team.attach(task.id, name='Ünïcødé " 🚀.txt')
+    team.attach(task.id)
+    team.ask(DeleteAttachment(file.id))
     team.ask(ArchiveTask(task.id))
     team.ask(RestoreTask(task.id))
     team.ask(RemoveMember(ADMIN))

@@ -54,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, self.listed(query.get("prefix", "")))
         elif key in self.server.objects:
             body, headers = self.server.objects[key]
-            self.answer(200, body, {**headers, "ETag": '"x"', "Last-Modified": "Fri, 27 Nov 2026 09:30:00 GMT"})
+            headers = {**headers, "ETag": '"x"', "Last-Modified": "Fri, 27 Nov 2026 09:30:00 GMT"}
+            self.answer_part(body, headers)
         else:
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
@@ -63,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         key, query = self.asked()
         body = self.rfile.read(int(self.headers["content-length"]))
+        if "X-Amz-Signature" in query and not self.is_signed(query):
+            self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
         if "uploadId" in query:
             self.server.uploads[query["uploadId"]][int(query["partNumber"])] = body
         else:
@@ -137,6 +141,16 @@ class Handler(BaseHTTPRequestHandler):
             and hmac.compare_digest(key.hex(), query["X-Amz-Signature"])
             and datetime.now(UTC) <= until
         )
+
+    def answer_part(self, body: bytes, headers: dict[str, str]) -> None:
+        """The bytes from the first to the last one that are asked for; all, when none are."""
+        part = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", self.headers.get("range", ""))
+        if part is None:
+            self.answer(200, body, headers)
+            return
+        start, end = int(part[1]), min(len(body), int(part[2]) + 1 if part[2] else len(body))
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(body)}"
+        self.answer(206, body[start:end], headers)
 
     def answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

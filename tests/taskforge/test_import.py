@@ -204,7 +204,7 @@ async def test_a_byte_order_mark_quoted_newlines_and_huge_fields_are_read(office
     tally = await office.load(office.file("odd.csv", text))
     assert (tally.created, tally.failed) == (1, 1)
     (task,) = (await office.team()).tasks.values()
-    assert (task.title, task.description) == ('Two\r\nlines, "quoted"', huge)
+    assert (task.title, task.description) == ('Two lines, "quoted"', huge)
     assert "row 3: description" in office.said
 
 
@@ -377,7 +377,7 @@ async def test_odd_cells_are_refused_with_the_name_of_their_column(office: Offic
     lines = [
         {"id": "not an id", "title": "A"},
         {"external_id": 1.5, "title": "A"},
-        {"external_id": "n\0", "title": "A"},
+        {"external_id": "\u200b", "title": "A"},
         {"external_id": "x" * 201, "title": "A"},
         {"title": "A", "labels": "[odd"},
         {"title": "A", "labels": [" "]},
@@ -390,6 +390,36 @@ async def test_odd_cells_are_refused_with_the_name_of_their_column(office: Offic
     assert str(tally) == "created 0, updated 0, unchanged 0, failed 9"
     for number, column in enumerate(columns, start=1):
         assert f"row {number}: {column}: " in office.said
+
+
+async def test_control_characters_of_a_file_are_dropped_and_said(office: Office, olga: UUID) -> None:
+    lines = [
+        {"external_id": "I-1", "title": "\u200b"},
+        {"external_id": "I-6", "title": "\u202eRTL override", "description": "one\r\ntwo\x1b"},
+        {"external_id": "I-7", "title": "line\nbreak", "labels": ["a\x07b"]},
+        {"external_id": "I-9", "title": "\u0627\u0644\u0639\u0631\u0628\u064a\u0629"},
+        {"external_id": "I-10", "title": "e\u0301"},
+    ]
+    file = office.file("odd.jsonl", "\n".join(map(json.dumps, lines)))
+    tally = await office.load(file)
+    assert str(tally) == "created 4, updated 0, unchanged 0, failed 1"
+    tasks = by_title(await office.team())
+    assert set(tasks) == {"RTL override", "line break", "\u0627\u0644\u0639\u0631\u0628\u064a\u0629", "\u00e9"}
+    assert tasks["RTL override"].description == "one\ntwo"
+    assert [label.name for label in (await office.team()).labels.values()] == ["ab"]
+    assert "row 1: title: text must not be blank" in office.said
+    assert "row 2: dropped 1 control or invisible steering characters of title" in office.said
+    assert "row 3: dropped 1 control or invisible steering characters of labels" in office.said
+    assert (await office.load(file)).unchanged == 4
+
+
+async def test_somebody_is_found_by_any_spelling_of_their_domain(office: Office, olga: UUID) -> None:
+    ada = await office.sign_up("ada@b\u00fccher.example", "Ada")
+    await office.load(office.file("start.csv", "title\nOld task\n"))
+    await office.ask(AddMember(ada, "Ada", "member"), olga)
+    text = "external_id,title,assignee\n1,A,ada@xn--bcher-kva.example\n2,B,ada@B\u00dcCHER.example\n"
+    assert (await office.load(office.file("a.csv", text))).created == 2
+    assert {task.assignee_id for task in (await office.team()).tasks.values()} == {None, ada}
 
 
 async def test_a_team_that_cannot_be_called_that_is_not_made(office: Office, olga: UUID) -> None:
