@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, TypeVar
+from unicodedata import normalize
 from uuid import UUID
 
 from msgspec import Meta, Struct, structs
@@ -122,8 +123,8 @@ def read_list_request(raw: bytes) -> ListRequest:
         labels_not=_ids(given.label_not, "label!"),
         due_before=_moment(given.due_before, "due_before"),
         updated_after=_moment(given.updated_after, "updated_after"),
-        external_id=given.external_id,
-        external_source=given.external_source,
+        external_id=_composed(given.external_id),
+        external_source=_composed(given.external_source),
         q=_words(given.q),
         archived=given.archived == "true",
         sort=sort,
@@ -175,6 +176,11 @@ def _labels(text: str | None) -> tuple[UUID | None, ...]:
     if None in wanted and len(wanted) > 1:
         raise BadInput("No task has none of the labels and others: give none alone.", parameter="label")
     return wanted
+
+
+def _composed(text: str | None) -> str | None:
+    """In the form in which texts are kept."""
+    return None if text is None else normalize("NFC", text)
 
 
 def _words(text: str | None) -> str | None:
