@@ -16,16 +16,21 @@ from core.commands import (
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteColumn,
     DeleteLabel,
     DeleteTask,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -33,6 +38,7 @@ from core.commands import (
 from core.decide import decide
 from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleVersion
 from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.placing import overfilled
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
@@ -120,7 +126,7 @@ class PreparedBatch:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
-        state, ask, encoded = self.state, envelope.ask, list[Encoded]()
+        state, ask, encoded, overfull = self.state, envelope.ask, list[Encoded](), dict[UUID, None]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
             one = encode(
@@ -132,6 +138,8 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
+            if state.limited and (column_id := overfilled(state, event)) is not None:
+                overfull[column_id] = None
             if one.task is None and type(event) is not TaskDeleted:
                 self.beside_tasks = True
             else:
@@ -140,7 +148,9 @@ class PreparedBatch:
             state.digest = encoded[-1].row.digest
         self.events += encoded
         items = self._items(envelope.command, encoded)
-        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch)
+        return CommandResult(
+            state.seq, tuple(encoded), items, epoch=state.epoch, overfull=tuple(overfull), columns=state.columns
+        )
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and isinstance(only := events[0].event, TaskEvent) and not isinstance(command, Batch):
@@ -169,7 +179,7 @@ class PreparedBatch:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        rows = rows_of_events(self.events) if self.beside_tasks else {}
+        rows = rows_of_events(self.events, self.state.columns) if self.beside_tasks else {}
         if self.changed:
             rows["task"] = RowChanges(tuple(tasks), tuple(deleted))
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
@@ -225,6 +235,8 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass
             case CreateLabel() | UpdateLabel() | DeleteLabel():
+                pass
+            case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
                 pass
             case _:
                 assert_never(operation)

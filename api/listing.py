@@ -31,6 +31,7 @@ External = Annotated[str, Meta(min_length=1, max_length=200)]
 class _Parameters(PageQuery, frozen=True, kw_only=True):
     team_id: UUID | None = None
     status: Text | None = None
+    column: Text | None = None
     assignee: Text | None = None
     label: Text | None = None
     priority: Text | None = None
@@ -88,6 +89,7 @@ def read_list_request(raw: bytes) -> ListRequest:
         after, epoch = task_place(given.cursor, sort, descending=descending)
     query = TaskQuery(
         status=_choices(given.status, STATUSES, "status"),
+        columns=_ids(given.column, "column"),
         assignee=_id(given.assignee, "assignee") if given.assignee not in {"me", "none"} else None,
         unassigned=given.assignee == "none",
         labels=_ids(given.label, "label"),

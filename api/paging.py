@@ -24,6 +24,7 @@ from core.task import check_moment
 __all__ = [
     "ACTIVITY",
     "AUDIT",
+    "COLUMNS",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -110,6 +111,7 @@ AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
+COLUMNS: Final = Cursors[tuple[str, UUID]]("columns", tuple[str, UUID])
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)

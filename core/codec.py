@@ -13,10 +13,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
-from core.columns import default_column_id
+from core.columns import Category, Column, default_column_id
 from core.event_data import (
     HistoryData,
     RedactionData,
+    encode_column,
+    encode_column_fields,
     encode_deleted_task,
     encode_label,
     encode_label_fields,
@@ -31,6 +33,7 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AnyOtherEvent,
+    ColumnEvent,
     DeletedTask,
     Event,
     HistoryRedacted,
@@ -112,9 +115,16 @@ class _LabelData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _ColumnData(Struct, gc=False):
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
+    limits: dict[Category, int] | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -134,6 +144,8 @@ def _data_of(event: type[Event]) -> type[Struct]:
             return _MemberData
         case "label":
             return _LabelData
+        case "column":
+            return _ColumnData
         case "team":
             return _TeamData
         case "history":
@@ -166,8 +178,7 @@ def encode(
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)
         subject = event.task.id
-        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+        payload = b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), _ranks(event.ranks))
     else:
         subject, payload = event.subject, _payload(event)
     row = JournalRow(
@@ -189,12 +200,19 @@ def encode(
     return Encoded(event, row, task)
 
 
+def _ranks(ranks: dict[UUID, str]) -> bytes:
+    return b',"ranks":' + _encode(ranks) if ranks else b""
+
+
 def _payload(event: AnyOtherEvent) -> bytes:
     match event:
         case MemberEvent():
             return b'{"member":%b,"previous":%b}' % (encode_member(event.member), encode_member_fields(event.previous))
         case LabelEvent():
             return b'{"label":%b,"previous":%b}' % (encode_label(event.label), encode_label_fields(event.previous))
+        case ColumnEvent():
+            column, previous = encode_column(event.column), encode_column_fields(event.previous)
+            return b'{"column":%b,"previous":%b%b}' % (column, previous, _ranks(event.ranks))
         case TeamUpdated():
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
         case TeamRestored():

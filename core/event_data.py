@@ -11,13 +11,16 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from core import events, task
+from core import columns, events, task
+from core.columns import Category, WipPolicy
 from core.permissions import Role
 from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
 
 __all__ = [
     "OLDER_DATA",
+    "Column",
+    "ColumnData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -30,6 +33,8 @@ __all__ = [
     "Team",
     "TeamData",
     "data_type",
+    "encode_column",
+    "encode_column_fields",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -100,8 +105,37 @@ class Label(Struct, frozen=True, kw_only=True, gc=False):
     color: str
 
 
+class Column(Struct, frozen=True, kw_only=True, gc=False):
+    """A column after the change. `rank` orders columns (plain string comparison); `category` never changes.
+
+    One that is being deleted while it holds tasks says where they go: `closing_into`.
+    """
+
+    id: UUID
+    name: str
+    category: Category
+    wip_limit: int | None = None
+    rank: str
+    closing_into: UUID | None = None
+    closing_by: UUID | None = None
+
+
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings after the change."""
+
+    id: UUID
+    name: str
+    key: str
+    time_zone: str = "UTC"
+    wip: WipPolicy = "warn"
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TeamWithLimits(Struct, frozen=True, kw_only=True, gc=False):
+    """A team's settings as they were before it had columns: at most so many tasks of a status."""
 
     id: UUID
     name: str
@@ -142,10 +176,25 @@ class LabelData(Struct, frozen=True):
     previous: dict[str, Any] = {}
 
 
+class ColumnData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed, `ranks` other columns that got a new rank with it."""
+
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
 class TeamData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
     team: Team
+    previous: dict[str, Any] = {}
+
+
+class TeamWithLimitsData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
+
+    team: TeamWithLimits
     previous: dict[str, Any] = {}
 
 
@@ -177,6 +226,8 @@ def data_type(event: type[events.Event]) -> type[Struct]:
             return MemberData
         case "label":
             return LabelData
+        case "column":
+            return ColumnData
         case "team":
             return TeamData
         case "history":
@@ -187,6 +238,7 @@ def data_type(event: type[events.Event]) -> type[Struct]:
 
 OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
     ("task.deleted", 1): (TaskData, "The task as it last was; it is gone for good."),
+    ("team.updated", 1): (TeamWithLimitsData, "The team's settings, with limits by status: it had no columns yet."),
 }
 """Shapes that are written no more, and what is said of them: topics may still hold events that name their schemas."""
 
@@ -194,10 +246,12 @@ encode_task: Final = encoder(task.Task, Task)
 encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
+encode_column: Final = encoder(columns.Column, Column)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.
 encode_task_fields: Final = fields_encoder(task.Task, Task)
 encode_member_fields: Final = fields_encoder(events.Member, Member)
 encode_label_fields: Final = fields_encoder(events.Label, Label)
+encode_column_fields: Final = fields_encoder(columns.Column, Column)
 encode_team_fields: Final = fields_encoder(events.Team, Team)

@@ -12,16 +12,21 @@ from core.commands import (
     ArchiveTask,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteColumn,
     DeleteLabel,
     DeleteTask,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -59,6 +64,8 @@ def needs(command: AnyCommand) -> Needs:
         case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
         case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory():
+            return NOTHING
+        case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
             return NOTHING
         case _:
             assert_never(command)

@@ -25,6 +25,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     """
 
     status: tuple[Status, ...] = ()
+    columns: tuple[UUID, ...] = ()
     assignee: UUID | None = None
     unassigned: bool = False
     labels: tuple[UUID, ...] = ()
@@ -56,6 +57,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
         """Whether the task satisfies all conditions but `q`."""
         return (
             (not self.status or task.status in self.status)
+            and (not self.columns or task.column_id in self.columns)
             and (self.assignee is None or task.assignee_id == self.assignee)
             and (not self.unassigned or task.assignee_id is None)
             and (not self.priority or task.priority in self.priority)

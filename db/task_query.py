@@ -78,6 +78,8 @@ def _conditions(query: TaskQuery, arguments: _Arguments) -> list[str]:
         found.append(f"t.assignee_id = {arguments.add(query.assignee, 'uuid')}")
     if query.unassigned:
         found.append("t.assignee_id is null")
+    if query.columns:
+        found.append(f"t.column_id = any({arguments.add(list(query.columns), 'uuid[]')})")
     if query.labels:
         found.append(f"t.label_ids @> {arguments.add(query.labels, 'uuid[]')}")
     if query.due_before is not None:

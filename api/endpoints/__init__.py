@@ -15,6 +15,7 @@ MODULES: Final = (
     "api.endpoints.tasks",
     "api.endpoints.task_changes",
     "api.endpoints.teams",
+    "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.invitations",
     "api.endpoints.auth",

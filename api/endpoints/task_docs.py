@@ -14,6 +14,7 @@ from core.task import PRIORITIES, STATUSES, TaskPatch
 __all__ = ["CHANGES", "READS"]
 
 TEAM_ID: Final = "019a3b1e-5c00-7000-8000-00000000000a"
+COLUMN_ID: Final = "6f2d8a53-91f0-5c0e-8a6b-3d9b2a7c4e10"
 TASK: Final = {
     "id": "019a3b1e-6d00-7000-8000-00000000002a",
     "team_id": TEAM_ID,
@@ -40,7 +41,10 @@ TASK: Final = {
     "completed_at": None,
     "archived_at": None,
     "version": 117,
+    "column_id": COLUMN_ID,
+    "due_on": None,
 }
+BOARD_COLUMN: Final = {"id": COLUMN_ID, "name": "In progress", "category": "in_progress", "wip_limit": 5}
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
 CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
@@ -62,6 +66,7 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
     _words("status", STATUSES, "Any of these, separated by commas."),
+    _schema("column", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "Any of these columns."),
     _schema("assignee", {"type": "string", "pattern": f"^(me|none|{_UUID})$"}, "A user, `me` or `none`.", "me"),
     _schema("label", {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,19}}$"}, "All of these labels."),
     _words("priority", PRIORITIES, "Any of these, separated by commas."),
@@ -156,7 +161,7 @@ READS: Final = (
                 description="The board.",
                 body=Board,
                 headers=CACHED,
-                example={"seq": 117, "epoch": 1, "columns": [{"status": "in_progress", "tasks": [TASK]}]},
+                example={"seq": 117, "epoch": 1, "columns": [{**BOARD_COLUMN, "tasks": [TASK]}]},
             ),
             304: UNCHANGED,
         },
@@ -166,7 +171,8 @@ READS: Final = (
 )
 
 _DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
-_CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
+_WARNED: Final = (*OF_TEAM, "TaskForge-Warning")
+_CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *_WARNED), example=TASK)
 
 CHANGES: Final = (
     Operation(
@@ -178,8 +184,8 @@ CHANGES: Final = (
         parameters=(MIN_SEQ,),
         body=NewTask,
         body_example={"team_id": TEAM_ID, "title": "Ship the board", "priority": "high"},
-        replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *OF_TEAM), example=TASK)},
-        problems=(*_DECIDED, "invalid-reference"),
+        replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *_WARNED), example=TASK)},
+        problems=(*_DECIDED, "invalid-reference", "contradiction"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -199,8 +205,8 @@ CHANGES: Final = (
             "team_id": TEAM_ID,
             "operations": [{"op": "create", "title": "One"}, {"op": "archive", "id": TASK["id"]}],
         },
-        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM)},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=_WARNED)},
+        problems=(*_DECIDED, "invalid-reference", "contradiction", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -216,7 +222,7 @@ CHANGES: Final = (
         body_media_types=MERGE_PATCH,
         body_example={"status": "done"},
         replies={200: _CHANGED},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        problems=(*_DECIDED, "invalid-reference", "contradiction", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -251,7 +257,7 @@ CHANGES: Final = (
         body=MoveRequest,
         body_example={"status": "done"},
         replies={200: _CHANGED},
-        problems=(*_DECIDED, "invalid-reference", "stale-version"),
+        problems=(*_DECIDED, "invalid-reference", "contradiction", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),

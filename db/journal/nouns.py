@@ -60,10 +60,13 @@ def _declared(noun: Noun) -> NounRows | None:
     """
     match noun:
         case "member":
-            columns = ("team_id", "user_id", "role", "name", "joined_at")
-            return NounRows("member", "memberships", "commit_member", columns)
+            of_member = ("team_id", "user_id", "role", "name", "joined_at")
+            return NounRows("member", "memberships", "commit_member", of_member)
         case "label":
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
+        case "column":
+            of_column = ("team_id", "id", "name", "category", "wip_limit", "rank", "closing_into", "closing_by")
+            return NounRows("column", "columns", "commit_column", of_column)
         case "task" | "team" | "history":
             return None
         case _:

@@ -7,12 +7,14 @@ import pytest
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
+    ColumnDeleted,
     Event,
     LabelDeleted,
     MemberRemoved,
     Noun,
     TaskDeleted,
     TaskEvent,
+    TeamUpdated,
     event_class,
 )
 
@@ -26,8 +28,8 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
     if event.noun != "history":
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
-    assert event.schema_version == (2 if event is TaskDeleted else 1)
-    assert event.gone == (event in (TaskDeleted, MemberRemoved, LabelDeleted))
+    assert event.schema_version == (2 if event in (TaskDeleted, TeamUpdated) else 1)
+    assert event.gone == (event in (TaskDeleted, MemberRemoved, LabelDeleted, ColumnDeleted))
     assert event.ends_membership == (event is MemberRemoved)
     assert event.state_record == ("none" if event.noun != "task" else "tombstone" if event.gone else "task")
     assert issubclass(event, TaskEvent) == (event.state_record == "task")

@@ -58,7 +58,8 @@ def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_
 
 def test_every_condition_counts_as_a_filter() -> None:
     conditions: dict[str, Any] = {
-        "status": ("open",), "assignee": SOME, "unassigned": True, "labels": (SOME,), "priority": ("low",),
+        "status": ("open",), "columns": (SOME,), "assignee": SOME, "unassigned": True, "labels": (SOME,),
+        "priority": ("low",),
         "due_before": datetime(2026, 1, 1, tzinfo=UTC), "updated_after": datetime(2026, 1, 1, tzinfo=UTC),
         "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x", "archived": True,
     }  # fmt: skip
