@@ -432,7 +432,7 @@ EXPECTED = {
     *(f"{name}: last-owner" for name in ("ChangeRole", "RemoveMember")),
     *(f"{name}: nothing" for name in ("UpdateTask", "MoveTask", "ChangeRole", "UpdateLabel", "UpdateTeam")),
     "RenameMember: nothing",
-    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived", "nothing")),
+    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived")),
     "UndoTask",
     *(f"{name}: archived" for name in ("AddComment", "EditComment")),
     *(f"{name}: NotFound" for name in ("AddComment", "EditComment", "DeleteComment")),
