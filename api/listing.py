@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
+from unicodedata import normalize
 from uuid import UUID
 
 from msgspec import Meta, Struct, convert, structs
@@ -140,8 +141,8 @@ def read_list_request(raw: bytes) -> ListRequest:
         labels_not=_ids(given.label_not, "label!"),
         changed_since=None if given.changed_since_seq is None else since.seq,
         overdue=None if given.overdue is None else given.overdue == "true",
-        external_id=given.external_id,
-        external_source=given.external_source,
+        external_id=_composed(given.external_id),
+        external_source=_composed(given.external_source),
         q=_words(given.q),
         archived=given.archived == "true",
         sort=sort,
@@ -202,6 +203,11 @@ def _labels(text: str | None) -> tuple[UUID | None, ...]:
     if None in wanted and len(wanted) > 1:
         raise BadInput("No task has none of the labels and others: give none alone.", parameter="label")
     return wanted
+
+
+def _composed(text: str | None) -> str | None:
+    """In the form in which texts are kept."""
+    return None if text is None else normalize("NFC", text)
 
 
 def _words(text: str | None) -> str | None:

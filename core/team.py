@@ -280,7 +280,7 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
                 state.members = {**state.members, user_id: member}
         case _:
             assert_never(event)
-    if not isinstance(event, TaskEvent) or type(event) is TaskArchived:
+    if not isinstance(event, TaskEvent) or event.task.id not in state.tasks:
         state.note_change(event.subject, event.seq)
     if event.at > state.latest_at:
         state.latest_at = event.at

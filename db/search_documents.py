@@ -31,6 +31,12 @@ select t.id, t.version, t.title, t.description, array(
 ) as comments
 from tasks t where t.team_id = $1 and t.id = any($2::uuid[])
 """
+# Many events about one task are one document: it is written as the task is by then, and the later ones find it so.
+_BEHIND_TEXTS: Final = f"""
+{_TEXTS} and not exists (
+    select from search_documents d where d.team_id = t.team_id and d.task_id = t.id and d.seq = t.version
+)
+"""
 _WRITE: Final = """
 insert into search_documents as d (team_id, task_id, seq, text)
 select $1, n.task_id, n.seq, n.text from unnest($2::uuid[], $3::bigint[], $4::text[]) as n (task_id, seq, text)
@@ -58,7 +64,9 @@ async def write_documents(tx: Writing, team_id: UUID, task_ids: Collection[UUID]
     One at a time for a team: what is read here stays true until it is written, also while a redaction goes on.
     """
     await tx.alone(f"search documents of {team_id}")
-    rows = await tx.fetch(_TEXTS, team_id, list(task_ids))
+    rows = await tx.fetch(_BEHIND_TEXTS, team_id, list(task_ids))
+    if not rows:
+        return 0
     texts = await anyio.to_thread.run_sync(_fold, rows)
     return await tx.execute(_WRITE, team_id, [row["id"] for row in rows], [row["version"] for row in rows], texts)
 

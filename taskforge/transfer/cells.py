@@ -84,13 +84,22 @@ def _patch(cells: Mapping[str, Any]) -> TaskPatch:
         cell = cells[name]
         if cell is None or cell == "":
             if name in {"due_at", "due_on", "estimate", "description"}:
-                given[name] = None
+                given.setdefault(name, None)
         elif name == "due_at" and isinstance(cell, str) and DATE.match(cell):
-            given[name] = cell + "T00:00:00Z"
+            # A tracker that keeps dates means a day in the team's calendar, and no moment of it.
+            given["due_on"] = cell
         else:
             given[name] = cell
+    _due_once(given, cells)
     patch: TaskPatch = _typed(given, TaskPatch)
     return patch
+
+
+def _due_once(given: dict[str, Any], cells: Mapping[str, Any]) -> None:
+    """What a row says of when it is due takes the place of what was said before, in either form."""
+    for name, other in (("due_at", "due_on"), ("due_on", "due_at")):
+        if given.get(name) is not None or (name in given and other not in cells):
+            given.setdefault(other, None)
 
 
 def _typed(value: Any, kind: Any, name: str = "") -> Any:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from core.commands import AddComment, EditComment
@@ -12,7 +13,8 @@ from db import comments
 from db.comments import comment_location, comment_versions, list_comments, stored_comment
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
-from db.transaction import reading
+from db.redaction.comments import forget_comment
+from db.transaction import reading, writing
 from tests.support.team_writer import Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +71,33 @@ async def test_versions_are_those_of_the_comment_and_of_no_other(pools: Pools, w
         pools.api, writer.owner, writer.team_id, comment, before=writer.state.seq, limit=9
     )
     assert older.type == "comment.added"
+
+
+async def test_a_stored_answer_loses_the_text_and_keeps_its_shape(pools: Pools, writer: Writer, superuser: Any) -> None:
+    one, other, *_ = await page(pools, writer)
+    shown = {"id": str(one.id), "version": 7, "body": "secret", "html": "<p>secret</p>", "mentions": [{"id": "x"}]}
+    answers = {
+        "shown": (201, shown, {**shown, "body": "", "html": "", "mentions": []}),
+        "listed": (200, {"items": [shown]}, {"redacted": True}),
+        "refused": (412, {"conflicts": [{"theirs": "secret"}]}, {"redacted": True}),
+        "another": (201, {**shown, "id": str(other.id)}, {**shown, "id": str(other.id)}),
+    }
+    for key, (status, before, _) in answers.items():
+        await superuser.execute(
+            "insert into idempotency_keys (principal, key, team_id, fingerprint, status, headers, body, seq)"
+            " values ($1, $2, $3, sha256('x'), $4, '[]', $5, 7)",
+            writer.owner,
+            key,
+            writer.team_id,
+            status,
+            msgspec.json.encode(before),
+        )
+    async with writing(pools.worker) as tx:
+        await forget_comment(tx, writer.team_id, one.task_id, one.id)
+    found = {row["key"]: row["body"] for row in await superuser.fetch("select key, body from idempotency_keys")}
+    assert {key: msgspec.json.decode(body) for key, body in found.items()} == {
+        key: after for key, (_, _, after) in answers.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,11 @@ async def test_sql_and_memory_agree_about_each_team(pools: Pools, owner: UUID, t
             assert from_memory(writer, query, given.get("now", START)) == wanted, (zone, given)
 
 
+async def test_words_are_found_in_the_order_of_due_dates(pools: Pools, owner: UUID, teams: dict[str, Writer]) -> None:
+    query = TaskQuery(q="T", sort="due_at", descending=False, overdue=False, now=START, limit=11)
+    assert await by_sql(pools, owner, query) == expected(teams, query, {"overdue": False, "now": START})
+
+
 async def test_whoever_is_in_no_team_finds_nothing(pools: Pools, teams: dict[str, Writer]) -> None:
     stranger = await add_user(pools, "Eve")
     for query in (TaskQuery(overdue=True, now=START), TaskQuery(due_on=START.date()), TaskQuery(sort="due_at")):

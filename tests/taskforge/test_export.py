@@ -100,7 +100,7 @@ async def test_rows_are_in_board_order_and_have_every_column(office: Office, olg
 async def test_json_lines_keep_types(office: Office, olga: UUID) -> None:
     lines = [json.loads(line) for line in (await save(office, "jsonl")).read_text().splitlines()]
     parent = next(line for line in lines if line["title"] == "Parent")
-    assert (parent["estimate"], parent["labels"], parent["due_at"]) == (0.1, ["bug", "docs"], "2026-05-01T00:00:00Z")
+    assert (parent["estimate"], parent["labels"], parent["due_on"]) == (0.1, ["bug", "docs"], "2026-05-01")
     assert parent["completed_at"] is None
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -55,6 +55,46 @@ async def test_only_the_given_columns_of_what_differs_are_updated(office: Office
     assert (task.description, task.priority, task.estimate) == ("by hand", "high", None)
 
 
+async def test_a_date_is_a_day_of_the_teams_calendar_and_no_moment(office: Office, olga: UUID) -> None:
+    file = office.file("dates.csv", "external_id,title,due_at\nZ-1,Due on the 31st,2026-12-31\n")
+    await office.load(file)
+    task = by_title(await office.team())["Due on the 31st"]
+    assert (task.due_at, task.due_on) == (None, date(2026, 12, 31))
+    assert str(await office.load(file)) == "created 0, updated 0, unchanged 1, failed 0"
+
+
+@pytest.mark.parametrize(
+    ("row", "due_at", "due_on"),
+    [
+        ("2026-12-31T10:00:00Z,", datetime(2026, 12, 31, 10, tzinfo=UTC), None),
+        ("2026-12-30,", None, date(2026, 12, 30)),
+        (",2026-12-29", None, date(2026, 12, 29)),
+        (",", None, None),
+    ],
+)
+@pytest.mark.parametrize("before", ["2026-01-01,", "2026-01-01T00:00:00Z,", ",2026-01-01", ","])
+async def test_what_a_row_says_of_when_it_is_due_replaces_either_form(
+    office: Office, olga: UUID, before: str, row: str, due_at: datetime | None, due_on: date | None
+) -> None:
+    for due in (before, row):
+        tally = await office.load(office.file("t.csv", f"external_id,title,due_at,due_on\nX-1,T,{due}\n"))
+        assert tally.failed == 0
+    task = by_title(await office.team())["T"]
+    assert (task.due_at, task.due_on) == (due_at, due_on)
+
+
+async def test_a_tracker_that_takes_a_date_away_takes_it_away_here(office: Office, olga: UUID) -> None:
+    for due in ("2026-12-31", ""):
+        await office.load(office.file("t.csv", f"external_id,title,due_at\nX-1,T,{due}\n"))
+    task = by_title(await office.team())["T"]
+    assert (task.due_at, task.due_on) == (None, None)
+
+
+async def test_a_row_that_is_due_twice_is_refused(office: Office, olga: UUID) -> None:
+    tally = await office.load(office.file("t.csv", "title,due_at,due_on\nT,2026-12-31T10:00:00Z,2026-12-31\n"))
+    assert (tally.created, tally.failed) == (0, 1)
+
+
 async def test_all_columns_of_ours_are_understood(office: Office, olga: UUID) -> None:
     await office.load(office.file("start.csv", "title\nOld task\n"))
     max_id = await office.sign_up(MAX, "Max")
@@ -79,7 +119,7 @@ async def test_all_columns_of_ours_are_understood(office: Office, olga: UUID) ->
         max_id,
         0.5,
     )
-    assert parent.due_at == datetime(2026, 5, 1, tzinfo=UTC)
+    assert (parent.due_at, parent.due_on) == (None, date(2026, 5, 1))
     assert child.due_at == datetime(2026, 5, 1, 8, tzinfo=UTC)
     assert (child.parent_id, last.parent_id) == (parent.id, parent.id)
     assert set(child.blocked_by) == {tasks["Old task"].id, last.id}

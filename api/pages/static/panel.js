@@ -6,6 +6,7 @@
 import { Problem } from "./api.js";
 import { PRIORITY_NAMES, STATUS_NAMES, labelChip } from "./card.js";
 import { byId, h } from "./dom.js";
+import { asFields, dayOf, withDue } from "./due.js";
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const STALE_TRIES = 3;
@@ -18,7 +19,7 @@ const FIELDS = {
   priority: { read: (control) => control.value, write: setValue },
   assignee_id: { read: (control) => control.value || null, write: setValue },
   estimate: { read: (control) => (control.value === "" ? null : Number(control.value)), write: setValue },
-  due_at: { read: readDay, write: (control, value) => setValue(control, localDay(value)) },
+  due: { read: readDue, write: (control, value) => setValue(control, dayOf(value, control.dataset.zone)) },
   label_ids: { read: readLabels, write: writeLabels },
 };
 
@@ -29,7 +30,7 @@ const NAMES = {
   priority: "Priority",
   assignee_id: "Assignee",
   estimate: "Estimate",
-  due_at: "Due date",
+  due: "Due date",
   label_ids: "Labels",
 };
 
@@ -64,9 +65,11 @@ export class Panel {
   }
 
   open(board, id) {
-    const task = board.confirmed(id);
-    if (task === undefined) return;
+    const found = board.confirmed(id);
+    if (found === undefined) return;
+    const task = withDue(found);
     this.board = board;
+    this.#control("due").dataset.zone = board.team?.time_zone ?? "UTC";
     this.#id = id;
     this.#clashes.clear();
     this.#fillChoices(task);
@@ -84,7 +87,8 @@ export class Panel {
   }
 
   /** The open task changed on the board: follow it, keep what was typed, and point out clashes. */
-  follow(task) {
+  follow(found) {
+    const task = found && withDue(found);
     if (task === undefined) {
       this.#lock(true);
       this.#say("This task has just left the board.", "error");
@@ -164,7 +168,7 @@ export class Panel {
       const patch = Object.fromEntries(this.#dirty().map((name) => [name, this.#value(name)]));
       if (Object.keys(patch).length === 0) return;
       try {
-        await this.actions.save(id, patch, this.#version);
+        await this.actions.save(id, asFields(patch, this.#base.due), this.#version);
         return;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 412 || attempt === STALE_TRIES) throw error;
@@ -216,7 +220,7 @@ export class Panel {
     if (name === "status") return STATUS_NAMES[value];
     if (name === "priority") return PRIORITY_NAMES[value];
     if (name === "assignee_id") return value ? (this.board.members.get(value)?.name ?? "Former member") : "Nobody";
-    if (name === "due_at") return value ? localDay(value) : "no date";
+    if (name === "due") return dayOf(value, this.#control("due").dataset.zone) || "no date";
     if (name === "label_ids") return value.map((id) => this.board.labels.get(id)?.name ?? "?").join(", ") || "none";
     return value === null || value === "" ? "(empty)" : String(value);
   }
@@ -289,17 +293,7 @@ function writeLabels(box, ids) {
   for (const input of box.querySelectorAll("input")) input.checked = ids.includes(input.value);
 }
 
-/** A day as people mean it: until its end where they are. An untouched day keeps the exact moment it came from. */
-function readDay(control, base) {
-  if (control.value === localDay(base)) return base ?? null;
-  if (control.value === "") return null;
-  const [year, month, day] = control.value.split("-").map(Number);
-  return new Date(year, month - 1, day, 23, 59, 0).toISOString();
-}
-
-function localDay(moment) {
-  if (!moment) return "";
-  const date = new Date(moment);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+/** A day of the team's calendar. An untouched one stays the exact moment that it may have come from. */
+function readDue(control, base) {
+  return control.value === dayOf(base, control.dataset.zone) ? (base ?? null) : control.value || null;
 }
