@@ -5,7 +5,7 @@ Everything here is synchronous and touches no network: a hot read is a dictionar
 loop for long (a search through much text) is a generator, to be run in slices.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -17,11 +17,11 @@ from actors.orders import move, settled, zone_of
 from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
+from core.columns import Column
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
-from core.ranking import Place
 from core.sorted_runs import SortedRuns
-from core.task import STATUSES, Status, Task
+from core.task import Task
 from core.team import TeamState
 
 PAGES: Final = 256
@@ -49,7 +49,7 @@ class JoinedBoard(Struct, frozen=True):
     """The columns of a board with many tasks in each piece, and the state that they show."""
 
     state: TeamState
-    columns: list[tuple[Status, list[bytes]]]
+    columns: list[tuple[Column, list[bytes]]]
 
 
 class _Ready:
@@ -203,7 +203,7 @@ class TeamView:
         """
         yield from self.encode_in_slices(representation)
         state = self.state
-        columns = yield from _joined(state.columns, state.tasks.as_dict(), self._in(representation))
+        columns = yield from _joined(state, state.tasks.as_dict(), self._in(representation))
         return JoinedBoard(state, columns)
 
     def keep(self, joined: JoinedBoard, board: bytes, representation: Representation) -> None:
@@ -215,7 +215,8 @@ class TeamView:
         """The whole board, column by column; at once, whatever it costs."""
         ready = self._in(representation)
         if ready.board is None:
-            columns = [(status, list(map(ready.task, self.state.ordered(status)))) for status in STATUSES]
+            state = self.state
+            columns = [(column, list(map(ready.task, state.ordered(column.id)))) for column in state.columns.values()]
             ready.board = representation.board(self.seq, self.epoch, columns)
         return ready.board
 
@@ -226,15 +227,15 @@ class TeamView:
         if top is None:
             if len(ready.tops) >= TOPS:
                 ready.tops.clear()
-            columns = [self._top(status, per_column, ready) for status in STATUSES]
+            columns = [self._top(column, per_column, ready) for column in self.state.columns.values()]
             top = ready.tops[per_column] = representation.board_top(self.seq, self.epoch, columns)
         return top
 
-    def _top(self, status: Status, most: int, ready: _Ready) -> ColumnTop:
-        places = self.state.columns[status]
+    def _top(self, column: Column, most: int, ready: _Ready) -> ColumnTop:
+        places = self.state.places_in(column.id)
         tasks = [task for _, task_id in places[:most] if (task := self.state.tasks.get(task_id)) is not None]
         last = sort_key(tasks[-1], "rank") if len(places) > most else None
-        return ColumnTop(status, len(places), list(map(ready.task, tasks)), last)
+        return ColumnTop(column, len(places), list(map(ready.task, tasks)), last)
 
     def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
         """Merge a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
@@ -272,7 +273,7 @@ class TeamView:
         would hold the event loop.
         """
         state = self.state
-        of_state = (state.tasks.values(), state.external.as_dict(), *state.columns.values(), *self._orders.values())
+        of_state = (state.tasks.values(), state.external.as_dict(), *state.places.values(), *self._orders.values())
         return [list(things) for things in (*of_state, *(ready.tasks.values() for ready in self._ready.values()))]
 
     def weigh(self) -> int:
@@ -345,17 +346,20 @@ class TeamView:
 
 
 def _joined(
-    places: Mapping[Status, Sequence[Place]], tasks: Mapping[UUID, Task], ready: _Ready
-) -> Generator[None, None, list[tuple[Status, list[bytes]]]]:
-    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are."""
-    encoded, columns = ready.tasks.copy(), list[tuple[Status, list[bytes]]]()
-    for status in STATUSES:
-        pieces = list[bytes]()
-        for start in range(0, len(places[status]), JOINED_AT_ONCE):
-            ids = [task_id for _, task_id in places[status][start : start + JOINED_AT_ONCE]]
+    state: TeamState, tasks: Mapping[UUID, Task], ready: _Ready
+) -> Generator[None, None, list[tuple[Column, list[bytes]]]]:
+    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are.
+
+    Nobody changes `places` of a state that has been merged, only those of a fork.
+    """
+    encoded, columns, places = ready.tasks.copy(), list[tuple[Column, list[bytes]]](), state.places
+    for column in state.columns.values():
+        own, pieces = places.get(column.id, []), list[bytes]()
+        for start in range(0, len(own), JOINED_AT_ONCE):
+            ids = [task_id for _, task_id in own[start : start + JOINED_AT_ONCE]]
             pieces.append(b",".join([encoded.get(i) or ready.representation.task(tasks[i]) for i in ids]))
             yield
-        columns.append((status, pieces))
+        columns.append((column, pieces))
     return columns
 
 

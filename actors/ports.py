@@ -12,10 +12,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
+from core.columns import Column
 from core.comment import Comment
 from core.events import Attachment
 from core.query import SortKey, TaskQuery
-from core.task import Status, Task
+from core.task import Task
 from core.team import Attached, TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
@@ -130,7 +131,7 @@ class Feed(Protocol):
 class ColumnTop(Struct, frozen=True, gc=False):
     """The first `tasks` of a column that has `count`; `last` is the place by rank of the last one where more follow."""
 
-    status: Status
+    column: Column
     count: int
     tasks: Sequence[bytes]
     last: SortKey | None
@@ -156,7 +157,7 @@ class Representation(Protocol):
         """A list of tasks; `last` is the place of the last one where more follow, `epoch` the team's (0: of many)."""
         ...
 
-    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Column, Sequence[bytes]]]) -> bytes:
         """All columns of a board with their tasks from top to bottom; several of them may come as one, with commas."""
         ...
 

@@ -19,20 +19,25 @@ from core.commands import (
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
     EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
     UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -41,6 +46,7 @@ from core.comment import Comment
 from core.decide import decide
 from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleRead, StaleVersion
 from core.events import AnyEvent, CommentEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.placing import overfilled
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
@@ -133,7 +139,7 @@ class PreparedBatch:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
-        state, ask, encoded = self.state, envelope.ask, list[Encoded]()
+        state, ask, encoded, overfull = self.state, envelope.ask, list[Encoded](), dict[UUID, None]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
             one = encode(
@@ -146,14 +152,23 @@ class PreparedBatch:
             )
             encoded.append(one)
             note_changed(self.changed, event, one.task)
+            if state.limited and (column_id := overfilled(state, event)) is not None:
+                overfull[column_id] = None
             if event.noun != "task":
                 self.beside_tasks = True
         if encoded:
             state.digest = encoded[-1].row.digest
         self.events += encoded
         items = self._items(envelope.command, encoded)
-        comment = self._comment(envelope.command, encoded)
-        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch, comment=comment)
+        return CommandResult(
+            state.seq,
+            tuple(encoded),
+            items,
+            epoch=state.epoch,
+            comment=self._comment(envelope.command, encoded),
+            overfull=tuple(overfull),
+            columns=state.columns,
+        )
 
     def _comment(self, command: AnyCommand, events: Sequence[Encoded]) -> Comment | None:
         """The comment of the command's event, or the one that an edit has left as it was."""
@@ -188,7 +203,7 @@ class PreparedBatch:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        rows = rows_of_events(self.events) if self.beside_tasks else {}
+        rows = rows_of_events(self.events, self.state.columns) if self.beside_tasks else {}
         if self.changed:
             rows["task"] = RowChanges(tuple(tasks), tuple(deleted))
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
@@ -246,6 +261,8 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass
             case CreateLabel() | UpdateLabel() | DeleteLabel():
+                pass
+            case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
                 pass
             case _:
                 assert_never(operation)

@@ -42,6 +42,8 @@ class _Parameters(PageQuery, frozen=True, kw_only=True, rename=lambda name: re.s
     team_id: UUID | None = None
     status: Text | None = None
     status_not: Text | None = None
+    column: Text | None = None
+    column_not: Text | None = None
     assignee: Text | None = None
     assignee_not: Text | None = None
     label: Text | None = None
@@ -131,6 +133,8 @@ def read_list_request(raw: bytes) -> ListRequest:
     query = TaskQuery(
         status=_choices(given.status, STATUSES, "status"),
         status_not=_choices(given.status_not, STATUSES, "status!"),
+        column=_columns(given.column, "column"),
+        column_not=_columns(given.column_not, "column!"),
         priority=_choices(given.priority, PRIORITIES, "priority"),
         priority_not=_choices(given.priority_not, PRIORITIES, "priority!"),
         assignee=assignee,
@@ -196,6 +200,13 @@ def _people(text: str | None, parameter: str) -> tuple[bool, tuple[UUID | None, 
         return False, ()
     others = [part for part in text.split(",") if part != ME]
     return len(others) <= text.count(","), _ids(",".join(others) or None, parameter)
+
+
+def _columns(text: str | None, parameter: str) -> tuple[UUID | None, ...]:
+    wanted = _ids(text, parameter)
+    if None in wanted:
+        raise BadInput("Every task stands in a column: there is no `none`.", parameter=parameter)
+    return wanted
 
 
 def _labels(text: str | None) -> tuple[UUID | None, ...]:

@@ -151,6 +151,10 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "TaskForge-Team": ("The team this is about.", {"type": "string", "format": "uuid"}),
     "TaskForge-Seq": ("The team's event number at which this is true.", {"type": "integer"}),
     "TaskForge-Epoch": ("The history of the team that this is of: a restore begins another one.", {"type": "integer"}),
+    "TaskForge-Warning": (
+        'The change was made, and a column holds more than its limit since: `wip-limit;column="<id>"`, or several.',
+        {"type": "string"},
+    ),
     "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
     "Location": ("Where the new thing is.", {"type": "string"}),
     "Cache-Control": ("Who may keep it.", {"type": "string"}),

@@ -27,6 +27,7 @@ __all__ = [
     "AUDIT",
     "COMMENTS",
     "COMMENT_EDITS",
+    "COLUMNS",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -121,6 +122,7 @@ COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Se
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
+COLUMNS: Final = Cursors[tuple[str, UUID]]("columns", tuple[str, UUID])
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)

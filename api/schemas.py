@@ -6,18 +6,22 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.rest_v1 import Label, Member, Task
+from api.rest_v1 import BoardColumn, Label, Member, Task
+from api.rest_v1 import Column as ListedColumn
 from core import commands
+from core.columns import Category, WipPolicy
 from core.commands import (
     BATCH_LIMIT,
     READS_LIMIT,
     Basis,
     Color,
+    ColumnName,
     LabelName,
     Limit,
     TeamKey,
     TeamName,
     TimeZone,
+    clean_column_name,
     clean_label_name,
     clean_team_name,
 )
@@ -33,12 +37,16 @@ __all__ = [
     "BatchRequest",
     "Board",
     "Column",
+    "ColumnMove",
+    "ColumnPage",
+    "ColumnPatch",
     "LabelPage",
     "LabelPatch",
     "ListedMember",
     "MemberPage",
     "MemberPatch",
     "MoveRequest",
+    "NewColumn",
     "NewLabel",
     "NewTask",
     "NewTeam",
@@ -63,9 +71,11 @@ class NewTask(TaskFields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class MoveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to: a column (default: its own), right before or right after a task of it; with neither, its bottom."""
+    """Where to: a column, or the first one of a status (default: its own column), right before or right after a task of
+    it; with neither, its bottom."""
 
     status: Status | None = None
+    column_id: UUID | None = None
     before_id: UUID | None = None
     after_id: UUID | None = None
 
@@ -104,6 +114,7 @@ class MoveOperation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     id: UUID
     status: Status | None = None
+    column_id: UUID | None = None
     before_id: UUID | None = None
     after_id: UUID | None = None
     if_match: Version | None = None
@@ -190,14 +201,13 @@ class TaskPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
-class Column(Struct, frozen=True, kw_only=True):
-    """The tasks of one status, from top to bottom.
+class Column(BoardColumn, frozen=True, kw_only=True):
+    """A column and its tasks, from top to bottom.
 
-    With `per_column` also how many there are, and the `cursor` with which `GET /v1/tasks?team_id=…&status=…&sort=rank`
+    With `per_column` also how many there are, and the `cursor` with which `GET /v1/tasks?team_id=…&column=…&sort=rank`
     goes on after the last one that is shown; null when all are.
     """
 
-    status: Status
     count: int | UnsetType = UNSET
     tasks: tuple[Task, ...]
     next_cursor: Cursor | UnsetType | None = UNSET
@@ -223,10 +233,10 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class TeamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch of a team's settings. `wip_limits` is itself merged: null takes a limit away."""
+    """A merge patch of a team's settings. `wip`: limits of columns are ignored, warned of in answers, or enforced."""
 
     name: TeamName | UnsetType = UNSET
-    wip_limits: dict[Status, Limit | None] | UnsetType | None = UNSET
+    wip: WipPolicy | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -242,8 +252,8 @@ class TeamAnswer(Struct, frozen=True, kw_only=True):
     id: UUID
     name: str
     key: str
-    wip_limits: dict[Status, int]
     time_zone: str
+    wip: WipPolicy
     created_by: UUID
     created_at: datetime
     updated_at: datetime
@@ -298,6 +308,41 @@ class LabelPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         tidy(self, name=clean_label_name)
+
+
+class NewColumn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column to create, after the others. Its category is the status of tasks in it, and never changes."""
+
+    name: ColumnName
+    category: Category
+    wip_limit: Limit | None = None
+
+    def __post_init__(self) -> None:
+        tidy(self, name=clean_column_name)
+
+
+class ColumnPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch of a column: a `wip_limit` of null takes the limit away."""
+
+    name: ColumnName | UnsetType = UNSET
+    wip_limit: Limit | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        tidy(self, name=clean_column_name)
+
+
+class ColumnMove(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to: right before or right after another column; with neither, behind all others."""
+
+    before_id: UUID | None = None
+    after_id: UUID | None = None
+
+
+class ColumnPage(Struct, frozen=True):
+    """The columns, from the first to the last."""
+
+    items: tuple[ListedColumn, ...]
+    next_cursor: Cursor | None
 
 
 class LabelPage(Struct, frozen=True):

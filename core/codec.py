@@ -13,13 +13,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
-from core.columns import default_column_id
+from core.columns import Category, Column, default_column_id
 from core.comment import Comment
 from core.event_data import (
     Counts,
     HistoryData,
     RedactionData,
     encode_attachment,
+    encode_column,
+    encode_column_fields,
     encode_comment,
     encode_comment_fields,
     encode_deleted_task,
@@ -38,6 +40,7 @@ from core.events import (
     AnyOtherEvent,
     Attachment,
     AttachmentEvent,
+    ColumnEvent,
     CommentEvent,
     DeletedTask,
     Event,
@@ -132,9 +135,16 @@ class _AttachmentData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _ColumnData(Struct, gc=False):
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
+    limits: dict[Category, int] | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -156,6 +166,8 @@ def _data_of(event: type[Event]) -> type[Struct]:
             return _MemberData
         case "label":
             return _LabelData
+        case "column":
+            return _ColumnData
         case "team":
             return _TeamData
         case "attachment":
@@ -221,8 +233,7 @@ def _task_payload(event: TaskEvent, task: bytes) -> bytes:
             encode_task_fields(event.previous),
         )
     else:
-        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        return b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
+        return b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), _ranks(event.ranks))
     after = event.task
     return b'{%b,"task_id":"%b","version":%d,"counts":%b,"task":%b}' % (
         thing,
@@ -233,12 +244,19 @@ def _task_payload(event: TaskEvent, task: bytes) -> bytes:
     )
 
 
+def _ranks(ranks: dict[UUID, str]) -> bytes:
+    return b',"ranks":' + _encode(ranks) if ranks else b""
+
+
 def _payload(event: AnyOtherEvent) -> bytes:
     match event:
         case MemberEvent():
             return b'{"member":%b,"previous":%b}' % (encode_member(event.member), encode_member_fields(event.previous))
         case LabelEvent():
             return b'{"label":%b,"previous":%b}' % (encode_label(event.label), encode_label_fields(event.previous))
+        case ColumnEvent():
+            column, previous = encode_column(event.column), encode_column_fields(event.previous)
+            return b'{"column":%b,"previous":%b%b}' % (column, previous, _ranks(event.ranks))
         case TeamUpdated():
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
         case TeamRestored():

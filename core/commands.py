@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.columns import Category, WipPolicy
 from core.comment import CommentBody, clean_comment
 from core.permissions import Role
 from core.principal import Principal
@@ -20,6 +21,7 @@ READS_LIMIT: Final = 500
 
 TEAM_NAME_LENGTH: Final = 100
 LABEL_NAME_LENGTH: Final = 50
+COLUMN_NAME_LENGTH: Final = 50
 
 TeamName = Annotated[str, Meta(min_length=1, max_length=TEAM_NAME_LENGTH)]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name.")]
@@ -27,11 +29,13 @@ TeamKey = Annotated[
     str, Meta(pattern="^[A-Z][A-Z0-9]{1,9}$", description="2 to 10 of A-Z and 0-9; prefixes task keys.")
 ]
 LabelName = Annotated[str, Meta(min_length=1, max_length=LABEL_NAME_LENGTH)]
+ColumnName = Annotated[str, Meta(min_length=1, max_length=COLUMN_NAME_LENGTH)]
 Color = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="#rrggbb")]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
 
 clean_team_name: Final = partial(clean_line, most=TEAM_NAME_LENGTH)
 clean_label_name: Final = partial(clean_line, most=LABEL_NAME_LENGTH)
+clean_column_name: Final = partial(clean_line, most=COLUMN_NAME_LENGTH)
 
 
 class Asking(Struct, frozen=True):
@@ -78,14 +82,60 @@ class CreateTeam(Struct, frozen=True, tag="create_team", gc=False):
 
 
 class UpdateTeam(Struct, frozen=True, kw_only=True, tag="update_team", gc=False):
-    """`wip_limits` replaces all limits; an absent status has none."""
+    """`wip` says what becomes of the limits of columns."""
 
     name: TeamName | UnsetType = UNSET
-    wip_limits: dict[Status, Limit] | UnsetType = UNSET
+    wip: WipPolicy | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         tidy(self, name=clean_team_name)
+
+
+class CreateColumn(Struct, frozen=True, kw_only=True, tag="create_column", gc=False):
+    """A new column after the others. Without a `wip_limit` there may be any number of tasks."""
+
+    name: ColumnName
+    category: Category
+    wip_limit: Limit | None = None
+
+    def __post_init__(self) -> None:
+        tidy(self, name=clean_column_name)
+
+
+class UpdateColumn(Struct, frozen=True, kw_only=True, tag="update_column", gc=False):
+    """A `wip_limit` of None takes the limit away. A category never changes."""
+
+    column_id: UUID
+    name: ColumnName | UnsetType = UNSET
+    wip_limit: Limit | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        tidy(self, name=clean_column_name)
+
+
+class MoveColumn(Struct, frozen=True, kw_only=True, tag="move_column", gc=False):
+    """Right before or right after another column; with neither, behind all others."""
+
+    column_id: UUID
+    before_id: UUID | None = None
+    after_id: UUID | None = None
+
+
+class DeleteColumn(Struct, frozen=True, kw_only=True, tag="delete_column", gc=False):
+    """`move_to` is the column that its tasks go to. One with many of them is closing until `CloseColumn` is done."""
+
+    column_id: UUID
+    move_to: UUID | None = None
+
+
+class CloseColumn(Struct, frozen=True, tag="close_column", gc=False):
+    """Go on with a column that is closing: move some more of its tasks, and delete it after the last.
+
+    Only this system goes on with what somebody has begun.
+    """
+
+    column_id: UUID
 
 
 class AddMember(Struct, frozen=True, tag="add_member", gc=False):
@@ -157,10 +207,12 @@ class UpdateTask(Struct, frozen=True, tag="update", gc=False):
 
 
 class MoveTask(Struct, frozen=True, kw_only=True, tag="move", gc=False):
-    """Into `status` (None: stay), right before or right after a task of that column; with neither, to its bottom."""
+    """Into a column (None: that of `status`; both None: stay), right before or right after a task of that column; with
+    neither, to its bottom. Both must agree."""
 
     task_id: UUID
     status: Status | None = None
+    column_id: UUID | None = None
     before_id: UUID | None = None
     after_id: UUID | None = None
     if_match: Versions | None = None
@@ -281,6 +333,11 @@ AnyCommand = (
     | CreateLabel
     | UpdateLabel
     | DeleteLabel
+    | CreateColumn
+    | UpdateColumn
+    | MoveColumn
+    | DeleteColumn
+    | CloseColumn
     | RedactHistory
     | TaskCommand
     | UndoTask

@@ -16,25 +16,31 @@ from core.commands import (
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
     EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
     UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
 from core.decide_attachments import add_attachment, delete_attachment
+from core.decide_columns import change_columns
 from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
@@ -104,6 +110,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _rename_member(state, command, asking)
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return _change_labels(state, command, asking)
+        case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
+            return change_columns(state, command, asking)
         case RedactHistory(subjects=subjects, through_seq=through_seq):
             return [HistoryRedacted(subjects=subjects, through_seq=through_seq, **_stamp(state, asking))]
         case _:
@@ -157,7 +165,7 @@ def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Event
 
 def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Events:
     team = _team(state)
-    wanted = {"name": command.name, "wip_limits": command.wip_limits, "time_zone": command.time_zone}
+    wanted = {"name": command.name, "wip": command.wip, "time_zone": command.time_zone}
     changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(team, name) != value}
     if not changed:
         return []

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from core import comment, events, task
+from core import columns, comment, events, task
+from core.columns import Category, WipPolicy
 from core.permissions import Role
 from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
@@ -23,6 +24,8 @@ __all__ = [
     "Counts",
     "Attachment",
     "AttachmentData",
+    "Column",
+    "ColumnData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -38,6 +41,8 @@ __all__ = [
     "encode_comment",
     "encode_comment_fields",
     "encode_attachment",
+    "encode_column",
+    "encode_column_fields",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -121,8 +126,37 @@ class Attachment(Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime
 
 
+class Column(Struct, frozen=True, kw_only=True, gc=False):
+    """A column after the change. `rank` orders columns (plain string comparison); `category` never changes.
+
+    One that is being deleted while it holds tasks says where they go: `closing_into`.
+    """
+
+    id: UUID
+    name: str
+    category: Category
+    wip_limit: int | None = None
+    rank: str
+    closing_into: UUID | None = None
+    closing_by: UUID | None = None
+
+
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings after the change."""
+
+    id: UUID
+    name: str
+    key: str
+    time_zone: str = "UTC"
+    wip: WipPolicy = "warn"
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TeamWithLimits(Struct, frozen=True, kw_only=True, gc=False):
+    """A team's settings as they were before it had columns: at most so many tasks of a status."""
 
     id: UUID
     name: str
@@ -208,10 +242,25 @@ class AttachmentData(Struct, frozen=True):
     task: Task
 
 
+class ColumnData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed, `ranks` other columns that got a new rank with it."""
+
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
 class TeamData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
     team: Team
+    previous: dict[str, Any] = {}
+
+
+class TeamWithLimitsData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
+
+    team: TeamWithLimits
     previous: dict[str, Any] = {}
 
 
@@ -245,6 +294,8 @@ def data_type(event: type[events.Event]) -> type[Struct]:
             return MemberData
         case "label":
             return LabelData
+        case "column":
+            return ColumnData
         case "team":
             return TeamData
         case "attachment":
@@ -257,6 +308,7 @@ def data_type(event: type[events.Event]) -> type[Struct]:
 
 OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
     ("task.deleted", 1): (TaskData, "The task as it last was; it is gone for good."),
+    ("team.updated", 1): (TeamWithLimitsData, "The team's settings, with limits by status: it had no columns yet."),
 }
 """Shapes that are written no more, and what is said of them: topics may still hold events that name their schemas."""
 
@@ -266,6 +318,7 @@ encode_comment: Final = encoder(comment.Comment, Comment)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
 encode_attachment: Final = encoder(events.Attachment, Attachment)
+encode_column: Final = encoder(columns.Column, Column)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.
@@ -273,4 +326,5 @@ encode_task_fields: Final = fields_encoder(task.Task, Task)
 encode_comment_fields: Final = fields_encoder(comment.Comment, Comment)
 encode_member_fields: Final = fields_encoder(events.Member, Member)
 encode_label_fields: Final = fields_encoder(events.Label, Label)
+encode_column_fields: Final = fields_encoder(columns.Column, Column)
 encode_team_fields: Final = fields_encoder(events.Team, Team)

@@ -11,20 +11,21 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from core.columns import Category, Column, WipPolicy
 from core.comment import Comment
 from core.permissions import Role
-from core.task import Status, Task
+from core.task import Task
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings. `key` prefixes the human task numbers (`ENG-42`) and never changes. Its calendar dates
-    are judged in `time_zone`, a name of the IANA database."""
+    are judged in `time_zone`, a name of the IANA database. `wip` is what becomes of the limits of its columns."""
 
     id: UUID
     name: str
     key: str
-    wip_limits: dict[Status, int] = {}
     time_zone: str = "UTC"
+    wip: WipPolicy = "warn"
     created_by: UUID
     created_at: datetime
     updated_at: datetime
@@ -70,7 +71,7 @@ class Attachment(Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime
 
 
-Noun = Literal["task", "comment", "attachment", "member", "label", "team", "history"]
+Noun = Literal["task", "comment", "attachment", "member", "label", "column", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -278,13 +279,53 @@ class LabelDeleted(LabelEvent, frozen=True, kw_only=True, gc=False):
     gone = True
 
 
+class ColumnEvent(Event, frozen=True, kw_only=True, gc=False):
+    """`ranks` holds other columns whose rank was spread anew by the same change (rarely any)."""
+
+    noun = "column"
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+    @property
+    def subject(self) -> UUID:
+        return self.column.id
+
+
+class ColumnCreated(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    type = "column.created"
+
+
+class ColumnUpdated(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    """Its name or its limit; or it is closing from now on, and its tasks move away."""
+
+    type = "column.updated"
+
+
+class ColumnMoved(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    type = "column.moved"
+
+
+class ColumnDeleted(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    """No task of the board stands in it any more."""
+
+    type = "column.deleted"
+    gone = True
+
+
 class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
-    """The team's settings after the change; the first event of every team is one with an empty `previous`."""
+    """The team's settings after the change; the first event of every team is one with an empty `previous`.
+
+    `limits` is there in events of before there were columns, which said how many tasks there may be of each status:
+    they became the limits of the first columns.
+    """
 
     type = "team.updated"
     noun = "team"
+    schema_version = 2
     team: Team
     previous: dict[str, Any] = {}
+    limits: dict[Category, int] | None = None
 
 
 class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
@@ -326,9 +367,17 @@ AnyCommentEvent = CommentAdded | CommentEdited | CommentDeleted
 AnyAttachmentEvent = AttachmentAdded | AttachmentDeleted
 """The events about what hangs on a task: they carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
+AnyColumnEvent = ColumnCreated | ColumnUpdated | ColumnMoved | ColumnDeleted
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
-    AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
+    AnyMemberEvent
+    | LabelCreated
+    | LabelUpdated
+    | LabelDeleted
+    | AnyColumnEvent
+    | TeamUpdated
+    | AnyHistoryEvent
+    | TaskDeleted
 )
 AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyAttachmentEvent | AnyOtherEvent
 

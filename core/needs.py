@@ -15,20 +15,25 @@ from core.commands import (
     ArchiveTask,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
     EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
     UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -92,6 +97,8 @@ def needs(command: AnyCommand) -> Needs:
         case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
         case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory():
+            return NOTHING
+        case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
             return NOTHING
         case _:
             assert_never(command)

@@ -25,8 +25,8 @@ SortKey = tuple[bool, Any, UUID]
 class TaskQuery(Struct, frozen=True, kw_only=True):
     """A list request, already checked and resolved ("me" is a user id). Empty tuples and None mean "any".
 
-    Of `status`, `priority`, `assignee` and `parent` any will do, and None among them is a field without a value. The
-    `labels` must all be there, and None asks for a task without any. What ends with `_not` must be none of these; a
+    Of `status`, `column`, `priority`, `assignee` and `parent` any will do, and None among them is a field without a
+    value. The `labels` must all be there, and None asks for a task without any. What ends with `_not` must be none of these; a
     missing value is none of any given ones. `changed_since` leaves out what has not changed after that `seq`.
     `updated_after` includes that very moment: several tasks can have it, and not all of them may have been seen. So do
     its likes; each of these takes a date or an instant (`core.windows`). `zone` is the team's, in which dates are
@@ -35,6 +35,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
 
     status: tuple[Status, ...] = ()
     status_not: tuple[Status, ...] = ()
+    column: tuple[UUID | None, ...] = ()
+    column_not: tuple[UUID | None, ...] = ()
     priority: tuple[Priority, ...] = ()
     priority_not: tuple[Priority, ...] = ()
     assignee: tuple[UUID | None, ...] = ()
@@ -115,7 +117,13 @@ TIMES: Final = (
     *("due_before", "due_after", "due_on", "created_before", "created_after"),
     *("updated_before", "updated_after", "completed_before", "completed_after"),
 )
-CHOICES: Final = {"status": "status", "priority": "priority", "assignee": "assignee_id", "parent": "parent_id"}
+CHOICES: Final = {
+    "status": "status",
+    "column": "column_id",
+    "priority": "priority",
+    "assignee": "assignee_id",
+    "parent": "parent_id",
+}
 """The filters of which any value will do, by the field of the task that they are about."""
 
 

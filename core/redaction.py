@@ -54,8 +54,8 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
             return _replaced(payload, "task", "id", TASK_TEXTS, subjects, attachment=ATTACHMENT_TEXTS)
         case "member":
             return _replaced(payload, "member", "user_id", MEMBER_TEXTS, subjects)
-        case "label" | "team" | "history":
-            return None  # Names of labels and of the team belong to the team, and go with it.
+        case "label" | "column" | "team" | "history":
+            return None  # Names of labels, of columns and of the team belong to the team, and go with it.
         case _:
             assert_never(noun)
 

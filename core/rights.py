@@ -17,20 +17,25 @@ from core.commands import (
     ArchiveTask,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
     EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
     UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -125,9 +130,9 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
             return OWN_MEMBERSHIP if command.user_id == user_id else MANAGE_MEMBERS
         case RenameMember():
             return OWN_MEMBERSHIP
-        case UpdateTeam():
+        case UpdateTeam() | CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn():
             return MANAGE_TEAM
-        case CreateTeam() | RedactHistory():
+        case CreateTeam() | RedactHistory() | CloseColumn():
             return OWN_TEAM
         case _:
             assert_never(command)
@@ -136,10 +141,10 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
 def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     """Raise NotFound("team") for strangers and for keys of another team, Forbidden when role or scopes do not suffice.
 
-    The user who creates a team is its owner from the start. The system itself is no member: it may redact history, and
-    take somebody back whose account is not erased after all.
+    The user who creates a team is its owner from the start. The system itself is no member: it may redact history, go
+    on with a column that is closing, and take somebody back whose account is not erased after all.
     """
-    if isinstance(command, RedactHistory) or principal.kind == "system":
+    if isinstance(command, RedactHistory | CloseColumn) or principal.kind == "system":
         _check_system(state, command, principal)
         return
     creating = isinstance(command, CreateTeam)
@@ -152,5 +157,5 @@ def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -
 def _check_system(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     if state.team is None:
         raise NotFound("team")
-    if principal.kind != "system" or not isinstance(command, RedactHistory | AddMember):
+    if principal.kind != "system" or not isinstance(command, RedactHistory | CloseColumn | AddMember):
         raise Forbidden("own_team")

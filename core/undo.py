@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from core.commands import Asking, UndoTask
-from core.decide_tasks import _board_task, _check_references, _check_version, _check_wip
+from core.decide_tasks import _board_task, _check_references, _check_version
 from core.errors import Conflict, InvalidReference, NotFound
 from core.events import (
     AnyTaskEvent,
@@ -22,6 +22,7 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
 )
+from core.placing import check_entry
 from core.ranking import insert_at
 from core.task import Task, differences
 from core.task_history import TaskHistory, Wanted, fields_before
@@ -93,7 +94,7 @@ def _put_back(state: TeamState, task: Task, before: Mapping[str, Any], asking: A
     """Onto the board, where it stood. What it refers to must still be there."""
     references = {name: getattr(task, name) for name in ("assignee_id", "label_ids", "parent_id", "blocked_by")}
     _check_possible(state, task.id, references)
-    _check_wip(state, task.status)
+    _check_entry(state, task.column_id)
     after, ranks = _placed(state, _next(state, task, before, asking))
     return TaskRestored(**_event(asking, task, after), ranks=ranks)
 
@@ -105,15 +106,22 @@ def _reversed(
         return None
     _check_possible(state, task.id, before)
     after, ranks = _placed(state, _next(state, task, before, asking))
-    if after.status != task.status:
-        _check_wip(state, after.status)
+    if after.column_id != task.column_id:
+        _check_entry(state, after.column_id)
     kind = TaskMoved if isinstance(change, TaskMoved) else TaskUpdated
     return kind(**_event(asking, task, after), ranks=ranks)
 
 
+def _check_entry(state: TeamState, column_id: UUID) -> None:
+    column = state.columns.get(column_id)
+    if column is None:
+        raise _conflict({"column_id"}, "refers to something that is gone")
+    check_entry(state, column, "/column_id")
+
+
 def _placed(state: TeamState, task: Task) -> tuple[Task, dict[UUID, str]]:
     """The task at its rank, or beside the one that has it by now; and the ranks of neighbours that were spread."""
-    column = column_without(state, task.status, task)
+    column = column_without(state, task.column_id, task)
     index = bisect_left(column, (task.rank, task.id))
     if all(rank != task.rank for rank, _ in column[max(0, index - 1) : index + 1]):
         return task, {}

@@ -73,7 +73,7 @@ async def my_teams(
     """Teams the user is a member of (no other than `only`, when given), by id; those after the team `after`."""
     async with reading(pool, user_id) as rows:
         found = await rows.fetch(
-            "select t.id, t.name, t.key, t.wip_limits, t.time_zone, t.created_by, t.created_at, t.updated_at,"
+            "select t.id, t.name, t.key, t.wip, t.time_zone, t.created_by, t.created_at, t.updated_at,"
             " t.version, m.role"
             " from memberships m join teams t on t.id = m.team_id"
             " where m.user_id = $1 and ($2::uuid is null or m.team_id > $2) and ($4::uuid is null or m.team_id = $4)"

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 from valkey.asyncio import Valkey
 
+from core.columns import Column
 from core.events import Label, Member, Team
 from core.loading import PAUSE_SECONDS, TeamLoader
 from core.task import Task
@@ -68,6 +69,7 @@ class _Head(Struct):
     top_number: int
     members: tuple[Member, ...]
     labels: tuple[Label, ...]
+    columns: tuple[Column, ...]
     digest: bytes
 
 
@@ -140,6 +142,7 @@ class SnapshotCodec:
                 top_number=head.top_number,
                 members=head.members,
                 labels=head.labels,
+                columns=head.columns,
                 digest=head.digest,
             )
             for number, frame in enumerate(frames):
@@ -254,7 +257,12 @@ def _parts(state: TeamState, team_id: UUID) -> _Parts:
         epoch=state.epoch,
         seq=state.seq,
         head=_Head(
-            state.team, state.top_number, tuple(state.members.values()), tuple(state.labels.values()), state.digest
+            state.team,
+            state.top_number,
+            tuple(state.members.values()),
+            tuple(state.labels.values()),
+            tuple(state.columns.values()),
+            state.digest,
         ),
         tasks=state.tasks.as_dict(),
         external=state.external.as_dict(),

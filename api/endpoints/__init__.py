@@ -21,6 +21,7 @@ MODULES: Final = (
     "api.endpoints.uploads",
     "api.endpoints.teams",
     "api.endpoints.seen",
+    "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.insights",
     "api.endpoints.invitations",

@@ -112,6 +112,7 @@ class TaskChanges:
         command = MoveTask(
             task_id=task_id,
             status=wanted.status,
+            column_id=wanted.column_id,
             before_id=wanted.before_id,
             after_id=wanted.after_id,
             if_match=if_match(call),
@@ -204,6 +205,7 @@ def command_of(operation: BatchOperation) -> TaskCommand:
             return MoveTask(
                 task_id=operation.id,
                 status=operation.status,
+                column_id=operation.column_id,
                 before_id=operation.before_id,
                 after_id=operation.after_id,
                 if_match=seen(operation.if_match),

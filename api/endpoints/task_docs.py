@@ -15,6 +15,7 @@ from core.task import PRIORITIES, STATUSES, TaskPatch
 __all__ = ["CHANGED", "CHANGES", "DECIDED", "READS"]
 
 TEAM_ID: Final = "019a3b1e-5c00-7000-8000-00000000000a"
+COLUMN_ID: Final = "6f2d8a53-91f0-5c0e-8a6b-3d9b2a7c4e10"
 TASK: Final = {
     "id": "019a3b1e-6d00-7000-8000-00000000002a",
     "team_id": TEAM_ID,
@@ -41,6 +42,8 @@ TASK: Final = {
     "completed_at": None,
     "archived_at": None,
     "version": 117,
+    "column_id": COLUMN_ID,
+    "due_on": None,
 }
 CHANGE: Final = {
     "specversion": "1.0",
@@ -61,6 +64,7 @@ CHANGE: Final = {
 }
 """The CloudEvent of a change: what feeds, topics and a task's activity have of it."""
 BATCH: Final = {"seq_from": 118, "seq_to": 119, "items": [{**TASK, "version": 118}, {**TASK, "version": 119}]}
+BOARD_COLUMN: Final = {"id": COLUMN_ID, "name": "In progress", "category": "in_progress", "wip_limit": 5}
 OF_TEAM: Final = ("TaskForge-Team", "TaskForge-Seq", "TaskForge-Epoch")
 CACHED: Final = ("ETag", "Cache-Control", *OF_TEAM)
 UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
@@ -102,6 +106,13 @@ _TIME: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
     *_words("status", STATUSES),
+    *_both(
+        "column",
+        {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,{SEVERAL - 1}}}$"},
+        "Any of these columns, separated by commas.",
+        "None of these columns",
+        COLUMN_ID,
+    ),
     *_things(
         "assignee",
         "me|none",
@@ -238,7 +249,7 @@ READS: Final = (
                 description="The board.",
                 body=Board,
                 headers=CACHED,
-                example={"seq": 117, "epoch": 1, "columns": [{"status": "in_progress", "tasks": [TASK]}]},
+                example={"seq": 117, "epoch": 1, "columns": [{**BOARD_COLUMN, "tasks": [TASK]}]},
             ),
             304: UNCHANGED,
         },
@@ -248,7 +259,8 @@ READS: Final = (
 )
 
 DECIDED: Final = ("not-found", "forbidden", "conflict", "ahead-of-history", "history-rewritten")
-CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *OF_TEAM), example=TASK)
+WARNED: Final = (*OF_TEAM, "TaskForge-Warning")
+CHANGED: Final = Reply(description="The task after the change.", body=Task, headers=("ETag", *WARNED), example=TASK)
 
 CHANGES: Final = (
     Operation(
@@ -265,8 +277,8 @@ CHANGES: Final = (
         parameters=(MIN_SEQ,),
         body=NewTask,
         body_example={"team_id": TEAM_ID, "title": "Ship the board", "priority": "high"},
-        replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *OF_TEAM), example=TASK)},
-        problems=(*DECIDED, "invalid-reference"),
+        replies={201: Reply(description="The task.", body=Task, headers=("Location", "ETag", *WARNED), example=TASK)},
+        problems=(*DECIDED, "invalid-reference", "contradiction"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -291,8 +303,8 @@ CHANGES: Final = (
             "if_seq": 117,
             "reads": [TASK["id"]],
         },
-        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=OF_TEAM, example=BATCH)},
-        problems=(*DECIDED, "invalid-reference", "stale-version", "stale-read"),
+        replies={200: Reply(description="What it came to.", body=BatchAnswer, headers=WARNED, example=BATCH)},
+        problems=(*DECIDED, "invalid-reference", "contradiction", "stale-version", "stale-read"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -308,7 +320,7 @@ CHANGES: Final = (
         body_media_types=MERGE_PATCH,
         body_example={"status": "done"},
         replies={200: CHANGED},
-        problems=(*DECIDED, "invalid-reference", "stale-version"),
+        problems=(*DECIDED, "invalid-reference", "contradiction", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),
@@ -351,7 +363,7 @@ CHANGES: Final = (
         body=MoveRequest,
         body_example={"status": "done"},
         replies={200: CHANGED},
-        problems=(*DECIDED, "invalid-reference", "stale-version"),
+        problems=(*DECIDED, "invalid-reference", "contradiction", "stale-version"),
         keyed=True,
         requires=in_team(WRITE_TASKS),
     ),

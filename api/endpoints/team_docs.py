@@ -82,7 +82,7 @@ OPERATIONS: Final = (
         method="PATCH",
         path=paths.TEAM,
         id="updateTeam",
-        summary="Rename a team, set limits on its columns",
+        summary="Rename a team, say what its columns' limits do",
         tag="Teams",
         description=(
             "A JSON merge patch: what is left out stays. `wip_limits` is itself merged, and null takes a limit away."
@@ -92,7 +92,7 @@ OPERATIONS: Final = (
         body_media_types=MERGE_PATCH,
         body_example={
             "name": "Platform",
-            "wip_limits": {"in_progress": 5, "in_review": None},
+            "wip": "block",
             "time_zone": "Europe/Berlin",
         },
         replies={

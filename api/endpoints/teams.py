@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 from msgspec.json import Decoder
 
 from actors.board import TeamView
@@ -40,7 +40,6 @@ from core.commands import (
 from core.errors import NotFound
 from core.events import LabelEvent, MemberEvent, Team, TeamUpdated
 from core.permissions import MATRIX, Permission, Role, allows
-from core.task import STATUSES
 from db import readmodel
 from db.people.former_members import former_members
 from db.team_seen import Seen, seen_of
@@ -135,8 +134,7 @@ class Teams:
         patch = await body_of(request, self._team_patch, *MERGE_PATCH)
         if not isinstance(patch.time_zone, UnsetType):
             check_time_zone(patch.time_zone)
-        limits = merged_limits(team_of(view), patch)
-        command = UpdateTeam(name=patch.name, wip_limits=limits, time_zone=patch.time_zone)
+        command = UpdateTeam(name=patch.name, wip=patch.wip, time_zone=patch.time_zone)
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]
@@ -309,16 +307,6 @@ def etag_of(team: Team, role: Role, epoch: int, seen: Seen | None = None) -> byt
     """The answer names the role of the caller, and perhaps what they have seen, so its ETag must too."""
     looked = b"" if seen is None else b"-%d-%d" % (seen.seq, seen.unread)
     return version_tag(epoch, team.version)[:-1] + b'-%s%s"' % (role.encode(), looked)
-
-
-def merged_limits(team: Team, patch: TeamPatch) -> Any:
-    """The limits after the merge patch (RFC 7396), or UNSET."""
-    if patch.wip_limits is UNSET:
-        return UNSET
-    if patch.wip_limits is None:
-        return {}
-    limits = {**team.wip_limits, **patch.wip_limits}
-    return {status: limits[status] for status in STATUSES if limits.get(status) is not None}
 
 
 def register(router: Router, services: Services) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from core.codec import JournalRow
+from core.columns import Column
 from core.comment import Comment
 from core.errors import NotFound
 from core.events import Attachment, Label, Member
@@ -385,7 +386,7 @@ def _reason(error: Exception) -> str:
 async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
     """In slices: a board of 50,000 tasks would hold the event loop, and every other team, for half a second."""
     row = await rows.fetchrow(
-        "select id, seq, epoch, name, key, wip_limits, time_zone, top_number, created_by, created_at, updated_at,"
+        "select id, seq, epoch, name, key, wip, time_zone, top_number, created_by, created_at, updated_at,"
         " version"
         " from teams where id = $1",
         team_id,
@@ -394,6 +395,9 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         return None
     members = await rows.fetch("select user_id, role, name, joined_at from memberships where team_id = $1", team_id)
     labels = await rows.fetch("select id, name, color from labels where team_id = $1", team_id)
+    columns = await rows.fetch(
+        "select id, name, category, wip_limit, rank, closing_into, closing_by from columns where team_id = $1", team_id
+    )
     archived = await rows.fetch(
         "select external_source, external_id, id from tasks"
         " where team_id = $1 and archived_at is not null and external_id is not null",
@@ -406,6 +410,7 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         top_number=row["top_number"],
         members=[Member(**_dict(member)) for member in members],
         labels=[Label(**_dict(label)) for label in labels],
+        columns=[Column(**_dict(column)) for column in columns],
         digest=await rows.fetchval(sql.DIGEST, team_id, row["seq"]) or b"",
     )
     loader.add_archived({(found[0], found[1]): found[2] for found in archived})

@@ -83,6 +83,9 @@ def _declared(noun: Noun) -> NounRows | None:
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
         case "attachment":
             return NounRows("attachment", "attachments", "commit_attachment", ATTACHMENT_COLUMNS)
+        case "column":
+            of_column = ("team_id", "id", "name", "category", "wip_limit", "rank", "closing_into", "closing_by")
+            return NounRows("column", "columns", "commit_column", of_column)
         case "task" | "team" | "history":
             return None
         case _:

@@ -266,7 +266,7 @@ async def test_a_walk_through_pages_does_not_go_on_in_another_history(restored: 
 
 async def test_the_columns_of_a_limited_board_lead_to_lists_of_the_same_history(restored: Restored) -> None:
     top = (await restored.get(f"{restored.board}?per_column=1")).json()
-    cursor = next(column["next_cursor"] for column in top["columns"] if column["status"] == "open")
+    cursor = next(column["next_cursor"] for column in top["columns"] if column["category"] == "open")
     path = f"/v1/tasks?team_id={restored.team}&status=open&sort=rank&cursor={cursor}"
     assert len((await restored.get(path)).json()["items"]) == 1
     assert json.dumps(top).count('"epoch": 2') == 1

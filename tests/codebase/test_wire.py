@@ -7,12 +7,13 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from api.endpoints import all_operations
+from core.columns import Column
 from core.event_data import data_type
 from core.events import EVENT_TYPES, DeletedTask, Label, Member, Team
 from core.task import Task
 from tests.support.source import ROOT
 
-DOMAIN = {Task, DeletedTask, Member, Label, Team}
+DOMAIN = {Task, DeletedTask, Member, Label, Column, Team}
 
 # Runs in an interpreter of its own: it gives the domain's Structs a field more before anything else knows them.
 RICHER = """
@@ -51,7 +52,9 @@ for line in lines_of("events.jsonl"):
     previous = {"previous": {**event.previous, "milestone_id": None}} if hasattr(event, "previous") else {}
     event = structs.replace(event, **previous, **{part: thing})
     again = encode(event, salt=row.salt)
-    assert as_then(again.row.payload) == current_data(row), (again.row.payload, row.payload)
+    if part != "team":  # What a team said of limits then is said by its columns now.
+        assert as_then(again.row.payload) == current_data(row), (again.row.payload, row.payload)
+    assert b"milestone_id" not in again.row.payload
     assert again.task is None or REST_V1.task(thing) == again.task
     if part in shown:
         poorer = msgspec.json.decode(row.payload)[part]

@@ -44,6 +44,7 @@ from db.settings import DatabaseSettings
 from taskforge.clock import SystemClock
 from tests.support.actor_harness import keyed, stored
 from tests.support.asking import by
+from tests.support.columns import placed
 from tests.support.memory_ports import MemoryJournal
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +145,7 @@ class JournalContract:
             MoveTask(task_id=third, status="done"),
             ArchiveTask(fourth),
             UpdateLabel(label_id=label, name="defect"),
-            UpdateTeam(name="Platform", wip_limits={"done": 7}),
+            UpdateTeam(name="Platform", wip="block"),
             ChangeRole(people[1], "admin"),
             RenameMember("Renamed"),
         )
@@ -234,7 +235,7 @@ def assert_same(loaded: TeamState, state: TeamState) -> None:
     )
     assert (dict(loaded.members), dict(loaded.labels)) == (dict(state.members), dict(state.labels))
     assert sorted(loaded.tasks.values(), key=id_of) == sorted(state.tasks.values(), key=id_of)
-    assert loaded.columns == state.columns
+    assert (loaded.columns, placed(loaded)) == (state.columns, placed(state))
     assert sorted(loaded.external.values()) == sorted(state.external.values())
 
 

@@ -122,5 +122,5 @@ def test_rows_are_those_of_files_and_not_of_their_tasks(team: CoreTeam) -> None:
     task = team.task()
     one, two = team.attach(task.id), team.attach(task.id)
     team.ask(DeleteAttachment(one.id))
-    rows = rows_of_events(team.journal[-3:])
+    rows = rows_of_events(team.journal[-3:], team.state.columns)
     assert rows == {"attachment": RowChanges((two,), (one.id,))}

@@ -208,6 +208,6 @@ def test_a_batch_that_deletes_the_task_writes_none_of_its_comments(team: CoreTea
     said = team.comment(other.id)
     team.comment(task.id)
     team.ask(DeleteTask(task.id))
-    changes = rows_of_events(team.journal[-3:])
+    changes = rows_of_events(team.journal[-3:], team.state.columns)
     assert [comment.id for comment in changes["comment"].kept] == [said.id]
     assert changes["comment"].gone == ()

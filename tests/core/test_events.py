@@ -8,6 +8,7 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AttachmentDeleted,
+    ColumnDeleted,
     CommentDeleted,
     Event,
     LabelDeleted,
@@ -15,6 +16,7 @@ from core.events import (
     Noun,
     TaskDeleted,
     TaskEvent,
+    TeamUpdated,
     event_class,
 )
 
@@ -28,8 +30,9 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
     if event.noun != "history":
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
-    assert event.schema_version == (2 if event is TaskDeleted else 1)
-    assert event.gone == (event in (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted))
+    assert event.schema_version == (2 if event in (TaskDeleted, TeamUpdated) else 1)
+    ends = (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted, ColumnDeleted)
+    assert event.gone == (event in ends)
     assert event.ends_membership == (event is MemberRemoved)
     carries = event.noun in {"task", "comment", "attachment"}
     assert event.state_record == ("tombstone" if event is TaskDeleted else "task" if carries else "none")

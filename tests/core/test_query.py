@@ -86,6 +86,7 @@ def test_words_are_found_in_comments_and_not_across_parts(team: CoreTeam) -> Non
 
 def test_every_condition_counts_as_a_filter() -> None:
     conditions: dict[str, Any] = {
+        "column": (SOME,), "column_not": (SOME,),
         "status": ("open",), "status_not": ("open",), "assignee": (SOME,), "assignee_not": (None,), "labels": (SOME,),
         "labels_not": (None,), "priority": ("low",), "priority_not": ("low",), "parent": (SOME,), "parent_not": (None,),
         **dict.fromkeys(TIMES, datetime(2026, 1, 1, tzinfo=UTC)), "overdue": True, "changed_since": 7,

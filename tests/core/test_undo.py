@@ -183,7 +183,8 @@ def test_a_column_that_is_full_by_now_takes_nothing_back() -> None:
     task = team.task()
     team.ask(MoveTask(task_id=task.id, status="done"))
     team.task("Filler")
-    team.ask(UpdateTeam(wip_limits={"open": 1}))
+    team.ask(UpdateTeam(wip="block"))
+    team.limit(open=1)
     assert refused(team, undo(task)).reason == "wip-limit"
 
 
@@ -321,7 +322,7 @@ def test_over_random_histories_the_task_is_as_before_or_a_conflict_names_the_fie
         assert (after.archived_at is None) == (before.archived_at is None) or not event.previous
         untouched = set(content(now)) - changed - {"rank"}
         assert all(getattr(after, name) == getattr(now, name) for name in untouched), "and nothing else changes"
-        taken = {task.rank for task in team.state.ordered(before.status) if task.id != before.id}
+        taken = {task.rank for task in team.state.ordered(before.column_id) if task.id != before.id}
         assert "rank" not in changed or after.rank == before.rank or before.rank in taken
         if not since and before.rank not in taken:
             assert content(after) | {"archived_at": None} == content(before) | {"archived_at": None}

@@ -15,6 +15,7 @@ from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.task import Task
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
+from tests.support.columns import placed
 from tests.support.core_team import CoreTeam
 from tests.support.team_writer import add_user, new_team
 from tests.support.turns import most_in_one_turn
@@ -37,7 +38,7 @@ async def test_a_team_is_loaded_in_slices(pools: Pools, monkeypatch: pytest.Monk
     assert await most_in_one_turn(loading, lambda: len(loaded)) == SLICE_TASKS
     state = loading.result()
     assert state is not None
-    assert state.columns == writer.state.columns
+    assert (state.columns, placed(state)) == (writer.state.columns, placed(writer.state))
     assert len(loaded) == len(state.tasks) == 3 * SLICE_TASKS
 
 

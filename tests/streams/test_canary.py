@@ -31,6 +31,7 @@ from taskforge.devstack import DevStack
 from taskforge.settings import Settings
 from tests.support.apache_kafka import empty, kafka_settings
 from tests.support.asking import by
+from tests.support.columns import placed
 from tests.support.desk import new_key
 from tests.support.site import Person, Site, serving, settings_for
 from tests.support.topic_reader import EVENTS, TASKS, read_all, read_teams
@@ -316,7 +317,7 @@ async def check_the_history(place: Place) -> None:
         assert sorted(folded.tasks.values(), key=lambda task: task.number) == sorted(
             loaded.tasks.values(), key=lambda task: task.number
         )
-        assert (folded.seq, folded.members, folded.columns) == (loaded.seq, loaded.members, loaded.columns)
+        assert (folded.seq, folded.members, placed(folded)) == (loaded.seq, loaded.members, placed(loaded))
     kinds = [row.type for row in await journal.read(UUID(place.team), 0)]
     assert kinds.count("history.redacted") == 3
     comments = [await comments_on(place, task) for task in folded_ids(await place.answers())]

@@ -128,6 +128,8 @@ class Scene:
         comment = (await desk.post(f"/v1/tasks/{task['id']}/comments", {"body": SECRET}, "outsider")).json()
         file = await attached(desk, task["id"], SECRET.encode(), who="outsider")
         upload = (await begun(desk, task["id"], b"another", "outsider")).json()
+        body = {"name": "foreign column", "category": "open"}
+        column = (await desk.post(f"/v1/teams/{team}/columns", body, "outsider")).json()
         link = (await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"}, "outsider")).json()
         scene.foreign = {
             "team_id": team,
@@ -136,6 +138,7 @@ class Scene:
             "label_id": label["id"],
             "attachment_id": file["id"],
             "upload_id": upload["upload_id"],
+            "column_id": column["id"],
             "invitation_id": link["id"],
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
@@ -152,7 +155,16 @@ class Scene:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What stands in nobody's answer but the outsider's."""
-        return (SECRET, "foreign label", self.foreign["invitation_id"], self.foreign["label_id"])
+        return (SECRET, "foreign label", "foreign column", self.foreign["invitation_id"], self.foreign["label_id"])
+
+    async def column(self) -> str:
+        """A further column of the team, which has no other than that and those that every team begins with."""
+        desk, path = self.desk, f"/v1/teams/{self.desk.team}/columns"
+        for column in (await desk.get(path)).json()["items"]:
+            if column["name"].startswith("swept"):
+                await desk.delete(f"{path}/{column['id']}")
+        body = {"name": f"swept {self.next()}", "category": "open"}
+        return str((await desk.post(path, body)).raise_for_status().json()["id"])
 
     async def session(self, who: str) -> str:
         """A further session of somebody's."""
@@ -229,6 +241,8 @@ class Scene:
         if "{label_id}" in operation.path:
             body = {"name": f"label {self.next()}", "color": "#000000"}
             values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]
+        if "/columns" in operation.path:
+            values["column_id"] = await self.column()
         if "{invitation_id}" in operation.path:
             made = await desk.post(f"/v1/teams/{desk.team}/invitations", {"role": "viewer"})
             values["invitation_id"] = made.json()["id"]

@@ -13,14 +13,17 @@ from core.commands import (
     ArchiveTask,
     Asking,
     ChangeRole,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
     DeleteComment,
     DeleteLabel,
     DeleteTask,
     EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
@@ -50,6 +53,7 @@ from core.quotas import Quotas
 from core.task import Status, Task, TaskFields, TaskPatch
 from core.task_history import history_of
 from core.team import Attached, TeamState, evolve
+from tests.support.columns import limited, tasks_of
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 TEAM = UUID(int=1)
@@ -174,6 +178,11 @@ class CoreTeam:
         evolve(state, event)
         self.journal.append(encode(event, salt=SALT, epoch=state.epoch))
 
+    def limit(self, **limits: int) -> None:
+        """The first columns of categories have limits from now on, which are enforced."""
+        for command in limited(self.state, **limits):
+            self.ask(command)
+
     def label(self, name: str = "bug") -> UUID:
         """The id of a new label."""
         (event,) = self.ask(CreateLabel(name, "#aa0000"))
@@ -187,7 +196,7 @@ class CoreTeam:
 
     def titles(self, status: Status = "open") -> list[str]:
         """The column from top to bottom."""
-        return [task.title for task in self.state.ordered(status)]
+        return [task.title for task in tasks_of(self.state, status)]
 
 
 def an_attachment(task_id: UUID, file_id: UUID, size: int = 9, name: str = "notes.txt") -> AddAttachment:
@@ -223,11 +232,17 @@ def every_event() -> CoreTeam:
     team.ask(UpdateLabel(label_id=label, name="renamed"))
     team.ask(RenameMember("Vera \u2028"), VIEWER)
     team.ask(ChangeRole(VIEWER, "admin"))
-    team.ask(UpdateTeam(name="N", wip_limits={"done": 3}))
     said = team.comment(task.id, "@Viewer \u2028 **ünï** </script> <@x>", MEMBER)
     team.ask(EditComment(said.id, "@Olga and @Viewer \\"), MEMBER)
     team.comment(other.id)
     team.ask(DeleteComment(said.id), MEMBER)
+    team.ask(UpdateTeam(name="N"))
+    team.limit(done=30)
+    column = team.ask(CreateColumn(name="Blöcked", category="open", wip_limit=3))[0].subject
+    team.ask(MoveColumn(column_id=column, before_id=next(iter(team.state.columns))))
+    team.ask(MoveTask(task_id=other.id, column_id=column))
+    team.ask(DeleteColumn(column_id=column, move_to=team.state.firsts["done"].id))
+    team.ask(MoveTask(task_id=other.id, status="open"))
     for turn in range(120):  # Until the gap is too narrow and an event carries `ranks`.
         team.ask(MoveTask(task_id=(task, other)[turn % 2].id, before_id=(other, task)[turn % 2].id))
         team.task(f"Filler {turn}") if turn == 0 else None

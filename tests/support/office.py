@@ -86,4 +86,4 @@ def told(state: TeamState, task: Task) -> dict[str, Any]:
 
 
 def columns(state: TeamState) -> dict[str, list[str]]:
-    return {status: [task.title for task in state.ordered(status)] for status in state.columns}
+    return {column.category: [task.title for task in state.ordered(column.id)] for column in state.columns.values()}

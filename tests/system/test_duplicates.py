@@ -189,6 +189,8 @@ class Scene:
             case "label_id":
                 body = {"name": f"label {uuids.uuid7()}", "color": "#000000"}
                 return str((await self.do("POST", f"/v1/teams/{self.team}/labels", body))["id"])
+            case "column_id":
+                return str((await self.column())["id"])
             case "invitation_id":
                 return str((await self.do("POST", f"/v1/teams/{self.team}/invitations", {"role": "viewer"}))["id"])
             case "user_id":
@@ -202,6 +204,10 @@ class Scene:
                 return str((await self.do("POST", "/v1/me/api-keys", {"name": "K", "scopes": ["read"]}, who))["id"])
             case _:
                 pytest.fail(f"give {{{name}}} a scene")
+
+    async def column(self) -> Any:
+        body = {"name": str(uuids.uuid7()), "category": "open"}
+        return await self.do("POST", f"/v1/teams/{self.team}/columns", body)
 
     async def task(self) -> str:
         return str((await self.do("POST", "/v1/tasks", {"team_id": self.team, "title": "T"}))["id"])
@@ -242,6 +248,15 @@ class Scene:
 
     async def createLabel(self) -> tuple[Any, Person | None]:  # noqa: N802
         return {"name": str(uuids.uuid7()), "color": "#000000"}, self.owner
+
+    async def createColumn(self) -> tuple[Any, Person | None]:  # noqa: N802
+        return {"name": str(uuids.uuid7()), "category": "open"}, self.owner
+
+    async def updateColumn(self) -> tuple[Any, Person | None]:  # noqa: N802
+        return {"name": str(uuids.uuid7())}, self.owner
+
+    async def moveColumn(self) -> tuple[Any, Person | None]:  # noqa: N802
+        return {"before_id": (await self.column())["id"]}, self.owner
 
     async def createInvitation(self) -> tuple[Any, Person | None]:  # noqa: N802
         return {"role": "member", "email": f"{uuids.uuid7()}@example.com"}, self.owner

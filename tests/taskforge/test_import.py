@@ -12,12 +12,13 @@ import pytest
 
 from actors.envelope import CommandResult
 from actors.system import TeamSystem
-from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask, UpdateTeam
+from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask
 from core.errors import DomainError, Forbidden, NotFound, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from taskforge.transfer.files import TransferError
 from taskforge.transfer.targets import key_of
 from tests.support.asking import by
+from tests.support.columns import limited
 from tests.support.office import MAX, OLGA, Office, by_title, columns
 
 pytestmark = pytest.mark.anyio
@@ -181,7 +182,8 @@ async def test_a_mended_rejects_file_can_be_imported(office: Office, olga: UUID)
 
 async def test_a_full_column_refuses_only_the_rows_that_do_not_fit(office: Office, olga: UUID) -> None:
     await office.load(office.file("one.csv", "external_id,title\n0,Start\n"))
-    await office.ask(UpdateTeam(wip_limits={"in_progress": 2}), olga)
+    for command in limited(await office.team(), in_progress=2):
+        await office.ask(command, olga)
     text = "external_id,title,status\n" + "".join(
         f"{n},T{n},{'in_progress' if n % 2 else 'open'}\n" for n in range(1, 9)
     )
@@ -463,11 +465,12 @@ async def test_a_refusal_whose_answer_was_lost_is_still_a_refusal(
             raise
 
     await office.load(office.file("start.csv", "external_id,title,status\nstart,Start,done\n"))
-    await office.ask(UpdateTeam(wip_limits={"done": 1}), olga)
+    for command in limited(await office.team(), done=1):
+        await office.ask(command, olga)
     monkeypatch.setattr(TeamSystem, "ask", lossy)
     tally = await office.load(office.file("full.csv", "external_id,title,status\n1,A,done\n2,B,open\n"))
     assert (len(lost), tally.created, tally.failed) == (2, 1, 1)
-    assert "row 2: The column done holds its limit" in office.said
+    assert "row 2: The column Done holds its limit" in office.said
 
 
 @pytest.mark.parametrize("name", ["mesos", "springxd", "duracloud"])

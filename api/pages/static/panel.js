@@ -4,7 +4,7 @@
  */
 
 import { Problem } from "./api.js";
-import { PRIORITY_NAMES, STATUS_NAMES, labelChip } from "./card.js";
+import { PRIORITY_NAMES, labelChip } from "./card.js";
 import { byId, h } from "./dom.js";
 import { asFields, dayOf, withDue } from "./due.js";
 
@@ -15,7 +15,7 @@ const STALE_TRIES = 3;
 const FIELDS = {
   title: { read: (control) => control.value.replaceAll(/\s*\n\s*/gu, " ").trim(), write: setValue },
   description: { read: (control) => control.value, write: setValue },
-  status: { read: (control) => control.value, write: setValue },
+  column_id: { read: (control) => control.value, write: setValue },
   priority: { read: (control) => control.value, write: setValue },
   assignee_id: { read: (control) => control.value || null, write: setValue },
   estimate: { read: (control) => (control.value === "" ? null : Number(control.value)), write: setValue },
@@ -26,7 +26,7 @@ const FIELDS = {
 const NAMES = {
   title: "Title",
   description: "Description",
-  status: "Status",
+  column_id: "Column",
   priority: "Priority",
   assignee_id: "Assignee",
   estimate: "Estimate",
@@ -48,7 +48,6 @@ export class Panel {
     this.note = byId("panel-note");
     this.save = byId("panel-save");
     this.archive = byId("panel-archive");
-    fillSelect(this.#control("status"), Object.entries(STATUS_NAMES));
     fillSelect(this.#control("priority"), Object.entries(PRIORITY_NAMES));
     this.form.addEventListener("submit", (event) => this.#onSubmit(event));
     this.form.addEventListener("input", () => this.#offer());
@@ -116,7 +115,21 @@ export class Panel {
     byId("panel-times").textContent = `Created ${MOMENT.format(new Date(task.created_at))} · changed ${MOMENT.format(new Date(task.updated_at))}`;
   }
 
+  /** The columns have changed while the panel is open. */
+  followColumns() {
+    if (!this.dialog.open) return;
+    const control = this.#control("column_id");
+    const chosen = control.value;
+    this.#fillColumns();
+    control.value = chosen;
+  }
+
+  #fillColumns() {
+    fillSelect(this.#control("column_id"), this.board.order.map((column) => [column.id, column.name]));
+  }
+
   #fillChoices(task) {
+    this.#fillColumns();
     const members = [...this.board.members.values()].toSorted((a, b) => a.name.localeCompare(b.name));
     const choices = [["", "Nobody"], ...members.map((member) => [member.user_id, member.name])];
     if (task.assignee_id && !this.board.members.has(task.assignee_id)) choices.push([task.assignee_id, "Former member"]);
@@ -217,7 +230,7 @@ export class Panel {
   }
 
   #spoken(name, value) {
-    if (name === "status") return STATUS_NAMES[value];
+    if (name === "column_id") return this.board.column(value)?.name ?? "a column that is gone";
     if (name === "priority") return PRIORITY_NAMES[value];
     if (name === "assignee_id") return value ? (this.board.members.get(value)?.name ?? "Former member") : "Nobody";
     if (name === "due") return dayOf(value, this.#control("due").dataset.zone) || "no date";
