@@ -163,6 +163,23 @@ async def test_an_operation_of_a_batch_names_the_epoch_too(restored: Restored) -
     assert (await batch(version + 1)).status_code == 200
 
 
+async def test_a_batch_that_rests_on_a_lost_history_is_409_and_one_on_that_which_stands_is_made(
+    restored: Restored,
+) -> None:
+    version, operation = restored.kept["version"], {"op": "create", "title": "On what was read"}
+    body = {"team_id": restored.team, "operations": [operation], "reads": [restored.kept["id"]]}
+
+    async def asked(if_seq: str, query: str = "") -> httpx.Response:
+        path = f"/v1/tasks/batch{query}"
+        return await restored.site.client.post(path, json={**body, "if_seq": if_seq}, headers=restored.ada.headers)
+
+    for query in ("", "?dry_run=true"):
+        document = problem(await asked(f"1:{version}", query), 409, "history-rewritten")
+        assert (document["epoch"], document["seq"]) == (2, version)
+    assert (await asked(f"2:{version}")).status_code == 200
+    problem(await asked(f"3:{version}"), 400, "ahead-of-history")
+
+
 async def test_a_position_of_an_earlier_epoch_is_409_and_says_where_the_team_is(restored: Restored) -> None:
     paths = (restored.task, restored.board, restored.list, restored.activity, restored.events)
     for path in (*paths, f"/v1/teams/{restored.team}", f"/v1/teams/{restored.team}/members"):

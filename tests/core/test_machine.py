@@ -394,6 +394,7 @@ class Life(RuleBasedStateMachine):
         for row in self.journal:
             evolve(replayed, decode(row))
         assert_same(replayed, self.state)
+        assert_remembered(self.state, self.journal)
         self.replay_redacted()
         rebuilt = load_team(
             team=self.state.team,
@@ -446,6 +447,14 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     known = {*tasks, *archive}
     assert all({task.parent_id, *task.blocked_by} - {None} <= known for task in tasks.values())
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
+
+
+def assert_remembered(state: TeamState, journal: list[JournalRow]) -> None:
+    """When something changed last that is not on the board is what the journal says, and so is the version on it."""
+    last = {row.subject: row.seq for row in journal}
+    for subject, seq in state.off_board.items():
+        assert subject in state.tasks or last[subject] == seq
+    assert all(task.version >= last[task.id] for task in state.tasks.values())
 
 
 def assert_counted(
