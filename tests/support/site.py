@@ -78,8 +78,8 @@ class Site:
         body = {"name": "Engineering", "key": "ENG"}
         return (await self.client.post("/v1/teams", json=body, headers=owner.headers)).raise_for_status().json()["id"]
 
-    async def task(self, owner: Person, team_id: str, title: str = "A task") -> dict[str, Any]:
-        body = {"team_id": team_id, "title": title}
+    async def task(self, owner: Person, team_id: str, title: str = "A task", text: str = "") -> dict[str, Any]:
+        body = {"team_id": team_id, "title": title, "description": text}
         return (await self.client.post("/v1/tasks", json=body, headers=owner.headers)).raise_for_status().json()
 
     def live(self, team_id: str, person: Person | None = None, query: str = "", **headers: str) -> connect:
