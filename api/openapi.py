@@ -16,7 +16,8 @@ from api.limits.rules import is_exempt
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problem_examples import problem_examples
-from api.problems import HEADERS, SCHEMA, known_problems
+from api.problem_schema import SCHEMA
+from api.problems import HEADERS, known_problems
 from core.principal import Scope
 from core.rights import Requirement
 from core.seq import POSITION
@@ -177,6 +178,15 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 _COMPONENT: Final = "#/components/schemas/{name}"
 
 
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT or API key",
+    "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: `read`, `write` or "
+    "`admin`. Where it says `session`, only an access token will do.",
+}
+
+
 def document(operations: Sequence[Operation]) -> bytes:
     """The document of these operations as JSON. Raises KeyError for a problem code or header that is not known."""
     schemas, components = _schemas(operations)
@@ -206,15 +216,7 @@ def document(operations: Sequence[Operation]) -> bytes:
                 "headers": {
                     name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
                 },
-                "securitySchemes": {
-                    "bearer": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "bearerFormat": "JWT or API key",
-                        "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: "
-                        "`read`, `write` or `admin`. Where it says `session`, only an access token will do.",
-                    }
-                },
+                "securitySchemes": {"bearer": _BEARER},
             },
         }
     )
