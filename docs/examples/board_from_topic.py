@@ -31,9 +31,9 @@ class Team:
 
     def apply(self, event: Event) -> None:
         self.at = (event["epoch"], event["seq"])
-        if not event["type"].startswith("task."):
-            return
         data, task_id = event["data"], event["subject"]
+        if "task" not in data:  # Events about a task's files carry the task, too.
+            return
         for neighbour, rank in data.get("ranks", {}).items():
             self.tasks[neighbour] = self.tasks[neighbour] | {"rank": rank, "version": event["seq"]}
         if event["type"] in {"task.archived", "task.deleted"}:
