@@ -26,8 +26,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     """A list request, already checked and resolved ("me" is a user id). Empty tuples and None mean "any".
 
     Of `status`, `column`, `priority`, `assignee` and `parent` any will do, and None among them is a field without a
-    value. The `labels` must all be there, and None asks for a task without any. What ends with `_not` must be none of these; a
-    missing value is none of any given ones. `changed_since` leaves out what has not changed after that `seq`.
+    value. The `labels` must all be there, and None asks for a task without any. What ends with `_not` must be none of
+    these; a missing value is none of any given ones. `changed_since` leaves out what has not changed after that `seq`.
     `updated_after` includes that very moment: several tasks can have it, and not all of them may have been seen. So do
     its likes; each of these takes a date or an instant (`core.windows`). `zone` is the team's, in which dates are
     judged and `due_at` orders, `now` is there with `overdue`. `after` is the sort key of the last task already seen.
