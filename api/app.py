@@ -21,6 +21,7 @@ from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.errors import RateLimited
 
 __all__ = ["TaskForge", "create_app"]
@@ -43,7 +44,8 @@ class TaskForge(Application):
         self._limits.learn(operations)
         self._connections = ConnectionLog(services.http)
         reads = Reads(Access(services), REST_V1, services.clock)
-        self._edge = Edge(self, router, services, reads, Parameters(operations))
+        parameters = Parameters(operations, UsedKeys(services).around)
+        self._edge = Edge(self, router, services, reads, parameters)
 
     async def start(self) -> None:
         """Normalise the handlers, then index the routes."""

@@ -324,7 +324,10 @@ def _codes(operation: Operation) -> dict[str, None]:
     if not is_exempt(operation.path):
         codes |= dict.fromkeys(("rate-limited",))
     if operation.secured:
-        codes |= dict.fromkeys(("unauthenticated",))
+        # A token of another issuer may name an address that is another account's.
+        codes |= dict.fromkeys(("unauthenticated", "conflict"))
+        if operation.scope != "read":
+            codes |= dict.fromkeys(("forbidden",))
     if operation.body is not None:
         codes |= dict.fromkeys(("unsupported-media-type", "unsupported-content-coding", "body-too-slow"))
     if "{" in operation.path:

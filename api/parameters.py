@@ -13,6 +13,7 @@ from msgspec import Struct
 from api.binding import check_names
 from api.calls import Call, call_of
 from api.paths import pattern
+from core.errors import BadInput
 
 if TYPE_CHECKING:
     from api.openapi import Operation
@@ -25,38 +26,48 @@ _GET_TOO: Final = {"HEAD": "GET"}
 
 
 class _Declared(Struct, frozen=True):
-    """What may stand in the query of an operation; of a `secured` one only who has signed in is told so."""
+    """What may stand in the query of an operation, and what comes before a word about it."""
 
     names: frozenset[str]
     secured: bool
+    keyed: bool
 
 
 class Parameters:
-    """What each operation declares, by its method and route."""
+    """What each operation declares, by its method and route. `around` is that of `UsedKeys`."""
 
-    def __init__(self, operations: Iterable["Operation"]) -> None:
+    def __init__(self, operations: Iterable["Operation"], around: Callable[[Handler], Handler]) -> None:
+        self._around = around
         self._declared = {
             (operation.method, pattern(operation.path)): _Declared(
-                frozenset(one.name for one in operation.parameters if one.place == "query"), operation.secured
+                frozenset(one.name for one in operation.parameters if one.place == "query"),
+                operation.secured,
+                operation.keyed and operation.secured,
             )
             for operation in operations
             if not operation.open_query
         }
 
     def before(self, call: Call, handler: Handler) -> Handler:
-        """The handler of a routed call, with the check in front when there is a query to check.
+        """The handler of a routed call; in its place one that raises BadInput when the query is wrong.
 
-        It is the handler's first step, after whatever finds out who asks, and raises BadInput naming the parameter.
+        Who asks is found out first, and a key that was used for another request still decides (409 or 422 before 400).
         """
         declared = self._declared.get((_GET_TOO.get(call.method, call.method), call.route)) if call.query else None
         if declared is None:
             return handler
+        try:
+            check_names(call.query, declared.names)
+        except BadInput as error:
+            refusing = _refusing(error, secured=declared.secured)
+            return self._around(refusing) if declared.keyed else refusing
+        return handler
 
-        async def checked(request: Request) -> Response:
-            own = call_of(request)
-            if declared.secured:
-                own.principal()
-            check_names(own.query, declared.names)
-            return await handler(request)
 
-        return checked
+def _refusing(error: BadInput, *, secured: bool) -> Handler:
+    async def refuse(request: Request) -> Response:
+        if secured:
+            call_of(request).principal()
+        raise error
+
+    return refuse

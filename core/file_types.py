@@ -7,7 +7,7 @@ SVG, XML), which can run scripts, is bytes as well, whatever it is called.
 import re
 from typing import Final
 
-__all__ = ["BYTES", "HEAD_BYTES", "PICTURES", "file_type"]
+__all__ = ["BYTES", "HEAD_BYTES", "PICTURES", "declared_type", "file_type"]
 
 BYTES: Final = "application/octet-stream"
 HEAD_BYTES: Final = 4096
@@ -31,18 +31,27 @@ _TEXTS: Final = frozenset({"text/plain", "text/csv", "text/markdown", "applicati
 _MARKUP: Final = re.compile(rb"<\s*[!?/a-zA-Z]")
 
 
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,90}/[a-z0-9][a-z0-9!#$&^_.+-]{0,90}")
+
+
+def declared_type(declared: str) -> str:
+    """What a sender calls a file, without parameters; octet-stream for what is no media type (RFC 6838)."""
+    plain = declared.split(";", 1)[0].strip().lower()
+    return plain if _MEDIA_TYPE.fullmatch(plain) else BYTES
+
+
 def file_type(head: bytes, declared: str = "") -> str:
     """The media type of a file that begins with `head` and was sent as `declared`: octet-stream when that is a lie.
 
     Text is UTF-8 without NUL; `head` may end within a character.
     """
-    claimed = declared.split(";", 1)[0].strip().lower()
+    claimed = declared_type(declared)
     found = _type_of(head)
     if found == "application/zip" and _IN_ZIP.fullmatch(claimed):
         return claimed
     if found == "text/plain" and claimed in _TEXTS:
         return claimed
-    return found if claimed in {"", BYTES, found} else BYTES
+    return found if claimed in {BYTES, found} else BYTES
 
 
 def _type_of(head: bytes) -> str:

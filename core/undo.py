@@ -103,7 +103,7 @@ def _reversed(
     state: TeamState, task: Task, change: AnyTaskEvent, before: Mapping[str, Any], asking: Asking
 ) -> AnyTaskEvent | None:
     if all(getattr(task, name) == value for name, value in before.items()):
-        return None
+        return None  # A neighbour's move has spread its column anew, and has given it its old rank again.
     _check_possible(state, task.id, before)
     after, ranks = _placed(state, _next(state, task, before, asking))
     if after.column_id != task.column_id:

@@ -33,7 +33,7 @@ MY_SESSION: Final = {
 }
 NOTIFICATION: Final = {
     "id": "019a3b1e-7000-7000-8000-0000000000e1",
-    "kind": "assigned",
+    "kind": "task.assigned",
     "team_id": TEAM_ID,
     "task_id": TASK["id"],
     "actor_id": "019a3b1e-5b00-7000-8000-000000000002",

@@ -154,7 +154,7 @@ OPERATIONS: Final = (
             "and the answer is the same whether there was one."
         ),
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
-        problems=("unauthenticated",),
+        problems=("unauthenticated", "forbidden"),
         secured=False,
         requires=ANYBODY,
         keyed=True,

@@ -71,29 +71,24 @@ UNCHANGED: Final = Reply(description="You have this already.", headers=CACHED)
 
 
 def _words(name: str, words: tuple[str, ...]) -> tuple[Parameter, Parameter]:
+    """Any of some words, and none of them."""
     one = "|".join(words)
     schema = {"type": "string", "pattern": f"^({one})(,({one}))*$"}
-    return _both(name, schema, "Any of these, separated by commas.", "None of these, separated by commas", words[0])
-
-
-def _things(name: str, words: str, about: str, without: str, example: str) -> tuple[Parameter, Parameter]:
-    """Of things that are named by their ids, or by one of some words."""
-    one = f"({words}|{_UUID})"
-    schema = {"type": "string", "pattern": f"^{one}(,{one}){{0,{SEVERAL - 1}}}$"}
-    return _both(name, schema, about, without, example)
-
-
-def _both(name: str, schema: dict[str, Any], about: str, without: str, example: str) -> tuple[Parameter, Parameter]:
-    """A filter and its negation."""
-    return (
-        Parameter(name=name, schema=schema, description=about, example=example),
-        Parameter(
-            name=f"{name}!",
-            schema=schema,
-            description=f"{without}; written `{name}!={example}`, or with the `!` as `%21`.",
-            example=example,
-        ),
+    about = "Any of these, separated by commas."
+    return _schema(name, schema, about, words[0]), _negated(
+        name, schema, "None of these, separated by commas", words[0]
     )
+
+
+def _things(words: str) -> dict[str, Any]:
+    """Ids, or some words, between commas."""
+    one = f"({words}|{_UUID})"
+    return {"type": "string", "pattern": f"^{one}(,{one}){{0,{SEVERAL - 1}}}$"}
+
+
+def _negated(name: str, schema: dict[str, Any], about: str, example: str) -> Parameter:
+    spelt = f"{about}; written `{name}!={example}`, or with the `!` as `%21`."
+    return _schema(f"{name}!", schema, spelt, example)
 
 
 def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) -> Parameter:
@@ -101,40 +96,36 @@ def _schema(name: str, schema: dict[str, Any], about: str, example: Any = None) 
 
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_COLUMNS: Final = {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,{SEVERAL - 1}}}$"}
 _EXTERNAL: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 _TIME: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 FILTERS: Final = (
     _schema("team_id", {"type": "string", "format": "uuid"}, "One team; without it, all of mine."),
     *_words("status", STATUSES),
-    *_both(
-        "column",
-        {"type": "string", "pattern": f"^{_UUID}(,{_UUID}){{0,{SEVERAL - 1}}}$"},
-        "Any of these columns, separated by commas.",
-        "None of these columns",
-        COLUMN_ID,
-    ),
-    *_things(
+    _schema("column", _COLUMNS, "Any of these columns, separated by commas.", COLUMN_ID),
+    _negated("column", _COLUMNS, "None of these columns, separated by commas", COLUMN_ID),
+    _schema(
         "assignee",
-        "me|none",
+        _things("me|none"),
         "Any of these: users, `me`, and `none` for nobody, separated by commas.",
-        "None of these: `none` leaves out what nobody is to do",
         "me",
     ),
-    *_things(
+    _negated("assignee", _things("me|none"), "None of these: `none` leaves out what nobody is to do", "me"),
+    _schema(
         "label",
-        "none",
+        {"type": "string", "pattern": f"^(none|{_UUID}(,{_UUID}){{0,{SEVERAL - 1}}})$"},
         "All of these labels, separated by commas; or `none`, alone, for tasks without any.",
-        "None of these labels; `none` leaves out tasks without any",
         "none",
     ),
+    _negated("label", _things("none"), "None of these labels; `none` leaves out tasks without any", "none"),
     *_words("priority", PRIORITIES),
-    *_things(
+    _schema(
         "parent",
-        "none",
+        _things("none"),
         "Subtasks of any of these, separated by commas, and with `none` those of no task.",
-        "Subtasks of none of these; `none` leaves out what is no subtask",
         "none",
     ),
+    _negated("parent", _things("none"), "Subtasks of none of these; `none` leaves out what is no subtask", "none"),
     _schema("due_before", _TIME, "Due before this date (in the team's time zone) or instant.", "2026-03-01"),
     _schema("due_after", _TIME, "Due then or later.", "2026-03-01T00:00:00Z"),
     _schema("due_on", _TIME, "Due on this date, or at this very instant.", "2026-03-01"),

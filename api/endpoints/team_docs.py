@@ -44,7 +44,7 @@ OPERATIONS: Final = (
         replies={
             201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM), example=TEAM)
         },
-        problems=("quota-reached",),
+        problems=("not-found", "quota-reached"),
         keyed=True,
         requires=SIGNED_IN_TO_MANAGE,
     ),

@@ -30,6 +30,7 @@ from core.commands import AddAttachment
 from core.errors import BadInput, Conflict, NotFound
 from core.events import AttachmentAdded
 from core.file_names import file_name
+from core.file_types import declared_type
 from core.permissions import check_right
 from core.rights import WRITE_TASKS
 from core.task import FieldError
@@ -123,7 +124,7 @@ class Uploads:
             team_id=team_id,
             task_id=task_id,
             name=name,
-            media_type=declared if 3 <= len(declared) <= 200 else "application/octet-stream",
+            media_type=declared_type(declared),
             most=self._most,
             claim=claim,
         )

@@ -188,6 +188,11 @@ class TestDirect:
         problem(await desk.post(self.complete(desk.other_task["id"], signed), None, "stranger"), 404, "not-found")
         assert (await desk.post(self.complete(task["id"], signed))).status_code == 201
 
+    async def test_a_type_that_is_none_is_taken_for_bytes(self, desk: Desk) -> None:
+        task = await desk.task()
+        for declared in ("a\x00b", "no/type/at/all", "x" * 200, "\ud7ff/x"):
+            assert (await begun(desk, task["id"], PDF, media_type=declared)).status_code == 201
+
     async def test_two_who_complete_at_once_attach_one_file(self, desk: Desk) -> None:
         task = await desk.task()
         signed = (await begun(desk, task["id"], PDF)).json()
@@ -330,6 +335,7 @@ class TestServed:
             (PDF, "application/pdf", "application/pdf", "attachment"),
             (b"PK\x03\x04rest", "application/epub+zip", "application/epub+zip", "attachment"),
             (b"PK\x03\x04rest", "image/jpeg", "application/octet-stream", "attachment"),
+            (b"text", "no type\x00", "text/plain", "attachment"),
             (b"\x00\x01\x02", "text/plain", "application/octet-stream", "attachment"),
         ],
     )

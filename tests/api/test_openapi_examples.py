@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator, ValidationError
 
@@ -12,6 +13,7 @@ from api.endpoints import all_operations
 from api.openapi import document
 from api.problem_examples import problem_examples
 from api.problems import known_problems
+from tests.support.documented import check_documented
 
 DESCRIBED: Final[dict[str, Any]] = json.loads(document(all_operations()))
 COMPONENTS: Final = DESCRIBED["components"]
@@ -102,3 +104,29 @@ def test_the_form_of_the_one_click_is_what_mailboxes_send() -> None:
     """RFC 8058: the example of the form is written as JSON, and means this body."""
     content = OPERATIONS["unsubscribe"]["requestBody"]["content"]
     assert dict(parse_qsl("List-Unsubscribe=One-Click")) == content["application/x-www-form-urlencoded"]["example"]
+
+
+TASK_PATH: Final = "/v1/tasks/019a3b1e-6d00-7000-8000-00000000002a"
+
+
+def answered(status: int, body: Any, media_type: str = "application/json", path: str = TASK_PATH) -> httpx.Response:
+    request = httpx.Request("GET", f"http://127.0.0.1{path}")
+    return httpx.Response(status, content=json.dumps(body), headers={"content-type": media_type}, request=request)
+
+
+@pytest.mark.anyio
+async def test_the_clients_of_the_tests_see_what_is_not_documented() -> None:
+    task = OPERATIONS["getTask"]["responses"]["200"]["content"]["application/json"]["example"]
+    problems = problem_examples()
+    await check_documented(answered(200, task))
+    await check_documented(answered(404, problems["not-found"], "application/problem+json"))
+    await check_documented(answered(418, None, path="/nobody/knows/this"))
+    for wrong in (
+        answered(201, task),
+        answered(200, {**task, "id": "no uuid"}),
+        answered(200, {"items": []}),
+        answered(404, task),
+        answered(409, problems["quota-reached"], "application/problem+json"),
+    ):
+        with pytest.raises(AssertionError, match="getTask answered"):
+            await check_documented(wrong)

@@ -101,7 +101,7 @@ def test_bytes_read_back_are_the_event(team: CoreTeam) -> None:
     row = encode(event, salt=SALT).row
     assert decode(row) == event
     data = msgspec.json.decode(row.payload)
-    assert list(data) == ["attachment", "task", "previous"]
+    assert list(data) == ["attachment", "previous", "task_id", "version", "counts", "task"]
 
 
 def test_what_is_forgotten_with_a_task(team: CoreTeam) -> None:

@@ -512,7 +512,7 @@ EXPECTED = {
     "CreateColumn: Forbidden",
     "CloseColumn",
     "RenameMember: nothing",
-    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived", "nothing")),
+    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived")),
     "UndoTask",
     *(f"{name}: archived" for name in ("AddComment", "EditComment")),
     *(f"{name}: NotFound" for name in ("AddComment", "EditComment", "DeleteComment")),

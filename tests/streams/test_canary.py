@@ -43,7 +43,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 NAME, FIRST_NAME, EMAIL, AGENT = "Canaria Zwei", "Canaria Eins", "canary-mail@example.com", "canary-agent/9"
 KEY_NAME, SUBJECT = "canary-key", "canary-subject"
 TITLE, TEXT, LAST_TITLE, EXTERNAL = "canary-title", "canary-text", "canary-last-title", "canary-external"
-OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME, SUBJECT), (TITLE, TEXT, LAST_TITLE, EXTERNAL)
+FILE = "canary-file"
+OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME, SUBJECT), (TITLE, TEXT, LAST_TITLE, EXTERNAL, FILE)
 ON_TASK, SAID, LAST_SAID = "canary-on-task", "canary-said", "canary-last-said"
 CANARIES = (*OF_USER, *OF_TASK, ON_TASK, SAID, LAST_SAID)
 PASSWORD = "correct horse battery"
@@ -55,7 +56,7 @@ class Place:
     def __init__(self, site: Site, settings: Settings, superuser: Any) -> None:
         self.site, self.settings, self.superuser = site, settings, superuser
         self.keeper, self.canary = Person("", "", ""), Person("", "", "")
-        self.team = self.left = self.task = self.comment = ""
+        self.team = self.left = self.task = self.comment = self.kept_file = ""
 
     async def ask(self, method: str, path: str, who: Person, body: Any = None, **headers: str) -> httpx.Response:
         given = {**who.headers, "Idempotency-Key": new_key(), "User-Agent": AGENT, **headers}
@@ -106,9 +107,11 @@ class Place:
         await self.ask("PATCH", path, self.keeper, {"description": f"{TEXT} once more"})
         await self.be_late(path)
         await self.ask("POST", f"{path}/move", self.keeper, {"status": "done"})
+        await self.attach(self.task, FILE, FILE.encode())
         await self.ask("DELETE", path, self.keeper)
         await self.ask("POST", f"{path}/restore", self.keeper)
         kept = await self.site.task(self.canary, self.team, "Kept")
+        self.kept_file = await self.attach(kept["id"], "the team's", b"a file")
         await self.site.task(self.keeper, self.team, "Kept, too")
         await self.talk(kept["id"])
 
@@ -121,6 +124,13 @@ class Place:
         self.comment = f"/v1/comments/{said.json()['id']}"
         await self.ask("PATCH", self.comment, self.canary, {"body": LAST_SAID})
         await self.ask("POST", f"/v1/tasks/{kept}/comments", self.canary, {"body": "This stays."})
+
+    async def attach(self, task: str, name: str, data: bytes) -> str:
+        """A file by the user who is going to be erased."""
+        headers = {**self.canary.headers, "Idempotency-Key": new_key()}
+        files = {"file": (name, data)}
+        made = await self.site.client.post(f"/v1/tasks/{task}/attachments", files=files, headers=headers)
+        return str(made.raise_for_status().json()["id"])
 
     async def be_late(self, path: str) -> None:
         """A change of what somebody has changed already: the refusal, which is stored, quotes what stands there."""
@@ -277,6 +287,7 @@ async def check_that_the_search_finds_them(place: Place) -> None:
         "comments.body",
         "memberships.name", "notifications.data", "search_documents.text", "sessions.user_agent", "task_events.payload",
         "tasks.title", "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
+        "attachments.name", "objects.name",
     }  # fmt: skip
 
     async def found() -> bool:
@@ -293,7 +304,10 @@ async def check_that_nothing_is_found(place: Place) -> None:
     assert await place.in_tables(CANARIES) == set()
     assert await place.in_valkey(CANARIES) == set()
     assert told_of(await place.answers(), CANARIES) == set()
-    assert [path for path in folder_of(place.settings).rglob("*") if path.is_file()] == []
+    left = [path for path in folder_of(place.settings).rglob("*") if path.is_file()]
+    assert [path.parent.name for path in left] == [place.kept_file], "what was attached to other tasks is the team's"
+    kept = await place.ask("GET", f"/v1/attachments/{place.kept_file}", place.keeper)
+    assert kept.json()["created_by"] == place.canary.user_id
 
 
 def check_the_last_mail(settings: Settings) -> None:
