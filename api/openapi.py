@@ -3,7 +3,7 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any, Final, Literal
@@ -52,13 +52,17 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """A documented answer that is no problem document. `body` is a msgspec type (None: no body)."""
+    """A documented answer that is no problem document. `body` is a msgspec type (None: no body).
+
+    `also` has further media types that can be asked for, each with an example of its text.
+    """
 
     description: str
     body: Any = None
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
     example: Any = None
+    also: Mapping[str, str] = {}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -349,7 +353,8 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
         media: dict[str, Any] = {"schema": schemas[id(reply.body)]}
         if reply.example is not None:
             media["example"] = reply.example
-        described["content"] = {reply.media_type: media}
+        texts = {name: {"schema": {"type": "string"}, "example": text} for name, text in reply.also.items()}
+        described["content"] = {reply.media_type: media, **texts}
     return described
 
 
