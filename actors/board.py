@@ -5,22 +5,23 @@ Everything here is synchronous and touches no network: a hot read is a dictionar
 loop for long (a search through much text) is a generator, to be run in slices.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Generator, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from actors.counts import Counts
+from actors.orders import move, settled, zone_of
 from actors.ports import ColumnTop, Representation
 from actors.search import SLICE, TASK_COST, Found, SearchTexts, cost_of, find_tasks
 from actors.slices import at_once, first_slice
+from core.columns import Column
 from core.permissions import Role
 from core.query import SortField, SortKey, TaskQuery, sort_key
-from core.ranking import Place
 from core.sorted_runs import SortedRuns
-from core.task import STATUSES, Status, Task
+from core.task import Task
 from core.team import TeamState
 
 PAGES: Final = 256
@@ -40,8 +41,6 @@ TEAM_BYTES, TASK_BYTES = 20_000, 1_500
 """Rough weights: of a team without its tasks, of a task without its text and answers."""
 
 
-_TITLE, _DESCRIPTION = attrgetter("title"), attrgetter("description")
-
 Change = tuple[Task | None, Task | None]
 """A task before and after; None where it is not on the board."""
 
@@ -50,7 +49,7 @@ class JoinedBoard(Struct, frozen=True):
     """The columns of a board with many tasks in each piece, and the state that they show."""
 
     state: TeamState
-    columns: list[tuple[Status, list[bytes]]]
+    columns: list[tuple[Column, list[bytes]]]
 
 
 class _Ready:
@@ -100,7 +99,7 @@ class _Ready:
 class TeamView:
     """The committed board for readers. `state` is for reading only."""
 
-    __slots__ = ("_characters", "_numbers", "_orders", "_ready", "_sorting", "_texts", "_uncounted", "coded", "state")
+    __slots__ = ("_counts", "_numbers", "_orders", "_ready", "_sorting", "_texts", "coded", "state")
 
     def __init__(self, state: TeamState) -> None:
         self.state = state
@@ -112,10 +111,7 @@ class TeamView:
         """What has changed since each sorting under way began."""
         self._numbers: dict[int, UUID] | None = None
         self._texts = SearchTexts()
-        self._characters = _characters_of(state)
-        """Of all titles and descriptions, but for what changed since they were last counted."""
-        self._uncounted: dict[UUID, Task | None] = {}
-        """The tasks that did, as they were then."""
+        self._counts = Counts(state)
 
     @property
     def seq(self) -> int:
@@ -131,6 +127,10 @@ class TeamView:
         """The member's role; raises NotFound("team") for everyone else."""
         return self.state.role_of(user_id)
 
+    def answers(self, query: TaskQuery) -> bool:
+        """Whether the board holds all that the query looks at: neither the archive nor texts of comments are here."""
+        return not query.archived and (query.q is None or not self._counts.commented(self.state))
+
     def task(self, task_id: UUID, representation: Representation) -> tuple[int, bytes] | None:
         """(version, bytes) of a board task, or None."""
         task = self.state.tasks.get(task_id)
@@ -141,6 +141,12 @@ class TeamView:
         if self._numbers is None:
             self._numbers = {task.number: task.id for task in self.state.tasks.values()}
         return self._numbers.get(number)
+
+    def resolved(self, query: TaskQuery, now: datetime) -> TaskQuery:
+        """The query with its dates in the team's zone, and as it is now."""
+        ready = query.overdue is not None and self._is_quickly_sorted("due_at")
+        by_due = self._order("due_at") if ready else None
+        return settled(structs.replace(query, zone=zone_of(self.state)), now, by_due)
 
     def ready_page(self, query: TaskQuery, representation: Representation) -> bytes | None:
         """The answer to a query, if it is at hand or quickly made; else see `page_in_slices`, off the hot path."""
@@ -157,11 +163,13 @@ class TeamView:
 
     def page_in_slices(self, query: TaskQuery, representation: Representation) -> Generator[None, None, bytes]:
         """As `page`, of the state that stands once the tasks are sorted; the board may go on between the steps."""
+        if query.overdue is not None:
+            yield from self._sort_in_slices("due_at")  # For `resolved`, next time.
         yield from self._sort_in_slices(query.sort)
         state, order, tasks = self.state, self._order(query.sort).copy(), self.state.tasks.as_dict()
         found = yield from find_tasks(query, order, tasks, self._texts)
         if self.state is not state:
-            return _page(query, found, representation, representation.task, state.epoch)
+            return _page(query, found, representation, representation.task, state)
         return self._keep_page(query, found, representation)
 
     def ready_board(self, representation: Representation) -> bytes | None:
@@ -172,7 +180,7 @@ class TeamView:
             if tasks > JOINED_AT_ONCE:
                 return None
             missing = 1 - len(ready.tasks) / max(1, tasks)
-            if missing * (tasks * TASK_COST + self._count_characters()) > LONG:
+            if missing * (tasks * TASK_COST + self._counts.characters(self.state)) > LONG:
                 return None
         return self.board(representation)
 
@@ -195,7 +203,7 @@ class TeamView:
         """
         yield from self.encode_in_slices(representation)
         state = self.state
-        columns = yield from _joined(state.columns, state.tasks.as_dict(), self._in(representation))
+        columns = yield from _joined(state, state.tasks.as_dict(), self._in(representation))
         return JoinedBoard(state, columns)
 
     def keep(self, joined: JoinedBoard, board: bytes, representation: Representation) -> None:
@@ -207,7 +215,8 @@ class TeamView:
         """The whole board, column by column; at once, whatever it costs."""
         ready = self._in(representation)
         if ready.board is None:
-            columns = [(status, list(map(ready.task, self.state.ordered(status)))) for status in STATUSES]
+            state = self.state
+            columns = [(column, list(map(ready.task, state.ordered(column.id)))) for column in state.columns.values()]
             ready.board = representation.board(self.seq, self.epoch, columns)
         return ready.board
 
@@ -218,15 +227,15 @@ class TeamView:
         if top is None:
             if len(ready.tops) >= TOPS:
                 ready.tops.clear()
-            columns = [self._top(status, per_column, ready) for status in STATUSES]
+            columns = [self._top(column, per_column, ready) for column in self.state.columns.values()]
             top = ready.tops[per_column] = representation.board_top(self.seq, self.epoch, columns)
         return top
 
-    def _top(self, status: Status, most: int, ready: _Ready) -> ColumnTop:
-        places = self.state.columns[status]
+    def _top(self, column: Column, most: int, ready: _Ready) -> ColumnTop:
+        places = self.state.places_in(column.id)
         tasks = [task for _, task_id in places[:most] if (task := self.state.tasks.get(task_id)) is not None]
         last = sort_key(tasks[-1], "rank") if len(places) > most else None
-        return ColumnTop(status, len(places), list(map(ready.task, tasks)), last)
+        return ColumnTop(column, len(places), list(map(ready.task, tasks)), last)
 
     def advance(self, state: TeamState, changed: Mapping[UUID, bytes | None]) -> None:
         """Merge a fork of the state and move on to it: keep what did not change, drop every answer that names a `seq`.
@@ -238,14 +247,16 @@ class TeamView:
         for task_id in changed:
             if indexed:
                 self._reindex(before.get(task_id), after.get(task_id))
-            if task_id not in self._uncounted:
-                self._uncounted[task_id] = before.get(task_id)
+            self._counts.changes(task_id, before.get(task_id))
         for ready in self._ready.values():
             reuses = ready.representation.reuses_events
             ready.replace(
                 [(task_id, data if reuses and task_id in after else None) for task_id, data in changed.items()]
             )
         self.coded = {}
+        if zone_of(self.state) is not zone_of(state):
+            self._orders.pop("due_at", None)
+            self._sorting = []
         self.state = state.merge()
 
     def reload(self, state: TeamState) -> None:
@@ -253,7 +264,7 @@ class TeamView:
         self.state, self.coded = state, {}
         self._ready, self._orders, self._numbers, self._texts = {}, {}, None, SearchTexts()
         self._sorting = []
-        self._uncounted, self._characters = {}, _characters_of(state)
+        self._counts = Counts(state)
 
     def pieces(self) -> list[list[Any]]:
         """What the board is made of, by kind.
@@ -262,25 +273,18 @@ class TeamView:
         would hold the event loop.
         """
         state = self.state
-        of_state = (state.tasks.values(), state.external.as_dict(), *state.columns.values(), *self._orders.values())
+        of_state = (state.tasks.values(), state.external.as_dict(), *state.places.values(), *self._orders.values())
         return [list(things) for things in (*of_state, *(ready.tasks.values() for ready in self._ready.values()))]
 
     def weigh(self) -> int:
         """Roughly how many bytes of memory the team holds; costs O(tasks that changed since it was last weighed).
 
-        Counted are texts (also those in lower case), ready answers, and 1.5 kB per task for the rest.
+        Counted are texts (also folded ones), ready answers, and 1.5 kB per task for the rest.
         """
-        texts = self._count_characters() + self._texts.characters
+        texts = self._counts.characters(self.state) + self._texts.characters
         ready = sum([ready.weight() for ready in self._ready.values()])
         coded = sum([len(coded) for _, coded in self.coded.values()])
         return TEAM_BYTES + len(self.state.tasks) * TASK_BYTES + texts + ready + coded
-
-    def _count_characters(self) -> int:
-        """Of all titles and descriptions."""
-        for task_id, task in self._uncounted.items():
-            self._characters += _size(self.state.tasks.get(task_id)) - _size(task)
-        self._uncounted.clear()
-        return self._characters
 
     def _find(self, query: TaskQuery) -> Generator[None, None, Found]:
         """The page's tasks, on the live board: for work that the event loop does not interrupt."""
@@ -288,11 +292,11 @@ class TeamView:
 
     def _keep_page(self, query: TaskQuery, found: Found, representation: Representation) -> bytes:
         ready = self._in(representation)
-        return ready.keep_page(query, _page(query, found, representation, ready.task, self.epoch))
+        return ready.keep_page(query, _page(query, found, representation, ready.task, self.state))
 
     def _is_long(self, query: TaskQuery) -> bool:
         """Whether a search of text may cost so much that it is not begun on the hot path."""
-        return query.q is not None and cost_of(query, len(self.state.tasks), self._count_characters()) > LONG
+        return query.q is not None and cost_of(query, len(self.state.tasks), self._counts.characters(self.state)) > LONG
 
     def _in(self, representation: Representation) -> _Ready:
         ready = self._ready.get(representation)
@@ -308,8 +312,9 @@ class TeamView:
                 self._numbers[after.number] = after.id
         for since in self._sorting:
             since.append((before, after))
+        zone = zone_of(self.state)
         for field, order in self._orders.items():
-            _move(order, field, before, after)
+            move(order, field, zone, before, after)
 
     def _is_quickly_sorted(self, field: SortField) -> bool:
         return field in self._orders or len(self.state.tasks) <= SORTED_AT_ONCE
@@ -317,17 +322,17 @@ class TeamView:
     def _sort_in_slices(self, field: SortField) -> Generator[None, None, None]:
         """Have the order of a large board at hand. What changes between the steps is put in its place in the end."""
         while not self._is_quickly_sorted(field):
-            runs, since = SortedRuns[SortKey](), list[Change]()
+            runs, since, zone = SortedRuns[SortKey](), list[Change](), zone_of(self.state)
             tasks = list(self.state.tasks.as_dict().values())
             self._sorting.append(since)
             for start in range(0, len(tasks), SORTED_AT_ONCE):
-                runs.add([sort_key(task, field) for task in tasks[start : start + SORTED_AT_ONCE]])
+                runs.add([sort_key(task, field, zone) for task in tasks[start : start + SORTED_AT_ONCE]])
                 yield
             while runs.merge():
                 yield
             order = runs.result()
             for before, after in since:
-                _move(order, field, before, after)
+                move(order, field, zone, before, after)
             if any(since is other for other in self._sorting):  # Else the board was loaded anew.
                 self._sorting = [other for other in self._sorting if other is not since]
                 self._orders[field] = order
@@ -335,42 +340,34 @@ class TeamView:
     def _order(self, field: SortField) -> list[SortKey]:
         order = self._orders.get(field)
         if order is None:
-            order = self._orders[field] = sorted(sort_key(task, field) for task in self.state.tasks.values())
+            zone = zone_of(self.state)
+            order = self._orders[field] = sorted(sort_key(task, field, zone) for task in self.state.tasks.values())
         return order
 
 
 def _joined(
-    places: Mapping[Status, Sequence[Place]], tasks: Mapping[UUID, Task], ready: _Ready
-) -> Generator[None, None, list[tuple[Status, list[bytes]]]]:
-    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are."""
-    encoded, columns = ready.tasks.copy(), list[tuple[Status, list[bytes]]]()
-    for status in STATUSES:
-        pieces = list[bytes]()
-        for start in range(0, len(places[status]), JOINED_AT_ONCE):
-            ids = [task_id for _, task_id in places[status][start : start + JOINED_AT_ONCE]]
+    state: TeamState, tasks: Mapping[UUID, Task], ready: _Ready
+) -> Generator[None, None, list[tuple[Column, list[bytes]]]]:
+    """The columns, of each so many tasks at a time in one piece; what is in `ready` now is as the tasks are.
+
+    Nobody changes `places` of a state that has been merged, only those of a fork.
+    """
+    encoded, columns, places = ready.tasks.copy(), list[tuple[Column, list[bytes]]](), state.places
+    for column in state.columns.values():
+        own, pieces = places.get(column.id, []), list[bytes]()
+        for start in range(0, len(own), JOINED_AT_ONCE):
+            ids = [task_id for _, task_id in own[start : start + JOINED_AT_ONCE]]
             pieces.append(b",".join([encoded.get(i) or ready.representation.task(tasks[i]) for i in ids]))
             yield
-        columns.append((status, pieces))
+        columns.append((column, pieces))
     return columns
 
 
-def _move(order: list[SortKey], field: SortField, before: Task | None, after: Task | None) -> None:
-    """Take a task out of its place in the order, and put it into its new one; None is no place."""
-    old = None if before is None else sort_key(before, field)
-    new = None if after is None else sort_key(after, field)
-    if old == new:
-        return
-    if old is not None:
-        del order[bisect_left(order, old)]
-    if new is not None:
-        insort(order, new)
-
-
 def _page(
-    query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes], epoch: int
+    query: TaskQuery, found: Found, representation: Representation, encoded: Callable[[Task], bytes], state: TeamState
 ) -> bytes:
-    last = sort_key(found.tasks[-1], query.sort) if found.more else None
-    return representation.page(list(map(encoded, found.tasks)), query, last, epoch)
+    last = sort_key(found.tasks[-1], query.sort, zone_of(state)) if found.more else None
+    return representation.page(list(map(encoded, found.tasks)), query, last, state.epoch)
 
 
 def drop_in_slices(pieces: list[list[Any]]) -> Generator[None, None, None]:
@@ -380,12 +377,3 @@ def drop_in_slices(pieces: list[list[Any]]) -> Generator[None, None, None]:
         if not pieces[-1]:
             pieces.pop()
         yield
-
-
-def _characters_of(state: TeamState) -> int:
-    tasks = list(state.tasks.values())
-    return sum(map(len, map(_TITLE, tasks))) + sum(map(len, map(_DESCRIPTION, tasks)))
-
-
-def _size(task: Task | None) -> int:
-    return 0 if task is None else len(task.title) + len(task.description)

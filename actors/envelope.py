@@ -1,7 +1,7 @@
 """A command on its way through a mailbox, and its result."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,9 @@ from msgspec import Struct
 from actors.ports import Representation
 from core.ask import Ask
 from core.codec import Encoded
+from core.columns import Column
 from core.commands import AnyCommand
+from core.comment import Comment
 from core.errors import DeadlineExceeded, DomainError
 from core.task import Task
 from core.writes import StoredReply
@@ -34,7 +36,9 @@ class CommandResult(Struct, frozen=True, gc=False):
 
     `epoch` is the team's. `items` has each affected task in the order of the operations (a deleted one as it last was).
     `replayed` is set when the idempotency key was used before for the same request: that stored answer is the one to
-    send.
+    send. `comment` is the one that a command was about, as it is after it. `overfull` has the columns that hold more
+    than their limit since, where the team is warned of that. `columns` are all of the team, in their order, after the
+    command.
     """
 
     seq: int
@@ -42,6 +46,9 @@ class CommandResult(Struct, frozen=True, gc=False):
     items: tuple[Item, ...]
     replayed: StoredReply | None = None
     epoch: int = 1
+    comment: Comment | None = None
+    overfull: tuple[UUID, ...] = ()
+    columns: Mapping[UUID, Column] = {}
 
 
 NOT_MADE: Final = "The change waited too long and was not made."

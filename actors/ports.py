@@ -12,9 +12,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded, JournalRow
+from core.columns import Column
+from core.comment import Comment
 from core.events import Attachment
 from core.query import SortKey, TaskQuery
-from core.task import Status, Task
+from core.task import Task
 from core.team import Attached, TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
@@ -69,6 +71,10 @@ class Journal(Protocol):
         """Those of the tasks that exist and are archived."""
         ...
 
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist, as they were last committed."""
+        ...
+
     async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
         """Those of the attachments that exist."""
         ...
@@ -79,6 +85,14 @@ class Journal(Protocol):
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         """The task's own rows with `seq > after`, oldest first (at most 500)."""
+        ...
+
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The `seq` of the newest event about each of the subjects, of those that any event is about."""
+        ...
+
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task; None when there is none."""
         ...
 
 
@@ -117,7 +131,7 @@ class Feed(Protocol):
 class ColumnTop(Struct, frozen=True, gc=False):
     """The first `tasks` of a column that has `count`; `last` is the place by rank of the last one where more follow."""
 
-    status: Status
+    column: Column
     count: int
     tasks: Sequence[bytes]
     last: SortKey | None
@@ -143,7 +157,7 @@ class Representation(Protocol):
         """A list of tasks; `last` is the place of the last one where more follow, `epoch` the team's (0: of many)."""
         ...
 
-    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Column, Sequence[bytes]]]) -> bytes:
         """All columns of a board with their tasks from top to bottom; several of them may come as one, with commas."""
         ...
 

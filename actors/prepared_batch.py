@@ -7,34 +7,46 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from actors.envelope import CommandResult, Envelope, Item, KeySlot
+from actors.explaining import Explained
 from actors.ports import NewId
 from core.codec import Encoded, encode
 from core.commands import (
     AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
-from core.errors import DomainError, Forbidden, NotFound, StaleVersion
-from core.events import AnyEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.errors import Contradiction, DomainError, Forbidden, NotFound, StaleRead, StaleVersion
+from core.events import AnyEvent, CommentEvent, TaskCreated, TaskDeleted, TaskEvent
+from core.placing import overfilled
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState, evolve
@@ -83,7 +95,7 @@ class PreparedBatch:
         """One for each envelope of the batch, in order; the last ones are missing when deciding them met a bug."""
         self.needs_slow_path = False
         """Whether something has to be awaited before the batch can be committed or answered."""
-        self.stale: list[StaleVersion] = []
+        self.stale: list[Explained] = []
         """Refusals to be explained from the journal before they are sent."""
         self.task_missing = False
         """A task was not found, or something else that stays in the database. Unless what commands need has been
@@ -117,17 +129,17 @@ class PreparedBatch:
                 answer = refusal
                 self._note_refusal(refusal)
             self.answers.append(answer)
-            if (slot := envelope.key) is not None and not _is_about_the_caller(answer):
+            if (slot := envelope.key) is not None and not _is_found_out_anew(answer):
                 self._keyed.append((slot, answer))
 
     def _note_refusal(self, refusal: DomainError) -> None:
-        if isinstance(refusal, StaleVersion):
+        if isinstance(refusal, StaleVersion | StaleRead):
             self.stale.append(refusal)
         elif isinstance(refusal, NotFound) and refusal.what in STORED:
             self.task_missing = True
 
     def _apply(self, envelope: Envelope, asking: Asking, salts: Iterator[bytes]) -> CommandResult:
-        state, ask, encoded = self.state, envelope.ask, list[Encoded]()
+        state, ask, encoded, overfull = self.state, envelope.ask, list[Encoded](), dict[UUID, None]()
         for event in decide(state, envelope.command, asking):
             evolve(state, event)
             one = encode(
@@ -139,14 +151,30 @@ class PreparedBatch:
                 via=ask.principal.key_id,
             )
             encoded.append(one)
+            note_changed(self.changed, event, one.task)
+            if state.limited and (column_id := overfilled(state, event)) is not None:
+                overfull[column_id] = None
             if event.noun != "task":
                 self.beside_tasks = True
-            note_changed(self.changed, event, one.task)
         if encoded:
             state.digest = encoded[-1].row.digest
         self.events += encoded
         items = self._items(envelope.command, encoded)
-        return CommandResult(state.seq, tuple(encoded), items, epoch=state.epoch)
+        return CommandResult(
+            state.seq,
+            tuple(encoded),
+            items,
+            epoch=state.epoch,
+            comment=self._comment(envelope.command, encoded),
+            overfull=tuple(overfull),
+            columns=state.columns,
+        )
+
+    def _comment(self, command: AnyCommand, events: Sequence[Encoded]) -> Comment | None:
+        """The comment of the command's event, or the one that an edit has left as it was."""
+        if events and isinstance(event := events[0].event, CommentEvent):
+            return event.comment
+        return self.state.comments.get(command.comment_id) if isinstance(command, EditComment) else None
 
     def _items(self, command: AnyCommand, events: Sequence[Encoded]) -> tuple[Item, ...]:
         if len(events) == 1 and isinstance(only := events[0].event, TaskEvent) and not isinstance(command, Batch):
@@ -175,7 +203,7 @@ class PreparedBatch:
                 deleted.append(task_id)
             else:
                 tasks.append(task)
-        rows = rows_of_events(self.events) if self.beside_tasks else {}
+        rows = rows_of_events(self.events, self.state.columns) if self.beside_tasks else {}
         if self.changed:
             rows["task"] = RowChanges(tuple(tasks), tuple(deleted))
         keys = [KeyRow(slot.principal, slot.key, slot.fingerprint, slot.render(answer)) for slot, answer in self._keyed]
@@ -208,9 +236,11 @@ def note_changed(changed: dict[UUID, bytes | None], event: AnyEvent, task: bytes
         changed[event.task.id] = None
 
 
-def _is_about_the_caller(answer: CommandResult | DomainError) -> bool:
-    """Whether a caller was refused for who they are, as strangers are and members whose role is too low."""
-    return isinstance(answer, Forbidden) or (isinstance(answer, NotFound) and answer.what == "team")
+def _is_found_out_anew(answer: CommandResult | DomainError) -> bool:
+    """Whether a caller was refused for who they are, as strangers are and members whose role is too low, or for a
+    request that says what cannot be."""
+    refused = isinstance(answer, Forbidden | Contradiction)
+    return refused or (isinstance(answer, NotFound) and answer.what == "team")
 
 
 def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
@@ -222,13 +252,17 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
         match operation:
             case CreateTask():
                 affected.append(next(created))
-            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask():
+            case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | UndoTask():
                 affected.append(operation.task_id)
-            case DeleteTask() | RedactHistory() | AddAttachment() | DeleteAttachment():
+            case DeleteTask() | RedactHistory() | AddComment() | EditComment() | DeleteComment():
+                pass
+            case AddAttachment() | DeleteAttachment():
                 pass
             case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
                 pass
             case CreateLabel() | UpdateLabel() | DeleteLabel():
+                pass
+            case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
                 pass
             case _:
                 assert_never(operation)

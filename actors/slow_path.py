@@ -17,26 +17,21 @@ the database may be durable already; nothing more is begun for those who have th
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-import msgspec
-from msgspec import Struct
 
 from actors.active_team import RESTORING, ActiveTeam
 from actors.context import ActorContext
 from actors.envelope import NOT_KNOWN, NOT_MADE, CommandResult, Envelope
+from actors.explaining import explain
 from actors.loading import load_needs
 from actors.mailbox import Mailbox
 from actors.ports import LockedTeam
 from actors.prepared_batch import PreparedBatch
-from core.codec import current_data
 from core.errors import (
     Conflict,
-    FieldConflict,
     KeyReused,
     NotFound,
-    StaleVersion,
     StorageUnavailable,
     TaskForgeError,
 )
@@ -202,34 +197,8 @@ class SlowPath:
             self._context.quotas,
         )
         for stale in prepared.stale:
-            await self._explain(stale)
+            await explain(self._context.journal, self.team_id, stale)
         return prepared
-
-    async def _explain(self, stale: StaleVersion) -> None:
-        """Fill in, from the journal, the fields that both sides changed since the version the client saw."""
-        if not stale.yours:
-            return
-        rows = await self._context.journal.task_history(self.team_id, stale.task_id, stale.expected - 1)
-        first = rows[0] if rows else None
-        if stale.expected_epoch != stale.epoch:
-            # A version from before a restore is known if it is among those that the restore has left.
-            stale.base_known = first is not None and first.seq == stale.expected and first.epoch <= stale.expected_epoch
-        if not stale.base_known:
-            stale.conflicts = tuple(
-                FieldConflict(name, None, stale.theirs.get(name), yours)
-                for name, yours in stale.yours.items()
-                if stale.theirs.get(name) != yours
-            )
-            return
-        base: dict[str, Any] = {}
-        for row in rows:
-            if row.seq > stale.expected:
-                base = {**msgspec.json.decode(current_data(row), type=_Previous).previous, **base}
-        stale.conflicts = tuple(
-            FieldConflict(name, base[name], stale.theirs.get(name), yours)
-            for name, yours in stale.yours.items()
-            if name in base
-        )
 
     async def _confirm(self, prepared: PreparedBatch, batch: list[Envelope]) -> list[Envelope]:
         """Answer what writes nothing (refusals, changes of nothing), if no other process wrote before it."""
@@ -340,7 +309,3 @@ class SlowPath:
             return batch
         self.locked_turns = max(self.locked_turns, 1 if rows else 0)
         return batch
-
-
-class _Previous(Struct):
-    previous: dict[str, Any] = {}

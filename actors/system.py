@@ -13,6 +13,7 @@ from actors.board import TeamView, drop_in_slices
 from actors.committer import Committer, CommitterStatistics
 from actors.context import ActorContext
 from actors.envelope import CommandResult, Envelope, Render, slot_for
+from actors.explaining import explain
 from actors.loading import load_needs
 from actors.ports import Clock, Feed, Journal, NewId, Snapshots
 from actors.prepared_batch import PreparedBatch
@@ -22,7 +23,7 @@ from actors.team import TeamActor
 from core.ask import Ask
 from core.codec import Encoded
 from core.commands import AnyCommand, CreateTeam
-from core.errors import DeadlineExceeded, DomainError, ShuttingDown
+from core.errors import DeadlineExceeded, DomainError, ShuttingDown, StaleRead, StaleVersion
 from core.quotas import Quotas
 from core.writes import JournalPosition
 
@@ -138,6 +139,8 @@ class TeamSystem:
         context = self._context
         prepared.add([Envelope(command, ask, 0.0, None, reply)], context.clock.now(), context.new_id, context.quotas)
         answer = prepared.answers[0]
+        if isinstance(answer, StaleVersion | StaleRead):
+            await explain(context.journal, team_id, answer)
         if isinstance(answer, DomainError):
             raise answer
         return answer

@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from actors.active_team import ActiveTeam
 from actors.board import TeamView
+from actors.closing import ClosingWatch
 from actors.context import ActorContext
 from actors.envelope import NOT_KNOWN, Envelope
 from actors.mailbox import Mailbox, MailboxStatistics
@@ -69,6 +70,7 @@ class TeamActor:
         self._in_flight: deque[PreparedBatch] = deque()
         """Oldest first. There are two while the older one has landed and the newer one has just been sent."""
         self._viewers: list[tuple[int, asyncio.Future[TeamView]]] = []
+        self._closing = ClosingWatch()
         self._batches = 0
 
     @property
@@ -299,7 +301,16 @@ class TeamActor:
             for envelope in prepared.batch:
                 envelope.expire(now, NOT_KNOWN)
         self._slow_path.expire(now)
+        self._go_on_closing(now)
         self._start_next()
+
+    def _go_on_closing(self, now: float) -> None:
+        """Have a column that is being deleted go on, unless there is anything else to do just now."""
+        if self.view is None or not self.is_idle():
+            return
+        step = self._closing.step(self.view.state, now)
+        if step is not None:
+            self._mailbox.put(step)
 
     def stop(self) -> None:
         """Refuse everything that still waits."""

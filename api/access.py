@@ -11,11 +11,11 @@ from actors.board import TeamView
 from api.calls import Call
 from api.services import Services
 from core.errors import AheadOfHistory, HistoryRewritten, NotFound
-from core.seq import Position
+from core.seq import ANYWHERE, Position
 from core.writes import JournalPosition
 from db import readmodel
 
-__all__ = ["Access", "check_epoch"]
+__all__ = ["Access", "check_epoch", "team_of"]
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for a board to reach `TaskForge-Min-Seq`."""
@@ -29,8 +29,10 @@ class Access:
         self._pool = services.pools.api
         self._locations = services.locations
 
-    def ready(self, call: Call, team_id: UUID) -> TeamView | None:
+    def ready(self, call: Call, team_id: UUID, *, at: Position = ANYWHERE) -> TeamView | None:
         """The board, if it is in memory, new enough, and the caller is a member; no await, no network.
+
+        New enough is no earlier than `TaskForge-Min-Seq`, nor than `at`.
 
         Raises Unauthenticated, BadInput.
         """
@@ -42,16 +44,18 @@ class Access:
             return None
         if b"taskforge-min-seq" in call.headers and not _has_reached(view, call.min_seq()):
             return None
+        if at is not ANYWHERE and not _has_reached(view, at):
+            return None
         call.team, call.seq, call.epoch = self._locations.name(team_id), state.seq, state.epoch
         return view
 
-    async def team(self, call: Call, team_id: UUID) -> TeamView:
-        """The board for a member, at `TaskForge-Min-Seq` or later.
+    async def team(self, call: Call, team_id: UUID, *, at: Position = ANYWHERE) -> TeamView:
+        """The board for a member, at `TaskForge-Min-Seq` or later, and no earlier than `at`.
 
         Raises NotFound("team") for everybody else, AheadOfHistory, HistoryRewritten, Unauthenticated, BadInput, an
         Unavailable.
         """
-        view = self.ready(call, team_id)
+        view = self.ready(call, team_id, at=at)
         if view is not None:
             return view
         principal, wanted = call.principal(), call.min_seq()
@@ -60,11 +64,28 @@ class Access:
         if now is None or not principal.reaches(team_id):
             raise NotFound("team")
         call.team, call.seq, call.epoch = self._locations.name(team_id), now.seq, now.epoch
-        check_epoch(wanted, now)
-        view = await self._teams.view(team_id, min_seq=max(now.seq, wanted.seq), epoch=now.epoch, deadline=WAIT_SECONDS)
+        for named in (wanted, at):
+            check_epoch(named, now)
+        least = max(now.seq, wanted.seq, at.seq)
+        view = await self._teams.view(team_id, min_seq=least, epoch=now.epoch, deadline=WAIT_SECONDS)
         view.role_of(user_id)
         call.seq, call.epoch = view.seq, view.epoch
         return view
+
+    async def team_at(self, call: Call, team_id: UUID, place: Position) -> TeamView:
+        """The board for a member, at `place` or later, which the request names beside `TaskForge-Min-Seq`.
+
+        Raises as `team` does.
+        """
+        view = await self.team(call, team_id)
+        if _has_reached(view, place):
+            return view
+        now = await readmodel.team_position(self._pool, call.principal().user_id, team_id)
+        if now is None:
+            raise NotFound("team")
+        check_epoch(place, now)
+        wanted = max(now.seq, place.seq)
+        return await self._teams.view(team_id, min_seq=wanted, epoch=now.epoch, deadline=WAIT_SECONDS)
 
     def ready_task(self, call: Call, task_id: UUID) -> TeamView | None:
         """The board that holds the task, on the same terms as `ready`: found by hint or memory."""

@@ -14,12 +14,14 @@ from api.connection_log import ConnectionLog
 from api.edge import Edge
 from api.endpoints import all_operations, register_all
 from api.handshakes import deny, wrong_handshake
+from api.parameters import Parameters
 from api.problems import INTERNAL, REFUSED_HANDSHAKE, NoSuchPath, problem_answer
 from api.reads import Reads
 from api.request_ids import REQUEST, Handshake, request_id
 from api.rest_v1 import REST_V1
 from api.routing import EdgeRouter
 from api.services import Services
+from api.used_keys import UsedKeys
 from core.errors import RateLimited
 
 __all__ = ["TaskForge", "create_app"]
@@ -38,9 +40,12 @@ class TaskForge(Application):
         super().__init__(router=router, show_error_details=False)
         self._routes = router
         self._addresses, self._limits = services.addresses, services.limits
-        self._limits.learn(all_operations())
+        operations = all_operations()
+        self._limits.learn(operations)
         self._connections = ConnectionLog(services.http)
-        self._edge = Edge(self, router, services, Reads(Access(services), REST_V1))
+        reads = Reads(Access(services), REST_V1, services.clock)
+        parameters = Parameters(operations, UsedKeys(services).around)
+        self._edge = Edge(self, router, services, reads, parameters)
 
     async def start(self) -> None:
         """Normalise the handlers, then index the routes."""

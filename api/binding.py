@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache
 from json.scanner import make_scanner
@@ -24,6 +24,7 @@ from db.ids import uuid_of
 __all__ = [
     "MERGE_PATCH",
     "body_of",
+    "check_names",
     "decode_body",
     "decoder_for",
     "no_query",
@@ -78,7 +79,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode JSON strictly. Raises BadInput: malformed, of the wrong shape, or with a key twice in one object."""
     try:
         decoded = decoder.decode(body)
-        _scan(body.decode(), 0)
+        _scan(body.decode().lstrip(_WHITESPACE), 0)
     except msgspec.ValidationError as error:
         raise _misfit(error) from error
     except _KeyTwice as error:
@@ -101,6 +102,9 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
     if len(set(names)) != len(names):
         raise _KeyTwice(next(name for name in names if names.count(name) > 1))
 
+
+_WHITESPACE: Final = " \t\n\r"
+"""Of JSON (RFC 8259, 2): the scanner begins with a value."""
 
 # msgspec keeps the last of two equal keys without a word; the C scanner of the standard library, given nothing but this
 # hook, costs less than a microsecond for a usual body.
@@ -131,13 +135,7 @@ def query_of(request: Request, kind: type[S]) -> S:
 
 def read_query(raw: bytes, kind: type[S]) -> S:
     """`query_of` for the raw bytes of a query string."""
-    given: dict[str, str] = {}
-    for name, value in _pairs(raw):
-        if name not in kind.__struct_encode_fields__:
-            raise BadInput(f"There is no parameter {name[:100]!r} here.", parameter=name[:100])
-        if name in given:
-            raise BadInput(f"The parameter {name} is given twice.", parameter=name)
-        given[name] = value
+    given = check_names(raw, kind.__struct_encode_fields__)
     for field in _numbers_of(kind):
         if not given.get(field, "0").isdecimal():
             raise BadInput(f"The parameter {field} must be a whole number.", parameter=field)
@@ -146,6 +144,18 @@ def read_query(raw: bytes, kind: type[S]) -> S:
     except msgspec.ValidationError as error:
         misfit = _misfit(error)
         raise BadInput(misfit.detail, parameter=(misfit.pointer or "").strip("/") or None) from error
+
+
+def check_names(raw: bytes, names: Collection[str]) -> dict[str, str]:
+    """The parameters of a query string, each one of these and given once. Raises BadInput naming one that is not."""
+    given: dict[str, str] = {}
+    for name, value in _pairs(raw):
+        if name not in names:
+            raise BadInput(f"There is no parameter {name[:100]!r} here.", parameter=name[:100])
+        if name in given:
+            raise BadInput(f"The parameter {name} is given twice.", parameter=name)
+        given[name] = value
+    return given
 
 
 @cache

@@ -10,7 +10,7 @@ from blacksheep import Request
 from core.ask import Ask
 from core.errors import BadInput, Unauthenticated
 from core.principal import Principal
-from core.seq import Position, read_position
+from core.seq import ANYWHERE, Position, read_position
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,6 @@ ANONYMOUS_BODY: Final = 16 * 1024
 
 LEAST_SPEED: Final = 64 * 1024
 """Bytes per second: a long body may take longer than a short one, if it comes no slower than this."""
-_ANYWHERE: Final = Position(0)
 
 
 class BodyTooLarge(Exception):
@@ -143,7 +142,7 @@ class Call:
     def min_seq(self) -> Position:
         """`TaskForge-Min-Seq`: the answer must be true at this place or later; 0 when absent. Raises BadInput."""
         value = self.headers.get(b"taskforge-min-seq")
-        return _ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
+        return ANYWHERE if value is None else read_position(value.decode("latin-1"), "TaskForge-Min-Seq")
 
     async def body(self) -> bytes:
         """The whole body, which is smaller while nobody has said who they are.

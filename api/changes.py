@@ -39,6 +39,9 @@ class Changes:
         self, team_id: UUID, result: CommandResult, more: Iterable[Header] = (), *, seq: int | None = None
     ) -> tuple[Header, ...]:
         """What every answer to a change carries; `seq` is another one than the result's where nothing was made."""
+        if result.overfull:
+            columns = b", ".join(b'wip-limit;column="%s"' % str(column_id).encode() for column_id in result.overfull)
+            more = (*more, (b"taskforge-warning", columns))
         return about_team(self._locations.name(team_id), result.seq if seq is None else seq, result.epoch, more)
 
 

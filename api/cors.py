@@ -15,7 +15,8 @@ __all__ = ["EXPOSED", "REQUEST_HEADERS", "Cors"]
 
 EXPOSED: Final = (
     "ETag, Location, Retry-After, WWW-Authenticate, X-Request-ID, TaskForge-Team, TaskForge-Seq, "
-    "TaskForge-Epoch, Idempotent-Replayed, RateLimit, RateLimit-Policy, Allow, Deprecation, Sunset, Link"
+    "TaskForge-Epoch, TaskForge-Warning, Idempotent-Replayed, RateLimit, RateLimit-Policy, Allow, Deprecation, "
+    "Sunset, Link"
 )
 """What a page may read of an answer beyond the few headers that it always may."""
 REQUEST_HEADERS: Final = (

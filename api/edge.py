@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from blacksheep import Application
 
     from api.auth.api_keys import Handler
+    from api.parameters import Parameters
     from api.reads import Reads
     from api.routing import EdgeRouter
     from api.services import Services
@@ -56,8 +57,16 @@ class Edge:
     the same bytes (`tests/api/test_app.py`). What is logged meanwhile carries the request's id.
     """
 
-    def __init__(self, app: "Application", router: "EdgeRouter", services: "Services", reads: "Reads") -> None:
+    def __init__(
+        self,
+        app: "Application",
+        router: "EdgeRouter",
+        services: "Services",
+        reads: "Reads",
+        parameters: "Parameters",
+    ) -> None:
         self._app, self._router, self._reads, self._requests = app, router, reads, services.requests
+        self._parameters = parameters
         self._tokens, self._keys = services.tokens, services.key_reader
         self._body_limit, self._body_seconds = services.http.body_limit, services.http.body_seconds
         self._heads, cors = Heads(services.attachment_bytes + FORM_BYTES), Cors(services.http.allowed_origins)
@@ -139,7 +148,7 @@ class Edge:
                 await self._limits.admit(call)
                 raise MethodNotAllowed(allowed) if allowed else NoSuchPath
             call.route = route.pattern.decode()
-            handler = await self._admitted(call, route.handler)
+            handler = await self._admitted(call, self._parameters.before(call, route.handler))
             if call.method in {"GET", "HEAD"}:
                 refuse_if_match(call)
             request: Request = self._app.instantiate_request(scope, receive)

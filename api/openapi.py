@@ -3,8 +3,9 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from api.limits.policies import LimitClass
 from api.limits.rules import is_exempt
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
+from api.problem_examples import problem_examples
 from api.problems import HEADERS, SCHEMA, known_problems
 from core.principal import Scope
 from core.rights import Requirement
@@ -65,7 +67,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
     `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
     takes of whoever asks; a test finds those that do not say it. `limit` names a class of endpoints that may be asked
-    less often than others (`api.limits.policies`).
+    less often than others (`api.limits.policies`). Query parameters beyond `parameters` are refused, except with
+    `open_query`: where programs of others send people to, they may add some of their own (RFC 6749, 4.1.2).
     """
 
     method: str
@@ -84,6 +87,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     keyed: bool = False
     requires: Requirement | None = None
     limit: LimitClass | None = None
+    open_query: bool = False
 
     @property
     def scope(self) -> Scope | Literal["session"]:
@@ -147,6 +151,10 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "TaskForge-Team": ("The team this is about.", {"type": "string", "format": "uuid"}),
     "TaskForge-Seq": ("The team's event number at which this is true.", {"type": "integer"}),
     "TaskForge-Epoch": ("The history of the team that this is of: a restore begins another one.", {"type": "integer"}),
+    "TaskForge-Warning": (
+        'The change was made, and a column holds more than its limit since: `wip-limit;column="<id>"`, or several.',
+        {"type": "string"},
+    ),
     "ETag": ("For If-Match and If-None-Match.", {"type": "string"}),
     "Location": ("Where the new thing is.", {"type": "string"}),
     "Cache-Control": ("Who may keep it.", {"type": "string"}),
@@ -189,6 +197,12 @@ def document(operations: Sequence[Operation]) -> bytes:
             "paths": paths,
             "components": {
                 "schemas": {**components, "Problem": SCHEMA},
+                "responses": {
+                    _name(status, codes): _problem(status, codes)
+                    for operation in operations
+                    for status, codes in _problems_of(operation)
+                },
+                "examples": _problem_examples(),
                 "headers": {
                     name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
                 },
@@ -281,14 +295,23 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     responses = {str(status): _reply(operation, reply, schemas) for status, reply in operation.replies.items()}
-    by_status: dict[int, list[str]] = {}
-    known = {problem.code: problem for problem in known_problems()}
-    for code in _codes(operation):
-        by_status.setdefault(known[code].status, []).append(code)
-    for status, codes in sorted(by_status.items()):
-        if str(status) not in responses:
-            responses[str(status)] = _problem(status, codes)
+    for status, codes in _problems_of(operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/{_name(status, codes)}"}
     return responses
+
+
+def _problems_of(operation: Operation) -> Iterator[tuple[int, list[str]]]:
+    """Each status with which problems are answered that no reply has already, and the codes that come with it."""
+    status_of = {problem.code: problem.status for problem in known_problems()}
+    codes = sorted(_codes(operation), key=lambda code: (status_of[code], code))
+    for status, of_status in groupby(codes, key=status_of.__getitem__):
+        if status not in operation.replies:
+            yield status, list(of_status)
+
+
+def _name(status: int, codes: list[str]) -> str:
+    """The component for such answers: many operations share it."""
+    return ".".join((str(status), *codes))
 
 
 _OF_EVERY: Final = ("X-Request-ID", "RateLimit-Policy", "RateLimit")
@@ -301,7 +324,10 @@ def _codes(operation: Operation) -> dict[str, None]:
     if not is_exempt(operation.path):
         codes |= dict.fromkeys(("rate-limited",))
     if operation.secured:
-        codes |= dict.fromkeys(("unauthenticated",))
+        # A token of another issuer may name an address that is another account's.
+        codes |= dict.fromkeys(("unauthenticated", "conflict"))
+        if operation.scope != "read":
+            codes |= dict.fromkeys(("forbidden",))
     if operation.body is not None:
         codes |= dict.fromkeys(("unsupported-media-type", "unsupported-content-coding", "body-too-slow"))
     if "{" in operation.path:
@@ -326,11 +352,24 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
-    return {
-        "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
-        "headers": _headers((*_OF_EVERY, *HEADERS.get(status, ()))),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    """All problems that have this status here: which codes, what each says and what to do about it."""
+    about = {problem.code: problem.about for problem in known_problems()}
+    problem = {"$ref": "#/components/schemas/Problem"}
+    media = {
+        "schema": {"allOf": [problem, {"properties": {"code": {"enum": codes}}}]},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
     }
+    return {
+        "description": "\n".join(f"- `{code}`: {about[code]}" for code in codes),
+        "headers": _headers((*_OF_EVERY, *HEADERS.get(status, ()))),
+        "content": {"application/problem+json": media},
+    }
+
+
+def _problem_examples() -> dict[str, Any]:
+    """`components/examples`: one for every code."""
+    about = {problem.code: problem.about for problem in known_problems()}
+    return {code: {"summary": about[code], "value": value} for code, value in problem_examples().items()}
 
 
 def _headers(names: Sequence[str]) -> dict[str, Any]:

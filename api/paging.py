@@ -19,12 +19,15 @@ from msgspec import Meta, Struct
 from core.errors import BadInput
 from core.query import SortField, SortKey, TaskQuery
 from core.seq import MAX_SEQ
-from core.task import check_moment
+from core.task import LAST_YEAR, check_moment
 
 __all__ = [
     "ACTIVITY",
     "ATTACHMENTS",
     "AUDIT",
+    "COMMENTS",
+    "COMMENT_EDITS",
+    "COLUMNS",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -32,6 +35,7 @@ __all__ = [
     "MEMBERS",
     "NO_EPOCH",
     "NOTIFICATIONS",
+    "OVERDUE",
     "SESSIONS",
     "TEAMS",
     "Cursors",
@@ -109,12 +113,20 @@ API_KEYS: Final = Cursors[UUID]("api-keys", UUID)
 ATTACHMENTS: Final = Cursors[UUID]("attachments", UUID)
 AUDIT: Final = Cursors[tuple[int, int]]("audit", tuple[_Seq, _Seq])
 """The same, of a page of the team's audit."""
+COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](
+    "comments", tuple[_Seq, bool, Annotated[datetime, Meta(tz=True)], UUID]
+)
+"""The epoch, whether the newest come first, and when the last one was written."""
+COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Seq])
+"""As in a page of activity."""
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
+COLUMNS: Final = Cursors[tuple[str, UUID]]("columns", tuple[str, UUID])
 LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
+OVERDUE: Final = Cursors[UUID]("overdue", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)
 
@@ -151,7 +163,10 @@ def _fits(place: _TaskPlace) -> bool:
     if place.missing:
         return type(value) is int and value == 0
     match sort:
-        case "created_at" | "updated_at" | "due_at":
+        case "due_at":
+            # The last day ends in the year after, west of Greenwich.
+            return isinstance(value, datetime) and _is_a_moment(value.replace(year=min(value.year, LAST_YEAR), day=1))
+        case "created_at" | "updated_at":
             return isinstance(value, datetime) and _is_a_moment(value)
         case "title" | "rank":
             return isinstance(value, str) and "\0" not in value

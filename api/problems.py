@@ -5,7 +5,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
@@ -103,6 +103,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     errors.InvalidReference: Problem(
         "invalid-reference", 422, "Invalid reference", "A field names something that is not there; errors[] says which."
     ),
+    errors.Contradiction: Problem(
+        "contradiction",
+        400,
+        "Contradiction",
+        "Two things that were said cannot both be; errors[] says which to change.",
+    ),
     errors.Conflict: Problem(
         "conflict", 409, "Conflict", "The current state forbids this; reason names the rule. Read again, then decide."
     ),
@@ -114,6 +120,12 @@ PROBLEMS: Final[dict[type[BaseException], Problem]] = {
     ),
     errors.StaleVersion: Problem(
         "stale-version", 412, "Stale version", "If-Match is not the current version; conflicts[] has what both changed."
+    ),
+    errors.StaleRead: Problem(
+        "stale-read",
+        412,
+        "Stale read",
+        "Something that the batch rests on has changed since; changed[] says what.",
     ),
     errors.KeyReused: Problem(
         "idempotency-key-reused", 422, "Idempotency key reused", "This key belongs to another request: use a new one."
@@ -206,17 +218,32 @@ SCHEMA: Final[dict[str, Any]] = {
         "detail": {"type": "string"},
         "code": {"type": "string"},
         "parameter": {"type": "string", "description": "The query parameter or header at fault."},
-        "reason": {"type": "string", "description": "Which rule, for a conflict."},
+        "reason": {
+            "type": "string",
+            "enum": list(get_args(errors.ConflictReason)),
+            "description": "Which rule, for a conflict.",
+        },
         "permission": {"type": "string", "description": "What the role lacks."},
         "quota": {"type": "string", "description": "The limit that is reached, such as labels-per-team."},
         "policy": {"type": "string", "description": "The rate limit that is reached, as RateLimit-Policy names it."},
         "limit": {"type": "integer", "description": "How many that limit allows."},
         "task_id": {"type": "string", "format": "uuid", "description": "The task that stands in the way."},
+        "fields": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that cannot be put back, for an undo that conflicts.",
+        },
         "current_version": {"type": "integer", "description": "The version that If-Match missed."},
         "base_known": {
             "type": "boolean",
             "description": "False when If-Match is of a history that was restored away: what it began with is not "
             "known, so that conflicts[] has every field with another value than yours, with a base of null.",
+        },
+        "changed": {
+            "type": "array",
+            "items": {"type": "string", "format": "uuid"},
+            "description": "What has changed since if_seq, of all that the batch rests on; of a whole team, the first "
+            "100 changes.",
         },
         "epoch": {"type": "integer", "description": "The team's epoch, when a position is of an earlier one."},
         "seq": {"type": "integer", "description": "Where the team is in that epoch."},
@@ -297,6 +324,8 @@ def _conflict(error: errors.Conflict) -> Extras:
     members: dict[str, Any] = {"reason": error.reason}
     if error.task_id is not None:
         members["task_id"] = str(error.task_id)
+    if error.fields:
+        members["fields"] = list(error.fields)
     return (error.detail, members, ())
 
 
@@ -326,6 +355,10 @@ def _stale(error: errors.StaleVersion) -> Extras:
     return (error.detail, members, ((b"etag", version_tag(error.epoch, error.current)),))
 
 
+def _stale_read(error: errors.StaleRead) -> Extras:
+    return (error.detail, {"seq": error.current, "changed": error.changed}, ())
+
+
 def _rewritten(error: errors.HistoryRewritten) -> Extras:
     return (error.detail, {"epoch": error.epoch, "seq": error.seq}, ())
 
@@ -349,6 +382,7 @@ def _media(error: UnsupportedMedia) -> Extras:
 
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {
     errors.StaleVersion: _stale,
+    errors.StaleRead: _stale_read,
     errors.HistoryRewritten: _rewritten,
     errors.BadInput: _bad_input,
     errors.Conflict: _conflict,

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from actors.board import TeamView
-from actors.ports import Representation
+from actors.ports import Clock, Representation
 from actors.slices import in_slices
 from api import paths
 from api.access import Access
@@ -23,17 +23,20 @@ from api.codings import VARY
 from api.etags import PRIVATE, known_as, versioned
 from api.listing import ListRequest, ListRequests
 from api.paging import NO_EPOCH
-from core.errors import HistoryRewritten, TaskForgeError
+from core.calendar import TICK
+from core.errors import BadInput, HistoryRewritten, TaskForgeError
 from core.query import TaskQuery
+from core.seq import Position, read_position
+from core.team import NEVER
 from db.ids import uuid_of
 
 __all__ = [
     "Reads",
     "board_answer",
+    "board_query_of",
     "list_answer",
     "long_board_answer",
     "long_list_answer",
-    "per_column_of",
     "task_answer",
 ]
 
@@ -55,13 +58,14 @@ _BOARD_ROUTE: Final = paths.pattern(paths.TEAM_BOARD)
 
 class _BoardQuery(Struct, frozen=True):
     per_column: Annotated[int, Meta(ge=1, le=100)] | None = None
+    as_of: str | None = None
 
 
 class Reads:
     """The read endpoints that memory can answer."""
 
-    def __init__(self, access: Access, representation: Representation) -> None:
-        self._access, self._representation = access, representation
+    def __init__(self, access: Access, representation: Representation, clock: Clock) -> None:
+        self._access, self._representation, self._clock = access, representation, clock
         self._lists = ListRequests()
         self._ids: dict[str, UUID] = {}
 
@@ -86,8 +90,10 @@ class Reads:
         asked = self._lists.read(call.query)
         if asked.team_id is None or asked.query.archived:
             return None
-        view = self._access.ready(call, asked.team_id)
-        return None if view is None else list_answer(call, view, asked, self._representation)
+        view = self._access.ready(call, asked.team_id, at=asked.since)
+        if view is None or not view.answers(asked.query):
+            return None
+        return list_answer(call, view, asked, self._representation, self._clock)
 
     def _task(self, call: Call, task_id: UUID) -> Answer | None:
         if call.query:
@@ -96,8 +102,8 @@ class Reads:
         return None if view is None else task_answer(call, view, task_id, self._representation)
 
     def _board(self, call: Call, team_id: UUID) -> Answer | None:
-        per_column = per_column_of(call.query)
-        view = self._access.ready(call, team_id)
+        per_column, as_of = board_query_of(call.query)
+        view = self._access.ready(call, team_id) if as_of is None else None
         return None if view is None else board_answer(call, view, per_column, self._representation)
 
     def _id(self, text: str) -> UUID:
@@ -110,23 +116,25 @@ class Reads:
         return found
 
 
-def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer | None:
+def list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation, clock: Clock) -> Answer | None:
     """A page of the board's tasks, or None when making it here would take too long: then see `long_list_answer`.
 
     Raises HistoryRewritten for a cursor of an epoch before the team's.
     """
     if NO_EPOCH < asked.epoch < view.epoch:
         raise HistoryRewritten(view.epoch, view.seq)
-    query, etag = _tagged(call, view, asked)
+    query, etag = _tagged(call, view, asked, clock)
     if (tag := known_as(call, etag)) is not None:
         return Answer(304, b"", _headers(call, tag), b"")
     page = view.ready_page(query, shown)
     return None if page is None else _ready(call, view, page, etag)
 
 
-async def long_list_answer(call: Call, view: TeamView, asked: ListRequest, shown: Representation) -> Answer:
+async def long_list_answer(
+    call: Call, view: TeamView, asked: ListRequest, shown: Representation, clock: Clock
+) -> Answer:
     """The same page, made in slices. It is of the board's seq at the call, which must be that of `call.seq`."""
-    query, etag = _tagged(call, view, asked)
+    query, etag = _tagged(call, view, asked, clock)
     page = await in_slices(view.page_in_slices(query, shown))
     return _ready(call, view, page, etag)
 
@@ -142,13 +150,17 @@ def _ready(call: Call, view: TeamView, body: bytes, etag: bytes) -> Answer:
     return Answer(200, body, _headers(call, etag))
 
 
-def _tagged(call: Call, view: TeamView, asked: ListRequest) -> tuple[TaskQuery, bytes]:
+def _tagged(call: Call, view: TeamView, asked: ListRequest, clock: Clock) -> tuple[TaskQuery, bytes]:
     """The query and its ETag, which is the board's position: the same URL at the same seq is the same page, except that
-    "me" is another user for every user."""
-    if asked.mine:
+    "me" is another user for every user, and that what is overdue grows with time."""
+    query, mine, passed = asked.query, b"", b""
+    if asked.personal:
         user_id = call.principal().user_id
-        return asked.for_user(user_id), b'"%d.%d.%x"' % (view.epoch, view.seq, user_id.int & 0xFFFFFFFF)
-    return asked.query, b'"%d.%d"' % (view.epoch, view.seq)
+        query, mine = asked.for_user(user_id), b".%x" % (user_id.int & 0xFFFFFFFF)
+    if asked.zoned:
+        query = view.resolved(query, clock.now())
+        passed = b"" if query.now is None else b".t%d" % ((query.now - NEVER) // TICK)
+    return query, b'"%d.%d%s%s"' % (view.epoch, view.seq, mine, passed)
 
 
 def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation) -> Answer | None:
@@ -157,9 +169,17 @@ def task_answer(call: Call, view: TeamView, task_id: UUID, shown: Representation
     return None if found is None else versioned(call, found[0], found[1])
 
 
-def per_column_of(query: bytes) -> int | None:
-    """How many tasks of each column the query of a board asks for; None for all. Raises BadInput."""
-    return read_query(query, _BoardQuery).per_column if query else None
+def board_query_of(query: bytes) -> tuple[int | None, Position | None]:
+    """How many tasks of each column the query of a board asks for, None for all; and of when, None for now.
+
+    Raises BadInput, also for both: a list of tasks does not go on in the past.
+    """
+    if not query:
+        return None, None
+    asked = read_query(query, _BoardQuery)
+    if asked.as_of is not None and asked.per_column is not None:
+        raise BadInput("A board of the past is shown whole: leave out per_column.", parameter="per_column")
+    return asked.per_column, None if asked.as_of is None else read_position(asked.as_of, "as_of")
 
 
 def board_answer(call: Call, view: TeamView, per_column: int | None, shown: Representation) -> Answer | None:

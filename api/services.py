@@ -11,6 +11,7 @@ from api.external import External
 from api.health import Health
 from api.limits.door import Limits
 from api.locations import Locations
+from api.markdown import MarkdownPages
 from api.metrics import Metrics
 from api.request_metrics import RequestMetrics
 from api.settings import AuthSettings, HttpSettings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from api.auth.tokens import AccessTokens, Revocations
     from api.object_links import ObjectLinks
     from db.object_store import ObjectStore
+    from db.past.boards import PastBoards
     from db.people.acceptances import Acceptances
     from db.people.account_tokens import AccountTokens
     from db.people.api_keys import ApiKeys
@@ -68,6 +70,7 @@ class Services(Struct, kw_only=True):
     external: External
     mailbox: "Mailbox | None" = None
     objects: "ObjectStore | None" = None
+    past: "PastBoards"
     object_links: "ObjectLinks"
     attachment_bytes: int = 25 * 1024 * 1024
     quotas: Quotas = field(default_factory=Quotas)
@@ -77,5 +80,6 @@ class Services(Struct, kw_only=True):
     metrics: Metrics
     requests: RequestMetrics
     locations: Locations = field(default_factory=Locations)
+    markdown: MarkdownPages = field(default_factory=MarkdownPages)
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
     limits: Limits = field(default_factory=Limits)

@@ -13,10 +13,17 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
+from core.columns import Category, Column, default_column_id
+from core.comment import Comment
 from core.event_data import (
+    Counts,
     HistoryData,
     RedactionData,
     encode_attachment,
+    encode_column,
+    encode_column_fields,
+    encode_comment,
+    encode_comment_fields,
     encode_deleted_task,
     encode_label,
     encode_label_fields,
@@ -33,6 +40,8 @@ from core.events import (
     AnyOtherEvent,
     Attachment,
     AttachmentEvent,
+    ColumnEvent,
+    CommentEvent,
     DeletedTask,
     Event,
     HistoryRedacted,
@@ -47,7 +56,7 @@ from core.events import (
     TeamUpdated,
 )
 from core.principal import ActorKind
-from core.task import Task
+from core.task import NO_COLUMN, Task
 from core.upcasts import known_type, upcast
 
 
@@ -104,6 +113,12 @@ class _DeletedTaskData(Struct, gc=False):
     task: DeletedTask
 
 
+class _CommentData(Struct, gc=False):
+    comment: Comment
+    task: Task
+    previous: dict[str, Any] = {}
+
+
 class _MemberData(Struct, gc=False):
     member: Member
     previous: dict[str, Any] = {}
@@ -120,9 +135,16 @@ class _AttachmentData(Struct, gc=False):
     previous: dict[str, Any] = {}
 
 
+class _ColumnData(Struct, gc=False):
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
+    limits: dict[Category, int] | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -138,10 +160,14 @@ def _data_of(event: type[Event]) -> type[Struct]:
     match noun:
         case "task":
             return _TaskData
+        case "comment":
+            return _CommentData
         case "member":
             return _MemberData
         case "label":
             return _LabelData
+        case "column":
+            return _ColumnData
         case "team":
             return _TeamData
         case "attachment":
@@ -175,13 +201,7 @@ def encode(
     task: bytes | None = None
     if isinstance(event, TaskEvent):
         task = encode_task(event.task)
-        subject = event.task.id
-        ranks = b',"ranks":' + _encode(event.ranks) if event.ranks else b""
-        payload = b'"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), ranks)
-        if isinstance(event, AttachmentEvent):
-            payload = b'{"attachment":%b,%b' % (encode_attachment(event.attachment), payload)
-        else:
-            payload = b"{" + payload
+        subject, payload = event.task.id, _task_payload(event, task)
     else:
         subject, payload = event.subject, _payload(event)
     row = JournalRow(
@@ -203,12 +223,40 @@ def encode(
     return Encoded(event, row, task)
 
 
+def _task_payload(event: TaskEvent, task: bytes) -> bytes:
+    if isinstance(event, CommentEvent):
+        # The comment comes first: its versions are found by how their payloads begin (`db/comments.py`).
+        thing = b'"comment":%b,"previous":%b' % (encode_comment(event.comment), encode_comment_fields(event.previous))
+    elif isinstance(event, AttachmentEvent):
+        thing = b'"attachment":%b,"previous":%b' % (
+            encode_attachment(event.attachment),
+            encode_task_fields(event.previous),
+        )
+    else:
+        return b'{"task":%b,"previous":%b%b}' % (task, encode_task_fields(event.previous), _ranks(event.ranks))
+    after = event.task
+    return b'{%b,"task_id":"%b","version":%d,"counts":%b,"task":%b}' % (
+        thing,
+        str(after.id).encode(),
+        after.version,
+        _encode(Counts(after.comment_count, after.attachment_count)),
+        task,
+    )
+
+
+def _ranks(ranks: dict[UUID, str]) -> bytes:
+    return b',"ranks":' + _encode(ranks) if ranks else b""
+
+
 def _payload(event: AnyOtherEvent) -> bytes:
     match event:
         case MemberEvent():
             return b'{"member":%b,"previous":%b}' % (encode_member(event.member), encode_member_fields(event.previous))
         case LabelEvent():
             return b'{"label":%b,"previous":%b}' % (encode_label(event.label), encode_label_fields(event.previous))
+        case ColumnEvent():
+            column, previous = encode_column(event.column), encode_column_fields(event.previous)
+            return b'{"column":%b,"previous":%b%b}' % (column, previous, _ranks(event.ranks))
         case TeamUpdated():
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
         case TeamRestored():
@@ -263,8 +311,19 @@ def decode(row: JournalRow) -> AnyEvent:
     """
     kind = known_type(row.type, row.schema_version)
     data = _decoders[row.type].decode(current_data(row))
+    if type(data) is _TaskData and data.task.column_id is NO_COLUMN:
+        data = _in_default_column(data)
     fields = {name: getattr(data, name) for name in data.__struct_fields__}
     return kind(team_id=row.team_id, seq=row.seq, actor_id=row.actor_id, at=row.at, **fields)
+
+
+def _in_default_column(data: _TaskData) -> _TaskData:
+    """Before there were columns a task stood in what is now the first column of its status."""
+    team_id, status = data.task.team_id, data.previous.get("status")
+    column_id = default_column_id(team_id, data.task.status)
+    # The values of `previous` are as JSON has them.
+    previous = {} if status is None else {"column_id": str(default_column_id(team_id, status))}
+    return _TaskData(structs.replace(data.task, column_id=column_id), {**data.previous, **previous}, data.ranks)
 
 
 def reread(row: JournalRow) -> Encoded:

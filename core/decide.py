@@ -6,30 +6,42 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from core.basis import check_basis
 from core.commands import (
     AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
 from core.decide_attachments import add_attachment, delete_attachment
+from core.decide_columns import change_columns
+from core.decide_comments import change_comments
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -52,6 +64,8 @@ from core.permissions import may_grant
 from core.rights import check_allowed
 from core.task import differences
 from core.team import TeamState, evolve
+from core.text import fold_name
+from core.undo import undo_task
 
 Events = list[AnyEvent]
 
@@ -73,13 +87,18 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [archive_task(state, command, asking)]
         case RestoreTask():
             return [restore_task(state, command, asking)]
+        case UndoTask():
+            return _one(undo_task(state, command, asking))
         case DeleteTask():
             return delete_task(state, command, asking)
+        case AddComment() | EditComment() | DeleteComment():
+            return [*change_comments(state, command, asking)]
         case AddAttachment():
             return [add_attachment(state, command, asking)]
         case DeleteAttachment():
             return [delete_attachment(state, command, asking)]
         case Batch(operations=operations):
+            check_basis(state, command)
             return _batch(state, operations, asking)
         case UpdateTeam():
             return _update_team(state, command, asking)
@@ -91,6 +110,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _rename_member(state, command, asking)
         case CreateLabel() | UpdateLabel() | DeleteLabel():
             return _change_labels(state, command, asking)
+        case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
+            return change_columns(state, command, asking)
         case RedactHistory(subjects=subjects, through_seq=through_seq):
             return [HistoryRedacted(subjects=subjects, through_seq=through_seq, **_stamp(state, asking))]
         case _:
@@ -144,7 +165,7 @@ def _create_team(state: TeamState, command: CreateTeam, asking: Asking) -> Event
 
 def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Events:
     team = _team(state)
-    wanted = {"name": command.name, "wip_limits": command.wip_limits, "time_zone": command.time_zone}
+    wanted = {"name": command.name, "wip": command.wip, "time_zone": command.time_zone}
     changed = {name: value for name, value in wanted.items() if value is not UNSET and getattr(team, name) != value}
     if not changed:
         return []
@@ -223,8 +244,8 @@ def _change_labels(state: TeamState, command: CreateLabel | UpdateLabel | Delete
 
 
 def _check_label_name(state: TeamState, name: str, own: UUID | None) -> None:
-    folded = name.casefold()
-    if any(label.name.casefold() == folded and label.id != own for label in state.labels.values()):
+    folded = fold_name(name)
+    if any(fold_name(label.name) == folded and label.id != own for label in state.labels.values()):
         raise Conflict("name-taken", "Another label of this team has that name.", pointer="/name")
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, Seen, UpdateTask, Versions
-from core.errors import Conflict, InvalidReference, NotFound, StaleVersion
+from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
     DeletedTask,
@@ -18,8 +18,9 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
 )
+from core.placing import check_entry, column_to_return_to, completed_at, wanted_column
 from core.ranking import Place, bottom, index_of, insert_at
-from core.task import Status, Task, differences, in_utc, unique
+from core.task import Task, differences, in_utc, unique
 from core.team import TeamState, column_without, evolve
 
 
@@ -33,18 +34,20 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
     given: dict[str, Any] = {name: getattr(fields, name) for name in fields.__struct_fields__}
     _normalise(given)
     _check_references(state, task_id, given)
-    _check_wip(state, fields.status)
+    column = wanted_column(state, fields.status, fields.column_id)
+    given |= {"status": column.category, "column_id": column.id}
+    check_entry(state, column, "/status" if fields.column_id is None else "/column_id")
     number = state.top_number + 1
     task = Task(
         id=task_id,
         team_id=team.id,
         number=number,
         key=f"{team.key}-{number}",
-        rank=bottom(state.columns[fields.status]),
+        rank=bottom(state.places_in(column.id)),
         created_by=asking.actor_id,
         created_at=asking.now,
         updated_at=asking.now,
-        completed_at=asking.now if fields.status == "done" else None,
+        completed_at=asking.now if column.category == "done" else None,
         version=seq,
         **given,
     )
@@ -52,10 +55,15 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
 
 
 def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUpdated | None:
-    """A merge patch. A new status puts the task at the bottom of that column."""
+    """A merge patch. Another column, or a status that its own is not of, puts the task at the bottom of that column."""
     given = command.patch.changes()
     task = _board_task(state, command.task_id, command.if_match, given)
     _normalise(given)
+    _check_due(task, given)
+    column = None
+    if "status" in given or "column_id" in given:
+        column = wanted_column(state, given.get("status"), given.get("column_id"), task)
+        given |= {"status": column.category, "column_id": column.id}
     changed, previous = dict[str, Any](), dict[str, Any]()
     for name, value in given.items():
         if (old := getattr(task, name)) != value:
@@ -64,9 +72,9 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
         return None
     _check_references(state, task.id, changed, before=task)
     now, seq, place = asking.now, state.seq + 1, dict[str, Any]()
-    if (status := changed.get("status")) is not None:
-        _check_wip(state, status)
-        place = {"rank": bottom(state.columns[status]), "completed_at": now if status == "done" else None}
+    if column is not None and "column_id" in changed:
+        check_entry(state, column, "/column_id" if command.patch.column_id is not UNSET else "/status")
+        place = {"rank": bottom(state.places_in(column.id)), "completed_at": completed_at(task, column, now)}
     after = structs.replace(task, **changed, **place, updated_at=now, version=seq)
     if place:
         previous |= differences(task, after, place)
@@ -75,18 +83,18 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
 
 def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved | None:
     """Into a column and between neighbours; None when the task stands there already."""
-    task = _board_task(state, command.task_id, command.if_match, {"status": command.status})
-    status = command.status or task.status
-    if status != task.status:
-        _check_wip(state, status)
-    column = column_without(state, status, task)
-    index = _drop_index(state, column, status, command)
-    if status == task.status and index == index_of(state.columns[status], (task.rank, task.id)):
+    wanted = {"status": command.status} if command.column_id is None else {"column_id": command.column_id}
+    task = _board_task(state, command.task_id, command.if_match, wanted)
+    column = wanted_column(state, command.status, command.column_id, task)
+    if column.id != task.column_id:
+        check_entry(state, column, "/status" if command.column_id is None else "/column_id")
+    places = column_without(state, column.id, task)
+    index = _drop_index(state, places, column.id, command)
+    if column.id == task.column_id and index == index_of(state.places_in(column.id), (task.rank, task.id)):
         return None
-    rank, ranks = insert_at(column, index)
-    changed: dict[str, Any] = {"rank": rank, "status": status}
-    if status != task.status:
-        changed["completed_at"] = asking.now if status == "done" else None
+    rank, ranks = insert_at(places, index)
+    changed: dict[str, Any] = {"rank": rank, "status": column.category, "column_id": column.id}
+    changed["completed_at"] = completed_at(task, column, asking.now)
     after = structs.replace(task, **changed, updated_at=asking.now, version=state.seq + 1)
     return TaskMoved(
         team_id=task.team_id,
@@ -97,6 +105,13 @@ def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved 
         previous=differences(task, after),
         ranks=ranks,
     )
+
+
+def _check_due(task: Task, given: Mapping[str, Any]) -> None:
+    """A task is due once: whoever sets a date where there is an instant, or the other way round, takes that away."""
+    if given.get("due_at", task.due_at) is not None and given.get("due_on", task.due_on) is not None:
+        kept, set_ = ("due_on", "due_at") if given.get("due_at") is not None else ("due_at", "due_on")
+        raise Contradiction(f"/{set_}", f"The task has {kept}: say null for that to set {set_}.")
 
 
 def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> TaskArchived:
@@ -119,15 +134,17 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
     if task.archived_at is None:
         raise Conflict("not-archived", "This task is not archived.")
     _check_version(state, task, command.if_match, {})
-    kept = {
+    kept: dict[str, Any] = {
         "assignee_id": task.assignee_id if task.assignee_id in state.members else None,
         "label_ids": tuple(label_id for label_id in task.label_ids if label_id in state.labels),
         "parent_id": task.parent_id if task.parent_id is not None and task.parent_id in state.tasks else None,
         "blocked_by": tuple(blocker for blocker in task.blocked_by if blocker in state.tasks),
     }
     _check_cycles(state, task.id, kept)
-    _check_wip(state, task.status)
-    rank = bottom(state.columns[task.status])
+    column = column_to_return_to(state, task)
+    check_entry(state, column)
+    rank = bottom(state.places_in(column.id))
+    kept["column_id"] = column.id
     after = structs.replace(task, **kept, rank=rank, archived_at=None, updated_at=asking.now, version=state.seq + 1)
     return TaskRestored(
         team_id=task.team_id,
@@ -193,18 +210,18 @@ def _check_version(state: TeamState, task: Task, if_match: Versions | None, your
         raise StaleVersion(task.id, version, task.version, yours, theirs, epoch=state.epoch, expected_epoch=epoch)
 
 
-def _drop_index(state: TeamState, column: list[Place], status: Status, command: MoveTask) -> int:
-    """Where in `column` (which does not hold the task) the task is dropped."""
+def _drop_index(state: TeamState, places: list[Place], column_id: UUID, command: MoveTask) -> int:
+    """Where among `places` (which does not hold the task) the task is dropped."""
     if command.before_id is not None and command.after_id is not None:
         raise InvalidReference("/after_id", "Name a neighbour before or after, not both.")
     anchor_id = command.before_id or command.after_id
     if anchor_id is None:
-        return len(column)
+        return len(places)
     pointer = "/before_id" if command.before_id else "/after_id"
     anchor = state.tasks.get(anchor_id)
-    if anchor is None or anchor.status != status or anchor.id == command.task_id:
+    if anchor is None or anchor.column_id != column_id or anchor.id == command.task_id:
         raise InvalidReference(pointer, "The neighbour is not another task of that column.")
-    index = index_of(column, (anchor.rank, anchor.id))
+    index = index_of(places, (anchor.rank, anchor.id))
     return index if command.before_id else index + 1
 
 
@@ -223,12 +240,6 @@ def _check_external(state: TeamState, source: str | None, external_id: str | Non
     if taken is not None:
         detail = "Another task of this team came from there already."
         raise Conflict("external-id-taken", detail, pointer="/external_id", task_id=taken)
-
-
-def _check_wip(state: TeamState, status: Status) -> None:
-    limit = None if state.team is None else state.team.wip_limits.get(status)
-    if limit is not None and len(state.columns[status]) >= limit:
-        raise Conflict("wip-limit", f"The column {status} holds its limit of {limit} tasks.", pointer="/status")
 
 
 _REFERENCES: Final = frozenset({"assignee_id", "label_ids", "blocked_by", "parent_id"})

@@ -5,13 +5,15 @@ TaskForgeError
 │   ├── NotFound               the thing does not exist, or not for this principal
 │   ├── Forbidden              a member, but the role or the API key does not allow it
 │   ├── InvalidReference       a field names something that is not there (assignee, label, parent, neighbour)
+│   ├── Contradiction          two things that were said of a task cannot both be (a column and a status, two due dates)
 │   ├── Conflict               the state forbids it (`reason` says which rule)
 │   ├── QuotaReached           there are as many as there may be (`quota` says of what)
-│   └── StaleVersion           If-Match named a version that is not the current one
+│   ├── StaleVersion           If-Match named a version that is not the current one
+│   ├── StaleRead              what a batch rests on has changed since
+│   └── HistoryRewritten       a position was named that belongs to an epoch before the team's
 ├── KeyReused                  the idempotency key was used with another request
 ├── KeyInFlight                the first request with this key is still running
 ├── AheadOfHistory             a seq was asked for that was never handed out
-├── HistoryRewritten           a position was named that belongs to an epoch before the team's
 ├── Unauthenticated            no valid credentials
 ├── BadInput                   the request itself is malformed
 ├── TooManyAtOnce              as much is open at this moment as may be (`quota` says of what)
@@ -40,10 +42,17 @@ ConflictReason = Literal[
     "already-member",
     "already-invited",
     "wip-limit",
+    "no-column",
+    "column-closing",
+    "column-not-empty",
+    "last-column",
     "email-taken",
     "identity-taken",
     "last-way-in",
     "export-running",
+    "nothing-to-undo",
+    "undo-conflict",
+    "undo-redacted",
     "already-attached",
     "upload-missing",
     "upload-differs",
@@ -107,19 +116,38 @@ class InvalidReference(DomainError):
         self.pointer = pointer
 
 
+class Contradiction(DomainError):
+    """The request says two things that cannot both be, or one that what it leaves as it is does not allow.
+
+    `pointer` names the field to change. It is the request that is wrong, so that no answer is kept for its key.
+    """
+
+    code = "contradiction"
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+
 class Conflict(DomainError):
     """The current state forbids the command; `reason` is the stable rule name.
 
-    `task_id` is the task that stands in the way, where it is one.
+    `task_id` is the task that stands in the way, where it is one; `fields` are those that do, of the task itself.
     """
 
     code = "conflict"
 
     def __init__(
-        self, reason: ConflictReason, detail: str, *, pointer: str | None = None, task_id: UUID | None = None
+        self,
+        reason: ConflictReason,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        task_id: UUID | None = None,
+        fields: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail)
-        self.reason, self.pointer, self.task_id = reason, pointer, task_id
+        self.reason, self.pointer, self.task_id, self.fields = reason, pointer, task_id, fields
 
 
 class QuotaReached(DomainError):
@@ -142,11 +170,12 @@ class FieldConflict:
 
 
 class StaleVersion(DomainError):
-    """If-Match named `expected`, the task is at `current`. `yours` holds the fields the client wanted to set.
+    """If-Match named `expected`, the task (or a comment on it, as `what` says) is at `current`.
 
-    `epoch` is the team's, `expected_epoch` that in which the client saw its version. `conflicts` is filled in by the
-    actor from the journal: fields changed since `expected` that the client also sets. A version of a history that was
-    taken back is in no journal: `base_known` is false then, and every field with another value conflicts.
+    `yours` holds the fields the client wanted to set. `epoch` is the team's, `expected_epoch` that in which the client
+    saw its version. `conflicts` is filled in by the actor from the journal: fields changed since `expected` that the
+    client also sets. A version of a history that was taken back is in no journal: `base_known` is false then, and every
+    field with another value conflicts.
     """
 
     code = "stale-version"
@@ -161,8 +190,9 @@ class StaleVersion(DomainError):
         *,
         epoch: int = 1,
         expected_epoch: int = 1,
+        what: str = "task",
     ) -> None:
-        super().__init__(_stale_detail(expected, current, epoch, expected_epoch))
+        super().__init__(_stale_detail(what, expected, current, epoch, expected_epoch))
         self.task_id = task_id
         self.expected, self.current = expected, current
         self.epoch, self.expected_epoch = epoch, expected_epoch
@@ -171,15 +201,30 @@ class StaleVersion(DomainError):
         self.base_known = True
 
 
-def _stale_detail(expected: int, current: int, epoch: int, expected_epoch: int) -> str:
+def _stale_detail(what: str, expected: int, current: int, epoch: int, expected_epoch: int) -> str:
     if epoch != expected_epoch:
         return (
-            f"The team's history was restored to an earlier state: the task is at version {current} of epoch {epoch}, "
-            f"not {expected} of epoch {expected_epoch}."
+            f"The team's history was restored to an earlier state: the {what} is at version {current} of epoch "
+            f"{epoch}, not {expected} of epoch {expected_epoch}."
         )
     if current != expected:
-        return f"The task is at version {current}, not {expected}."
-    return f"If-Match has no strong ETag of the task's version {current}."
+        return f"The {what} is at version {current}, not {expected}."
+    return f"If-Match has no strong ETag of the {what}'s version {current}."
+
+
+class StaleRead(DomainError):
+    """A batch rests on the team as it was at `expected`; the team is at `current`, and `changed` has changed between.
+
+    `whole` says that all of the team was read: the actor then adds to `changed` what the journal names, as far as it
+    fits into a problem.
+    """
+
+    code = "stale-read"
+
+    def __init__(self, expected: int, current: int, changed: tuple[UUID, ...], *, whole: bool = False) -> None:
+        super().__init__(f"Something that this batch rests on has changed since {expected}: the team is at {current}.")
+        self.expected, self.current = expected, current
+        self.changed, self.whole = changed, whole
 
 
 class KeyReused(TaskForgeError):
@@ -213,7 +258,7 @@ class AheadOfHistory(TaskForgeError):
         self.wanted, self.seq = wanted, seq
 
 
-class HistoryRewritten(TaskForgeError):
+class HistoryRewritten(DomainError):
     """A client named a position of an epoch before the team's: what it knows may not have happened.
 
     The team is at `seq` of `epoch`.

@@ -5,21 +5,27 @@ because data teams read for years what was written once. A field may be added on
 raises the `schema_version` of the events and needs a step in `upcasts.py` that reads the older data.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from core import events, task
+from core import columns, comment, events, task
+from core.columns import Category, WipPolicy
 from core.permissions import Role
 from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
 
 __all__ = [
     "OLDER_DATA",
+    "Comment",
+    "CommentData",
+    "Counts",
     "Attachment",
     "AttachmentData",
+    "Column",
+    "ColumnData",
     "DeletedTask",
     "DeletedTaskData",
     "Label",
@@ -32,7 +38,11 @@ __all__ = [
     "Team",
     "TeamData",
     "data_type",
+    "encode_comment",
+    "encode_comment_fields",
     "encode_attachment",
+    "encode_column",
+    "encode_column_fields",
     "encode_deleted_task",
     "encode_label",
     "encode_label_fields",
@@ -73,6 +83,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     version: int
+    column_id: UUID = field(default_factory=lambda: task.NO_COLUMN)  # Events of before there were columns have none.
+    due_on: date | None = None
 
 
 class DeletedTask(Struct, frozen=True, kw_only=True, gc=False):
@@ -114,8 +126,37 @@ class Attachment(Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime
 
 
+class Column(Struct, frozen=True, kw_only=True, gc=False):
+    """A column after the change. `rank` orders columns (plain string comparison); `category` never changes.
+
+    One that is being deleted while it holds tasks says where they go: `closing_into`.
+    """
+
+    id: UUID
+    name: str
+    category: Category
+    wip_limit: int | None = None
+    rank: str
+    closing_into: UUID | None = None
+    closing_by: UUID | None = None
+
+
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings after the change."""
+
+    id: UUID
+    name: str
+    key: str
+    time_zone: str = "UTC"
+    wip: WipPolicy = "warn"
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TeamWithLimits(Struct, frozen=True, kw_only=True, gc=False):
+    """A team's settings as they were before it had columns: at most so many tasks of a status."""
 
     id: UUID
     name: str
@@ -142,6 +183,40 @@ class DeletedTaskData(Struct, frozen=True):
     task: DeletedTask
 
 
+class Comment(Struct, frozen=True, kw_only=True, gc=False):
+    """A comment. In `body`, which is Markdown, `<@user-id>` stands for each of the `mentions`."""
+
+    id: UUID
+    task_id: UUID
+    author_id: UUID
+    body: str
+    mentions: tuple[UUID, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class Counts(Struct, frozen=True):
+    """How much hangs on a task."""
+
+    comments: int
+    attachments: int
+
+
+class CommentData(Struct, frozen=True):
+    """`comment` after the change; once it is deleted, without its text. `previous` has what changed in it.
+
+    A comment raises its task's version: `version` is the new one, `counts` are the task's, and `task` is all of it.
+    """
+
+    comment: Comment
+    previous: dict[str, Any]
+    task_id: UUID
+    version: int
+    counts: Counts
+    task: Task
+
+
 class MemberData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed."""
 
@@ -157,17 +232,35 @@ class LabelData(Struct, frozen=True):
 
 
 class AttachmentData(Struct, frozen=True):
-    """The file, its task after the change, and in `previous` the old values of what changed of the task."""
+    """The file; in `previous` the old values of what changed of its task, in the others as in those of a comment."""
 
     attachment: Attachment
+    previous: dict[str, Any]
+    task_id: UUID
+    version: int
+    counts: Counts
     task: Task
+
+
+class ColumnData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed, `ranks` other columns that got a new rank with it."""
+
+    column: Column
     previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
 
 
 class TeamData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
     team: Team
+    previous: dict[str, Any] = {}
+
+
+class TeamWithLimitsData(Struct, frozen=True):
+    """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
+
+    team: TeamWithLimits
     previous: dict[str, Any] = {}
 
 
@@ -179,7 +272,7 @@ class HistoryData(Struct, frozen=True):
 
 
 class RedactionData(Struct, frozen=True):
-    """What events up to `through_seq` said of these tasks and users is gone."""
+    """What events up to `through_seq` said of these tasks, comments and users is gone."""
 
     subjects: tuple[UUID, ...]
     through_seq: int
@@ -195,10 +288,14 @@ def data_type(event: type[events.Event]) -> type[Struct]:
     match noun:
         case "task":
             return TaskData
+        case "comment":
+            return CommentData
         case "member":
             return MemberData
         case "label":
             return LabelData
+        case "column":
+            return ColumnData
         case "team":
             return TeamData
         case "attachment":
@@ -211,18 +308,23 @@ def data_type(event: type[events.Event]) -> type[Struct]:
 
 OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
     ("task.deleted", 1): (TaskData, "The task as it last was; it is gone for good."),
+    ("team.updated", 1): (TeamWithLimitsData, "The team's settings, with limits by status: it had no columns yet."),
 }
 """Shapes that are written no more, and what is said of them: topics may still hold events that name their schemas."""
 
 encode_task: Final = encoder(task.Task, Task)
 encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
+encode_comment: Final = encoder(comment.Comment, Comment)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)
 encode_attachment: Final = encoder(events.Attachment, Attachment)
+encode_column: Final = encoder(columns.Column, Column)
 encode_team: Final = encoder(events.Team, Team)
 
 # Some fields alone, by name: those of `previous`.
 encode_task_fields: Final = fields_encoder(task.Task, Task)
+encode_comment_fields: Final = fields_encoder(comment.Comment, Comment)
 encode_member_fields: Final = fields_encoder(events.Member, Member)
 encode_label_fields: Final = fields_encoder(events.Label, Label)
+encode_column_fields: Final = fields_encoder(columns.Column, Column)
 encode_team_fields: Final = fields_encoder(events.Team, Team)

@@ -4,25 +4,28 @@ An event carries the thing after the change and, in `previous`, the old values o
 `seq` is the team's gap-free number. The JSON of `data` (see `codec.py`) is the same in journal, feeds and topics.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
 
+from core.columns import Category, Column, WipPolicy
+from core.comment import Comment
 from core.permissions import Role
-from core.task import Status, Task
+from core.task import Task
 
 
 class Team(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings. `key` prefixes the human task numbers (`ENG-42`) and never changes. Its calendar dates
-    are judged in `time_zone`, a name of the IANA database."""
+    are judged in `time_zone`, a name of the IANA database. `wip` is what becomes of the limits of its columns."""
 
     id: UUID
     name: str
     key: str
-    wip_limits: dict[Status, int] = {}
     time_zone: str = "UTC"
+    wip: WipPolicy = "warn"
     created_by: UUID
     created_at: datetime
     updated_at: datetime
@@ -68,7 +71,7 @@ class Attachment(Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime
 
 
-Noun = Literal["task", "member", "label", "team", "history", "attachment"]
+Noun = Literal["task", "comment", "attachment", "member", "label", "column", "team", "history"]
 """What an event is about; also the name of that thing in the event's data."""
 
 StateRecord = Literal["none", "task", "tombstone"]
@@ -128,6 +131,11 @@ class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
     def subject(self) -> UUID:
         return self.task.id
 
+    @property
+    def task_changes(self) -> Iterable[str]:
+        """The names of the task's fields that changed, but for `version` and `updated_at`."""
+        return self.previous
+
 
 class TaskCreated(TaskEvent, frozen=True, kw_only=True, gc=False):
     type = "task.created"
@@ -162,6 +170,36 @@ class TaskDeleted(Event, frozen=True, kw_only=True, gc=False):
     @property
     def subject(self) -> UUID:
         return self.task.id
+
+
+class CommentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
+    """A comment after the change, and its task, whose version it raises. `previous` is of the comment."""
+
+    noun = "comment"
+    comment: Comment
+
+    @property
+    def thing_id(self) -> UUID:
+        return self.comment.id
+
+    @property
+    def task_changes(self) -> Iterable[str]:
+        return ("comment_count",)
+
+
+class CommentAdded(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.added"
+
+
+class CommentEdited(CommentEvent, frozen=True, kw_only=True, gc=False):
+    type = "comment.edited"
+
+
+class CommentDeleted(CommentEvent, frozen=True, kw_only=True, gc=False):
+    """Which comment is gone, and whose it was: its text is in no event of this type."""
+
+    type = "comment.deleted"
+    gone = True
 
 
 class AttachmentEvent(TaskEvent, frozen=True, kw_only=True, gc=False):
@@ -241,13 +279,53 @@ class LabelDeleted(LabelEvent, frozen=True, kw_only=True, gc=False):
     gone = True
 
 
+class ColumnEvent(Event, frozen=True, kw_only=True, gc=False):
+    """`ranks` holds other columns whose rank was spread anew by the same change (rarely any)."""
+
+    noun = "column"
+    column: Column
+    previous: dict[str, Any] = {}
+    ranks: dict[UUID, str] = {}
+
+    @property
+    def subject(self) -> UUID:
+        return self.column.id
+
+
+class ColumnCreated(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    type = "column.created"
+
+
+class ColumnUpdated(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    """Its name or its limit; or it is closing from now on, and its tasks move away."""
+
+    type = "column.updated"
+
+
+class ColumnMoved(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    type = "column.moved"
+
+
+class ColumnDeleted(ColumnEvent, frozen=True, kw_only=True, gc=False):
+    """No task of the board stands in it any more."""
+
+    type = "column.deleted"
+    gone = True
+
+
 class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
-    """The team's settings after the change; the first event of every team is one with an empty `previous`."""
+    """The team's settings after the change; the first event of every team is one with an empty `previous`.
+
+    `limits` is there in events of before there were columns, which said how many tasks there may be of each status:
+    they became the limits of the first columns.
+    """
 
     type = "team.updated"
     noun = "team"
+    schema_version = 2
     team: Team
     previous: dict[str, Any] = {}
+    limits: dict[Category, int] | None = None
 
 
 class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
@@ -267,10 +345,10 @@ class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
 
 
 class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
-    """What events up to `through_seq` said of the `subjects` (tasks deleted for good, erased users) is gone.
+    """What events up to `through_seq` said of the `subjects` (deleted tasks and comments, erased users) is gone.
 
     The journal has forgotten it before this event. Whoever holds copies of older events, or of what was made of them,
-    drops what they say of the subjects: titles, descriptions and external ids of tasks, names of users.
+    drops what they say of the subjects: titles, descriptions and external ids of tasks, comments, names of users.
     """
 
     type = "history.redacted"
@@ -284,15 +362,24 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
 
 
 AnyTaskEvent = TaskCreated | TaskUpdated | TaskMoved | TaskArchived | TaskRestored
-"""The events that carry a whole task."""
+"""The events about a task that carry it whole."""
+AnyCommentEvent = CommentAdded | CommentEdited | CommentDeleted
 AnyAttachmentEvent = AttachmentAdded | AttachmentDeleted
 """The events about what hangs on a task: they carry the whole task, too."""
 AnyMemberEvent = MemberAdded | MemberUpdated | MemberRoleChanged | MemberRemoved
+AnyColumnEvent = ColumnCreated | ColumnUpdated | ColumnMoved | ColumnDeleted
 AnyHistoryEvent = TeamRestored | HistoryRedacted
 AnyOtherEvent = (
-    AnyMemberEvent | LabelCreated | LabelUpdated | LabelDeleted | TeamUpdated | AnyHistoryEvent | TaskDeleted
+    AnyMemberEvent
+    | LabelCreated
+    | LabelUpdated
+    | LabelDeleted
+    | AnyColumnEvent
+    | TeamUpdated
+    | AnyHistoryEvent
+    | TaskDeleted
 )
-AnyEvent = AnyTaskEvent | AnyAttachmentEvent | AnyOtherEvent
+AnyEvent = AnyTaskEvent | AnyCommentEvent | AnyAttachmentEvent | AnyOtherEvent
 
 EVENT_TYPES: Final[dict[str, type[AnyEvent]]] = {event.type: event for event in get_args(AnyEvent)}
 

@@ -1,14 +1,16 @@
 """Building a team's state from what is stored, a slice of the board at a time."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
+from core.columns import Column
 from core.events import Label, Member, Team
 from core.layered import Layered
 from core.ranking import Place
 from core.sorted_runs import SortedRuns
-from core.task import STATUSES, Status, Task
+from core.task import Task
 from core.team import ExternalKey, TeamState, external_key
 
 __all__ = ["PAUSE_SECONDS", "SLICE_TASKS", "TeamLoader", "load_team"]
@@ -41,27 +43,29 @@ class TeamLoader:
         top_number: int,
         members: Iterable[Member],
         labels: Iterable[Label],
+        columns: Iterable[Column],
         digest: bytes,
     ) -> None:
         state = self.state = TeamState()
         state.team, state.seq, state.epoch, state.digest, state.top_number = team, seq, epoch, digest, top_number
         state.members = {member.user_id: member for member in members}
         state.labels = {label.id: label for label in labels}
+        state.with_columns(columns)
         self._tasks: dict[UUID, Task] = {}
         self._external: dict[ExternalKey, UUID] = {}
-        self._columns: dict[Status, SortedRuns[Place]] = {status: SortedRuns() for status in STATUSES}
+        self._places: dict[UUID, SortedRuns[Place]] = defaultdict(SortedRuns)
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Some tasks of the board, in any order."""
-        places: dict[Status, list[Place]] = {status: [] for status in STATUSES}
+        places: dict[UUID, list[Place]] = defaultdict(list)
         for task in tasks:
             self._tasks[task.id] = task
             self.state.latest_at = max(self.state.latest_at, task.updated_at)
-            places[task.status].append((task.rank, task.id))
+            places[task.column_id].append((task.rank, task.id))
             if (key := external_key(task)) is not None:
                 self._external[key] = task.id
-        for status, run in places.items():
-            self._columns[status].add(run)
+        for column_id, run in places.items():
+            self._places[column_id].add(run)
 
     def add_archived(self, external: Mapping[ExternalKey, UUID]) -> None:
         """External ids of archived tasks."""
@@ -70,14 +74,14 @@ class TeamLoader:
     def finish(self) -> Iterator[None]:
         """The rest, step by step."""
         merged = 0
-        for runs in self._columns.values():
+        for runs in self._places.values():
             while looked_at := runs.merge():
                 merged += looked_at
                 if merged >= MERGED_AT_ONCE:
                     merged = 0
                     yield
         self.state.tasks, self.state.external = Layered(self._tasks), Layered(self._external)
-        self.state.columns = {status: runs.result() for status, runs in self._columns.items()}
+        self.state.places = {column_id: runs.result() for column_id, runs in self._places.items()}
 
 
 def load_team(
@@ -88,13 +92,21 @@ def load_team(
     top_number: int,
     members: Iterable[Member],
     labels: Iterable[Label],
+    columns: Iterable[Column],
     tasks: Iterable[Task],
     archived_external: Mapping[ExternalKey, UUID],
     digest: bytes = b"",
 ) -> TeamState:
     """A state from stored rows, in one go: `tasks` are the board's, `archived_external` the ids of archived imports."""
     loader = TeamLoader(
-        team=team, seq=seq, epoch=epoch, top_number=top_number, members=members, labels=labels, digest=digest
+        team=team,
+        seq=seq,
+        epoch=epoch,
+        top_number=top_number,
+        members=members,
+        labels=labels,
+        columns=columns,
+        digest=digest,
     )
     loader.add_archived(archived_external)
     loader.add(tasks)

@@ -51,8 +51,8 @@ class PermissionRow(Struct, frozen=True):
 
 MATRIX: Final = (
     PermissionRow("read", "viewer", "See the team: its board, tasks, members, labels, events and feeds. Leave it."),
-    PermissionRow("write_tasks", "member", "Create, change, move, archive and restore tasks."),
-    PermissionRow("delete_tasks", "admin", "Delete tasks for good."),
+    PermissionRow("write_tasks", "member", "Create, change, move, archive and restore tasks; comment on them."),
+    PermissionRow("delete_tasks", "admin", "Delete tasks for good, and comments of others."),
     PermissionRow("manage_labels", "member", "Create, change and delete labels."),
     PermissionRow("manage_members", "admin", "Invite people, give them other roles and remove them."),
     PermissionRow("manage_team", "admin", "Change the team's settings."),

@@ -1,13 +1,18 @@
 """Which tasks, in which order, from where on: one description for the answers from memory and those by SQL."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from operator import attrgetter
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
 
+from core.calendar import due_moment
 from core.task import PRIORITY_ORDER, Priority, Status, Task
+from core.text import fold_search
+from core.windows import When, Window, window_of
 
 SortField = Literal["created_at", "updated_at", "due_at", "priority", "number", "title", "rank", "estimate"]
 SORT_FIELDS: Final[tuple[SortField, ...]] = get_args(SortField)
@@ -20,73 +25,169 @@ SortKey = tuple[bool, Any, UUID]
 class TaskQuery(Struct, frozen=True, kw_only=True):
     """A list request, already checked and resolved ("me" is a user id). Empty tuples and None mean "any".
 
-    `updated_after` includes that very moment: several tasks can have it, and not all of them may have been seen.
-    `unassigned` and `no_parent` ask for the absence of a value; `after` is the sort key of the last task already seen.
+    Of `status`, `column`, `priority`, `assignee` and `parent` any will do, and None among them is a field without a
+    value. The `labels` must all be there, and None asks for a task without any. What ends with `_not` must be none of
+    these; a missing value is none of any given ones. `changed_since` leaves out what has not changed after that `seq`.
+    `updated_after` includes that very moment: several tasks can have it, and not all of them may have been seen. So do
+    its likes; each of these takes a date or an instant (`core.windows`). `zone` is the team's, in which dates are
+    judged and `due_at` orders, `now` is there with `overdue`. `after` is the sort key of the last task already seen.
     """
 
     status: tuple[Status, ...] = ()
-    assignee: UUID | None = None
-    unassigned: bool = False
-    labels: tuple[UUID, ...] = ()
+    status_not: tuple[Status, ...] = ()
+    column: tuple[UUID | None, ...] = ()
+    column_not: tuple[UUID | None, ...] = ()
     priority: tuple[Priority, ...] = ()
-    due_before: datetime | None = None
-    updated_after: datetime | None = None
+    priority_not: tuple[Priority, ...] = ()
+    assignee: tuple[UUID | None, ...] = ()
+    assignee_not: tuple[UUID | None, ...] = ()
+    parent: tuple[UUID | None, ...] = ()
+    parent_not: tuple[UUID | None, ...] = ()
+    labels: tuple[UUID | None, ...] = ()
+    labels_not: tuple[UUID | None, ...] = ()
+    due_before: When | None = None
+    due_after: When | None = None
+    due_on: When | None = None
+    created_before: When | None = None
+    created_after: When | None = None
+    updated_before: When | None = None
+    updated_after: When | None = None
+    completed_before: When | None = None
+    completed_after: When | None = None
+    changed_since: int | None = None
+    overdue: bool | None = None
     external_id: str | None = None
     external_source: str | None = None
-    parent: UUID | None = None
-    no_parent: bool = False
     q: str | None = None
     archived: bool = False
     sort: SortField = "created_at"
     descending: bool = True
     limit: int = DEFAULT_LIMIT
     after: SortKey | None = None
+    zone: tzinfo = UTC
+    now: datetime | None = None
 
     @property
     def filtered(self) -> bool:
         """Whether any condition beyond order and page is set."""
-        plain = TaskQuery(sort=self.sort, descending=self.descending, limit=self.limit, after=self.after)
+        plain = TaskQuery(
+            sort=self.sort,
+            descending=self.descending,
+            limit=self.limit,
+            after=self.after,
+            zone=self.zone,
+            now=self.now,
+        )
         return self != plain
 
-    def matches(self, task: Task) -> bool:
-        """Whether the task satisfies all conditions; labels: all of them; `q`: any case, in title, text or key."""
-        return self.matches_fields(task) and (self.q is None or is_mentioned(self.q.lower(), task, search_text(task)))
+    @property
+    def timed(self) -> bool:
+        """Whether any condition is about times."""
+        return self.overdue is not None or any(getattr(self, name) is not None for name in TIMES)
 
-    def matches_fields(self, task: Task) -> bool:
-        """Whether the task satisfies all conditions but `q`."""
-        return (
-            (not self.status or task.status in self.status)
-            and (self.assignee is None or task.assignee_id == self.assignee)
-            and (not self.unassigned or task.assignee_id is None)
-            and (not self.priority or task.priority in self.priority)
-            and (not self.labels or all(label in task.label_ids for label in self.labels))
-            and (self.due_before is None or (task.due_at is not None and task.due_at < self.due_before))
-            and (self.updated_after is None or task.updated_at >= self.updated_after)
-            and (self.external_id is None or task.external_id == self.external_id)
-            and (self.external_source is None or task.external_source == self.external_source)
-            and (self.parent is None or task.parent_id == self.parent)
-            and (not self.no_parent or task.parent_id is None)
+    @property
+    def zoned(self) -> bool:
+        """Whether the answer depends on the team's time zone, or on what time it is."""
+        if self.sort == "due_at" or self.overdue is not None:
+            return True
+        given = [(name, when) for name in TIMES if (when := getattr(self, name)) is not None]
+        return any(name.startswith("due_") or not isinstance(when, datetime) for name, when in given)
+
+    def window(self, zone: tzinfo) -> Window:
+        """What is asked of times, in a zone."""
+        return window_of(
+            zone,
+            created=(self.created_after, self.created_before),
+            updated=(self.updated_after, self.updated_before),
+            completed=(self.completed_after, self.completed_before),
+            due=(self.due_after, self.due_before),
+            due_on=self.due_on,
+            overdue=self.overdue,
+            now=self.now,
         )
 
+    def matches(self, task: Task, comments: Sequence[str] = ()) -> bool:
+        """Whether the task satisfies all conditions; `q`: in title, description or comments, or as the whole key."""
+        if not all(condition(task) for condition in conditions(self)):
+            return False
+        return self.q is None or is_mentioned(fold_search(self.q), task, search_text(task, comments))
 
-_APART: Final = "\0"
-"""No stored text holds it."""
+
+TIMES: Final = (
+    *("due_before", "due_after", "due_on", "created_before", "created_after"),
+    *("updated_before", "updated_after", "completed_before", "completed_after"),
+)
+CHOICES: Final = {
+    "status": "status",
+    "column": "column_id",
+    "priority": "priority",
+    "assignee": "assignee_id",
+    "parent": "parent_id",
+}
+"""The filters of which any value will do, by the field of the task that they are about."""
 
 
-def search_text(task: Task) -> str:
-    """What `q` is looked for in, beside the key: title and description in lower case, kept apart."""
-    return f"{task.title.lower()}{_APART}{task.description.lower()}"
+def conditions(query: TaskQuery) -> list[Callable[[Task], bool]]:
+    """What a task must satisfy beside `q`: made once for a query, and only what the query says."""
+    found = [*_choices(query), *_labels(query)]
+    if query.timed:
+        found.append(query.window(query.zone).holds)
+    if (since := query.changed_since) is not None:
+        found.append(lambda task: task.version > since)
+    if (external := query.external_id) is not None:
+        found.append(lambda task: task.external_id == external)
+    if (source := query.external_source) is not None:
+        found.append(lambda task: task.external_source == source)
+    return found
+
+
+def _choices(query: TaskQuery) -> Iterator[Callable[[Task], bool]]:
+    for name, field in CHOICES.items():
+        value = attrgetter(field)
+        if wanted := frozenset(getattr(query, name)):
+            yield partial(_is_among, value, wanted)
+        if unwanted := frozenset(getattr(query, f"{name}_not")):
+            yield partial(_is_not_among, value, unwanted)
+
+
+def _is_among(value: Callable[[Task], Any], wanted: frozenset[Any], task: Task) -> bool:
+    return value(task) in wanted
+
+
+def _is_not_among(value: Callable[[Task], Any], unwanted: frozenset[Any], task: Task) -> bool:
+    return value(task) not in unwanted
+
+
+def _labels(query: TaskQuery) -> Iterator[Callable[[Task], bool]]:
+    wanted, unwanted = frozenset(query.labels), frozenset(query.labels_not)
+    if wanted:
+        yield lambda task: wanted.issubset(task.label_ids or (None,))
+    if unwanted:
+        yield lambda task: unwanted.isdisjoint(task.label_ids or (None,))
+
+
+APART: Final = "\x1f"
+"""Between the parts of a text that is searched. No text that comes in may hold it; who asks for it finds nothing."""
+
+
+def search_text(task: Task, comments: Iterable[str] = ()) -> str:
+    """What `q` is looked for in, beside the key: title, description and comments, folded and kept apart."""
+    return document(task.title, task.description, comments)
+
+
+def document(title: str, description: str, comments: Iterable[str]) -> str:
+    """As `search_text`, of the parts alone."""
+    return APART.join(fold_search(part) for part in (title, description, *comments))
 
 
 def is_mentioned(words: str, task: Task, text: str) -> bool:
-    """Whether `words`, in lower case, are in the task's `search_text` or are its whole key."""
-    return (words in text and _APART not in words) or words == task.key.lower()
+    """Whether `words`, folded, are in the task's `search_text` or are its whole key."""
+    return (words in text and APART not in words) or words == fold_search(task.key)
 
 
-_VALUES: Final[dict[SortField, Callable[[Task], Any]]] = {
+_VALUES: Final[dict[str, Callable[[Task], Any]]] = {
     "created_at": lambda task: task.created_at,
     "updated_at": lambda task: task.updated_at,
-    "due_at": lambda task: task.due_at,
     "priority": lambda task: PRIORITY_ORDER[task.priority],
     "number": lambda task: task.number,
     "title": lambda task: task.title,
@@ -95,7 +196,10 @@ _VALUES: Final[dict[SortField, Callable[[Task], Any]]] = {
 }
 
 
-def sort_key(task: Task, field: SortField) -> SortKey:
-    """The task's place in the order by `field`, ascending; times in UTC, priority as 0 (none) to 4 (urgent)."""
-    value = _VALUES[field](task)
+def sort_key(task: Task, field: SortField, zone: tzinfo = UTC) -> SortKey:
+    """The task's place in the order by `field`, ascending; times in UTC, priority as 0 (none) to 4 (urgent).
+
+    By `due_at` tasks are ordered that are due on a date, too: by the last moment of that day in the team's `zone`.
+    """
+    value = due_moment(task.due_at, task.due_on, zone) if field == "due_at" else _VALUES[field](task)
     return (value is None, value if value is not None else 0, task.id)

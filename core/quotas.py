@@ -14,6 +14,7 @@ Quota = Literal[
     "teams-per-user",
     "api-keys-per-user",
     "labels-per-team",
+    "columns-per-team",
     "members-per-team",
     "invitations-per-team",
     "uploads-per-user",

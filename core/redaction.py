@@ -12,7 +12,15 @@ import msgspec
 
 from core.events import EVENT_TYPES
 
-__all__ = ["ATTACHMENT_TEXTS", "DELETED_TASK", "DELETED_USER", "MEMBER_TEXTS", "TASK_TEXTS", "redacted"]
+__all__ = [
+    "ATTACHMENT_TEXTS",
+    "COMMENT_TEXTS",
+    "DELETED_TASK",
+    "DELETED_USER",
+    "MEMBER_TEXTS",
+    "TASK_TEXTS",
+    "redacted",
+]
 
 DELETED_USER: Final = "Deleted user"
 DELETED_TASK: Final = "Deleted task"
@@ -24,6 +32,8 @@ TASK_TEXTS: Final[Mapping[str, Any]] = {
     "external_source": None,
 }
 """What people, or their programs, have written into a task, and what stands there afterwards."""
+COMMENT_TEXTS: Final[Mapping[str, Any]] = {"body": "", "mentions": ()}
+"""The same of a comment, which goes with its task, or when it is deleted itself."""
 ATTACHMENT_TEXTS: Final[Mapping[str, Any]] = {"name": "Deleted file"}
 """What a file of such a task was called."""
 MEMBER_TEXTS: Final[Mapping[str, Any]] = {"name": DELETED_USER}
@@ -38,14 +48,29 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
     match noun:
         case "task":
             return _replaced(payload, "task", "id", TASK_TEXTS, subjects)
+        case "comment":
+            return _without_comment(payload, subjects)
         case "attachment":
             return _replaced(payload, "task", "id", TASK_TEXTS, subjects, attachment=ATTACHMENT_TEXTS)
         case "member":
             return _replaced(payload, "member", "user_id", MEMBER_TEXTS, subjects)
-        case "label" | "team" | "history":
-            return None  # Names of labels and of the team belong to the team, and go with it.
+        case "label" | "column" | "team" | "history":
+            return None  # Names of labels, of columns and of the team belong to the team, and go with it.
         case _:
             assert_never(noun)
+
+
+def _without_comment(payload: bytes, subjects: Collection[UUID]) -> bytes | None:
+    """With its task goes what both say; with the comment alone, what it said itself."""
+    data: dict[str, Any] = msgspec.json.decode(payload)
+    with_task = UUID(data["task_id"]) in subjects
+    if not with_task and UUID(data["comment"]["id"]) not in subjects:
+        return None
+    if with_task:
+        data["task"] = _without(data["task"], TASK_TEXTS)
+    data["comment"] = _without(data["comment"], COMMENT_TEXTS)
+    data["previous"] = _without(data["previous"], COMMENT_TEXTS)
+    return msgspec.json.encode(data)
 
 
 def _replaced(

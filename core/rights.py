@@ -11,22 +11,31 @@ from msgspec import Struct
 
 from core.commands import (
     AddAttachment,
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -42,6 +51,7 @@ __all__ = [
     "MANAGE_LABELS",
     "MANAGE_MEMBERS",
     "MANAGE_TEAM",
+    "MARK_SEEN",
     "OWN_MEMBERSHIP",
     "READ",
     "READ_AUDIT",
@@ -64,6 +74,8 @@ MANAGE_MEMBERS: Final = Right("manage_members", "admin")
 MANAGE_TEAM: Final = Right("manage_team", "admin")
 READ_AUDIT: Final = Right("read_audit", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
+MARK_SEEN: Final = Right("read", "write")
+"""Every member notes for themselves what they have looked at."""
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
 
@@ -102,8 +114,10 @@ def in_team(right: Right, **more: Any) -> Requirement:
 def right_of(command: AnyCommand, user_id: UUID) -> Right:
     """The right that a user needs for the command."""
     match command:
-        case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | Batch():
+        case UpdateTask() | MoveTask() | CreateTask() | ArchiveTask() | RestoreTask() | UndoTask() | Batch():
             return WRITE_TASKS
+        case AddComment() | EditComment() | DeleteComment():
+            return WRITE_TASKS  # Whose comment it is, `decide` knows.
         case AddAttachment() | DeleteAttachment():
             return WRITE_TASKS
         case DeleteTask():
@@ -116,9 +130,9 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
             return OWN_MEMBERSHIP if command.user_id == user_id else MANAGE_MEMBERS
         case RenameMember():
             return OWN_MEMBERSHIP
-        case UpdateTeam():
+        case UpdateTeam() | CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn():
             return MANAGE_TEAM
-        case CreateTeam() | RedactHistory():
+        case CreateTeam() | RedactHistory() | CloseColumn():
             return OWN_TEAM
         case _:
             assert_never(command)
@@ -127,10 +141,10 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
 def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     """Raise NotFound("team") for strangers and for keys of another team, Forbidden when role or scopes do not suffice.
 
-    The user who creates a team is its owner from the start. The system itself is no member: it may redact history, and
-    take somebody back whose account is not erased after all.
+    The user who creates a team is its owner from the start. The system itself is no member: it may redact history, go
+    on with a column that is closing, and take somebody back whose account is not erased after all.
     """
-    if isinstance(command, RedactHistory) or principal.kind == "system":
+    if isinstance(command, RedactHistory | CloseColumn) or principal.kind == "system":
         _check_system(state, command, principal)
         return
     creating = isinstance(command, CreateTeam)
@@ -143,5 +157,5 @@ def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -
 def _check_system(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     if state.team is None:
         raise NotFound("team")
-    if principal.kind != "system" or not isinstance(command, RedactHistory | AddMember):
+    if principal.kind != "system" or not isinstance(command, RedactHistory | CloseColumn | AddMember):
         raise Forbidden("own_team")

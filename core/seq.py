@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from core.errors import BadInput
 
-__all__ = ["MAX_SEQ", "POSITION", "Position", "read_position"]
+__all__ = ["ANYWHERE", "MAX_SEQ", "POSITION", "Position", "read_position"]
 
 MAX_SEQ: Final = 2**63 - 1
 """The largest that Postgres' bigint holds: a larger one from outside was never handed out, and must not reach SQL."""
@@ -22,6 +22,10 @@ class Position(Struct, frozen=True):
 
     seq: int
     epoch: int | None = None
+
+
+ANYWHERE: Final = Position(0)
+"""Every team has reached it."""
 
 
 def read_position(text: str, parameter: str) -> Position:

@@ -1,11 +1,14 @@
 """A task as the domain knows it. Its shapes in events and answers are others: `event_data.py` and those of the edge."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from core.text import LONGEST_TEXT, clean_line, clean_lines
 
 Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
 Priority = Literal["urgent", "high", "medium", "low", "none"]
@@ -14,20 +17,30 @@ STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 PRIORITY_ORDER: Final[dict[Priority, int]] = {priority: order for order, priority in enumerate(reversed(PRIORITIES))}
 
-DESCRIPTION_BYTES: Final = 64 * 1024
+DESCRIPTION_BYTES: Final = LONGEST_TEXT
+TITLE_LENGTH: Final = 500
+EXTERNAL_LENGTH: Final = 200
 REFERENCES: Final = 50
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 9000
 
-Title = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
+Title = Annotated[str, Meta(min_length=1, max_length=TITLE_LENGTH, description="1 to 500 characters, on one line.")]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES, description="Markdown, at most 64 KiB of UTF-8.")]
 Estimate = Annotated[float, Meta(ge=0, le=10_000, description="Story points or hours: the team decides.")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; answered in UTC.")]
-ExternalName = Annotated[str, Meta(min_length=1, max_length=200)]
+CalendarDate = Annotated[date, Meta(description="A calendar date, judged in the team's time zone.")]
+ExternalName = Annotated[str, Meta(min_length=1, max_length=EXTERNAL_LENGTH)]
+
+
+NO_COLUMN: Final = UUID(int=0)
+"""In the data of an event from before there were columns, until it is decoded (`codec.decode`). No task has it."""
 
 
 class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One task after its last change. `version` is the team's `seq` of that change, and its ETag.
 
-    `rank` orders tasks within a status (plain string comparison); only the server writes it.
+    `rank` orders tasks within a column (plain string comparison); only the server writes it. `status` is the category
+    of the column. `due_at` (an instant) and `due_on` (a calendar date) are never both there.
     """
 
     id: UUID
@@ -55,6 +68,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     version: int
+    column_id: UUID = NO_COLUMN
+    due_on: date | None = None
 
 
 class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -62,7 +77,7 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     title: Title
     description: Description = ""
-    status: Status = "open"
+    status: Status | UnsetType = UNSET
     priority: Priority = "none"
     assignee_id: UUID | None = None
     label_ids: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
@@ -72,15 +87,18 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] = ()
     external_id: ExternalName | None = None
     external_source: ExternalName | None = None
+    column_id: UUID | None = None
+    due_on: CalendarDate | None = None
 
     def __post_init__(self) -> None:
-        check_text(
-            title=self.title,
-            description=self.description,
-            external_id=self.external_id,
-            external_source=self.external_source,
+        tidy(
+            self,
+            title=clean_title,
+            description=clean_lines,
+            external_id=clean_external_name,
+            external_source=clean_external_name,
         )
-        check_moment("due_at", self.due_at)
+        check_due(self.due_at, self.due_on)
         if (self.external_id is None) != (self.external_source is None):
             missing = "external_id" if self.external_id is None else "external_source"
             raise FieldError(missing, "external_id and external_source go together")
@@ -99,10 +117,12 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     estimate: Estimate | UnsetType | None = UNSET
     parent_id: UUID | UnsetType | None = UNSET
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
+    column_id: UUID | UnsetType = UNSET
+    due_on: CalendarDate | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        check_text(title=self.title, description=self.description)
-        check_moment("due_at", self.due_at)
+        tidy(self, title=clean_title, description=clean_lines)
+        check_due(self.due_at, self.due_on)
 
     def changes(self) -> dict[str, Any]:
         """The fields that were given, null already turned into the empty value of its field."""
@@ -124,29 +144,39 @@ class FieldError(ValueError):
         self.field = field
 
 
-def check_text(**texts: str | UnsetType | None) -> None:
-    """Raise FieldError for text that Postgres cannot hold, that is too long in bytes, or a blank title or name.
+def tidy(struct: Struct, **cleaners: Callable[[str], str]) -> None:
+    """Put the texts of a new Struct into the form in which they are kept, by the cleaner of each field.
 
-    The texts come by the names of their fields.
+    Values that are no text stay as they are. Raises FieldError for what a cleaner refuses.
     """
-    for field, text in texts.items():
-        if text is None or isinstance(text, UnsetType):
-            continue
-        if "\0" in text:
-            raise FieldError(field, "text must not contain the NUL character")
-        if len(text) * 4 > DESCRIPTION_BYTES and len(text.encode()) > DESCRIPTION_BYTES:
-            raise FieldError(field, "text must be at most 64 KiB of UTF-8")
-        if field in _NEVER_BLANK and not text.strip():
-            raise FieldError(field, "text must not be blank")
+    for field, clean in cleaners.items():
+        text = getattr(struct, field)
+        if isinstance(text, str):
+            try:
+                cleaned = clean(text)
+            except ValueError as error:
+                raise FieldError(field, str(error)) from error
+            if cleaned is not text:
+                structs.force_setattr(struct, field, cleaned)
 
 
-_NEVER_BLANK: Final = frozenset({"title", "name"})
+clean_title: Final = partial(clean_line, most=TITLE_LENGTH)
+clean_external_name: Final = partial(clean_line, most=EXTERNAL_LENGTH)
 
 
 def check_moment(field: str, moment: datetime | UnsetType | None) -> None:
     """Raise FieldError for a time that cannot be carried over to UTC and into Postgres."""
-    if isinstance(moment, datetime) and not 1900 <= moment.year <= 9000:
+    if isinstance(moment, datetime) and not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise FieldError(field, "times must lie between the years 1900 and 9000")
+
+
+def check_due(due_at: datetime | UnsetType | None, due_on: date | UnsetType | None) -> None:
+    """Raise FieldError for times and dates that cannot be kept, and for a task that would be due twice."""
+    check_moment("due_at", due_at)
+    if isinstance(due_on, date) and not FIRST_YEAR <= due_on.year <= LAST_YEAR:
+        raise FieldError("due_on", "dates must lie between the years 1900 and 9000")
+    if isinstance(due_at, datetime) and isinstance(due_on, date):
+        raise FieldError("due_on", "a task is due at an instant (due_at) or on a date (due_on), not both")
 
 
 def unique(ids: Iterable[UUID]) -> tuple[UUID, ...]:

@@ -22,7 +22,24 @@ def _without_content(data: Data) -> Data:
     return {"task": {name: data["task"][name] for name in ("id", "team_id", "number", "key")}}
 
 
-STEPS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {("task.deleted", 1): _without_content}
+def _with_policy(data: Data) -> Data:
+    """`team.updated` carried limits by status before there were columns: where there were any, they were enforced."""
+    team, previous = dict(data["team"]), dict(data.get("previous", {}))
+    limits = team.pop("wip_limits", {})
+    team["wip"] = _policy(limits)
+    if "wip_limits" in previous and (before := _policy(previous.pop("wip_limits"))) != team["wip"]:
+        previous["wip"] = before
+    return {"team": team, "previous": previous, "limits": limits}
+
+
+def _policy(limits: Data) -> str:
+    return "block" if limits else "warn"
+
+
+STEPS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {
+    ("task.deleted", 1): _without_content,
+    ("team.updated", 1): _with_policy,
+}
 """By type and version: what brings data of that version to the next one."""
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import Encoded
+from core.columns import Column
 from core.errors import StorageUnavailable
-from core.events import AnyEvent, Noun
+from core.events import AnyEvent, ColumnEvent, Noun
 
 
 class StoredReply(Struct, frozen=True, gc=False):
@@ -51,14 +52,30 @@ class TeamWrites(Struct, frozen=True, gc=False):
     keys: tuple[KeyRow, ...]
 
 
-def rows_of_events(events: Iterable[Encoded]) -> dict[Noun, RowChanges]:
-    """The last word of events about everything but tasks. Of those memory knows more: ranks change beside them."""
+def rows_of_events(events: Iterable[Encoded], columns: Mapping[UUID, Column]) -> dict[Noun, RowChanges]:
+    """The last word of events about everything but tasks. Of those memory knows more: ranks change beside them.
+
+    Of columns too: `columns` are those after the events.
+    """
     last: dict[Noun, dict[UUID, AnyEvent]] = {}
+    moved = dict[UUID, None]()
     for encoded in events:
         event = encoded.event
-        if event.noun != "task":
+        if isinstance(event, ColumnEvent):
+            moved.update(dict.fromkeys((event.subject, *event.ranks)))
+        elif event.noun != "task":
             last.setdefault(event.noun, {})[event.thing_id] = event
-    return {noun: _changes(about.values()) for noun, about in last.items()}
+            if event.seq == 1:  # A team is there, with the columns that every team begins with.
+                moved.update(dict.fromkeys(columns))
+        elif event.gone:
+            # Comments and files of a task that the same batch deletes have nothing left to hang on.
+            for noun, about in last.items():
+                last[noun] = {key: one for key, one in about.items() if one.subject != event.subject}
+    rows = {noun: _changes(about.values()) for noun, about in last.items()}
+    if moved:
+        kept = tuple(columns[column_id] for column_id in moved if column_id in columns)
+        rows["column"] = RowChanges(kept, tuple(column_id for column_id in moved if column_id not in columns))
+    return rows
 
 
 def _changes(last: Collection[AnyEvent]) -> RowChanges:

@@ -22,6 +22,7 @@ __all__ = [
     "both_in",
     "equal_if_given",
     "folded",
+    "has_text",
     "limited",
 ]
 
@@ -71,6 +72,11 @@ def alike(column: Column, text: Any) -> WhereRaw:
 def any_of(column: Column, values: Any) -> WhereRaw:
     """Whether the column is one of the values, which are one argument: `in` would be a statement per number of them."""
     return WhereRaw("{} = any({})", column, values)
+
+
+def has_text(column: Column, key: str, text: Any) -> WhereRaw:
+    """Whether the JSON object in the column has this text under the key."""
+    return WhereRaw("{} ->> {}::text = {}::text", column, key, text)
 
 
 def equal_if_given(column: Column, value: Any) -> WhereRaw:

@@ -16,7 +16,7 @@ from db.pool import Connection, Pool
 
 __all__ = ["FORMAT", "WrongFormat", "check_database", "check_format", "until_outdated"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The newest format that this program knows. A contract step raises this number."""
 CHECK_SECONDS: Final = 3.0
 CONNECT_SECONDS: Final = 3.0

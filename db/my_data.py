@@ -41,7 +41,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
     "users.erased_at": "whoever has one has no export",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
-    " teams.wip_limits": "the team's, and nobody's in it",
+    " teams.wip teams.wip_limits": "the team's, and nobody's in it",
 }
 LEFT_OUT_COLUMNS: Final = {column: reason for columns, reason in _BECAUSE.items() for column in columns.split()}
 """Columns of exported tables that an export does not have, and why."""
@@ -119,6 +119,12 @@ SECTIONS: Final = (
             " t.created_by = $1 as created_by_me from memberships m join teams t on t.id = m.team_id"
             " where m.user_id = $1 order by m.team_id"
         ),
+    ),
+    Section(
+        "seen",
+        "How far the account has looked at its teams.",
+        ("team_seen",),
+        _json("select team_id, epoch, seq, seen_at from team_seen where user_id = $1 order by team_id"),
     ),
     Section(
         "former_memberships",

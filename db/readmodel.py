@@ -15,8 +15,10 @@ from core.writes import JournalPosition
 from db.journal.rows import journal_row, task_of, team_of
 from db.journal.sql import EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
+from db.search_documents import find_unwritten
 from db.task_query import select_tasks
 from db.transaction import reading
+from db.zones import due_days_of, zone_named, zones_of
 
 __all__ = [
     "MyTeam",
@@ -29,6 +31,7 @@ __all__ = [
     "task_activity",
     "task_by_number",
     "task_location",
+    "team_of_deleted_task",
     "team_position",
     "teams_with_another_name",
 ]
@@ -70,7 +73,7 @@ async def my_teams(
     """Teams the user is a member of (no other than `only`, when given), by id; those after the team `after`."""
     async with reading(pool, user_id) as rows:
         found = await rows.fetch(
-            "select t.id, t.name, t.key, t.wip_limits, t.time_zone, t.created_by, t.created_at, t.updated_at,"
+            "select t.id, t.name, t.key, t.wip, t.time_zone, t.created_by, t.created_at, t.updated_at,"
             " t.version, m.role"
             " from memberships m join teams t on t.id = m.team_id"
             " where m.user_id = $1 and ($2::uuid is null or m.team_id > $2) and ($4::uuid is null or m.team_id = $4)"
@@ -108,13 +111,19 @@ async def team_position(pool: Pool, user_id: UUID, team_id: UUID) -> JournalPosi
 
 async def list_tasks(pool: Pool, user_id: UUID, query: TaskQuery, *, team_id: UUID | None = None) -> TaskPage:
     """A page of one team's tasks, or of those of all the user's teams: archived or not, as the query says."""
-    statement, arguments = select_tasks(user_id, query, team_id)
-    async with reading(pool, user_id) as rows:
+    by_due = query.sort == "due_at"
+    async with reading(pool, user_id, snapshot=query.timed or by_due or query.q is not None) as rows:
+        zones = await zones_of(rows, user_id, team_id) if query.timed else {}
+        if query.timed and not zones:
+            return TaskPage([], None)
+        days = await due_days_of(rows, user_id, team_id, archived=query.archived) if by_due else {}
+        unwritten = () if query.q is None else await find_unwritten(rows, user_id, query, team_id, zones)
+        statement, arguments = select_tasks(user_id, query, team_id, zones, days, unwritten)
         found = await rows.fetch(statement, *arguments)
     tasks = [_task(row) for row in found[: query.limit]]
     if len(found) <= query.limit or not tasks:
         return TaskPage(tasks, None)
-    return TaskPage(tasks, sort_key(tasks[-1], query.sort))
+    return TaskPage(tasks, sort_key(tasks[-1], query.sort, zone_named(found[len(tasks) - 1]["time_zone"])))
 
 
 async def task_location(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None:
@@ -123,6 +132,19 @@ async def task_location(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None
         team_id: UUID | None = await rows.fetchval(
             "select t.team_id from tasks t join memberships m on m.team_id = t.team_id and m.user_id = $1"
             " where t.id = $2",
+            user_id,
+            task_id,
+        )
+    return team_id
+
+
+async def team_of_deleted_task(pool: Pool, user_id: UUID, task_id: UUID) -> UUID | None:
+    """The team, among the user's, that had this task before it was deleted for good: its journal says so."""
+    async with reading(pool, user_id) as rows:
+        team_id: UUID | None = await rows.fetchval(
+            "select e.team_id from memberships m"
+            " join task_events e on e.team_id = m.team_id and e.subject_id = $2 and e.type = 'task.deleted'"
+            " where m.user_id = $1 limit 1",
             user_id,
             task_id,
         )

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 from valkey.asyncio import Valkey
 
+from core.columns import Column
 from core.events import Label, Member, Team
 from core.loading import PAUSE_SECONDS, TeamLoader
 from core.task import Task
@@ -32,7 +33,7 @@ __all__ = ["SnapshotCodec", "UnusableSnapshot", "ValkeySnapshots", "forget_snaps
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 TTL_SECONDS: Final = 7 * 86_400
 FRAME_ROWS: Final = 500
 COMPRESS_BYTES: Final = 2_048
@@ -68,6 +69,7 @@ class _Head(Struct):
     top_number: int
     members: tuple[Member, ...]
     labels: tuple[Label, ...]
+    columns: tuple[Column, ...]
     digest: bytes
 
 
@@ -140,6 +142,7 @@ class SnapshotCodec:
                 top_number=head.top_number,
                 members=head.members,
                 labels=head.labels,
+                columns=head.columns,
                 digest=head.digest,
             )
             for number, frame in enumerate(frames):
@@ -153,6 +156,14 @@ class SnapshotCodec:
             raise UnusableSnapshot(str(error)) from error
         yield from loader.finish()
         yield loader.state
+
+    async def freeze(self, state: TeamState, team_id: UUID) -> bytes:
+        """A state as bytes that stand alone, in slices; it may go on changing once this has begun."""
+        return await self.encode_in_slices(_parts(state, team_id))
+
+    async def thaw(self, data: bytes, *, epoch: int, seq: int) -> TeamState:
+        """The state that `freeze` was given, in slices. Raises UnusableSnapshot for anything else."""
+        return await _in_slices(self.loading(await asyncio.to_thread(unpacked, Signed(epoch, seq, data))))
 
     def _frames(self, parts: _Parts) -> Iterator[bytes]:
         yield _framed(self._encode(parts.head))
@@ -246,7 +257,12 @@ def _parts(state: TeamState, team_id: UUID) -> _Parts:
         epoch=state.epoch,
         seq=state.seq,
         head=_Head(
-            state.team, state.top_number, tuple(state.members.values()), tuple(state.labels.values()), state.digest
+            state.team,
+            state.top_number,
+            tuple(state.members.values()),
+            tuple(state.labels.values()),
+            tuple(state.columns.values()),
+            state.digest,
         ),
         tasks=state.tasks.as_dict(),
         external=state.external.as_dict(),

@@ -142,6 +142,7 @@ class Teams(Table, tablename="teams", db=POSTGRES):
     updated_at = Timestamptz()
     version = BigInt()
     time_zone = Text(default="UTC")
+    wip = Text(default="warn")
 
 
 class Memberships(Table, tablename="memberships", db=POSTGRES):

@@ -1,11 +1,24 @@
 """Piccolo's view of a team's work: tasks, what hangs on them, and their journal. The other half of `tables.py`."""
 
-from piccolo.columns import UUID, Array, BigInt, Bytea, DoublePrecision, Integer, SmallInt, Text, Timestamptz
+from piccolo.columns import UUID, Array, BigInt, Bytea, Date, DoublePrecision, Integer, SmallInt, Text, Timestamptz
 from piccolo.table import Table
 
 from db.dialect import POSTGRES
 
-__all__ = ["Attachments", "Comments", "Labels", "RelayCursors", "TaskEvents", "Tasks", "TeamEpochs"]
+__all__ = [
+    "Attachments",
+    "BoardSnapshotDrops",
+    "BoardSnapshots",
+    "Columns",
+    "Comments",
+    "Labels",
+    "RelayCursors",
+    "SearchDocuments",
+    "TaskEvents",
+    "Tasks",
+    "TeamEpochs",
+    "TeamSeen",
+]
 
 
 class Labels(Table, tablename="labels", db=POSTGRES):
@@ -13,6 +26,17 @@ class Labels(Table, tablename="labels", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     name = Text()
     color = Text()
+
+
+class Columns(Table, tablename="columns", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    name = Text()
+    category = Text()
+    wip_limit = Integer(null=True, default=None)
+    rank = Text()
+    closing_into = UUID(null=True, default=None)
+    closing_by = UUID(null=True, default=None)
 
 
 class Tasks(Table, tablename="tasks", db=POSTGRES):
@@ -40,6 +64,8 @@ class Tasks(Table, tablename="tasks", db=POSTGRES):
     completed_at = Timestamptz(null=True, default=None)
     archived_at = Timestamptz(null=True, default=None)
     version = BigInt()
+    column_id = UUID()
+    due_on = Date(null=True, default=None)
 
 
 class TaskEvents(Table, tablename="task_events", db=POSTGRES):
@@ -82,6 +108,33 @@ class Comments(Table, tablename="comments", db=POSTGRES):
     version = BigInt()
 
 
+class BoardSnapshots(Table, tablename="board_snapshots", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    digest = Bytea()
+    format = Text()
+    key = Text(null=True, default=None)
+    size = BigInt(null=True, default=None)
+    sha256 = Bytea(null=True, default=None)
+    made_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)
+
+
+class BoardSnapshotDrops(Table, tablename="board_snapshot_drops", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    drops = BigInt()
+
+
+class TeamSeen(Table, tablename="team_seen", db=POSTGRES):
+    team_id = UUID()
+    user_id = UUID(primary_key=True, default=None)
+    epoch = Integer()
+    seq = BigInt()
+    seen_at = Timestamptz()
+
+
 class Attachments(Table, tablename="attachments", db=POSTGRES):
     team_id = UUID()
     id = UUID(primary_key=True, default=None)
@@ -92,3 +145,10 @@ class Attachments(Table, tablename="attachments", db=POSTGRES):
     digest = Text()
     created_by = UUID()
     created_at = Timestamptz()
+
+
+class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID(primary_key=True, default=None)
+    seq = BigInt()
+    text = Text()

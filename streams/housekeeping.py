@@ -13,6 +13,7 @@ from db.inbox import forget_applied
 from db.object_store import ObjectStore, ObjectStoreUnavailable
 from db.objects import forget_expired_objects
 from db.operations import forget_ended_operations
+from db.past.snapshots import forget_expired
 from db.people.account_tokens import forget_account_tokens
 from db.people.api_keys import forget_ended_keys
 from db.people.ended_sessions import forget_ended_sessions
@@ -86,7 +87,7 @@ async def tidy(pool: Pool, store: ObjectStore | None = None) -> Mapping[str, int
 async def _forget_objects(pool: Pool, store: ObjectStore | None) -> int:
     """A store that is away keeps nothing else from being tidied."""
     try:
-        return await forget_expired_objects(pool, store)
+        return await forget_expired_objects(pool, store) + await forget_expired(pool, store)
     except ObjectStoreUnavailable as error:
         logger.warning("expired objects stay for now: %s", error)
         return 0

@@ -15,6 +15,8 @@ from api.auth.bearer import session_of
 from api.auth.emails import clean_name
 from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
+from api.endpoints.account_examples import API_KEY, NEW_API_KEY
+from api.endpoints.team_examples import page
 from api.openapi import PAGE, Operation, Reply
 from api.paging import API_KEYS, PageQuery, page_of
 from api.paths import link, pattern
@@ -69,7 +71,7 @@ OPERATIONS: Final = (
         tag="Me",
         description="`last_used_at` may be some minutes behind.",
         parameters=PAGE,
-        replies={200: Reply(description="Usable keys, newest first.", body=ApiKeyPage)},
+        replies={200: Reply(description="Usable keys, newest first.", body=ApiKeyPage, example=page(API_KEY))},
         problems=("forbidden",),
         requires=SESSION,
     ),
@@ -82,7 +84,11 @@ OPERATIONS: Final = (
         description="The `token` is `tfk_` and 49 letters and digits, of which the last six are a checksum.",
         body=NewApiKey,
         body_example={"name": "Nightly import", "scopes": ["write"]},
-        replies={201: Reply(description="The key.", body=CreatedApiKey, headers=("Cache-Control", "Location"))},
+        replies={
+            201: Reply(
+                description="The key.", body=CreatedApiKey, headers=("Cache-Control", "Location"), example=NEW_API_KEY
+            )
+        },
         problems=("forbidden", "not-found", "quota-reached"),
         requires=SESSION,
         keyed=True,
@@ -93,6 +99,7 @@ OPERATIONS: Final = (
         id="revokeMyApiKeys",
         summary="Revoke all my API keys",
         tag="Me",
+        description="They stop working at once, in every process.",
         replies={204: Reply(description="The keys have ended, with the feeds that they opened.")},
         problems=("forbidden",),
         requires=SESSION,
@@ -104,7 +111,8 @@ OPERATIONS: Final = (
         id="getMyApiKey",
         summary="One of my API keys",
         tag="Me",
-        replies={200: Reply(description="The key, without its token.", body=ApiKey)},
+        description="Keys that were revoked or have expired are a 404.",
+        replies={200: Reply(description="The key, without its token.", body=ApiKey, example=API_KEY)},
         problems=("forbidden",),
         requires=SESSION,
     ),
@@ -114,6 +122,7 @@ OPERATIONS: Final = (
         id="revokeMyApiKey",
         summary="Revoke an API key",
         tag="Me",
+        description="It stops working at once, in every process.",
         replies={204: Reply(description="The key has ended, with the feeds that it opened.")},
         problems=("forbidden",),
         requires=SESSION,

@@ -15,6 +15,7 @@ from api.access import Access
 from api.answers import NO_STORE, about_team, encode, json
 from api.binding import query_of
 from api.calls import call_of
+from api.endpoints import team_examples
 from api.endpoints.team_docs import OF_TEAM
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import AUDIT, PageQuery, page_of
@@ -104,7 +105,11 @@ OPERATIONS: Final = (
             Parameter(name="from", schema=_TIME, description="Only what happened at this moment or later."),
             Parameter(name="to", schema=_TIME, description="Only what happened before this moment."),
         ),
-        replies={200: Reply(description="A page.", body=AuditPage, headers=OF_TEAM)},
+        replies={
+            200: Reply(
+                description="A page.", body=AuditPage, headers=OF_TEAM, example=team_examples.page(team_examples.AUDIT)
+            )
+        },
         problems=("not-found", "forbidden", "bad-input", "ahead-of-history", "history-rewritten"),
         requires=in_team(READ_AUDIT),
     ),

@@ -12,11 +12,12 @@ from api import paths
 from api.answers import NO_STORE, Answer, Header, empty, encode, replay
 from api.asks import anonymous_ask, key_of
 from api.auth.bearer import session_of
-from api.auth.emails import clean_email, clean_name
+from api.auth.emails import clean_email, clean_name, known_forms
 from api.auth.passwords import check_password
 from api.auth.time_zones import check_time_zone
 from api.binding import body_of, decode_body, decoder_for, no_query
 from api.calls import call_of
+from api.endpoints import account_examples
 from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.problems import UnsupportedMedia
@@ -71,7 +72,9 @@ class Tokens(Struct, frozen=True):
     refresh_token: str
 
 
-TOKENS: Final = Reply(description="Tokens of a session.", body=Tokens, headers=("Cache-Control",))
+TOKENS: Final = Reply(
+    description="Tokens of a session.", body=Tokens, headers=("Cache-Control",), example=account_examples.TOKENS
+)
 _EXAMPLE: Final = {"email": "ada@example.com", "password": "a long enough password"}
 
 OPERATIONS: Final = (
@@ -81,7 +84,19 @@ OPERATIONS: Final = (
         id="signUp",
         summary="Make an account and open its first session",
         tag="Auth",
-        replies={201: Reply(description="The account exists.", body=Tokens, headers=("Cache-Control", "Location"))},
+        description=(
+            "The password has 10 to 256 characters and is not among the commonest. A mail with which the address can "
+            "be verified is on its way afterwards. An address that has an account is a 409 (`conflict`, "
+            "`email-taken`)."
+        ),
+        replies={
+            201: Reply(
+                description="The account exists.",
+                body=Tokens,
+                headers=("Cache-Control", "Location"),
+                example=account_examples.TOKENS,
+            )
+        },
         problems=("conflict",),
         body=SignUp,
         body_example={**_EXAMPLE, "name": "Ada Lovelace"},
@@ -96,6 +111,10 @@ OPERATIONS: Final = (
         id="logIn",
         summary="Open a session",
         tag="Auth",
+        description=(
+            "An unknown address and a wrong password get the same 401, after the same work. A first session from an "
+            "unknown client is told to its user by mail."
+        ),
         replies={200: TOKENS},
         problems=("unauthenticated",),
         body=LogIn,
@@ -135,7 +154,7 @@ OPERATIONS: Final = (
             "and the answer is the same whether there was one."
         ),
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
-        problems=("unauthenticated",),
+        problems=("unauthenticated", "forbidden"),
         secured=False,
         requires=ANYBODY,
         keyed=True,
@@ -206,7 +225,7 @@ class _Auth:
         await self._limits.admit_account(call, "login", given.email)
         email = clean_email(given.email)
         ask = await anonymous_ask(call, email or given.email, self._sealed)
-        known = None if email is None else await self._identity.credentials(email)
+        known = await self._identity.known_by(known_forms(given.email))
         check = await self._passwords.verify(None if known is None else known.password_hash, given.password)
         if known is None or not check.ok:
             logger.info("login refused", extra=_who(email, None if known is None else known.user_id))

@@ -47,6 +47,20 @@ class EventSchemaPage(Struct, frozen=True):
     next_cursor: None = None
 
 
+_URN: Final = "urn:taskforge:schema:label.deleted:1"
+_LIST: Final = {
+    "items": [{"urn": _URN, "type": "label.deleted", "version": 1, "href": f"/schemas/{_URN}"}],
+    "next_cursor": None,
+}
+_SCHEMA: Final = {
+    "$schema": DIALECT,
+    "$id": _URN,
+    "title": "label.deleted",
+    "type": "object",
+    "properties": {"label": {"type": "object", "required": ["id", "name", "color"]}},
+    "required": ["label"],
+}
+
 OPERATIONS: Final = (
     Operation(
         method="GET",
@@ -54,8 +68,11 @@ OPERATIONS: Final = (
         id="listEventSchemas",
         summary="What events look like",
         tag="Events",
+        description="Every type of event in its versions, with the address of its schema.",
         replies={
-            200: Reply(description="Every type of event.", body=EventSchemaPage, headers=("Cache-Control",)),
+            200: Reply(
+                description="Every type of event.", body=EventSchemaPage, headers=("Cache-Control",), example=_LIST
+            ),
         },
         secured=False,
         requires=ANYBODY,
@@ -73,6 +90,7 @@ OPERATIONS: Final = (
                 body=dict[str, Any],
                 media_type=MEDIA_TYPE.decode(),
                 headers=("Cache-Control",),
+                example=_SCHEMA,
             )
         },
         secured=False,

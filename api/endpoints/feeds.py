@@ -22,7 +22,8 @@ from api.answers import NO_STORE, Header, about_team, json
 from api.auth.lifetimes import Lifetime, seconds_left
 from api.binding import query_of
 from api.calls import Call, call_of
-from api.endpoints.task_docs import OF_TEAM
+from api.endpoints.task_docs import CHANGE, OF_TEAM
+from api.endpoints.team_examples import page
 from api.etags import PRIVATE
 from api.openapi import POSITION_SCHEMA, Operation, Parameter, Reply
 from api.paging import page_json, page_of
@@ -93,7 +94,9 @@ OPERATIONS: Final = (
                 description="The last `id` that a stream got; sent by browsers themselves.",
             ),
         ),
-        replies={200: Reply(description="CloudEvents, oldest first.", body=EventPage, headers=OF_TEAM)},
+        replies={
+            200: Reply(description="CloudEvents, oldest first.", body=EventPage, headers=OF_TEAM, example=page(CHANGE))
+        },
         problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten", "too-many-at-once"),
         requires=in_team(READ),
     ),

@@ -17,6 +17,8 @@ from api.auth.oidc import LONGEST_SEALED
 from api.auth.sign_in_cookie import SignInCookie
 from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
+from api.endpoints.account_examples import IDENTITY
+from api.endpoints.team_examples import page
 from api.openapi import PAGE, Operation, Reply
 from api.paging import IDENTITIES, PageQuery, page_of
 from api.paths import pattern
@@ -63,8 +65,9 @@ OPERATIONS: Final = (
         id="listMyIdentities",
         summary="Who I am at other issuers",
         tag="Me",
+        description="An identity is the pair of issuer and subject, never an address.",
         parameters=PAGE,
-        replies={200: Reply(description="Linked identities, newest first.", body=IdentityPage)},
+        replies={200: Reply(description="Linked identities, newest first.", body=IdentityPage, example=page(IDENTITY))},
         problems=("forbidden",),
         requires=SESSION,
     ),
@@ -77,7 +80,7 @@ OPERATIONS: Final = (
         description="From then on the issuer's tokens and sign-ins are those of this account. Again changes nothing.",
         body=ProvenIdentity,
         body_example={"token": "eyJhbGciOiJFUzI1NiIsImtpZCI6…"},
-        replies={201: Reply(description="The identity.", body=LinkedIdentity)},
+        replies={201: Reply(description="The identity.", body=LinkedIdentity, example=IDENTITY)},
         problems=("forbidden", "conflict"),
         requires=SESSION,
         keyed=True,

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paths
+from api.endpoints.team_examples import INVITATION, JOINED, page
 from api.openapi import MIN_SEQ, PAGE, Operation, Reply
 from core.permissions import Role
 from core.rights import MANAGE_MEMBERS, SESSION, in_team
@@ -98,6 +99,7 @@ OPERATIONS: Final = (
                 description="The invitation; that of a link has its `token`, which is never shown again.",
                 body=InvitationAnswer,
                 headers=("Location", "Cache-Control", *_OF_TEAM),
+                example=INVITATION,
             )
         },
         problems=(*_MANAGED, "conflict", "quota-reached"),
@@ -110,9 +112,15 @@ OPERATIONS: Final = (
         id="listInvitations",
         summary="Open invitations",
         tag="Members",
+        description="What is used up, expired or revoked is not among them.",
         parameters=(*PAGE, MIN_SEQ),
         replies={
-            200: Reply(description="A page, newest first, without tokens.", body=InvitationPage, headers=_OF_TEAM)
+            200: Reply(
+                description="A page, newest first, without tokens.",
+                body=InvitationPage,
+                headers=_OF_TEAM,
+                example=page(INVITATION),
+            )
         },
         problems=_MANAGED,
         requires=_REQUIRES,
@@ -123,8 +131,16 @@ OPERATIONS: Final = (
         id="getInvitation",
         summary="An open invitation",
         tag="Members",
+        description="Its token was shown once, when it was made, and never again.",
         parameters=(MIN_SEQ,),
-        replies={200: Reply(description="The invitation, without its token.", body=InvitationAnswer, headers=_OF_TEAM)},
+        replies={
+            200: Reply(
+                description="The invitation, without its token.",
+                body=InvitationAnswer,
+                headers=_OF_TEAM,
+                example=INVITATION,
+            )
+        },
         problems=_MANAGED,
         requires=_REQUIRES,
     ),
@@ -155,7 +171,9 @@ OPERATIONS: Final = (
         ),
         body=Acceptance,
         body_example={"token": "tfi_…"},
-        replies={200: Reply(description="The membership.", body=Joined, headers=("Location", *_OF_TEAM))},
+        replies={
+            200: Reply(description="The membership.", body=Joined, headers=("Location", *_OF_TEAM), example=JOINED)
+        },
         problems=("not-found", "forbidden", "quota-reached", "ahead-of-history", "history-rewritten"),
         keyed=True,
         requires=SESSION,

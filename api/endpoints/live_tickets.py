@@ -13,6 +13,7 @@ from api.asks import ask_of
 from api.auth.bearer import session_of
 from api.binding import body_of, decoder_for
 from api.calls import call_of
+from api.endpoints.account_examples import TICKET
 from api.endpoints.task_docs import TEAM_ID
 from api.openapi import Operation, Reply
 from api.paths import pattern
@@ -52,7 +53,7 @@ OPERATIONS: Final = (
         description="For browsers, which cannot send an Authorization header when they open a WebSocket.",
         body=TicketInput,
         body_example={"team_id": TEAM_ID},
-        replies={201: Reply(description="A single-use ticket.", body=Ticket)},
+        replies={201: Reply(description="A single-use ticket.", body=Ticket, example=TICKET)},
         problems=("not-found", "too-many-at-once"),
         keyed=True,
         requires=in_team(READ, keys=False),

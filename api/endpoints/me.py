@@ -16,6 +16,8 @@ from api.auth.emails import clean_name
 from api.auth.time_zones import check_time_zone
 from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
+from api.endpoints.account_examples import MY_SESSION, NOTIFICATION, USER
+from api.endpoints.team_examples import page
 from api.names import Names
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import NOTIFICATIONS, SESSIONS, PageQuery, page_of
@@ -124,7 +126,8 @@ OPERATIONS: Final = (
         id="getMe",
         summary="The account of the caller",
         tag="Me",
-        replies={200: Reply(description="The account.", body=User)},
+        description="With an API key it is the account of the key's user.",
+        replies={200: Reply(description="The account.", body=User, example=USER)},
         requires=SIGNED_IN,
     ),
     Operation(
@@ -137,7 +140,7 @@ OPERATIONS: Final = (
             "A JSON merge patch. Teams learn of a new name as `member.updated`; sent again, the patch reaches those "
             "that could not be asked the first time."
         ),
-        replies={200: Reply(description="The account after the change.", body=User)},
+        replies={200: Reply(description="The account after the change.", body=User, example=USER)},
         body=MePatch,
         body_media_types=MERGE_PATCH,
         body_example={"name": "Ada Lovelace", "mail": {"digest": False}},
@@ -150,7 +153,8 @@ OPERATIONS: Final = (
         id="listMySessions",
         summary="Where I am signed in",
         tag="Me",
-        replies={200: Reply(description="Usable sessions, newest first.", body=Sessions)},
+        description="`current` marks the one that asks. Addresses and clients are those of its last use.",
+        replies={200: Reply(description="Usable sessions, newest first.", body=Sessions, example=page(MY_SESSION))},
         parameters=PAGE,
         requires=SIGNED_IN,
     ),
@@ -160,6 +164,7 @@ OPERATIONS: Final = (
         id="revokeMySessions",
         summary="Sign out everywhere",
         tag="Me",
+        description="Every session ends with its access tokens and open feeds, at once. API keys stay.",
         replies={204: Reply(description="The sessions have ended, with their access tokens and feeds.")},
         parameters=(Parameter(name="others", schema=_FLAG, description="`true` keeps the session that asks."),),
         keyed=True,
@@ -171,6 +176,7 @@ OPERATIONS: Final = (
         id="revokeMySession",
         summary="End one session",
         tag="Me",
+        description="Its access tokens and open feeds end at once. A session that is somebody else's is a 404.",
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
         problems=("not-found",),
         keyed=True,
@@ -182,7 +188,10 @@ OPERATIONS: Final = (
         id="listMyNotifications",
         summary="What happened that concerns me",
         tag="Me",
-        replies={200: Reply(description="Notifications, newest first.", body=Notifications)},
+        description="Notifications of teams that the caller has left are not among them.",
+        replies={
+            200: Reply(description="Notifications, newest first.", body=Notifications, example=page(NOTIFICATION))
+        },
         parameters=(*PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
         requires=SIGNED_IN,
     ),
@@ -192,7 +201,8 @@ OPERATIONS: Final = (
         id="readMyNotifications",
         summary="Mark notifications as read",
         tag="Me",
-        replies={200: Reply(description="How many were unread.", body=Marked)},
+        description="Give `ids` of at most 100, or `all`. What was read already is not counted again.",
+        replies={200: Reply(description="How many were unread.", body=Marked, example={"marked": 3})},
         body=ReadNotifications,
         body_example={"all": True},
         keyed=True,

@@ -17,6 +17,7 @@ from api.auth.oidc import FLOW_SECONDS, Flow, SignInFailed
 from api.auth.sign_in_cookie import SignInCookie
 from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import call_of
+from api.endpoints.account_examples import ISSUERS
 from api.endpoints.auth import TOKENS, Tokens, client_of
 from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
@@ -77,7 +78,10 @@ OPERATIONS: Final = (
         id="listSignInIssuers",
         summary="The issuers by which people can sign in",
         tag="Auth",
-        replies={200: Reply(description="All of them.", body=OfferedIssuers)},
+        description=(
+            "Those for which a client id is set (`TASKFORGE_AUTH__ISSUERS`); the page offers a button for each."
+        ),
+        replies={200: Reply(description="All of them.", body=OfferedIssuers, example=ISSUERS)},
         secured=False,
         requires=ANYBODY,
     ),
@@ -110,6 +114,7 @@ OPERATIONS: Final = (
         id="finishSignIn",
         summary="Where the issuer sends the browser back",
         tag="Auth",
+        description="For browsers. Whatever went wrong is told to the page behind `#error=`, not by a status.",
         parameters=tuple(
             Parameter(name=name, schema=_TEXT, description="As the issuer says (RFC 6749, 4.1.2; RFC 9207).")
             for name in ("code", "state", "iss", "error")
@@ -119,6 +124,7 @@ OPERATIONS: Final = (
         secured=False,
         limit="login",
         requires=ANYBODY,
+        open_query=True,
     ),
     Operation(
         method="POST",
@@ -126,6 +132,9 @@ OPERATIONS: Final = (
         id="exchangeSignInCode",
         summary="Open the session of a finished sign-in",
         tag="Auth",
+        description=(
+            "Takes the `code` that the page got behind `#code=`, in the browser that began; the cookie proves that."
+        ),
         replies={200: TOKENS},
         body=SignInCode,
         body_example={"code": "tfs_…"},

@@ -25,6 +25,9 @@ class Health(Struct, frozen=True):
 
 _READY: Final = {"status": "ready", "checks": {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok"}}
 
+_DRAINING: Final = {**_READY, "status": "draining"}
+_METRICS: Final = 'taskforge_http_requests_total{method="GET",route="/v1/tasks",status="200"} 42.0\n'
+
 OPERATIONS: Final = (
     Operation(
         method="GET",
@@ -32,6 +35,9 @@ OPERATIONS: Final = (
         id="health",
         summary="Whether the process is alive",
         tag="Operations",
+        description=(
+            "Asks nothing of the services below, so that a process is not restarted because a database is down."
+        ),
         replies={200: Reply(description="It is.", body=Health, example={"status": "ok"})},
         secured=False,
         requires=ANYBODY,
@@ -48,7 +54,9 @@ OPERATIONS: Final = (
         ),
         replies={
             200: Reply(description="Ready, perhaps degraded.", body=Readiness, example=_READY),
-            NOT_READY: Reply(description="Draining, or a dependency that is needed is down.", body=Readiness),
+            NOT_READY: Reply(
+                description="Draining, or a dependency that is needed is down.", body=Readiness, example=_DRAINING
+            ),
         },
         secured=False,
         requires=ANYBODY,
@@ -59,7 +67,13 @@ OPERATIONS: Final = (
         id="metrics",
         summary="Prometheus metrics of all workers",
         tag="Operations",
-        replies={200: Reply(description="Prometheus text format.", body=str, media_type="text/plain")},
+        description=(
+            "Of all API workers of this host, added up. A 404 where it is switched off "
+            "(`TASKFORGE_HTTP__METRICS_ENABLED`)."
+        ),
+        replies={
+            200: Reply(description="Prometheus text format.", body=str, media_type="text/plain", example=_METRICS)
+        },
         problems=("no-such-path",),
         secured=False,
         requires=ANYBODY,

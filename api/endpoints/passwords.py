@@ -13,7 +13,7 @@ from api import paths
 from api.answers import NO_STORE, Answer, encode, replay
 from api.asks import anonymous_ask, ask_of
 from api.auth.bearer import session_of
-from api.auth.emails import clean_email
+from api.auth.emails import clean_email, known_forms
 from api.auth.passwords import check_password
 from api.binding import body_of, decoder_for, no_query
 from api.calls import call_of
@@ -121,6 +121,9 @@ OPERATIONS: Final = (
         id="verifyEmail",
         summary="Prove that an address is yours",
         tag="Auth",
+        description=(
+            "The token is good once and comes from the mail of a sign-up or of `POST /v1/me/email-verification`."
+        ),
         replies={204: Reply(description="The address is verified.")},
         body=EmailProof,
         body_example={"token": "tfm_…"},
@@ -135,6 +138,9 @@ OPERATIONS: Final = (
         id="requestEmailVerification",
         summary="Ask for another mail to verify the address",
         tag="Me",
+        description=(
+            "Its link is good once and for seven days. The answer is the same when the address is verified already."
+        ),
         replies={202: Reply(description="A mail is on its way, unless the address is verified already.")},
         keyed=True,
         requires=SESSION,
@@ -175,7 +181,7 @@ class _Passwords:
         if email is None:
             raise BadInput("This is not an e-mail address.", pointer="/email")
         ask = await anonymous_ask(call, email, self._sealed)
-        known = await self._identity.credentials(email)
+        known = await self._identity.known_by(known_forms(given.email))
         user_id = new_id() if known is None else known.user_id
 
         async def run(tx: Writing) -> StoredReply:

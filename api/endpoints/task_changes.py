@@ -37,6 +37,7 @@ from api.used_keys import UsedKeys
 from core.commands import (
     AnyCommand,
     ArchiveTask,
+    Basis,
     Batch,
     CreateTask,
     DeleteTask,
@@ -111,6 +112,7 @@ class TaskChanges:
         command = MoveTask(
             task_id=task_id,
             status=wanted.status,
+            column_id=wanted.column_id,
             before_id=wanted.before_id,
             after_id=wanted.after_id,
             if_match=if_match(call),
@@ -146,8 +148,8 @@ class TaskChanges:
         refuse_if_match(call)
         wanted = await body_of(request, self._batch)
         team_id = wanted.team_id
-        await self._access.team(call, team_id)
-        command = Batch(tuple(map(command_of, wanted.operations)))
+        basis = await self._basis(call, wanted)
+        command = Batch(tuple(map(command_of, wanted.operations)), basis)
 
         def render(result: CommandResult) -> Answer:
             items = b",".join([item.encoded(self._representation) for item in result.items])
@@ -159,6 +161,14 @@ class TaskChanges:
         if ask is not None:
             return (await self._changes.preview(ask, team_id, command, render)).response()
         return await self._make(call, team_id, command, render)
+
+    async def _basis(self, call: Call, wanted: BatchRequest) -> Basis | None:
+        """What the batch rests on, once its sender is known to be a member of a team that has been there."""
+        if (place := wanted.place) is None:
+            await self._access.team(call, wanted.team_id)
+            return None
+        view = await self._access.team_at(call, wanted.team_id, place)
+        return wanted.basis(place, view.epoch)
 
     async def _make(self, call: Call, team_id: UUID, command: AnyCommand, render: Render) -> Response:
         return (await self._changes.make(await ask_of(call), team_id, command, render)).response()
@@ -195,6 +205,7 @@ def command_of(operation: BatchOperation) -> TaskCommand:
             return MoveTask(
                 task_id=operation.id,
                 status=operation.status,
+                column_id=operation.column_id,
                 before_id=operation.before_id,
                 after_id=operation.after_id,
                 if_match=seen(operation.if_match),

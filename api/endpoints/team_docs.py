@@ -4,6 +4,7 @@ from typing import Final
 
 from api import paths
 from api.binding import MERGE_PATCH
+from api.endpoints.team_examples import LABEL, MEMBER, TEAM, page
 from api.openapi import IF_NONE_MATCH, MIN_SEQ, PAGE, Operation, Parameter, Reply
 from api.rest_v1 import Label, Member
 from api.schemas import (
@@ -37,10 +38,13 @@ OPERATIONS: Final = (
         id="createTeam",
         summary="Create a team and own it",
         tag="Teams",
+        description="Whoever asks owns it. The `key` begins the numbers of its tasks (`ENG-42`) and never changes.",
         body=NewTeam,
         body_example={"name": "Engineering", "key": "ENG"},
-        replies={201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM))},
-        problems=("quota-reached",),
+        replies={
+            201: Reply(description="The team.", body=TeamAnswer, headers=("Location", "ETag", *OF_TEAM), example=TEAM)
+        },
+        problems=("not-found", "quota-reached"),
         keyed=True,
         requires=SIGNED_IN_TO_MANAGE,
     ),
@@ -50,8 +54,11 @@ OPERATIONS: Final = (
         id="listTeams",
         summary="My teams",
         tag="Teams",
+        description=(
+            "Those that the caller is a member of, in the order they were made; with a key for one team, that one."
+        ),
         parameters=PAGE,
-        replies={200: Reply(description="A page.", body=TeamPage)},
+        replies={200: Reply(description="A page.", body=TeamPage, example=page(TEAM))},
         requires=SIGNED_IN,
     ),
     Operation(
@@ -60,9 +67,12 @@ OPERATIONS: Final = (
         id="getTeam",
         summary="A team, my role in it and what it allows",
         tag="Teams",
+        description="`permissions` is what `my_role` allows, so that a client shows only what can be done.",
         parameters=(IF_NONE_MATCH, MIN_SEQ),
         replies={
-            200: Reply(description="The team.", body=TeamAnswer, headers=("ETag", "Cache-Control", *OF_TEAM)),
+            200: Reply(
+                description="The team.", body=TeamAnswer, headers=("ETag", "Cache-Control", *OF_TEAM), example=TEAM
+            ),
             304: Reply(description="You have this already.", headers=("ETag", "Cache-Control", *OF_TEAM)),
         },
         problems=_READ,
@@ -72,17 +82,24 @@ OPERATIONS: Final = (
         method="PATCH",
         path=paths.TEAM,
         id="updateTeam",
-        summary="Rename a team, set limits on its columns",
+        summary="Rename a team, say what its columns' limits do",
         tag="Teams",
+        description=(
+            "A JSON merge patch: what is left out stays. `wip_limits` is itself merged, and null takes a limit away."
+        ),
         parameters=(MIN_SEQ,),
         body=TeamPatch,
         body_media_types=MERGE_PATCH,
         body_example={
             "name": "Platform",
-            "wip_limits": {"in_progress": 5, "in_review": None},
+            "wip": "block",
             "time_zone": "Europe/Berlin",
         },
-        replies={200: Reply(description="The team after the change.", body=TeamAnswer, headers=("ETag", *OF_TEAM))},
+        replies={
+            200: Reply(
+                description="The team after the change.", body=TeamAnswer, headers=("ETag", *OF_TEAM), example=TEAM
+            )
+        },
         problems=_DECIDED,
         keyed=True,
         requires=in_team(MANAGE_TEAM),
@@ -93,9 +110,15 @@ OPERATIONS: Final = (
         id="listMembers",
         summary="The members, or the former ones",
         tag="Members",
+        description="With `former=true` those who left or were removed, under their last names.",
         parameters=(*PAGE, _FORMER, MIN_SEQ),
         replies={
-            200: Reply(description="A page, in the order they joined, or left.", body=MemberPage, headers=OF_TEAM)
+            200: Reply(
+                description="A page, in the order they joined, or left.",
+                body=MemberPage,
+                headers=OF_TEAM,
+                example=page(MEMBER),
+            )
         },
         problems=_READ,
         requires=in_team(READ),
@@ -106,11 +129,14 @@ OPERATIONS: Final = (
         id="changeRole",
         summary="Give a member another role",
         tag="Members",
+        description=(
+            "Nobody gives or takes a role above their own. The last owner keeps theirs (409 `conflict`, `last-owner`)."
+        ),
         parameters=(MIN_SEQ,),
         body=MemberPatch,
         body_media_types=MERGE_PATCH,
         body_example={"role": "viewer"},
-        replies={200: Reply(description="The member after the change.", body=Member, headers=OF_TEAM)},
+        replies={200: Reply(description="The member after the change.", body=Member, headers=OF_TEAM, example=MEMBER)},
         problems=_DECIDED,
         keyed=True,
         requires=in_team(MANAGE_MEMBERS),
@@ -121,6 +147,10 @@ OPERATIONS: Final = (
         id="removeMember",
         summary="Remove a member, or leave",
         tag="Members",
+        description=(
+            "Everybody may leave; removing others takes the permission `manage_members`. Sessions and feeds of the "
+            "removed see nothing of the team from then on. The last owner stays (409 `conflict`, `last-owner`)."
+        ),
         parameters=(MIN_SEQ,),
         replies={204: Reply(description="No longer a member.", headers=OF_TEAM)},
         problems=_DECIDED,
@@ -133,8 +163,9 @@ OPERATIONS: Final = (
         id="listLabels",
         summary="The labels",
         tag="Labels",
+        description="All labels of the team by name, page by page.",
         parameters=(*PAGE, MIN_SEQ),
-        replies={200: Reply(description="A page, by name.", body=LabelPage, headers=OF_TEAM)},
+        replies={200: Reply(description="A page, by name.", body=LabelPage, headers=OF_TEAM, example=page(LABEL))},
         problems=_READ,
         requires=in_team(READ),
     ),
@@ -144,10 +175,11 @@ OPERATIONS: Final = (
         id="createLabel",
         summary="Create a label",
         tag="Labels",
+        description="Names are unique in the team (409 `conflict`, `name-taken`). Tasks name labels by their ids.",
         parameters=(MIN_SEQ,),
         body=NewLabel,
         body_example={"name": "bug", "color": "#d73a4a"},
-        replies={201: Reply(description="The label.", body=Label, headers=("Location", *OF_TEAM))},
+        replies={201: Reply(description="The label.", body=Label, headers=("Location", *OF_TEAM), example=LABEL)},
         problems=(*_DECIDED, "quota-reached"),
         keyed=True,
         requires=in_team(MANAGE_LABELS),
@@ -158,11 +190,12 @@ OPERATIONS: Final = (
         id="updateLabel",
         summary="Rename or recolour a label",
         tag="Labels",
+        description="A JSON merge patch. Tasks keep the label under its new name.",
         parameters=(MIN_SEQ,),
         body=LabelPatch,
         body_media_types=MERGE_PATCH,
         body_example={"color": "#0e8a16"},
-        replies={200: Reply(description="The label after the change.", body=Label, headers=OF_TEAM)},
+        replies={200: Reply(description="The label after the change.", body=Label, headers=OF_TEAM, example=LABEL)},
         problems=_DECIDED,
         keyed=True,
         requires=in_team(MANAGE_LABELS),
@@ -173,6 +206,7 @@ OPERATIONS: Final = (
         id="deleteLabel",
         summary="Delete a label, and take it off every task",
         tag="Labels",
+        description="One event takes it off every task. It cannot be restored.",
         parameters=(MIN_SEQ,),
         replies={204: Reply(description="Gone.", headers=OF_TEAM)},
         problems=_DECIDED,

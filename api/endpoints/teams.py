@@ -1,12 +1,12 @@
 """Teams, their members and labels. Reads come from the board in memory, changes are commands to the team."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 from msgspec.json import Decoder
 
 from actors.board import TeamView
@@ -40,9 +40,10 @@ from core.commands import (
 from core.errors import NotFound
 from core.events import LabelEvent, MemberEvent, Team, TeamUpdated
 from core.permissions import MATRIX, Permission, Role, allows
-from core.task import STATUSES
 from db import readmodel
 from db.people.former_members import former_members
+from db.team_seen import Seen, seen_of
+from db.transaction import reading
 
 __all__ = ["OPERATIONS", "register"]
 
@@ -101,7 +102,10 @@ class Teams:
             self._services.pools.api, principal.user_id, only=principal.team_id, after=after, limit=query.limit + 1
         )
         shown, last = page_of(found, query.limit)
-        items = tuple(team_answer(mine.team, mine.role, permissions_of(mine.role)) for mine in shown)
+        seen = await self._seen(principal.user_id, [mine.team.id for mine in shown])
+        items = tuple(
+            team_answer(mine.team, mine.role, permissions_of(mine.role), seen.get(mine.team.id)) for mine in shown
+        )
         return json(200, TeamPage(items, None if last is None else TEAMS.write(last.team.id)))
 
     async def get_team(self, request: Request) -> Response:
@@ -111,11 +115,17 @@ class Teams:
         no_query(call)
         view = await self._access.team(call, team_id)
         team, role = team_of(view), view.role_of(user_id)
-        etag = etag_of(team, role, view.epoch)
+        seen = (await self._seen(user_id, [team_id])).get(team_id)
+        etag = etag_of(team, role, view.epoch, seen)
         if fresh(call, etag):
             return not_modified(call, etag).response()
-        body = encode(team_answer(team, role, permissions_of(role)))
+        body = encode(team_answer(team, role, permissions_of(role), seen))
         return Answer(200, body, team_headers(call, etag)).response()
+
+    async def _seen(self, user_id: UUID, team_ids: Sequence[UUID]) -> Mapping[UUID, Seen]:
+        """What the user has looked at of the teams, and what is unread."""
+        async with reading(self._services.pools.api, user_id) as tx:
+            return await seen_of(tx, user_id, team_ids)
 
     async def update_team(self, request: Request) -> Response:
         """PATCH /v1/teams/{team_id}."""
@@ -124,8 +134,7 @@ class Teams:
         patch = await body_of(request, self._team_patch, *MERGE_PATCH)
         if not isinstance(patch.time_zone, UnsetType):
             check_time_zone(patch.time_zone)
-        limits = merged_limits(team_of(view), patch)
-        command = UpdateTeam(name=patch.name, wip_limits=limits, time_zone=patch.time_zone)
+        command = UpdateTeam(name=patch.name, wip=patch.wip, time_zone=patch.time_zone)
 
         def render(result: CommandResult) -> Answer:
             changed = [one.event.team for one in result.events if isinstance(one.event, TeamUpdated)]
@@ -294,19 +303,10 @@ def permissions_of(role: Role) -> tuple[Permission, ...]:
     return tuple(row.permission for row in MATRIX if allows(role, row.permission))
 
 
-def etag_of(team: Team, role: Role, epoch: int) -> bytes:
-    """The answer names the role of the caller, so its ETag must too."""
-    return version_tag(epoch, team.version)[:-1] + b'-%s"' % role.encode()
-
-
-def merged_limits(team: Team, patch: TeamPatch) -> Any:
-    """The limits after the merge patch (RFC 7396), or UNSET."""
-    if patch.wip_limits is UNSET:
-        return UNSET
-    if patch.wip_limits is None:
-        return {}
-    limits = {**team.wip_limits, **patch.wip_limits}
-    return {status: limits[status] for status in STATUSES if limits.get(status) is not None}
+def etag_of(team: Team, role: Role, epoch: int, seen: Seen | None = None) -> bytes:
+    """The answer names the role of the caller, and perhaps what they have seen, so its ETag must too."""
+    looked = b"" if seen is None else b"-%d-%d" % (seen.seq, seen.unread)
+    return version_tag(epoch, team.version)[:-1] + b'-%s%s"' % (role.encode(), looked)
 
 
 def register(router: Router, services: Services) -> None:

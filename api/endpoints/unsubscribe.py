@@ -66,6 +66,8 @@ _TOKEN: Final = Parameter(
     example="tfu_…",
 )
 
+_PAGE: Final = "<!doctype html><html lang=en>…</html>"
+
 OPERATIONS: Final = (
     Operation(
         method="GET",
@@ -74,7 +76,11 @@ OPERATIONS: Final = (
         summary="A page with a button that switches off the mails of one sort",
         tag="Mail",
         description="It changes nothing, so that a program that only looks at links does no harm.",
-        replies={200: Reply(description="The page.", body=str, media_type="text/html", headers=("Cache-Control",))},
+        replies={
+            200: Reply(
+                description="The page.", body=str, media_type="text/html", headers=("Cache-Control",), example=_PAGE
+            )
+        },
         parameters=(_TOKEN,),
         secured=False,
         requires=ANYBODY,
@@ -90,7 +96,13 @@ OPERATIONS: Final = (
             "by `PATCH /v1/me`."
         ),
         replies={
-            200: Reply(description="A page that says so.", body=str, media_type="text/html", headers=("Cache-Control",))
+            200: Reply(
+                description="A page that says so.",
+                body=str,
+                media_type="text/html",
+                headers=("Cache-Control",),
+                example=_PAGE,
+            )
         },
         parameters=(_TOKEN,),
         body=OneClick,

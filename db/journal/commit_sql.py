@@ -48,14 +48,14 @@ SETTINGS: Final = (
     "id",
     "name",
     "key",
-    "wip_limits",
+    "wip",
     "time_zone",
     "created_by",
     "created_at",
     "updated_at",
     "version",
 )
-CHANGEABLE_SETTINGS: Final = ("name", "wip_limits", "time_zone", "updated_at", "version")
+CHANGEABLE_SETTINGS: Final = ("name", "wip", "time_zone", "updated_at", "version")
 # A description may be long: it comes last, and is null where no event of the commit changed one.
 TASK_ROW: Final = (*(name for name in TASK_COLUMNS if name != "description"), "description")
 # What a later event may change. Everything else is written once, when the task is created.
@@ -63,7 +63,7 @@ CHANGEABLE: Final = tuple(name for name in TASK_ROW if name not in {"number", "c
 # The commonest changes, in rows of their own: each column costs the driver and Postgres time.
 ALWAYS: Final = ("team_id", "id", "updated_at", "version")
 TEXT: Final = (*ALWAYS, "title", "description")
-PLACE: Final = (*ALWAYS, "status", "rank", "completed_at")
+PLACE: Final = (*ALWAYS, "status", "rank", "completed_at", "column_id")
 
 
 class Shape(Struct, frozen=True):
@@ -88,7 +88,7 @@ SHAPES: Final = (
     Shape(CHANGEABLE, True, True),
     Shape(CHANGEABLE, True, True, True),
 )
-_TYPES: Final = {TEXT: "commit_text", PLACE: "commit_place", CHANGEABLE: "commit_task"}
+_TYPES: Final = {TEXT: "commit_text", PLACE: "commit_place_2", CHANGEABLE: "commit_task_2"}
 
 
 def shape_for(touched: Iterable[str], *, keys: bool, creates: bool, beside_tasks: bool = False) -> Shape:
@@ -107,8 +107,8 @@ def statement_of(shape: Shape) -> str:
 
     Parameters, in this order, each an array of rows: `commit_team_2` (a team's id, its expected seq, how many events it
     adds, its highest new task number, its epoch), `commit_event_2`, the changed tasks; where there are keys,
-    `commit_key`; where tasks come and go, new ones as `commit_task`, and teams and ids of deleted ones as two arrays;
-    where there is anything beside tasks, `commit_settings_2`, and three arrays for each of `NOUNS`.
+    `commit_key`; where tasks come and go, new ones as `commit_task_2`, and teams and ids of deleted ones as two arrays;
+    where there is anything beside tasks, `commit_settings_3`, and three arrays for each of `NOUNS`.
 
     Everything is written only for teams in `fence`, those whose seq and epoch were as expected: where another committer
     was faster, the update waits for its end and then checks those of the newest row. It takes its rows in id order, so
@@ -182,7 +182,7 @@ _WANTED_SETTINGS: Final = f"""
 wanted as (
     select w.*, {", ".join(f"s.{name}" for name in SETTINGS[1:])}
     from (select * from unnest($1::commit_team_2[]) limit cardinality($1::commit_team_2[])) w
-    left join unnest($8::commit_settings_2[]) s on s.id = w.id
+    left join unnest($8::commit_settings_3[]) s on s.id = w.id
 )
 """  # noqa: S608 (as above)
 _MADE_OR_MOVED: Final = f"""
@@ -243,7 +243,7 @@ gone as (
 ), created as (
     insert into tasks ({_NAMES})
     select {_NAMES}
-    from unnest($5::commit_task[]) n
+    from unnest($5::commit_task_2[]) n
     where (n.team_id in (select id from fence)) is true and (select count(*) from gone) >= 0
 )
 """  # noqa: S608 (as above)

@@ -11,6 +11,8 @@ from uuid import UUID
 import asyncpg
 
 from core.codec import JournalRow
+from core.columns import Column
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import Attachment, Label, Member
 from core.loading import PAUSE_SECONDS, SLICE_TASKS, TeamLoader
@@ -33,7 +35,15 @@ from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavai
 from db.highest_epoch import HighestEpoch
 from db.journal import sql
 from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
-from db.journal.rows import attachment_of, commit_statement, journal_row, key_row, task_of, team_of
+from db.journal.rows import (
+    attachment_of,
+    comment_of,
+    commit_statement,
+    journal_row,
+    key_row,
+    task_of,
+    team_of,
+)
 from db.journal.sticky import StickyConnection
 from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
 from db.transaction import Reading, reading, savepoint, transaction
@@ -166,6 +176,11 @@ class PostgresJournal:
             found = await self._fetch(sql.ARCHIVED, team_id, list(task_ids))
         return [task_of(row, row["team_key"]) for row in found]
 
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        """Those of the comments that exist."""
+        with storage_errors():
+            return list(map(comment_of, await self._fetch(sql.COMMENTS, team_id, list(comment_ids))))
+
     async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
         """Those of the attachments that exist."""
         with storage_errors():
@@ -183,6 +198,19 @@ class PostgresJournal:
         with storage_errors():
             found = await self._fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
         return list(map(journal_row, found))
+
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The `seq` of the newest event about each of the subjects, of those that any event is about."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGES, team_id, list(subjects))
+        return {row["id"]: row["seq"] for row in found}
+
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        """The `seq` of the user's newest event of these types about the task."""
+        with storage_errors():
+            found = await self._fetch(sql.LAST_CHANGE, team_id, task_id, user_id, list(types))
+        seq: int | None = found[0][0]
+        return seq
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with connected(self._pool) as connection:
@@ -358,7 +386,7 @@ def _reason(error: Exception) -> str:
 async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
     """In slices: a board of 50,000 tasks would hold the event loop, and every other team, for half a second."""
     row = await rows.fetchrow(
-        "select id, seq, epoch, name, key, wip_limits, time_zone, top_number, created_by, created_at, updated_at,"
+        "select id, seq, epoch, name, key, wip, time_zone, top_number, created_by, created_at, updated_at,"
         " version"
         " from teams where id = $1",
         team_id,
@@ -367,6 +395,9 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         return None
     members = await rows.fetch("select user_id, role, name, joined_at from memberships where team_id = $1", team_id)
     labels = await rows.fetch("select id, name, color from labels where team_id = $1", team_id)
+    columns = await rows.fetch(
+        "select id, name, category, wip_limit, rank, closing_into, closing_by from columns where team_id = $1", team_id
+    )
     archived = await rows.fetch(
         "select external_source, external_id, id from tasks"
         " where team_id = $1 and archived_at is not null and external_id is not null",
@@ -379,6 +410,7 @@ async def _load(rows: Reading, team_id: UUID) -> TeamState | None:
         top_number=row["top_number"],
         members=[Member(**_dict(member)) for member in members],
         labels=[Label(**_dict(label)) for label in labels],
+        columns=[Column(**_dict(column)) for column in columns],
         digest=await rows.fetchval(sql.DIGEST, team_id, row["seq"]) or b"",
     )
     loader.add_archived({(found[0], found[1]): found[2] for found in archived})

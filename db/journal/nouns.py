@@ -73,12 +73,19 @@ def _declared(noun: Noun) -> NounRows | None:
     """
     match noun:
         case "member":
-            columns = ("team_id", "user_id", "role", "name", "joined_at")
-            return NounRows("member", "memberships", "commit_member", columns)
+            return NounRows(
+                "member", "memberships", "commit_member", ("team_id", "user_id", "role", "name", "joined_at")
+            )
+        case "comment":
+            text = ("body", "mentions", "created_at", "updated_at", "version")
+            return NounRows("comment", "comments", "commit_comment", ("team_id", "id", "task_id", "author_id", *text))
         case "label":
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
         case "attachment":
             return NounRows("attachment", "attachments", "commit_attachment", ATTACHMENT_COLUMNS)
+        case "column":
+            of_column = ("team_id", "id", "name", "category", "wip_limit", "rank", "closing_into", "closing_by")
+            return NounRows("column", "columns", "commit_column", of_column)
         case "task" | "team" | "history":
             return None
         case _:

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import structs
 
 from core.codec import Encoded, JournalRow, readable
+from core.comment import Comment
 from core.events import Attachment, Noun, TaskCreated, TaskEvent, Team
-from core.task import Status, Task
+from core.task import Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
 from db.journal.nouns import ATTACHMENT_COLUMNS, NOUNS
@@ -19,6 +20,7 @@ from db.journal.nouns import ATTACHMENT_COLUMNS, NOUNS
 __all__ = [
     "attachment_of",
     "columns",
+    "comment_of",
     "commit_statement",
     "journal_row",
     "key_row",
@@ -26,8 +28,6 @@ __all__ = [
     "team_of",
 ]
 
-_encode_limits = msgspec.json.Encoder().encode
-_decode_limits = msgspec.json.Decoder(dict[Status, int]).decode
 _encode_headers = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
@@ -75,9 +75,8 @@ def _rows_beside_tasks(batches: Sequence[TeamWrites]) -> list[Any]:
 
 
 def _settings_row(team: Team) -> tuple[Any, ...]:
-    limits = _encode_limits(team.wip_limits)
     dates = (team.created_by, team.created_at, team.updated_at)
-    return (team.id, team.name, team.key, limits, team.time_zone, *dates, team.version)
+    return (team.id, team.name, team.key, team.wip, team.time_zone, *dates, team.version)
 
 
 def _top_number(writes: TeamWrites) -> int:
@@ -118,7 +117,7 @@ def _touched(events: Sequence[Encoded]) -> set[str]:
     for encoded in events:
         event = encoded.event
         if isinstance(event, TaskEvent):
-            touched.update(event.previous)
+            touched.update(event.task_changes)
             if event.ranks:
                 touched.add("rank")
     return touched
@@ -167,6 +166,22 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
         completed_at=record[21],
         archived_at=record[22],
         version=record[23],
+        column_id=record[24],
+        due_on=record[25],
+    )
+
+
+def comment_of(record: asyncpg.Record) -> Comment:
+    """A comment from a row that has the columns of `sql.COMMENT_SELECT`."""
+    return Comment(
+        id=record["id"],
+        task_id=record["task_id"],
+        author_id=record["author_id"],
+        body=record["body"],
+        mentions=tuple(record["mentions"]),
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        version=record["version"],
     )
 
 
@@ -176,7 +191,7 @@ def team_of(record: asyncpg.Record) -> Team:
         id=record["id"],
         name=record["name"],
         key=record["key"],
-        wip_limits=_decode_limits(record["wip_limits"]),
+        wip=record["wip"],
         time_zone=record["time_zone"],
         created_by=record["created_by"],
         created_at=record["created_at"],

@@ -7,9 +7,13 @@ __all__ = [
     "ATTACHED",
     "ATTACHMENTS",
     "BOARD",
+    "COMMENTS",
+    "COMMENT_SELECT",
     "DIGEST",
     "EVENT_SELECT",
     "HISTORY",
+    "LAST_CHANGE",
+    "LAST_CHANGES",
     "LOCKED",
     "LOCK_TEAM",
     "LOCK_TEAMS",
@@ -45,6 +49,8 @@ TASK_COLUMNS: Final = {
     "completed_at": "timestamptz",
     "archived_at": "timestamptz",
     "version": "bigint",
+    "column_id": "uuid",
+    "due_on": "date",
 }
 TASK_SELECT: Final = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 
@@ -56,6 +62,11 @@ ARCHIVED: Final = f"""
 select {TASK_SELECT}, g.key as team_key from tasks t join teams g on g.id = t.team_id
 where t.id = any($2::uuid[]) and t.team_id is not distinct from $1 and t.archived_at is not null
 """  # noqa: S608
+
+COMMENT_SELECT: Final = (
+    "c.id, c.task_id, c.author_id, c.body, c.mentions, c.created_at, c.updated_at, c.version, c.team_id"
+)
+COMMENTS: Final = f"select {COMMENT_SELECT} from comments c where c.team_id = $1 and c.id = any($2::uuid[])"  # noqa: S608
 
 DIGEST: Final = "select digest from task_events where team_id = $1 and seq = $2"
 POSITIONS: Final = """
@@ -86,3 +97,13 @@ select exists (
 )
 """
 HISTORY: Final = f"{_EVENTS} where e.team_id = $1 and e.subject_id = $2 and e.seq > $3 order by e.seq limit $4"
+# Each by one step into the index on subjects, however long its history is.
+LAST_CHANGES: Final = """
+select s.id, l.seq from unnest($2::uuid[]) as s(id) cross join lateral (
+    select e.seq from task_events e where e.team_id = $1 and e.subject_id = s.id order by e.seq desc limit 1
+) l
+"""
+LAST_CHANGE: Final = """
+select max(seq) from task_events
+where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[])
+"""

@@ -4,7 +4,7 @@ The rows are written where memberships end: by a trigger in the transaction of t
 joins again is on this list no more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,13 +12,13 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.permissions import Role
-from db.expressions import limited
+from db.expressions import any_of, limited
 from db.pool import Pool
 from db.statements import columns, given, rows
 from db.tables import FormerMembers
 from db.transaction import reading
 
-__all__ = ["FormerMember", "former_members"]
+__all__ = ["FormerMember", "former_members", "former_names"]
 
 
 class FormerMember(Struct, frozen=True):
@@ -47,6 +47,14 @@ async def former_members(
         return await tx.all(_NEXT, team_id=team_id, left_at=left_at, same=left_at, last=last, limit=limit)
 
 
+async def former_names(pool: Pool, user_id: UUID, team_id: UUID, former: Collection[UUID]) -> Mapping[UUID, str]:
+    """What those of the users who have left the team were called there when they left. Raises StorageUnavailable."""
+    if not former:
+        return {}
+    async with reading(pool, user_id) as tx:
+        return dict(await tx.all(_NAMES, team_id=team_id, former=list(former)))
+
+
 _OF_TEAM: Final = FormerMembers.team_id == given("team_id")
 _COLUMNS: Final = columns(FormerMembers, FormerMember)
 _FIRST: Final = rows(
@@ -67,5 +75,11 @@ _NEXT: Final = rows(
         )
         .order_by(FormerMembers.left_at, FormerMembers.user_id),
         given("limit"),
+    ),
+)
+_NAMES: Final = rows(
+    lambda user_id, name: (user_id, name),
+    FormerMembers.select(FormerMembers.user_id, FormerMembers.name).where(
+        _OF_TEAM, any_of(FormerMembers.user_id, given("former"))
     ),
 )

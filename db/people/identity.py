@@ -91,6 +91,11 @@ class Identity:
             await tx.scope_email(email)
             return await tx.one(_CREDENTIALS, email=email)
 
+    async def known_by(self, emails: Sequence[str]) -> Credentials | None:
+        """The same for the first of several addresses that has a user; who has none costs as many questions."""
+        found = [await self.credentials(email) for email in emails]
+        return next((known for known in found if known is not None), None)
+
     async def upgrade_hash(self, user_id: UUID, before: str, after: str) -> None:
         """Store the same password's hash under newer parameters, unless the password changed meanwhile."""
         async with writing(self._pool, user_id) as tx:

@@ -34,6 +34,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "account_tokens": {"purpose": NOTHING, "token_hash": NOTHING, "email": PERSONAL},
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
     "attachments": {"name": FREE_TEXT, "media_type": NOTHING, "digest": NOTHING},
+    "board_snapshots": {"digest": NOTHING, "format": NOTHING, "key": NOTHING, "sha256": NOTHING},
+    "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
     "external_sign_ins": {"state_hash": NOTHING, "code_hash": NOTHING},
@@ -71,6 +73,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
+    "search_documents": {"text": FREE_TEXT},
     "sessions": {"user_agent": PERSONAL, "ip": PERSONAL},
     "task_events": {
         "type": NOTHING,
@@ -89,7 +92,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "external_id": FREE_TEXT,
         "external_source": FREE_TEXT,
     },
-    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "wip_limits": NOTHING, "time_zone": NOTHING},
+    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "wip_limits": NOTHING, "time_zone": NOTHING, "wip": NOTHING},
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},
 }
 """By table and column: every one of text, JSON, bytes or an address."""

@@ -35,25 +35,31 @@ order by t.id
 """
 
 
-async def redact_history(pool: Pool, team_id: UUID, subjects: Collection[UUID]) -> int:
+async def redact_history(
+    pool: Pool, team_id: UUID, subjects: Collection[UUID], *, among: Collection[UUID] | None = None
+) -> int:
     """Redact all that the team's journal says of the subjects; how many rows that were.
+
+    The rows are those about the subjects, or about what `among` names: a comment's are about its task.
 
     Done again, it finds nothing left to do; two at once do each row once. For the worker's pool. Raises
     StorageUnavailable, and KeyError for an event that a newer program wrote.
     """
     after, total = 0, 0
     while True:
-        looked_at, changed = await redact_slice(pool, team_id, subjects, after)
+        looked_at, changed = await redact_slice(pool, team_id, subjects, after, among=among)
         total += changed
         if not looked_at:
             return total
         after = looked_at[-1]
 
 
-async def redact_slice(pool: Pool, team_id: UUID, subjects: Collection[UUID], after: int) -> tuple[Sequence[int], int]:
+async def redact_slice(
+    pool: Pool, team_id: UUID, subjects: Collection[UUID], after: int, *, among: Collection[UUID] | None = None
+) -> tuple[Sequence[int], int]:
     """The next rows after a seq, in one transaction: the seqs that were looked at, and how many of them changed."""
     async with redacting(pool) as tx:
-        rows = await tx.fetch(_NEXT, team_id, list(subjects), after, SLICE)
+        rows = await tx.fetch(_NEXT, team_id, list(among or subjects), after, SLICE)
         left = {row["seq"]: redacted(row["type"], row["payload"].encode(), subjects) for row in rows}
         changed = {seq: payload.decode() for seq, payload in left.items() if payload is not None}
         if changed:

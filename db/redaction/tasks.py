@@ -7,7 +7,7 @@ from core.redaction import DELETED_TASK
 from db.redaction.role import as_redactor
 from db.transaction import Reading, Writing
 
-__all__ = ["REDACTED_BODY", "forget_task", "is_written_about"]
+__all__ = ["REDACTED_BODY", "forget_answers", "forget_task", "is_written_about"]
 
 REDACTED_BODY: Final = b'{"redacted":true}'
 """What a used idempotency key answers once its body is forgotten: the change it stands for is still not made again."""
@@ -16,11 +16,20 @@ _NOTIFICATIONS: Final = """
 update notifications set data = json_build_object('key', data ->> 'key', 'title', $3::text)
 where team_id = $1 and task_id = $2
 """
+# An answer that shows a comment keeps its shape and its ids. No text has this in it: there its quotes would be escaped.
+_SHOWS_COMMENT: Final = "position(convert_to('\"html\":', 'UTF8') in body) > 0"
+_COMMENTS: Final = f"""
+update idempotency_keys set body = convert_to((convert_from(body, 'UTF8')::jsonb || $3::jsonb)::text, 'UTF8')
+where team_id = $1 and status < 400 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and {_SHOWS_COMMENT}
+"""  # noqa: S608 (the text above)
 # A refusal may quote a task without naming it, as a 412 does: all of the team's go.
-_REPLIES: Final = """
+_REPLIES: Final = f"""
 update idempotency_keys set body = $3
-where team_id = $1 and (status >= 400 or position(convert_to($2::uuid::text, 'UTF8') in body) > 0)
-"""
+where team_id = $1 and (
+    status >= 400 or (position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and not {_SHOWS_COMMENT})
+)
+"""  # noqa: S608 (as above)
+_NO_TEXT: Final = '{"body": "", "html": "", "mentions": []}'
 
 
 # Rows whose payload is as it was written, but for the last one, which never said more than which task it was.
@@ -40,4 +49,10 @@ async def forget_task(tx: Writing, team_id: UUID, task_id: UUID) -> None:
     """Take the task's text out of notifications and stored answers, in a transaction of the worker's."""
     async with as_redactor(tx):
         await tx.execute(_NOTIFICATIONS, team_id, task_id, DELETED_TASK)
-        await tx.execute(_REPLIES, team_id, task_id, REDACTED_BODY)
+        await forget_answers(tx, team_id, task_id)
+
+
+async def forget_answers(tx: Writing, team_id: UUID, subject: UUID) -> None:
+    """Take the text of a task or a comment out of stored answers, as the redactor."""
+    await tx.execute(_COMMENTS, team_id, subject, _NO_TEXT)
+    await tx.execute(_REPLIES, team_id, subject, REDACTED_BODY)

@@ -68,10 +68,12 @@ async def close_account(tx: Writing, user_id: UUID) -> bool:
     return True
 
 
-# Answers to changes of others, in which the user stands as a member, or with their address.
+# Answers to changes of others, in which the user stands as a member, as the author of a comment or mentioned in it, or
+# with their address.
 _REPLIES: Final = """
 update idempotency_keys set body = $2
 where position(convert_to('"user_id":"' || $1::uuid::text || '"', 'UTF8') in body) > 0
+   or position(convert_to('"id":"' || $1::uuid::text || '"', 'UTF8') in body) > 0
    or position($3::bytea in body) > 0
 """
 _OWN_REPLIES: Final = """
@@ -86,6 +88,7 @@ _MAIL: Final = (
 _TRACES: Final = (
     "delete from refresh_tokens where user_id = $1",
     "delete from team_places where user_id = $1",
+    "delete from team_seen where user_id = $1",
     "delete from notifications where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",

@@ -1,4 +1,4 @@
-"""In-app notifications: a member who is assigned a task by somebody else is notified, once."""
+"""In-app notifications, each once: of a task that somebody else has assigned, and of what others say."""
 
 from typing import Final
 
@@ -6,9 +6,10 @@ import msgspec
 
 from core.assignment import ASSIGNING_TYPES, newly_assigned
 from core.codec import JournalRow, decode, event_id
-from core.events import AnyTaskEvent
+from core.comment_notices import COMMENTING_TYPES, newly_mentioned
+from core.events import AnyEvent, AnyTaskEvent, CommentAdded, CommentEvent
 from core.upcasts import UnknownEvent
-from db.people.notifications import add_assigned
+from db.people.notifications import add_assigned, add_commented
 from db.pool import Pool
 from db.transaction import Writing
 from streams.consumers.plan import ConsumerPlan, Permanent
@@ -22,24 +23,30 @@ NAME: Final = "notifications"
 
 def notifications(pool: Pool) -> ConsumerPlan:
     """The consumer group `taskforge.notifications`, writing through `pool` (the worker's)."""
-    return ConsumerPlan(NAME, TASK_EVENTS, in_transaction(pool, _notify, concerns=_assigns_somebody))
+    return ConsumerPlan(NAME, TASK_EVENTS, in_transaction(pool, _notify, concerns=_concerns_somebody))
 
 
-def _assigns_somebody(row: JournalRow) -> bool:
+def _concerns_somebody(row: JournalRow) -> bool:
     """Events of types that this version does not know are none of its business: it skips them."""
+    if row.type in COMMENTING_TYPES:
+        # Whom a new comment concerns beside those whom it mentions, the database knows.
+        return row.type == CommentAdded.type or bool(newly_mentioned(_event(row)))
     return row.type in ASSIGNING_TYPES and newly_assigned(_event(row)) is not None
 
 
 async def _notify(tx: Writing, row: JournalRow) -> bool:
     event = _event(row)
+    if isinstance(event, CommentEvent):
+        return await add_commented(tx, event, event_id(row))
     user_id = newly_assigned(event)
-    return user_id is not None and await add_assigned(tx, user_id, event, event_id(row))
+    if user_id is None:
+        return False
+    assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
+    return await add_assigned(tx, user_id, event, event_id(row))
 
 
-def _event(row: JournalRow) -> AnyTaskEvent:
+def _event(row: JournalRow) -> AnyEvent:
     try:
-        event = decode(row)
+        return decode(row)
     except (UnknownEvent, msgspec.MsgspecError) as error:
         raise Permanent(f"{row.type} with data of another shape: {error}") from error
-    assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
-    return event

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import idna
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
@@ -48,7 +49,7 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
     try:
-        message["To"] = Address(_line(letter.name), addr_spec=letter.email)
+        message["To"] = Address(_line(letter.name), addr_spec=_mailable(letter.email))
     except HeaderParseError as error:
         raise ValueError("no mail address") from error
     message["Subject"] = _line(letter.subject)[:LONGEST_SUBJECT]
@@ -65,6 +66,15 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     message.add_alternative(_templates().get_template(f"{letter.template}.html").render(facts), subtype="html")
     message.set_boundary(hashlib.sha256(letter.job_id.bytes).hexdigest()[:40])
     return message
+
+
+def _mailable(address: str) -> str:
+    """With its domain in the letters that every mail server takes (an A-label, RFC 5890); we keep it in its own."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return address if domain.isascii() else f"{local}@{idna.encode(domain).decode('ascii')}"
+    except idna.IDNAError:
+        return address
 
 
 @cache

@@ -5,6 +5,7 @@ That a team's history was redacted comes from the team's own writer, and takes a
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,11 @@ from core.commands import RedactHistory
 from core.errors import DomainError, NotFound
 from core.principal import Principal
 from core.writes import StoredReply
+from db.object_store import ObjectStore
+from db.past.snapshots import forget_expired
 from db.pool import Pool
+from db.redaction.boards import drop_boards
+from db.redaction.comments import forget_comment
 from db.redaction.history import redact_history
 from db.redaction.tasks import forget_task
 from db.snapshots import forget_snapshots
@@ -27,27 +32,45 @@ from db.transaction import Writing
 from db.valkey import ValkeyUnavailable
 from streams.operations.kinds import Context, Kind, Plan, Step
 
-__all__ = ["TASK_REDACTION", "RedactionPorts", "task_redaction", "tell_team"]
+__all__ = [
+    "COMMENT_REDACTION",
+    "TASK_REDACTION",
+    "RedactionPorts",
+    "comment_redaction",
+    "task_redaction",
+    "tell_team",
+]
 
 logger = logging.getLogger(__name__)
 
-TASK_REDACTION: Final = Plan("task-redaction", ("begin", "redact", "forget", "tell"))
+_STEPS: Final = ("begin", "redact", "forget", "tell")
+TASK_REDACTION: Final = Plan("task-redaction", _STEPS)
+COMMENT_REDACTION: Final = Plan("comment-redaction", _STEPS)
 KEY: Final = "history-redacted-{team_id}"
 
 
 class RedactionPorts(Struct, frozen=True):
-    """What redaction works with: the worker's pool, the door to the teams, and where their snapshots are."""
+    """What redaction works with: the worker's pool, the door to the teams, and where snapshots of them are."""
 
     worker: Pool
     teams: TeamSystem
     valkey: Valkey
+    objects: ObjectStore | None
 
 
 def task_redaction(ports: RedactionPorts) -> Kind:
     """The kind that forgets a task which was deleted for good; `data` has its `task_id`. There is no way back."""
-    steps = _Steps(ports)
+    return _kind(TASK_REDACTION, _OfTask(ports))
+
+
+def comment_redaction(ports: RedactionPorts) -> Kind:
+    """The kind that forgets a deleted comment; `data` has its `comment_id` and `task_id`. There is no way back."""
+    return _kind(COMMENT_REDACTION, _OfComment(ports))
+
+
+def _kind(plan: Plan, steps: "_Steps") -> Kind:
     return Kind(
-        TASK_REDACTION,
+        plan,
         (
             Step(name="begin", role="pivot"),
             Step(name="redact", role="retry", outside=steps.redact),
@@ -57,21 +80,44 @@ def task_redaction(ports: RedactionPorts) -> Kind:
     )
 
 
-class _Steps:
+class _Steps(ABC):
+    """The journal, then what was written because of it, then the team."""
+
     def __init__(self, ports: RedactionPorts) -> None:
         self._ports = ports
 
-    async def redact(self, context: Context) -> None:
-        """Take the task's text out of the journal."""
-        await redact_history(self._ports.worker, _team_of(context), {_task_of(context)})
+    @abstractmethod
+    def subject(self, context: Context) -> UUID:
+        """What is forgotten."""
 
+    @abstractmethod
     async def forget(self, context: Context, tx: Writing) -> None:
-        """And out of what was written because of it."""
-        await forget_task(tx, _team_of(context), _task_of(context))
+        """Take the subject's text out of what was written because of it."""
+
+    async def redact(self, context: Context) -> None:
+        """Take the subject's text out of the journal, in which all of it stands in rows about the task."""
+        subjects, task = {self.subject(context)}, {_task_of(context)}
+        await redact_history(self._ports.worker, _team_of(context), subjects, among=task)
 
     async def tell(self, context: Context) -> None:
         """The team's next event says so."""
-        await tell_team(self._ports, _team_of(context), (_task_of(context),), context.user_id)
+        await tell_team(self._ports, _team_of(context), (self.subject(context),), context.user_id)
+
+
+class _OfTask(_Steps):
+    def subject(self, context: Context) -> UUID:
+        return _task_of(context)
+
+    async def forget(self, context: Context, tx: Writing) -> None:
+        await forget_task(tx, _team_of(context), _task_of(context))
+
+
+class _OfComment(_Steps):
+    def subject(self, context: Context) -> UUID:
+        return UUID(context.data["comment_id"])
+
+    async def forget(self, context: Context, tx: Writing) -> None:
+        await forget_comment(tx, _team_of(context), _task_of(context), self.subject(context))
 
 
 def _team_of(context: Context) -> UUID:
@@ -87,8 +133,10 @@ async def tell_team(ports: RedactionPorts, team_id: UUID, subjects: Sequence[UUI
     """Have the team say that its journal has forgotten the subjects, and drop the snapshots that may not have.
 
     An idempotency key of the first subject's, which commits with the event, makes it one event for however many
-    attempts. A team that is gone has nobody to be told. Raises an Unavailable.
+    attempts. A team that is gone has nobody to be told. Raises an Unavailable, and ObjectStoreUnavailable.
     """
+    await drop_boards(ports.worker, team_id, subjects)
+    await forget_expired(ports.worker, ports.objects, team_id)
     try:
         await forget_snapshots(ports.valkey, team_id)
     except ValkeyUnavailable as error:

@@ -14,6 +14,7 @@ from taskforge.settings import Settings
 from taskforge.transfer.cells import COLUMNS, Wish, read_wish
 from taskforge.transfer.files import Format, Reject, Table, TransferError, format_of, read_table, write_rejects
 from taskforge.transfer.importing import Importer, Tally
+from taskforge.transfer.scrubbing import Scrubbed, scrub
 from taskforge.transfer.targets import the_target
 from taskforge.wiring import running
 
@@ -56,7 +57,8 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
     """Import one file; progress and refused rows are shown on `console`, and the latter written to a file."""
     form = format_of(job.file, job.form)
     table = await asyncio.to_thread(read_table, job.file, form, COLUMNS)
-    wishes, rejects = _wishes(table, job)
+    scrubbed = [scrub(row) for row in table.rows]
+    wishes, rejects = _wishes(table, scrubbed, job)
     async with running(settings, API) as process:
         # A dry run makes no team, so there must be one.
         target = await the_target(process.services, job.team, job.email, create=job.create_team and not job.dry_run)
@@ -68,25 +70,33 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
             )
             tally = await importer.run(wishes)
     rejects.extend(importer.rejects)
+    _report_dropped([one for one in scrubbed if one.dropped], console)
     _report(job, form, table, sorted(rejects, key=lambda one: one.row.number), console)
     if tally.nameless:
         console.print(f"{tally.nameless} {NAMELESS}", style="yellow", markup=False)
     return structs.replace(tally, failed=len(rejects))
 
 
-def _wishes(table: Table, job: Job) -> tuple[list[Wish], list[Reject]]:
+def _wishes(table: Table, scrubbed: Sequence[Scrubbed], job: Job) -> tuple[list[Wish], list[Reject]]:
     """Without columns that say otherwise, `key` is another tracker's name for the task."""
     foreign = "key" in table.columns and not {"id", "number", "external_id"} & set(table.columns)
     source = job.source or job.file.stem
     wishes, rejects = list[Wish](), list(table.rejects)
     if not table.rows and not rejects:
         raise TransferError(f"{job.file.name}: there is no row to import")
-    for row in table.rows:
+    for row, one in zip(table.rows, scrubbed, strict=True):
         try:
-            wishes.append(read_wish(row, source, foreign=foreign, adopt=job.source is not None))
+            wishes.append(read_wish(one.row, source, foreign=foreign, adopt=job.source is not None))
         except ValueError as error:
             rejects.append(Reject(row, str(error)))
     return wishes, rejects
+
+
+def _report_dropped(scrubbed: Sequence[Scrubbed], console: Console) -> None:
+    for one in scrubbed[:SHOWN]:
+        console.print(str(one), style="yellow", markup=False)
+    if len(scrubbed) > SHOWN:
+        console.print(f"{len(scrubbed) - SHOWN} more rows lost such characters", style="yellow", markup=False)
 
 
 def _report(job: Job, form: Format, table: Table, rejects: Sequence[Reject], console: Console) -> None:

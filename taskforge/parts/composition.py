@@ -59,7 +59,7 @@ class Composition:
         self.format = FormatWatch(format_pool, health)
         self.base: list[Part] = [
             Background("format", at_once(self.format.run)),
-            Background("history", at_once(partial(watch_history, pools, highest))),
+            Background("restores", at_once(partial(watch_history, pools, highest))),
         ]
         self.middle: list[Part] = []
         self.work: list[Part] = []

@@ -8,7 +8,8 @@
 | 4 | the parts stop, tier by tier: consumers and relay first, then teams, then what both stand on | `PARTS_SECONDS` |
 | 5 | pools and connections close | a moment |
 
-Whatever outlives `PROCESS_SECONDS` is killed by the supervisor. That is safe: what is not acknowledged is done again.
+Whatever outlives `PROCESS_SECONDS` is killed by the supervisor; a worker ends itself then, in case that one was killed
+(`taskforge.last_resort`). That is safe: what is not acknowledged is done again.
 """
 
 import asyncio

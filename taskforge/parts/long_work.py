@@ -7,7 +7,7 @@ from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
 from streams.operations.notices import NoticeSender
-from streams.operations.redaction import RedactionPorts, task_redaction
+from streams.operations.redaction import RedactionPorts, comment_redaction, task_redaction
 from streams.operations.runner import OperationRunner
 from taskforge.parts.composition import Composition
 from taskforge.parts.work_samples import operation_samples
@@ -20,7 +20,7 @@ def _export(made: Composition) -> Kind:
 
 
 def _redaction_ports(made: Composition) -> RedactionPorts:
-    return RedactionPorts(made.pools.worker, made.teams, made.valkey)
+    return RedactionPorts(made.pools.worker, made.teams, made.valkey, made.objects)
 
 
 def _erasure(made: Composition) -> Kind:
@@ -31,7 +31,11 @@ def _task_redaction(made: Composition) -> Kind:
     return task_redaction(_redaction_ports(made))
 
 
-KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export, _erasure, _task_redaction)
+def _comment_redaction(made: Composition) -> Kind:
+    return comment_redaction(_redaction_ports(made))
+
+
+KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export, _erasure, _task_redaction, _comment_redaction)
 """Each makes one kind out of the process that moves it."""
 
 

@@ -22,6 +22,7 @@ from api.request_metrics import RequestMetrics
 from api.services import Services
 from api.settings import HttpSettings
 from db.ids import new_id
+from db.past.boards import PastBoards
 from db.people.acceptances import Acceptances
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
@@ -83,6 +84,7 @@ def add_services(made: Composition) -> None:
         external=external,
         mailbox=mailbox_of(made.settings.mail),
         objects=made.objects,
+        past=PastBoards(made.pools.api, made.objects),
         object_links=ObjectLinks(made.keys, http.public_url or ""),
         attachment_bytes=made.settings.objects.attachment_bytes,
         quotas=quotas,

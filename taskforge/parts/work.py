@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import mail, notifications, operations, redaction, thumbnails
+from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -16,6 +16,7 @@ from streams.mail.senders import sender_address
 from streams.relay import wakeups
 from streams.relay.outbox import OutboxRelay
 from streams.relay.relay import Relay
+from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
 from taskforge.parts.long_work import operation_runner
@@ -56,12 +57,22 @@ def _thumbnails(made: Composition) -> ConsumerPlan:
     return thumbnails.thumbnails(made.pools.worker, made.objects)
 
 
+def _search(made: Composition) -> ConsumerPlan:
+    return search.search(made.pools.worker)
+
+
+def _history(made: Composition) -> ConsumerPlan:
+    return history.history(made.pools.worker, made.objects)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
     operations.NAME: _operations,
     redaction.NAME: _redaction,
     thumbnails.NAME: _thumbnails,
+    search.NAME: _search,
+    history.NAME: _history,
 }
 """The consumers of this version by the names of their parts."""
 
@@ -84,6 +95,9 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
         return
     if name == operations.NAME:
         yield operation_runner(made)
+    elif name == search.NAME:
+        filler = SearchFiller(made.pools.worker)
+        made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))
     yield from _consumer(made, broker, name)
 
 

@@ -1,7 +1,7 @@
 """One row as what somebody wants of a task, and one task as a row."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,20 +9,20 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from core.commands import LabelName
-from core.task import REFERENCES, ExternalName, Task, TaskPatch
+from core.commands import LabelName, clean_label_name
+from core.task import REFERENCES, ExternalName, FieldError, Task, TaskPatch, clean_external_name
 from taskforge.transfer.files import Format, Row
 
 __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
 
 EXPORTED: Final = (
     "id", "key", "number", "title", "description", "status", "priority", "assignee", "labels", "due_at", "estimate",
-    "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at",
+    "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at", "due_on",
 )  # fmt: skip
 COLUMNS: Final = frozenset(EXPORTED)
 """What a file may have. `number` and the three times are read over: the server owns them."""
 
-VALUES: Final = ("title", "description", "status", "priority", "due_at", "estimate")
+VALUES: Final = ("title", "description", "status", "priority", "due_at", "due_on", "estimate")
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}$")
 POINTER: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 
@@ -60,6 +60,8 @@ def read_wish(row: Row, source: str, *, foreign: bool, adopt: bool) -> Wish:
     external = None if name is None else (_text(cells, "external_source") or source, name)
     if external is not None:
         _typed(external, tuple[ExternalName, ExternalName], "external_id")
+        own = _cleaned(external[1], clean_external_name, "external_id")
+        external = (_cleaned(external[0], clean_external_name, "external_source"), own)
     return Wish(
         row=row,
         patch=_patch(row.cells),
@@ -81,14 +83,23 @@ def _patch(cells: Mapping[str, Any]) -> TaskPatch:
             continue
         cell = cells[name]
         if cell is None or cell == "":
-            if name in {"due_at", "estimate", "description"}:
-                given[name] = None
+            if name in {"due_at", "due_on", "estimate", "description"}:
+                given.setdefault(name, None)
         elif name == "due_at" and isinstance(cell, str) and DATE.match(cell):
-            given[name] = cell + "T00:00:00Z"
+            # A tracker that keeps dates means a day in the team's calendar, and no moment of it.
+            given["due_on"] = cell
         else:
             given[name] = cell
+    _due_once(given, cells)
     patch: TaskPatch = _typed(given, TaskPatch)
     return patch
+
+
+def _due_once(given: dict[str, Any], cells: Mapping[str, Any]) -> None:
+    """What a row says of when it is due takes the place of what was said before, in either form."""
+    for name, other in (("due_at", "due_on"), ("due_on", "due_at")):
+        if given.get(name) is not None or (name in given and other not in cells):
+            given.setdefault(other, None)
 
 
 def _typed(value: Any, kind: Any, name: str = "") -> Any:
@@ -98,7 +109,8 @@ def _typed(value: Any, kind: Any, name: str = "") -> Any:
     except msgspec.ValidationError as error:
         message = POINTER.sub("", str(error))
         found = POINTER.search(str(error))
-        at = name or (found[1] if found else "")
+        cause = error.__cause__
+        at = name or (cause.field if isinstance(cause, FieldError) else found[1] if found else "")
         raise ValueError(f"{at}: {message}" if at else message) from error
 
 
@@ -117,10 +129,7 @@ def _text(cells: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(cell, str | int):
         raise ValueError(f"{name}: expected text")
-    text = str(cell)
-    if "\0" in text:
-        raise ValueError(f"{name}: text must not contain the NUL character")
-    return text
+    return str(cell)
 
 
 def _optional(cells: Mapping[str, Any], name: str) -> str | UnsetType | None:
@@ -153,11 +162,16 @@ def _labels(cells: Mapping[str, Any]) -> tuple[str, ...] | UnsetType:
     names = _listed(cells, "labels")
     if names is UNSET:
         return UNSET
-    for name in names:
-        _typed(name, LabelName, "labels")
-        if "\0" in name or not name.strip():
-            raise ValueError("labels: a label's name must not be blank or contain the NUL character")
-    return names
+    return tuple(
+        dict.fromkeys(_cleaned(_typed(name, LabelName, "labels"), clean_label_name, "labels") for name in names)
+    )
+
+
+def _cleaned(text: str, clean: Callable[[str], str], name: str) -> str:
+    try:
+        return clean(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def row_of(
@@ -185,6 +199,7 @@ def row_of(
         "created_at": _moment(task.created_at),
         "updated_at": _moment(task.updated_at),
         "completed_at": _moment(task.completed_at),
+        "due_on": None if task.due_on is None else task.due_on.isoformat(),
     }
     return row if form == "jsonl" else {name: _cell(value) for name, value in row.items()}
 

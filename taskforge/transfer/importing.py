@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from actors.envelope import CommandResult
+from api.auth.emails import clean_email
 from api.problems import status_of
 from api.services import Services
 from core.ask import Ask
@@ -21,6 +22,7 @@ from core.principal import Principal
 from core.rights import check_allowed
 from core.task import Task
 from core.team import TeamState
+from core.text import fold_name
 from core.writes import StoredReply
 from db.people import directory
 from taskforge.transfer.cells import Wish
@@ -116,13 +118,13 @@ class Importer:
 
     async def _look_up(self, wishes: Sequence[Wish], state: TeamState) -> None:
         """Everything that names in the file may mean, before the first command."""
-        emails = {wish.assignee for wish in wishes if isinstance(wish.assignee, str)}
-        users = await directory.find_users(self._services.pools.worker, sorted(emails)) if emails else {}
+        emails = {name: clean_email(name) or name for wish in wishes if isinstance(name := wish.assignee, str)}
+        found = await directory.find_users(self._services.pools.worker, sorted(set(emails.values()))) if emails else {}
         keys = {task.key: task.id for task in state.tasks.values()}
         keys |= {str(task.id): task.id for task in state.tasks.values()}
         self._known = Known(
-            labels={label.name.casefold(): label.id for label in state.labels.values()},
-            users={email: user.id for email, user in users.items()},
+            labels={fold_name(label.name): label.id for label in state.labels.values()},
+            users={name: found[email].id for name, email in emails.items() if email in found},
             archived=await self._archived(wishes, state),
             keys=keys,
             made={},
@@ -146,7 +148,7 @@ class Importer:
     async def _make_labels(self, wish: Wish) -> None:
         """Missing labels are made with a colour that follows from the name."""
         for name in wish.labels if wish.labels is not UNSET else ():
-            folded = name.casefold()
+            folded = fold_name(name)
             if folded in self._known.labels:
                 continue
             color = COLORS[hashlib.sha256(folded.encode()).digest()[0] % len(COLORS)]
@@ -158,7 +160,7 @@ class Importer:
                 self._known.labels[folded] = result[0]
             except Conflict:  # Somebody made it at this moment.
                 state = await self._state()
-                self._known.labels |= {label.name.casefold(): label.id for label in state.labels.values()}
+                self._known.labels |= {fold_name(label.name): label.id for label in state.labels.values()}
 
     def _batches(self, wishes: Sequence[Wish]) -> Iterator[list[Wish]]:
         """At most a hundred rows and half a mebibyte, so that no commit holds up the team for long."""

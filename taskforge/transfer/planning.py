@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from core.commands import CreateTask, UpdateTask
 from core.task import Task, TaskFields, TaskPatch, in_utc
 from core.team import TeamState
+from core.text import fold_name
 from taskforge.transfer.cells import Wish
 
 __all__ = ["Known", "Plan", "link", "plan"]
@@ -79,7 +80,7 @@ def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bo
     if "due_at" in given:
         given["due_at"] = in_utc(given["due_at"])
     if wish.labels is not UNSET:
-        given["label_ids"] = tuple(dict.fromkeys(known.labels[name.casefold()] for name in wish.labels))
+        given["label_ids"] = tuple(dict.fromkeys(known.labels[fold_name(name)] for name in wish.labels))
     if wish.assignee is not UNSET:
         given["assignee_id"] = None if wish.assignee is None else _user(wish.assignee, known)
     for name, value in (("parent_id", wish.parent), ("blocked_by", wish.blocked_by)):

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from core.task import Priority, Status, TaskPatch
 from taskforge.transfer.cells import COLUMNS, Wish
 from taskforge.transfer.files import Row, read_table
+from taskforge.transfer.scrubbing import scrub
 
 __all__ = ["SOURCE", "sample_wishes"]
 
@@ -77,7 +78,7 @@ def _real(path: Path) -> list[Wish]:
     step = max(1, len(rows) // REAL_TASKS)
     wishes = []
     for row in rows[::step][:REAL_TASKS]:
-        cells = row.cells
+        cells = scrub(row).row.cells
         estimate = float(cells["estimate"]) if cells.get("estimate") else None
         patch = TaskPatch(title=cells["title"][:500], description=cells["description"][:10_000], estimate=estimate)
         wishes.append(Wish(row=row, patch=patch, external=(SOURCE, cells["key"])))

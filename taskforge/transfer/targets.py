@@ -4,6 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from api.auth.emails import clean_email
 from api.services import Services
 from core.ask import Ask
 from core.commands import CreateTeam
@@ -51,7 +52,8 @@ async def the_target(services: Services, words: str, email: str | None, *, creat
 
 
 async def _person(services: Services, email: str) -> KnownUser:
-    found = (await directory.find_users(services.pools.worker, [email])).get(email)
+    address = clean_email(email) or email
+    found = (await directory.find_users(services.pools.worker, [address])).get(address)
     if found is None:
         raise TransferError(f"there is no account {email!r}")
     return found

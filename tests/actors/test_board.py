@@ -11,9 +11,10 @@ from actors.board import TeamView
 from actors.ports import ColumnTop, Representation
 from actors.slices import at_once
 from api.rest_v1 import REST_V1
+from core.columns import Column
 from core.commands import ArchiveTask, MoveTask, UpdateTask
 from core.query import SortKey, TaskQuery
-from core.task import STATUSES, Status, Task, TaskPatch
+from core.task import STATUSES, Task, TaskPatch
 from tests.support.actor_harness import OWNER, Ports, new_task, new_team, retitle
 from tests.support.asking import by
 from tests.support.core_team import CoreTeam
@@ -40,7 +41,7 @@ class Counting:
         self.pages += 1
         return self._shown.page(tasks, query, last, epoch)
 
-    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Status, Sequence[bytes]]]) -> bytes:
+    def board(self, seq: int, epoch: int, columns: Sequence[tuple[Column, Sequence[bytes]]]) -> bytes:
         self.boards += 1
         return self._shown.board(seq, epoch, columns)
 

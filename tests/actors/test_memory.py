@@ -25,6 +25,7 @@ from core.task import Task
 from core.team import TeamState
 from core.writes import JournalPosition
 from tests.support.actor_harness import Ports
+from tests.support.columns import default_columns
 from tests.support.journal_writer import NOW, a_task
 from tests.support.memory_ports import MemoryJournal
 from tests.support.representations import LISTS, PAGES
@@ -58,6 +59,7 @@ class Anew(MemoryJournal):
             top_number=len(tasks),
             members=(),
             labels=(),
+            columns=default_columns(team_id).values(),
             tasks=tasks,
             archived_external={},
         )

@@ -10,7 +10,7 @@ import pytest
 
 from actors.envelope import CommandResult
 from actors.system import TeamSystem
-from core.commands import ArchiveTask, Batch, CreateTask, DeleteTask, RemoveMember, RestoreTask, UpdateTask
+from core.commands import ArchiveTask, Batch, CreateTask, DeleteTask, RemoveMember, RestoreTask, UndoTask, UpdateTask
 from core.errors import (
     AheadOfHistory,
     Conflict,
@@ -312,6 +312,34 @@ async def test_archived_tasks_are_fetched_for_the_commands_that_need_them() -> N
         assert restored.items[0].task.id == task
         await system.ask(team, DeleteTask(task), by(OWNER))
         assert ports.journal.tasks[team] == {}
+
+
+async def test_an_undo_takes_back_what_came_first_in_its_own_batch() -> None:
+    """The journal does not have that change yet when the batch is decided; another process has made the one before."""
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        task = await new_task(one, team, "first")
+        await retitle(other, team, task, "second")
+        asking = await stuck(ports, retitle(one, team, task, "third"))
+        undoing = asyncio.ensure_future(one.ask(team, UndoTask(task_id=task, user_id=OWNER), by(OWNER)))
+        ports.journal.gate.set()
+        await asking
+        assert (await undoing).items[0].task.title == "second"
+        rows = ports.journal.rows[team]
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        assert (await other.view(team, min_seq=len(rows))).state.task(task).title == "second"
+
+
+async def test_an_undo_of_a_task_that_was_deleted_elsewhere_is_refused_as_that() -> None:
+    ports = Ports()
+    async with ports.system() as one, ports.system() as other:
+        team = await new_team(one)
+        task = await new_task(one, team)
+        await other.ask(team, DeleteTask(task), by(OWNER))
+        with pytest.raises(Conflict) as refusal:
+            await one.ask(team, UndoTask(task_id=task, user_id=OWNER), by(OWNER))
+        assert refusal.value.reason == "undo-redacted"
 
 
 async def test_a_batch_is_all_or_nothing_and_names_each_task() -> None:

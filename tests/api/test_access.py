@@ -35,6 +35,8 @@ BODIES: dict[str, Any] = {
     "updateTeam": {"name": "Another name"},
     "changeRole": {"role": "member"},
     "createInvitation": {"role": "viewer"},
+    "updateColumn": {"wip_limit": 7},
+    "moveColumn": {},
     "createLiveTicket": {},
     "changePassword": {"password": "correct horse battery", "new_password": "correct horse battery"},
 }
@@ -98,6 +100,10 @@ def body_of(scene: Scene, operation: Operation, values: Any, place: str) -> Any:
         return {"token": scene.lobby if place == "own" else "tfi_" + "A" * 43}
     if operation.id == "createLabel":
         return {"name": f"swept {scene.next()}", "color": "#000000"}
+    if operation.id == "undoTask":
+        return {"seq": int(values["seq"])}
+    if operation.id == "createColumn":
+        return {"name": f"swept {scene.next()}", "category": "open"}
     body = BODIES.get(operation.id, operation.body_example)
     return {"team_id": values["team_id"], **body} if operation.id in IN_TEAM else body
 

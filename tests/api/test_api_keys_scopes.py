@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from api.endpoints import all_operations
-from api.endpoints.task_docs import TASK, TEAM_ID
+from api.endpoints.task_docs import COLUMN_ID, TASK, TEAM_ID
 from api.openapi import Operation
+from core.columns import default_column_id
 from core.key_form import write_key
 from core.principal import Scope
 from tests.support.desk import RANDOM, Desk, problem
@@ -34,10 +35,11 @@ async def keys(desk: Desk) -> dict[str, Key]:
 class Place:
     """A team with one of everything that paths and bodies name."""
 
-    def __init__(self, desk: Desk, team: str, task: str, label: str, invitation: str, operation: str) -> None:
+    def __init__(self, desk: Desk, team: str, task: str, label: str, invitation: str, operation: str, column: str):
         self._ids = {"team_id": team, "task_id": task, "label_id": label, "user_id": desk["viewer"].user_id}
-        self._ids |= {"number": "1", "invitation_id": invitation, "operation_id": operation}
-        self._examples = {TEAM_ID: team, TASK["id"]: task}
+        self._ids |= {"number": "1", "invitation_id": invitation, "operation_id": operation, "column_id": column}
+        first = str(default_column_id(UUID(team), "open"))
+        self._examples = {TEAM_ID: team, TASK["id"]: task, COLUMN_ID: first}
 
     @classmethod
     async def open(cls, desk: Desk) -> "Place":
@@ -47,7 +49,9 @@ class Place:
         label = await desk.post(f"/v1/teams/{team}/labels", {"name": "feature", "color": "#d73a4a"})
         invitation = await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"})
         operation = await started(desk.site.services.pools, UUID(desk["owner"].user_id), UUID(team))
-        return cls(desk, team, task, label.json()["id"], invitation.json()["id"], operation)
+        column = await desk.post(f"/v1/teams/{team}/columns", {"name": "Swept", "category": "open"})
+        made = [answer.json()["id"] for answer in (label, invitation, column)]
+        return cls(desk, team, task, made[0], made[1], operation, made[2])
 
     def path(self, operation: Operation) -> str:
         path = operation.path
@@ -109,7 +113,7 @@ async def test_deleting_for_good_takes_admin(desk: Desk, keys: dict[str, Key], s
 
 @pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
 async def test_a_made_up_key_gets_nowhere(desk: Desk, operation: Operation) -> None:
-    place = Place(desk, RANDOM, RANDOM, RANDOM, RANDOM, RANDOM)
+    place = Place(desk, RANDOM, RANDOM, RANDOM, RANDOM, RANDOM, RANDOM)
     for token in (MADE_UP, MADE_UP[:-1] + "B"):
         headers = {"Authorization": f"Bearer {token}"}
         answer = await desk.client.request(

@@ -130,7 +130,7 @@ def test_an_invalid_traceparent_is_ignored(value: str) -> None:
 
 async def test_the_callers_trace_is_kept_with_the_event(desk: Desk) -> None:
     task = (await desk.post("/v1/tasks", {"team_id": desk.team, "title": "x"}, traceparent=TRACE)).json()
-    events = (await desk.get(f"/v1/tasks/{task['id']}/activity")).json()["items"]
+    events = (await desk.get(f"/v1/teams/{desk.team}/events?after={task['version'] - 1}")).json()["items"]
     assert events[0]["traceparent"] == TRACE
 
 

@@ -36,6 +36,7 @@ from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
+from db.past.boards import PastBoards
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
@@ -83,6 +84,7 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         hub=absent,
         journal=absent,
         pools=pools,
+        past=PastBoards(pools.api, None),
         object_links=ObjectLinks(keyset),
         valkey=valkey,
         identity=identity,

@@ -124,6 +124,16 @@ def test_what_is_no_password_is_refused(password: str) -> None:
         ("a.b+c'd@sub.example.co.uk", "a.b+c'd@sub.example.co.uk"),
         ("user@localhost", "user@localhost"),
         ("用户@例子.广告", "用户@例子.广告"),
+        ("a@B\u00dcCHER.example", "a@b\u00fccher.example"),
+        ("a@xn--bcher-kva.Example", "a@b\u00fccher.example"),
+        ("a@bu\u0308cher.example", "a@b\u00fccher.example"),
+        ("a@\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\uff0e\uff43\uff4f\uff4d", "a@example.com"),
+        ("a@stra\u00dfe.example", "a@stra\u00dfe.example"),
+        (
+            "a@\u0939\u093f\u0928\u094d\u0926\u0940.\u092d\u093e\u0930\u0924",
+            "a@\u0939\u093f\u0928\u094d\u0926\u0940.\u092d\u093e\u0930\u0924",
+        ),
+        ("a@x.xn--zzzzzzzzzzzz", "a@x.xn--zzzzzzzzzzzz"),
     ],
 )
 def test_an_address_is_trimmed_composed_and_its_domain_lowered(given: str, kept: str) -> None:
@@ -157,9 +167,13 @@ def test_what_is_no_address_is_none(given: str) -> None:
     assert clean_email(given) is None
 
 
-def test_a_name_is_trimmed_and_has_one_to_a_hundred_printable_characters() -> None:
+def test_a_name_is_trimmed_and_has_one_to_a_hundred_visible_characters() -> None:
     assert clean_name("  Ada Lovelace ") == "Ada Lovelace"
+    assert (
+        clean_name("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")
+        == "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    )
     assert clean_name("x" * 100) == "x" * 100
-    for bad in ("", "   ", "x" * 101, "a\0b", "a\nb", "a\u202eb"):
+    for bad in ("", "   ", "x" * 101, "a\0b", "a\nb", "a\u202eb", "\u200b\u2060"):
         with pytest.raises(BadInput):
             clean_name(bad)

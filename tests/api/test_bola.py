@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 BODIES: dict[str, Any] = {
     "task": {"title": "Taken over"},
     "move": {"status": "done"},
+    "undo": {},
+    "seen": {"seq": 1},
     "team": {"name": "Taken over"},
     "member": {"role": "owner"},
     "label": {"name": "mine", "color": "#000000"},
@@ -27,6 +29,8 @@ SWEEP = [
     ("DELETE", "/v1/tasks/{task}?permanent=true", None),
     ("POST", "/v1/tasks/{task}/move", "move"),
     ("POST", "/v1/tasks/{task}/restore", None),
+    ("POST", "/v1/tasks/{task}/undo", "undo"),
+    ("PUT", "/v1/teams/{team}/seen", "seen"),
     ("GET", "/v1/tasks?team_id={team}", None),
     ("GET", "/v1/tasks?team_id={team}&archived=true", None),
     ("GET", "/v1/teams/{team}", None),

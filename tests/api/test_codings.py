@@ -15,6 +15,7 @@ from api import codings
 from api.answers import Answer
 from api.codings import VARY, Codings, preferred
 from tests.support.desk import Desk
+from tests.support.documented import RAW
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -127,7 +128,7 @@ async def test_another_body_at_the_same_address_is_not_taken_for_the_one_before(
 async def raw(desk: Desk, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
     """The answer with its body as it was sent."""
     given: dict[str, Any] = {**desk["owner"].headers, **headers}
-    async with desk.client.stream("GET", path, headers=given) as answer:
+    async with desk.client.stream("GET", path, headers=given, extensions=RAW) as answer:
         return answer, b"".join([part async for part in answer.aiter_raw()])
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from db.journal.epochs import raise_due_epochs
 from db.journal.lost_histories import Lost, note_lost
+from db.team_seen import mark_seen
+from db.transaction import writing
 from streams.feeds.hub import HubTimes
 from tests.support.desk import problem
 from tests.support.rewinding import Rewinding
@@ -161,6 +163,23 @@ async def test_an_operation_of_a_batch_names_the_epoch_too(restored: Restored) -
     assert (await batch(version + 1)).status_code == 200
 
 
+async def test_a_batch_that_rests_on_a_lost_history_is_409_and_one_on_that_which_stands_is_made(
+    restored: Restored,
+) -> None:
+    version, operation = restored.kept["version"], {"op": "create", "title": "On what was read"}
+    body = {"team_id": restored.team, "operations": [operation], "reads": [restored.kept["id"]]}
+
+    async def asked(if_seq: str, query: str = "") -> httpx.Response:
+        path = f"/v1/tasks/batch{query}"
+        return await restored.site.client.post(path, json={**body, "if_seq": if_seq}, headers=restored.ada.headers)
+
+    for query in ("", "?dry_run=true"):
+        document = problem(await asked(f"1:{version}", query), 409, "history-rewritten")
+        assert (document["epoch"], document["seq"]) == (2, version)
+    assert (await asked(f"2:{version}")).status_code == 200
+    problem(await asked(f"3:{version}"), 400, "ahead-of-history")
+
+
 async def test_a_position_of_an_earlier_epoch_is_409_and_says_where_the_team_is(restored: Restored) -> None:
     paths = (restored.task, restored.board, restored.list, restored.activity, restored.events)
     for path in (*paths, f"/v1/teams/{restored.team}", f"/v1/teams/{restored.team}/members"):
@@ -176,6 +195,39 @@ async def test_a_position_of_an_earlier_epoch_is_409_and_says_where_the_team_is(
         problem(await restored.get(restored.task, **{"TaskForge-Min-Seq": ahead}), 400, "ahead-of-history")
     for nonsense in ("1:", ":1", "1:2:3", f"{2**63}:1", "a:1"):
         problem(await restored.get(restored.task, **{"TaskForge-Min-Seq": nonsense}), 400, "bad-input")
+
+
+async def test_what_a_reader_has_seen_of_a_lost_history_is_said_as_a_place_in_it(restored: Restored) -> None:
+    """What was seen before the restore is good as far as the team still has it; a filter by it is refused."""
+    seen = f"/v1/teams/{restored.team}/seen"
+    changed = f"/v1/tasks?team_id={restored.team}&changed_since_seq="
+    for archived in ("", "&archived=true"):
+        for seq in (1, 99):
+            document = problem(await restored.get(f"{changed}1:{seq}{archived}"), 409, "history-rewritten")
+            assert (document["epoch"], document["seq"]) == (2, restored.kept["version"])
+        problem(await restored.get(f"{changed}2:99{archived}"), 400, "ahead-of-history")
+    listed = (await restored.get(f"{changed}2:{restored.kept['version'] - 1}")).json()["items"]
+    assert [task["id"] for task in listed] == [restored.kept["id"]]
+    headers = restored.ada.headers
+    answer = await restored.site.client.put(seen, json={"seq": f"1:{restored.lost['version']}"}, headers=headers)
+    problem(answer, 409, "history-rewritten")
+    async with writing(restored.site.services.pools.api, UUID(restored.ada.user_id)) as tx:
+        await mark_seen(tx, UUID(restored.ada.user_id), UUID(restored.team), epoch=1, seq=restored.lost["version"])
+    shown = (await restored.get(f"/v1/teams/{restored.team}")).json()
+    assert shown["seen_seq"] == restored.kept["version"] - 2, "where the new epoch began"
+
+
+async def test_the_past_is_that_of_the_history_that_stands(restored: Restored) -> None:
+    past = f"{restored.board}?as_of="
+    seq = restored.kept["version"]
+    for place in ("1:1", f"1:{seq}"):
+        document = problem(await restored.get(past + place), 409, "history-rewritten")
+        assert (document["epoch"], document["seq"]) == (2, seq)
+    shown = (await restored.get(past + str(seq))).json()
+    assert shown == (await restored.get(restored.board)).json()
+    before = (await restored.get(f"{past}2:{seq - 2}")).json()
+    assert (before["seq"], before["epoch"]) == (seq - 2, 1), "what both histories have in common"
+    assert "lost" not in {task["title"] for column in before["columns"] for task in column["tasks"]}
 
 
 async def test_a_position_of_an_epoch_that_this_process_has_not_heard_of_is_waited_for(own_site: Site) -> None:
@@ -214,7 +266,7 @@ async def test_a_walk_through_pages_does_not_go_on_in_another_history(restored: 
 
 async def test_the_columns_of_a_limited_board_lead_to_lists_of_the_same_history(restored: Restored) -> None:
     top = (await restored.get(f"{restored.board}?per_column=1")).json()
-    cursor = next(column["next_cursor"] for column in top["columns"] if column["status"] == "open")
+    cursor = next(column["next_cursor"] for column in top["columns"] if column["category"] == "open")
     path = f"/v1/tasks?team_id={restored.team}&status=open&sort=rank&cursor={cursor}"
     assert len((await restored.get(path)).json()["items"]) == 1
     assert json.dumps(top).count('"epoch": 2') == 1

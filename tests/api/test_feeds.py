@@ -77,7 +77,7 @@ async def test_a_stream_starts_with_a_place_and_goes_on_with_what_happens(site: 
         hello = await stream.next()
         assert hello == {"id": "1:2", "event": "heartbeat", "data": {"seq": 2}}
         assert 1000 <= stream.retry <= 3000
-        task = await site.task(ada, team, "Zeile\neins\r\nzwei \u2028 \N{ROCKET}")
+        task = await site.task(ada, team, "\N{ROCKET}", "Zeile\neins\r\nzwei \u2028 \N{ROCKET}")
         event = await stream.next()
         assert (event["id"], event["event"]) == ("1:3", "task.created")
         assert event["data"]["data"]["task"] == task

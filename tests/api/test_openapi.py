@@ -59,7 +59,8 @@ def test_operation_ids_are_unique_and_each_has_its_problems(described: dict[str,
             assert {"413", "415"} <= item["responses"].keys(), path
         for status, answer in item["responses"].items():
             if int(status) >= 400 and path != "/readyz":
-                assert list(answer["content"]) == ["application/problem+json"]
+                named = described["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+                assert list(named["content"]) == ["application/problem+json"]
 
 
 def test_only_known_problems_are_named() -> None:

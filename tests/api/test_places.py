@@ -1,9 +1,11 @@
 """Errors name the place: which operation of a batch, which field, and which task stands in the way."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from core.columns import default_column_id
 from tests.support.desk import RANDOM, Desk, problem
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +88,9 @@ async def test_a_cycle_is_pointed_at_alone_and_in_a_batch(desk: Desk) -> None:
 
 async def test_a_wip_limit_is_pointed_at_alone_and_in_a_batch(desk: Desk) -> None:
     team = await desk.new_team()
-    assert (await desk.patch(f"/v1/teams/{team}", {"wip_limits": {"done": 1}})).status_code == 200
+    assert (await desk.patch(f"/v1/teams/{team}", {"wip": "block"})).status_code == 200
+    done = default_column_id(UUID(team), "done")
+    assert (await desk.patch(f"/v1/teams/{team}/columns/{done}", {"wip_limit": 1})).status_code == 200
     one, other = [await desk.site.task(desk["owner"], team) for _ in range(2)]
     assert (await desk.patch(f"/v1/tasks/{one['id']}", {"status": "done"})).status_code == 200
     for answer in (

@@ -12,10 +12,10 @@ async def test_whoever_creates_a_team_owns_it(desk: Desk) -> None:
     team = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/teams/{team['id']}"
-    assert (team["my_role"], team["wip_limits"], team["key"]) == ("owner", {}, "PLT")
+    assert (team["my_role"], team["wip"], team["key"]) == ("owner", "warn", "PLT")
     assert "own_team" in team["permissions"]
     read = await desk.get(answer.headers["location"])
-    assert read.json() == team
+    assert read.json() == team | {"seen_seq": 0, "unread": 0}
     assert read.headers["etag"] == answer.headers["etag"]
     again = await desk.get(answer.headers["location"], **{"If-None-Match": read.headers["etag"]})
     assert again.status_code == 304
@@ -71,19 +71,15 @@ async def test_a_team_is_in_the_zone_of_who_made_it_until_somebody_moves_it(desk
             assert problem(answer, 400, "bad-input")["errors"][0]["pointer"] == "/time_zone"
 
 
-async def test_limits_on_columns_are_merged_and_enforced(desk: Desk) -> None:
-    team = await desk.new_team()
-    path = f"/v1/teams/{team}"
-    answer = await desk.patch(path, {"wip_limits": {"open": 1, "in_review": 2}})
-    assert answer.json()["wip_limits"] == {"open": 1, "in_review": 2}
-    await desk.post("/v1/tasks", {"team_id": team, "title": "one"})
-    full = await desk.post("/v1/tasks", {"team_id": team, "title": "two"})
-    assert problem(full, 409, "conflict")["reason"] == "wip-limit"
-    assert (await desk.patch(path, {"wip_limits": {"open": None}})).json()["wip_limits"] == {"in_review": 2}
-    assert (await desk.patch(path, {"name": "Renamed", "wip_limits": None})).json()["wip_limits"] == {}
+async def test_settings_are_merged_and_others_refused(desk: Desk) -> None:
+    path = f"/v1/teams/{await desk.new_team()}"
+    assert (await desk.patch(path, {"wip": "block"})).json()["wip"] == "block"
+    renamed = (await desk.patch(path, {"name": "Renamed"})).json()
+    assert (renamed["name"], renamed["wip"]) == ("Renamed", "block")
     unchanged = await desk.patch(path, {"name": "Renamed"})
     assert (unchanged.status_code, unchanged.json()["name"]) == (200, "Renamed")
-    assert problem(await desk.patch(path, {"wip_limits": {"open": 0}}), 400, "bad-input")
+    assert problem(await desk.patch(path, {"wip": "sometimes"}), 400, "bad-input")
+    assert problem(await desk.patch(path, {"wip_limits": {"open": 1}}), 400, "bad-input")["errors"][0]["pointer"]
     assert problem(await desk.patch(path, {"key": "NEW"}), 400, "bad-input")["errors"][0]["pointer"] == "/key"
 
 

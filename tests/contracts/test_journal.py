@@ -11,8 +11,9 @@ import uuid_utils.compat as uuids
 from actors.envelope import Envelope, slot_for
 from actors.ports import Journal
 from actors.prepared_batch import PreparedBatch
-from core.codec import reread
+from core.codec import decode, reread
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
@@ -20,7 +21,9 @@ from core.commands import (
     CreateLabel,
     CreateTask,
     CreateTeam,
+    DeleteComment,
     DeleteTask,
+    EditComment,
     MoveTask,
     RemoveMember,
     RenameMember,
@@ -28,7 +31,9 @@ from core.commands import (
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.errors import NotFound
+from core.events import CommentEvent
 from core.quotas import Quotas
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState
@@ -39,6 +44,7 @@ from db.settings import DatabaseSettings
 from taskforge.clock import SystemClock
 from tests.support.actor_harness import keyed, stored
 from tests.support.asking import by
+from tests.support.columns import placed
 from tests.support.memory_ports import MemoryJournal
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +75,12 @@ class Author:
         return outcome
 
 
+async def said(journal: Journal, author: Author) -> list[Comment]:
+    """The comment of each event about one, in the order of the events."""
+    events = map(decode, await journal.read(author.team, 0))
+    return [event.comment for event in events if isinstance(event, CommentEvent)]
+
+
 class JournalContract:
     """Inherited by each implementation, which provides `journal` and `people` (user ids that exist)."""
 
@@ -84,6 +96,29 @@ class JournalContract:
         assert loaded is not None
         assert_same(loaded, author.state)
         assert await journal.load(uuids.uuid7()) is None
+
+    async def test_comments_are_there_as_they_were_last_committed_and_go_with_their_task(
+        self, journal: Journal, author: Author
+    ) -> None:
+        await author.do(CreateTask(TaskFields(title="one")), CreateTask(TaskFields(title="two")))
+        one, two = author.state.tasks.values()
+        await author.do(*[AddComment(task.id, f"so @Ada {n}") for task in (one, two) for n in range(2)])
+        first, second, third, fourth = await said(journal, author)
+        author.state.comments = {first.id: first, second.id: second}
+        await author.do(EditComment(first.id, "otherwise"), DeleteComment(second.id), AddComment(two.id, "more"))
+        edited = (await said(journal, author))[4]
+        assert (edited.id, edited.body, edited.created_at) == (first.id, "otherwise", first.created_at)
+        ids = [first.id, second.id, third.id, fourth.id, uuids.uuid7()]
+        found = {comment.id: comment for comment in await journal.comments(author.team, ids)}
+        assert found == {edited.id: edited, third.id: third, fourth.id: fourth}
+        await author.do(AddComment(two.id, "last words"), DeleteTask(two.id))
+        assert list(await journal.comments(author.team, ids)) == [edited]
+        assert list(await journal.comments(uuids.uuid7(), ids)) == []
+        loaded = await journal.load(author.team)
+        assert loaded is not None
+        assert_same(loaded, author.state)
+        (left,) = loaded.tasks.values()
+        assert left.comment_count == 1
 
     async def test_the_tables_say_what_the_events_say(
         self, journal: Journal, author: Author, people: list[UUID]
@@ -110,7 +145,7 @@ class JournalContract:
             MoveTask(task_id=third, status="done"),
             ArchiveTask(fourth),
             UpdateLabel(label_id=label, name="defect"),
-            UpdateTeam(name="Platform", wip_limits={"done": 7}),
+            UpdateTeam(name="Platform", wip="block"),
             ChangeRole(people[1], "admin"),
             RenameMember("Renamed"),
         )
@@ -130,6 +165,18 @@ class JournalContract:
         assert [row.seq for row in await journal.read(author.team, 0, limit=3)] == [1, 2, 3]
         assert await journal.task_history(author.team, rows[0].subject, 2) == [rows[0]]
         assert await journal.task_history(author.team, rows[0].subject, 3) == []
+
+    async def test_the_last_change_of_anything_is_found_also_of_what_is_gone(
+        self, journal: Journal, author: Author
+    ) -> None:
+        await author.do(CreateTask(TaskFields(title="one")), CreateTask(TaskFields(title="two")))
+        one, two = (task.id for task in author.state.tasks.values())
+        await author.do(UpdateTask(one, TaskPatch(title="changed")))
+        await author.do(DeleteTask(two))
+        subjects = [one, two, uuids.uuid7()]
+        seq = author.state.seq
+        assert await journal.last_changes(author.team, subjects) == {one: seq - 1, two: seq}
+        assert await journal.last_changes(uuids.uuid7(), subjects) == {}, "another team's"
 
     async def test_a_stale_batch_writes_nothing(self, journal: Journal, author: Author) -> None:
         stale = author.prepare(CreateTask(TaskFields(title="stale")), key="k" * 16)
@@ -188,7 +235,7 @@ def assert_same(loaded: TeamState, state: TeamState) -> None:
     )
     assert (dict(loaded.members), dict(loaded.labels)) == (dict(state.members), dict(state.labels))
     assert sorted(loaded.tasks.values(), key=id_of) == sorted(state.tasks.values(), key=id_of)
-    assert loaded.columns == state.columns
+    assert (loaded.columns, placed(loaded)) == (state.columns, placed(state))
     assert sorted(loaded.external.values()) == sorted(state.external.values())
 
 

@@ -101,7 +101,7 @@ def test_bytes_read_back_are_the_event(team: CoreTeam) -> None:
     row = encode(event, salt=SALT).row
     assert decode(row) == event
     data = msgspec.json.decode(row.payload)
-    assert list(data) == ["attachment", "task", "previous"]
+    assert list(data) == ["attachment", "previous", "task_id", "version", "counts", "task"]
 
 
 def test_what_is_forgotten_with_a_task(team: CoreTeam) -> None:
@@ -122,5 +122,5 @@ def test_rows_are_those_of_files_and_not_of_their_tasks(team: CoreTeam) -> None:
     task = team.task()
     one, two = team.attach(task.id), team.attach(task.id)
     team.ask(DeleteAttachment(one.id))
-    rows = rows_of_events(team.journal[-3:])
+    rows = rows_of_events(team.journal[-3:], team.state.columns)
     assert rows == {"attachment": RowChanges((two,), (one.id,))}

@@ -16,7 +16,6 @@ from core.commands import (
     RemoveMember,
     RestoreTask,
     UpdateTask,
-    UpdateTeam,
 )
 from core.errors import Conflict, Forbidden, InvalidReference, NotFound, StaleVersion
 from core.events import DeletedTask, TaskArchived, TaskCreated, TaskDeleted, TaskMoved, TaskRestored, TaskUpdated
@@ -185,7 +184,12 @@ def test_a_move_into_another_column_completes_and_reopens(team: CoreTeam) -> Non
     task = team.task("T")
     (event,) = team.ask(MoveTask(task_id=task.id, status="done", before_id=anchor.id))
     assert isinstance(event, TaskMoved)
-    assert event.previous == {"status": "open", "rank": task.rank, "completed_at": None}
+    assert event.previous == {
+        "status": "open",
+        "rank": task.rank,
+        "completed_at": None,
+        "column_id": task.column_id,
+    }
     assert team.titles("done") == ["T", "Anchor"]
     assert team.now_at(task.id).completed_at == team.now
     team.ask(MoveTask(task_id=task.id, status="open"))
@@ -221,7 +225,7 @@ def test_dropping_into_one_gap_for_ever_spreads_the_neighbours_in_the_same_event
 
 
 def test_a_full_column_refuses_newcomers_by_every_door(team: CoreTeam) -> None:
-    team.ask(UpdateTeam(wip_limits={"in_progress": 1}))
+    team.limit(in_progress=1)
     inside, outside, parked = team.task("In", status="in_progress"), team.task("Out"), team.task("Parked")
     team.ask(update(inside.id, title="Still in"))
     team.ask(MoveTask(task_id=inside.id, status="in_progress"))

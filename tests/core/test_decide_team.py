@@ -74,10 +74,10 @@ def test_settings_change_field_by_field_and_only_when_they_differ(team: CoreTeam
     assert isinstance(event, TeamUpdated)
     assert event.previous == {"name": "Engineering"}
     assert event.team.version == team.state.seq
-    (event,) = team.ask(UpdateTeam(wip_limits={"open": 5}))
+    (event,) = team.ask(UpdateTeam(wip="off"))
     assert isinstance(event, TeamUpdated)
-    assert event.previous == {"wip_limits": {}}
-    assert team.ask(UpdateTeam(name="Platform", wip_limits={"open": 5})) == []
+    assert event.previous == {"wip": "warn"}
+    assert team.ask(UpdateTeam(name="Platform", wip="off")) == []
     assert team.ask(UpdateTeam()) == []
 
 

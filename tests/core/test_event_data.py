@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -20,8 +21,13 @@ DERIVED: Final[dict[str, str]] = {}
 def test_a_golden_event_has_the_same_bytes_when_it_is_written_again(line: Any) -> None:
     row = golden_row(line)
     again = encode(decode(row), row.traceparent, salt=row.salt)
+    if row.type == "team.updated":  # It carried limits instead of the team's policy.
+        now = msgspec.json.decode(current_data(row))
+        assert now.pop("limits") == msgspec.json.decode(row.payload)["team"]["wip_limits"]
+        assert msgspec.json.decode(as_then(again.row.payload)) == now
+        return
     assert as_then(again.row.payload) == current_data(row)
-    assert again.task is None or again.task in row.payload
+    assert again.task is None or again.task in again.row.payload
     assert row.type == "task.deleted" or as_then(again.row.payload) == row.payload
 
 

@@ -8,12 +8,15 @@ from core.events import (
     EVENT_TYPES,
     AnyEvent,
     AttachmentDeleted,
+    ColumnDeleted,
+    CommentDeleted,
     Event,
     LabelDeleted,
     MemberRemoved,
     Noun,
     TaskDeleted,
     TaskEvent,
+    TeamUpdated,
     event_class,
 )
 
@@ -27,10 +30,12 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
     if event.noun != "history":
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
-    assert event.schema_version == (2 if event is TaskDeleted else 1)
-    assert event.gone == (event in (TaskDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted))
+    assert event.schema_version == (2 if event in (TaskDeleted, TeamUpdated) else 1)
+    ends = (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted, ColumnDeleted)
+    assert event.gone == (event in ends)
     assert event.ends_membership == (event is MemberRemoved)
-    assert (event.state_record == "tombstone") == (event is TaskDeleted)
+    carries = event.noun in {"task", "comment", "attachment"}
+    assert event.state_record == ("tombstone" if event is TaskDeleted else "task" if carries else "none")
     assert issubclass(event, TaskEvent) == (event.state_record == "task")
 
 

@@ -11,6 +11,7 @@ from core.codec import JournalRow, current_data, decode
 from core.events import (
     EVENT_TYPES,
     AnyEvent,
+    ColumnEvent,
     HistoryRedacted,
     LabelEvent,
     MemberEvent,
@@ -22,6 +23,7 @@ from core.task import STATUSES
 from core.team import TeamState, evolve
 from streams.cloud_events import parse_cloud_event
 from tests.fixtures.foundation.reading import golden_cloud_event, golden_row, json_of, lines_of
+from tests.support.columns import tasks_of
 
 TOPIC: Final = "taskforge.task-events.v1"
 GOLDEN: Final = lines_of("events.jsonl")
@@ -67,10 +69,12 @@ def things_of(event: AnyEvent) -> dict[str, Any]:
             return {"member": event.member}
         case LabelEvent():
             return {"label": event.label}
+        case ColumnEvent():
+            return {"column": event.column}
         case TeamRestored() | HistoryRedacted():
             return {}
         case _:
-            return {"team": event.team}
+            return {"team": event.team, "limits": event.limits}
 
 
 @pytest.mark.parametrize("line", GOLDEN, ids=NAMES)
@@ -103,5 +107,5 @@ def test_a_topic_of_the_last_release_folds_to_the_boards() -> None:
         columns = {column["status"]: column["tasks"] for column in wanted["columns"]}
         for status in STATUSES:
             then = [task for task in columns[status] if task["version"] <= state.seq]
-            now = msgspec.json.decode(msgspec.json.encode(state.ordered(status)))
+            now = msgspec.json.decode(msgspec.json.encode(tasks_of(state, status)))
             assert holds(now, then), status

@@ -22,30 +22,41 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from msgspec import structs
 
 from core.codec import JournalRow, decode, encode
+from core.columns import MOST_COLUMNS
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
     Asking,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
+from core.comment import Comment
 from core.decide import decide
 from core.errors import DomainError
-from core.events import EVENT_TYPES, AnyEvent, Attachment, TaskArchived, TaskDeleted, TaskEvent
+from core.events import EVENT_TYPES, AnyEvent, Attachment, CommentEvent, TaskArchived, TaskDeleted, TaskEvent
 from core.loading import load_team
 from core.needs import needs
 from core.permissions import ROLES
@@ -53,8 +64,11 @@ from core.principal import Principal
 from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
+from core.task_history import history_of
 from core.team import Attached, TeamState, evolve
+from core.text import fold_name
 from streams.cloud_events import cloud_event, parse_cloud_event
+from tests.support.columns import limited, placed
 from tests.support.core_team import MISSING, SALT, START, TEAM, an_attachment, keep_files
 
 USERS = [UUID(int=number) for number in range(11, 17)]
@@ -100,6 +114,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.archive: dict[UUID, Task] = {}
+        self.comments: dict[UUID, Comment] = {}
         self.files: dict[UUID, Attachment] = {}
         self.deleted: set[UUID] = set()
         if Life.childhood is None:
@@ -119,7 +134,8 @@ class Life(RuleBasedStateMachine):
         self.ask(AddMember(USERS[3], "V", "viewer"), USERS[0])
         for number in range(9):
             self.ask(CreateTask(TaskFields(title="T", status=STATUSES[number % 3 % 2])), USERS[0])
-        self.ask(UpdateTeam(wip_limits={"in_progress": 4, "in_review": 1}), USERS[0])
+        for command in limited(self.state, in_progress=4, in_review=1):
+            self.ask(command, USERS[0])
         return Childhood(self.state, self.replica, self.journal, self.now, self.ids)
 
     def new_id(self) -> UUID:
@@ -134,7 +150,8 @@ class Life(RuleBasedStateMachine):
         """
         choices = Choices(number)
         tasks = [self.a_create, self.an_update, self.a_move, self.put_away, self.batch]
-        every = [*tasks, self.members, self.labels, self.team, self.attachments]
+        beside = [self.an_undo, self.comment, self.attachments, self.columns]
+        every = [*tasks, *beside, self.members, self.labels, self.team]
         self.kinds = [kind for kind in every if choices.below(4)] or every
 
     @rule(number=pick, count=st.integers(1, 9))
@@ -142,8 +159,10 @@ class Life(RuleBasedStateMachine):
         """Some commands: deciding one takes a quarter of the time that Hypothesis needs to draw it by itself."""
         choices = Choices(number)
         for _ in range(count):
-            command = choices.of(self.kinds)(choices)
-            self.ask(command, self.actor(choices))
+            command, actor = choices.of(self.kinds)(choices), self.actor(choices)
+            if isinstance(command, UndoTask):
+                command = structs.replace(command, user_id=actor)
+            self.ask(command, actor)
 
     # What people ask.
 
@@ -161,6 +180,12 @@ class Life(RuleBasedStateMachine):
         changes = [AddMember(user, "N", role), ChangeRole(user, role), renaming, RemoveMember(user)]
         return choices.of(changes)
 
+    def comment(self, choices: Choices) -> AnyCommand:
+        comment_id = choices.of(list(self.comments)) if self.comments and choices.below(16) else MISSING
+        body, version = choices.of(["@M and @o", "@A"]), self.version(choices)
+        change = choices.of([EditComment(comment_id, body, version), DeleteComment(comment_id, version)])
+        return choices.of([AddComment(self.any_task(choices), body), change])
+
     def labels(self, choices: Choices) -> AnyCommand:
         label, name = self.any_label(choices), choices.of(["bug", "Bug", "docs", "ops"])
         change = UpdateLabel(label_id=label, name=name)
@@ -172,9 +197,30 @@ class Life(RuleBasedStateMachine):
         adding = an_attachment(self.any_task(choices), file_id, choices.below(100))
         return choices.of([adding, adding, DeleteAttachment(self.any_file(choices))])
 
+    def columns(self, choices: Choices) -> AnyCommand:
+        column, other, name = (
+            self.any_column(choices),
+            self.any_column(choices),
+            choices.of(["Idea", "ﬁx", "FIX", "On"]),
+        )
+        if self.state.closing is not None and choices.below(3):
+            return CloseColumn(self.state.closing.id)
+        limit, side = choices.of([None, 1, 2, 5]), choices.of(["before_id", "after_id"])
+        return choices.of(
+            [
+                *[CreateColumn(name=name, category=choices.of(STATUSES), wip_limit=limit)] * 2,
+                UpdateColumn(column_id=column, name=name),
+                UpdateColumn(column_id=column, wip_limit=limit),
+                MoveColumn(column_id=column, **{side: other}),
+                MoveColumn(column_id=column, **{side: other, "after_id": other}),
+                DeleteColumn(column_id=column),
+                *[DeleteColumn(column_id=column, move_to=other)] * 3,
+            ]
+        )
+
     def team(self, choices: Choices) -> AnyCommand:
-        limits = {choices.of(STATUSES): 1 + choices.below(5) for _ in range(choices.below(4))}
-        command = choices.of([UpdateTeam(name=choices.of("AB")), *[UpdateTeam(wip_limits=limits)] * 3, None])
+        policy = choices.of(("off", "warn", "block", "block"))
+        command = choices.of([UpdateTeam(name=choices.of("AB")), *[UpdateTeam(wip=policy)] * 3, None])
         return command or CreateTeam(TEAM, "Twice", "TT", "O")
 
     # How numbers become commands.
@@ -201,15 +247,24 @@ class Life(RuleBasedStateMachine):
     def any_label(self, choices: Choices) -> UUID:
         return choices.of([*self.state.labels, MISSING])
 
+    def any_column(self, choices: Choices) -> UUID:
+        return MISSING if choices.below(16) == 0 else choices.of(list(self.state.columns))
+
     def version(self, choices: Choices) -> int | None:
         return choices.of([None] * 9 + [self.state.seq])
+
+    def a_place(self, choices: Choices) -> dict[str, Any]:
+        """Where a task goes: by status, by column, or by both, which may disagree."""
+        status, column = {"status": choices.of(STATUSES)}, {"column_id": self.any_column(choices)}
+        both = {**status, **column}
+        return choices.of([status, status, column, column, column, both])
 
     def a_create(self, choices: Choices) -> CreateTask:
         external = choices.maybe("abcdefghijkl")
         return CreateTask(
             TaskFields(
                 title="T",
-                status=choices.of(STATUSES),
+                **self.a_place(choices),
                 priority=choices.of(PRIORITIES),
                 assignee_id=choices.maybe(USERS),
                 label_ids=tuple(self.state.labels)[: choices.below(3)],
@@ -225,7 +280,7 @@ class Life(RuleBasedStateMachine):
         task_id = self.any_task(choices)
         options: list[Callable[[], dict[str, Any]]] = [
             lambda: {"title": choices.of(["A", "B"]), "description": choices.of([None, "text"])},
-            lambda: {"status": choices.of(STATUSES)},
+            lambda: self.a_place(choices),
             lambda: {"parent_id": self.any_task(choices)},
             lambda: {"parent_id": None, "blocked_by": (self.any_task(choices), self.any_task(choices))},
             lambda: {"assignee_id": choices.maybe(USERS), "label_ids": (self.any_label(choices),)},
@@ -234,13 +289,14 @@ class Life(RuleBasedStateMachine):
         return UpdateTask(task_id, TaskPatch(**choices.of(options)()), self.version(choices))
 
     def a_move(self, choices: Choices) -> MoveTask:
-        task_id, side, status = self.any_task(choices), choices.below(5), choices.of([None, None, *STATUSES])
-        task = self.state.tasks.get(task_id)
-        column = self.state.columns[status or (task.status if task else "open")]
-        anchor = choices.of(column)[1] if column and choices.below(16) else self.any_task(choices)
+        task_id, side, place = self.any_task(choices), choices.below(5), choices.maybe([self.a_place(choices)]) or {}
+        task, first = self.state.tasks.get(task_id), self.state.firsts.get(place.get("status", "open"))
+        column_id = place.get("column_id") or (first.id if first and (place or not task) else task and task.column_id)
+        places = self.state.places_in(column_id or MISSING)
+        anchor = choices.of(places)[1] if places and choices.below(16) else self.any_task(choices)
         return MoveTask(
             task_id=task_id,
-            status=status,
+            **place,
             before_id=anchor if side in {0, 1, 4} else None,
             after_id=anchor if side in {2, 4} else None,
             if_match=self.version(choices),
@@ -256,6 +312,11 @@ class Life(RuleBasedStateMachine):
         archived = list(self.archive)
         return RestoreTask(choices.of(archived) if archived and choices.below(4) else self.any_task(choices))
 
+    def an_undo(self, choices: Choices) -> UndoTask:
+        """Of somebody's newest change of a task, or of any of the last changes of whatever it was."""
+        recent = [row.seq for row in self.journal[-8:]]
+        return UndoTask(task_id=self.any_task(choices), user_id=USERS[0], seq=choices.maybe(recent))
+
     # What must hold.
 
     def ask(self, command: AnyCommand, actor: UUID) -> None:
@@ -263,13 +324,19 @@ class Life(RuleBasedStateMachine):
         for task_id in needs(command).tasks:
             if (task := self.archive.get(task_id)) is not None:
                 draft.archived[task_id] = task
+        draft.histories = {
+            wanted: history_of(wanted, [(decode(row), False) for row in self.journal if row.subject == wanted.task_id])
+            for wanted in needs(command).histories
+        }
+        draft.comments = {one: self.comments[one] for one in needs(command).comments if one in self.comments}
         for file_id in needs(command).attachments:
             if (file := self.files.get(file_id)) is not None:
                 draft.attachments[file_id] = file
         draft.attached = Attached(len(self.files), sum(file.size for file in self.files.values()))
         self.now += timedelta(seconds=1)
         try:
-            events = decide(draft, command, Asking(Principal.of_user(actor), self.now, self.new_id))
+            principal = (Principal.of_system if isinstance(command, CloseColumn) else Principal.of_user)(actor)
+            events = decide(draft, command, Asking(principal, self.now, self.new_id))
         except DomainError as refusal:
             self.seen[f"{type(command).__name__}: {getattr(refusal, 'reason', type(refusal).__name__)}"] += 1
             assert_same(draft, self.state)
@@ -285,7 +352,7 @@ class Life(RuleBasedStateMachine):
         self.seen[type(command).__name__ if events else f"{type(command).__name__}: nothing"] += 1
         if events:
             assert_whole(self.state, self.archive, self.numbers)
-            assert_counted(self.state, self.archive, self.files)
+            assert_counted(self.state, self.archive, self.comments, self.files)
 
     def commit(self, event: AnyEvent) -> None:
         """What the journal and everybody behind it make of an event."""
@@ -304,13 +371,18 @@ class Life(RuleBasedStateMachine):
             assert event.task.version == event.seq
             if isinstance(event, TaskArchived):
                 self.archive[event.task.id] = event.task
+            if isinstance(event, CommentEvent):
+                self.comments.pop(event.comment.id, None)
+                self.comments |= {} if event.gone else {event.comment.id: event.comment}
         elif isinstance(event, TaskDeleted):
             self.archive.pop(event.task.id, None)
             self.deleted.add(event.task.id)
+            self.comments = {key: one for key, one in self.comments.items() if one.task_id != event.task.id}
 
     def replay_redacted(self) -> None:
         """What was deleted for good, and who left, can be forgotten: the history that is left tells the same board."""
-        gone = self.deleted | (set(USERS) - self.state.members.keys())
+        said = {event.comment.id for event in map(decode, self.journal) if isinstance(event, CommentEvent)}
+        gone = self.deleted | (set(USERS) - self.state.members.keys()) | (said - self.comments.keys())
         replayed = TeamState()
         for row in self.journal:
             payload = redacted(row.type, row.payload, gone)
@@ -322,6 +394,7 @@ class Life(RuleBasedStateMachine):
         for row in self.journal:
             evolve(replayed, decode(row))
         assert_same(replayed, self.state)
+        assert_remembered(self.state, self.journal)
         self.replay_redacted()
         rebuilt = load_team(
             team=self.state.team,
@@ -330,6 +403,7 @@ class Life(RuleBasedStateMachine):
             top_number=self.state.top_number,
             members=self.state.members.values(),
             labels=self.state.labels.values(),
+            columns=self.state.columns.values(),
             tasks=self.state.tasks.values(),
             archived_external={("x", task.external_id): task.id for task in self.archive.values() if task.external_id},
         )
@@ -341,7 +415,8 @@ def assert_same(one: TeamState, other: TeamState) -> None:
     assert (one.seq, one.epoch, one.top_number, one.team) == (other.seq, other.epoch, other.top_number, other.team)
     assert one.members == other.members
     assert one.labels == other.labels
-    assert one.columns == other.columns
+    assert (one.columns, one.firsts, one.closing) == (other.columns, other.firsts, other.closing)
+    assert placed(one) == placed(other)
     tasks = list(one.tasks.values())
     assert len(tasks) == len(other.tasks)
     assert [other.tasks.get(task.id) for task in tasks] == tasks
@@ -355,12 +430,14 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     alive = [task.number for task in (*tasks.values(), *archive.values())]
     assert len(alive) == len(set(alive))
     assert numbers == set(range(1, state.top_number + 1))
-    placed = [(status, place) for status in STATUSES for place in state.columns[status]]
-    assert len(placed) == len(tasks)
-    assert all((tasks[task_id].status, tasks[task_id].rank) == (status, rank) for status, (rank, task_id) in placed)
-    for column in state.columns.values():
-        ranks = [rank for rank, _ in column]
+    found = [(column, place) for column in state.columns.values() for place in state.places_in(column.id)]
+    assert len(found) == len(tasks)
+    assert sum(map(len, state.places.values())) == len(tasks), "no task stands in a column that is gone"
+    assert all((tasks[i].column_id, tasks[i].status, tasks[i].rank) == (c.id, c.category, r) for c, (r, i) in found)
+    for places in state.places.values():
+        ranks = [rank for rank, _ in places]
         assert ranks == sorted(set(ranks))
+    assert_columns(state)
     assert any(member.role == "owner" for member in state.members.values())
     assert_no_cycle({task.id: (task.parent_id,) for task in tasks.values() if task.parent_id in tasks})
     assert_no_cycle({task.id: task.blocked_by for task in tasks.values() if task.blocked_by})
@@ -372,11 +449,35 @@ def assert_whole(state: TeamState, archive: dict[UUID, Task], numbers: set[int])
     assert all(label_id in state.labels for task in tasks.values() for label_id in task.label_ids)
 
 
-def assert_counted(state: TeamState, archive: dict[UUID, Task], files: dict[UUID, Attachment]) -> None:
-    """Every task counts its own files, and no file is without its task."""
-    counts = Counter(file.task_id for file in files.values())
-    tasks = {task.id: task.attachment_count for task in (*state.tasks.values(), *archive.values())}
-    assert {task_id: count for task_id, count in tasks.items() if count} == dict(counts)
+def assert_remembered(state: TeamState, journal: list[JournalRow]) -> None:
+    """When something changed last that is not on the board is what the journal says, and so is the version on it."""
+    last = {row.subject: row.seq for row in journal}
+    for subject, seq in state.off_board.items():
+        assert subject in state.tasks or last[subject] == seq
+    assert all(task.version >= last[task.id] for task in state.tasks.values())
+
+
+def assert_counted(
+    state: TeamState, archive: dict[UUID, Task], comments: dict[UUID, Comment], files: dict[UUID, Attachment]
+) -> None:
+    """Each task counts its own comments and files, and none of them is without its task."""
+    tasks = (*state.tasks.values(), *archive.values())
+    said = Counter({task.id: task.comment_count for task in tasks})
+    assert +said == Counter(comment.task_id for comment in comments.values())
+    attached = Counter({task.id: task.attachment_count for task in tasks})
+    assert +attached == Counter(file.task_id for file in files.values())
+
+
+def assert_columns(state: TeamState) -> None:
+    """1 to 30 in one order, names apart, one that is open and one that is done; what is closing has somewhere to go."""
+    columns = list(state.columns.values())
+    assert 2 <= len(columns) <= MOST_COLUMNS
+    assert [column.rank for column in columns] == sorted({column.rank for column in columns})
+    assert len({fold_name(column.name) for column in columns}) == len(columns)
+    assert {"open", "done"} <= state.firsts.keys()
+    for column in columns:
+        if column.closing_into is not None:
+            assert state.columns[column.closing_into].closing_into is None
 
 
 def assert_no_cycle(edges: dict[UUID, tuple[UUID | None, ...]]) -> None:
@@ -397,7 +498,27 @@ EXPECTED = {
     *(f"{name}: cycle" for name in ("UpdateTask", "Batch")),
     *(f"{name}: last-owner" for name in ("ChangeRole", "RemoveMember")),
     *(f"{name}: nothing" for name in ("UpdateTask", "MoveTask", "ChangeRole", "UpdateLabel", "UpdateTeam")),
+    *(f"{name}: column-closing" for name in ("CreateTask", "UpdateTask", "MoveTask", "DeleteColumn")),
+    *(f"{name}: no-column" for name in ("CreateTask", "UpdateTask", "MoveTask", "RestoreTask")),
+    *(f"{name}: Contradiction" for name in ("CreateTask", "UpdateTask", "MoveTask")),
+    *(f"{name}: NotFound" for name in ("UpdateColumn", "MoveColumn", "DeleteColumn")),
+    *(f"{name}: name-taken" for name in ("CreateColumn", "UpdateColumn")),
+    *(
+        f"DeleteColumn: {why}"
+        for why in ("last-column", "column-not-empty", "wip-limit", "InvalidReference", "nothing")
+    ),
+    "MoveColumn: nothing",
+    "MoveColumn: InvalidReference",
+    "CreateColumn: Forbidden",
+    "CloseColumn",
     "RenameMember: nothing",
+    *(f"UndoTask: {name}" for name in ("undo-conflict", "nothing-to-undo", "InvalidReference", "archived")),
+    "UndoTask",
+    *(f"{name}: archived" for name in ("AddComment", "EditComment")),
+    *(f"{name}: NotFound" for name in ("AddComment", "EditComment", "DeleteComment")),
+    *(f"{name}: StaleVersion" for name in ("EditComment", "DeleteComment")),
+    *(f"{name}: Forbidden" for name in ("AddComment", "EditComment", "DeleteComment")),
+    "EditComment: nothing",
     "CreateTask: external-id-taken",
     "UpdateTask: archived",
     "RestoreTask: not-archived",
@@ -422,6 +543,7 @@ def test_every_life_keeps_every_promise(monkeypatch: pytest.MonkeyPatch, longest
     Fewer than 2,000 lives do not meet everything for certain: of 400, one seed in twenty leaves something out.
     """
     monkeypatch.setattr("core.ranking.LONGEST", longest)
+    monkeypatch.setattr("core.decide_columns.MOVED_AT_ONCE", 2)
     monkeypatch.setattr(Life, "seen", Counter())
     monkeypatch.setattr(Life, "childhood", None)
     proof = settings(

@@ -6,28 +6,39 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
+    Basis,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
 )
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
+from core.task_history import Wanted
 from tests.support.core_team import MEMBER, TEAM, CoreTeam, an_attachment
 
 ONE, TWO = UUID(int=101), UUID(int=102)
@@ -42,6 +53,11 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (CreateLabel("bug", "#ff0000"), Needs()),
     (UpdateLabel(label_id=ONE), Needs()),
     (DeleteLabel(ONE), Needs()),
+    (CreateColumn(name="Doing", category="open"), Needs()),
+    (UpdateColumn(column_id=ONE), Needs()),
+    (MoveColumn(column_id=ONE), Needs()),
+    (DeleteColumn(column_id=ONE), Needs()),
+    (CloseColumn(ONE), Needs()),
     (RedactHistory((ONE,), 7), Needs()),
     (CreateTask(TaskFields(title="t")), Needs()),
     (UpdateTask(ONE, TaskPatch(title="t")), OF_ONE),
@@ -49,6 +65,11 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (ArchiveTask(ONE), OF_ONE),
     (RestoreTask(ONE), OF_ONE),
     (DeleteTask(ONE), OF_ONE),
+    (Batch((ArchiveTask(ONE),), Basis(7, 1, (TWO, ONE))), Needs(tasks=(ONE,), last_changes=(TWO, ONE))),
+    (UndoTask(task_id=ONE, user_id=TWO, seq=7), Needs(tasks=(ONE,), histories=(Wanted(ONE, 7, TWO),))),
+    (AddComment(ONE, "so"), OF_ONE),
+    (EditComment(TWO, "so"), Needs(comments=(TWO,))),
+    (DeleteComment(TWO), Needs(comments=(TWO,))),
     (an_attachment(ONE, TWO), Needs(tasks=(ONE,), attachments=(TWO,), attached=True)),
     (DeleteAttachment(TWO), Needs(attachments=(TWO,))),
     (Batch((RestoreTask(TWO), CreateTask(TaskFields(title="t")), ArchiveTask(ONE))), Needs(tasks=(TWO, ONE))),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from core.query import SORT_FIELDS, SortField, TaskQuery, sort_key
+from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery, sort_key
 from tests.support.core_team import MEMBER, MISSING, CoreTeam
 
 SOME = UUID(int=7)
@@ -36,17 +36,19 @@ def test_each_condition_keeps_what_it_names(team: CoreTeam) -> None:
     parent = next(task for task in team.state.tasks.values() if task.title == "Parent")
     label, second = team.state.labels
     assert found(team, status=("done", "cancelled")) == ["Child"]
-    assert found(team, assignee=MEMBER) == ["Child"]
-    assert found(team, unassigned=True) == ["Parent", "Überfällig"]
+    assert found(team, assignee=(MEMBER,)) == ["Child"]
+    assert found(team, assignee=(None,)) == ["Parent", "Überfällig"]
     assert found(team, labels=(label,)) == ["Child", "Überfällig"]
     assert found(team, labels=(label, second)) == ["Child"]
     assert found(team, priority=("urgent", "low")) == ["Parent"]
     assert found(team, due_before=datetime(2026, 1, 2, tzinfo=UTC)) == ["Überfällig"]
     assert found(team, due_before=datetime(2026, 1, 1, tzinfo=UTC)) == []
     assert found(team, updated_after=parent.updated_at) == ["Child", "Parent", "Überfällig"]
-    assert found(team, parent=parent.id) == ["Child"]
-    assert found(team, no_parent=True) == ["Parent", "Überfällig"]
-    assert found(team, assignee=MISSING) == []
+    assert found(team, changed_since=parent.version) == ["Child", "Überfällig"]
+    assert found(team, changed_since=parent.version - 1) == ["Child", "Parent", "Überfällig"]
+    assert found(team, parent=(parent.id,)) == ["Child"]
+    assert found(team, parent=(None,)) == ["Parent", "Überfällig"]
+    assert found(team, assignee=(MISSING,)) == []
 
 
 def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_key(team: CoreTeam) -> None:
@@ -56,13 +58,41 @@ def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_
     assert found(team, q="eng-") == []
 
 
+def test_several_values_mean_any_and_negation_leaves_out_those_that_have_one(team: CoreTeam) -> None:
+    parent = next(task for task in team.state.tasks.values() if task.title == "Parent")
+    label, second = team.state.labels
+    assert found(team, status_not=("done", "cancelled")) == ["Parent", "Überfällig"]
+    assert found(team, assignee=(MEMBER, None)) == ["Child", "Parent", "Überfällig"]
+    assert found(team, assignee_not=(MEMBER,)) == ["Parent", "Überfällig"]
+    assert found(team, assignee_not=(None,)) == ["Child"]
+    assert found(team, assignee_not=(None, MEMBER)) == []
+    assert found(team, priority_not=("none",)) == ["Parent"]
+    assert found(team, parent=(parent.id, None)) == ["Child", "Parent", "Überfällig"]
+    assert found(team, parent_not=(parent.id,)) == ["Parent", "Überfällig"]
+    assert found(team, parent_not=(None,)) == ["Child"]
+    assert found(team, labels=(None,)) == ["Parent"]
+    assert found(team, labels_not=(second,)) == ["Parent", "Überfällig"]
+    assert found(team, labels_not=(None,)) == ["Child", "Überfällig"]
+    assert found(team, labels_not=(None, second)) == ["Überfällig"]
+    assert found(team, labels=(label,), labels_not=(second,)) == ["Überfällig"]
+
+
+def test_words_are_found_in_comments_and_not_across_parts(team: CoreTeam) -> None:
+    task = next(task for task in team.state.tasks.values() if task.title == "Parent")
+    assert TaskQuery(q="resume").matches(task, ["My RÉSUMÉ"])
+    assert not TaskQuery(q="resume").matches(task, ["re", "sume"])
+    assert not TaskQuery(q="t\x1f").matches(task, ["x"])
+
+
 def test_every_condition_counts_as_a_filter() -> None:
     conditions: dict[str, Any] = {
-        "status": ("open",), "assignee": SOME, "unassigned": True, "labels": (SOME,), "priority": ("low",),
-        "due_before": datetime(2026, 1, 1, tzinfo=UTC), "updated_after": datetime(2026, 1, 1, tzinfo=UTC),
-        "external_id": "7", "external_source": "jira", "parent": SOME, "no_parent": True, "q": "x", "archived": True,
+        "column": (SOME,), "column_not": (SOME,),
+        "status": ("open",), "status_not": ("open",), "assignee": (SOME,), "assignee_not": (None,), "labels": (SOME,),
+        "labels_not": (None,), "priority": ("low",), "priority_not": ("low",), "parent": (SOME,), "parent_not": (None,),
+        **dict.fromkeys(TIMES, datetime(2026, 1, 1, tzinfo=UTC)), "overdue": True, "changed_since": 7,
+        "external_id": "7", "external_source": "jira", "q": "x", "archived": True,
     }  # fmt: skip
-    order = {"sort", "descending", "limit", "after"}
+    order = {"sort", "descending", "limit", "after", "zone", "now"}
     assert set(conditions) == set(TaskQuery.__struct_fields__) - order
     assert all(TaskQuery(**{name: value}).filtered for name, value in conditions.items())
 

@@ -7,22 +7,31 @@ from uuid import UUID
 import pytest
 
 from core.commands import (
+    AddComment,
     AddMember,
     AnyCommand,
     ArchiveTask,
     Batch,
     ChangeRole,
+    CloseColumn,
+    CreateColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteAttachment,
+    DeleteColumn,
+    DeleteComment,
     DeleteLabel,
     DeleteTask,
+    EditComment,
+    MoveColumn,
     MoveTask,
     RedactHistory,
     RemoveMember,
     RenameMember,
     RestoreTask,
+    UndoTask,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
@@ -47,16 +56,25 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (CreateLabel("bug", "#ff0000"), "manage_labels", "write"),
     (UpdateLabel(label_id=ONE), "manage_labels", "write"),
     (DeleteLabel(ONE), "manage_labels", "write"),
+    (CreateColumn(name="Doing", category="open"), "manage_team", "admin"),
+    (UpdateColumn(column_id=ONE), "manage_team", "admin"),
+    (MoveColumn(column_id=ONE), "manage_team", "admin"),
+    (DeleteColumn(column_id=ONE), "manage_team", "admin"),
+    (CloseColumn(ONE), "own_team", "admin"),
     (RedactHistory((ONE,), 7), "own_team", "admin"),
     (CreateTask(TaskFields(title="t")), "write_tasks", "write"),
     (UpdateTask(ONE, TaskPatch(title="t")), "write_tasks", "write"),
     (MoveTask(task_id=ONE), "write_tasks", "write"),
     (ArchiveTask(ONE), "write_tasks", "write"),
     (RestoreTask(ONE), "write_tasks", "write"),
+    (UndoTask(task_id=ONE, user_id=ONE), "write_tasks", "write"),
     (DeleteTask(ONE), "delete_tasks", "admin"),
     (an_attachment(ONE, ONE), "write_tasks", "write"),
     (DeleteAttachment(ONE), "write_tasks", "write"),
     (Batch((RestoreTask(ONE),)), "write_tasks", "write"),
+    (AddComment(ONE, "so"), "write_tasks", "write"),
+    (EditComment(ONE, "so"), "write_tasks", "write"),
+    (DeleteComment(ONE), "write_tasks", "write"),
 ]
 
 
@@ -92,7 +110,8 @@ def test_role_and_scope_must_both_suffice(command: AnyCommand, permission: str, 
 
 
 @pytest.mark.parametrize(
-    "command", [command for command, _, _ in NEEDED if not isinstance(command, CreateTeam | RedactHistory)]
+    "command",
+    [command for command, _, _ in NEEDED if not isinstance(command, CreateTeam | RedactHistory | CloseColumn)],
 )
 def test_a_key_of_one_team_sees_no_other_team(command: AnyCommand) -> None:
     team = CoreTeam()
@@ -158,8 +177,8 @@ def test_history_is_redacted_by_the_system_alone() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command, _, _ in NEEDED])
-def test_the_system_may_do_no_more_than_redact_and_take_somebody_back(command: AnyCommand) -> None:
-    if isinstance(command, RedactHistory | AddMember):
+def test_the_system_may_do_no_more_than_redact_go_on_and_take_somebody_back(command: AnyCommand) -> None:
+    if isinstance(command, RedactHistory | CloseColumn | AddMember):
         check_allowed(CoreTeam().state, command, Principal.of_system(OWNER))
     else:
         with pytest.raises(Forbidden):

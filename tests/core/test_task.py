@@ -9,7 +9,17 @@ import pytest
 from msgspec import structs
 
 from core.commands import CreateLabel, CreateTeam, UpdateTeam
-from core.task import DESCRIPTION_BYTES, REFERENCES, Task, TaskFields, TaskPatch, differences, in_utc, unique
+from core.task import (
+    DESCRIPTION_BYTES,
+    REFERENCES,
+    FieldError,
+    Task,
+    TaskFields,
+    TaskPatch,
+    differences,
+    in_utc,
+    unique,
+)
 from tests.support.core_team import CoreTeam
 
 ID = str(UUID(int=1))
@@ -130,6 +140,44 @@ def test_names_of_teams_and_labels_are_text_that_can_be_stored() -> None:
     ):
         with pytest.raises(ValueError, match="text must not"):
             make()
+
+
+def test_text_is_kept_in_nfc_with_newlines_alone() -> None:
+    task = fields(title="e\u0301", description="a\r\nb\te\u0301")
+    assert (task.title, task.description) == ("\u00e9", "a\nb\t\u00e9")
+    assert patch(title="e\u0301").title == "\u00e9"
+    assert (CreateLabel("e\u0301", "#000000").name, UpdateTeam(name="e\u0301").name) == ("\u00e9", "\u00e9")
+
+
+def test_composed_text_must_still_fit() -> None:
+    with pytest.raises(msgspec.ValidationError, match="500 characters"):
+        fields(title="\ufb1d" * 500)  # One of the few that NFC makes longer.
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("title", "a\tb"),
+        ("title", "a\nb"),
+        ("title", "a\u2028b"),
+        ("title", "\u202ea"),
+        ("title", "a\u2066b"),
+        ("title", "a\ufdd0"),
+        ("title", "\u200b\ufeff\u2800\u3164"),
+        ("description", "a\x1b[31m"),
+        ("description", "a\rb"),
+        ("description", "a\x85"),
+        ("description", "\u2069"),
+        ("description", "\U0010ffff"),
+        ("external_id", "\u2060"),
+        ("external_source", "x\n"),
+    ],
+)
+def test_what_hides_or_steers_is_refused_with_its_field(field: str, text: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="text must not") as caught:
+        fields(**{"external_id": "1", "external_source": "x", field: text})
+    assert isinstance(caught.value.__cause__, FieldError)
+    assert caught.value.__cause__.field == field
 
 
 def test_differences_name_the_changed_fields_with_their_old_values_and_no_bookkeeping() -> None:

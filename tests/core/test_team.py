@@ -8,8 +8,9 @@ from core.commands import ArchiveTask, Batch, CreateTask, MoveTask
 from core.errors import DomainError, NotFound, StaleVersion, Unavailable
 from core.loading import load_team
 from core.secret import Secret
-from core.task import STATUSES, TaskFields
+from core.task import TaskFields
 from core.team import TeamState, column_without, evolve
+from tests.support.columns import placed, tasks_of
 from tests.support.core_team import OWNER, CoreTeam
 
 
@@ -22,6 +23,7 @@ def loaded(team: CoreTeam) -> TeamState:
         top_number=state.top_number,
         members=state.members.values(),
         labels=state.labels.values(),
+        columns=state.columns.values(),
         tasks=reversed(list(state.tasks.values())),
         archived_external={
             (task.external_source, task.external_id): task.id
@@ -40,7 +42,8 @@ def test_a_state_loaded_from_rows_is_the_one_that_was_lived_through() -> None:
     team.ask(MoveTask(task_id=kept.id, after_id=gone.id))
     team.ask(ArchiveTask(gone.id))
     state, again = team.state, loaded(team)
-    assert again.columns == state.columns
+    assert (again.columns, placed(again)) == (state.columns, placed(state))
+    assert again.firsts == state.firsts
     assert (again.seq, again.epoch, again.top_number) == (state.seq, state.epoch, state.top_number)
     assert (again.team, again.members, again.labels) == (state.team, state.members, state.labels)
     assert {task.id: task for task in again.tasks.values()} == {task.id: task for task in state.tasks.values()}
@@ -51,10 +54,10 @@ def test_a_state_loaded_from_rows_is_the_one_that_was_lived_through() -> None:
 def test_a_working_copy_is_invisible_until_it_is_merged() -> None:
     team = CoreTeam()
     task = team.task("T")
-    before = {status: list(team.state.columns[status]) for status in STATUSES}
+    before = {column_id: places.copy() for column_id, places in team.state.places.items()}
     draft, events = team.decide(Batch((ArchiveTask(task.id), CreateTask(TaskFields(title="N", status="done")))))
     assert events
-    assert team.state.columns == before
+    assert team.state.places == before
     assert task.id in team.state.tasks
     assert task.id not in draft.tasks
     assert (team.state.top_number, draft.top_number) == (1, 2)
@@ -66,7 +69,7 @@ def test_a_detached_copy_stays_while_the_team_goes_on() -> None:
     copy = team.state.detach()
     team.ask(MoveTask(task_id=task.id, status="done"))
     team.task("New")
-    assert [one.title for one in copy.ordered("open")] == ["T"]
+    assert [one.title for one in tasks_of(copy, "open")] == ["T"]
     assert len(copy.tasks) == 1
     assert copy.seq < team.state.seq
 
@@ -74,8 +77,10 @@ def test_a_detached_copy_stays_while_the_team_goes_on() -> None:
 def test_a_column_without_a_task_that_is_not_there_is_the_column_itself() -> None:
     team = CoreTeam()
     task = team.task("T")
-    assert column_without(team.state, "open", task) == []
-    assert column_without(team.state, "done", task) is team.state.columns["done"]
+    team.task("Done", status="done")
+    columns = {column.category: column.id for column in team.state.columns.values()}
+    assert column_without(team.state, columns["open"], task) == []
+    assert column_without(team.state, columns["done"], task) is team.state.places[columns["done"]]
 
 
 def test_a_deleted_task_without_a_row_on_the_board_is_still_gone() -> None:

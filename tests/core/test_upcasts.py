@@ -10,6 +10,7 @@ from core.codec import JournalRow, current_data, decode, encode, reread
 from core.events import EVENT_TYPES, TaskMoved, TaskUpdated
 from core.team import TeamState, evolve
 from core.upcasts import STEPS, UnknownEvent, known_type, upcast
+from tests.support.columns import placed
 from tests.support.core_team import SALT, CoreTeam, every_event
 
 
@@ -66,7 +67,7 @@ def test_a_history_with_older_rows_folds_to_the_same_board(history: CoreTeam) ->
         evolve(state, decode(row))
     assert older > 0
     assert list(state.tasks.values()) == list(history.state.tasks.values())
-    assert state.columns == history.state.columns
+    assert (state.columns, placed(state)) == (history.state.columns, placed(history.state))
 
 
 @pytest.mark.usefixtures("_third_version")
@@ -86,7 +87,9 @@ def test_each_version_takes_the_steps_that_it_lacks(history: CoreTeam) -> None:
 def test_what_is_written_says_the_version_of_its_type(history: CoreTeam) -> None:
     by_type = {encoded.row.type: encoded.event for encoded in history.journal}
     versions = {name: encode(event, salt=SALT).row.schema_version for name, event in by_type.items()}
-    assert versions == {name: {"task.updated": 3, "task.deleted": 2}.get(name, 1) for name in EVENT_TYPES}
+    assert versions == {
+        name: {"task.updated": 3, "task.deleted": 2, "team.updated": 2}.get(name, 1) for name in EVENT_TYPES
+    }
 
 
 @pytest.mark.usefixtures("_third_version")

@@ -64,9 +64,9 @@ def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
         ("commit_event_2", ROW_COLUMNS),
         ("commit_key", KEY_COLUMNS),
         ("commit_text", TEXT),
-        ("commit_place", PLACE),
-        ("commit_task", TASK_ROW),
-        ("commit_settings_2", SETTINGS),
+        ("commit_place_2", PLACE),
+        ("commit_task_2", TASK_ROW),
+        ("commit_settings_3", SETTINGS),
         *((noun.kind, noun.columns) for noun in NOUNS),
     ],
 )

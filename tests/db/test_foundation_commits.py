@@ -1,4 +1,5 @@
-"""The last release's programs beside this one's: their statements, unchanged, against the schema of today."""
+"""The last release's programs beside this one's: their statements, unchanged, against the newest schema that they may
+write to. Past it `installation.format` keeps them from running."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.anyio
 STATEMENTS: Final[dict[str, str]] = json_of("statements.json")["shapes"]
 COMMITS: Final = {commit["why"]: commit for commit in lines_of("commits.jsonl")}
 TABLES: Final = ("teams", "memberships", "labels", "tasks", "task_events", "relay_cursors", "idempotency_keys")
+LAST_OF_FORMAT_1: Final = "taskforge_0022_erased_members"
 OUTER: Final = {"begin", "commit"}  # The test's own transaction stands in for the one that the steps open.
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -23,7 +25,10 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 async def left_behind(services: DevStack, template_database: str) -> AsyncIterator[Pools]:
-    async with opened(services, "foundation_commits") as settings, open_pools(settings) as pools:
+    async with (
+        opened(services, "foundation_commits", through=LAST_OF_FORMAT_1) as settings,
+        open_pools(settings) as pools,
+    ):
         yield pools
 
 

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from core.codec import decode
-from core.task import STATUSES
 from core.team import TeamState, evolve
 from db.journal.journal import PostgresJournal
 from db.migrate import check, migrate
@@ -20,6 +19,7 @@ from taskforge.devstack import DevStack
 from tests.db.test_migrate import ALL, shape
 from tests.fixtures.foundation.reading import json_of
 from tests.fixtures.foundation.restoring import opened, restored
+from tests.support.columns import placed, tasks_of
 from tests.support.databases import superuser_url
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ async def test_the_journal_folds_to_what_is_stored(left_behind: Pools, team_id: 
         evolve(folded, decode(row))
     assert (folded.seq, folded.top_number, folded.team) == (stored.seq, stored.top_number, stored.team)
     assert (folded.members, folded.labels) == (stored.members, stored.labels)
-    assert [folded.ordered(status) for status in STATUSES] == [stored.ordered(status) for status in STATUSES]
+    assert (folded.columns, placed(folded)) == (stored.columns, placed(stored))
     assert {key: folded.external.get(key) for key in (("jira", "PROJ-1 ü"), ("linear", "77"))} == {
         key: stored.external.get(key) for key in (("jira", "PROJ-1 ü"), ("linear", "77"))
     }
@@ -105,5 +105,5 @@ async def test_the_stored_team_is_the_one_that_was_answered(left_behind: Pools, 
     board = json.loads(json_of("boards.json")[str(team_id)])
     assert (stored.seq, stored.epoch) == (board["seq"], board["epoch"])
     for column in board["columns"]:
-        found = [(str(task.id), task.rank, task.version) for task in stored.ordered(column["status"])]
+        found = [(str(task.id), task.rank, task.version) for task in tasks_of(stored, column["status"])]
         assert found == [(task["id"], task["rank"], task["version"]) for task in column["tasks"]]

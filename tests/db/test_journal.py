@@ -39,6 +39,7 @@ from db.pool import Connection, Pools
 from db.settings import DatabaseSettings
 from db.transaction import reading
 from tests.support.asking import by
+from tests.support.columns import placed, tasks_of
 from tests.support.team_writer import Writer, add_user, key_row, new_team, opened, spoilt
 
 pytestmark = pytest.mark.anyio
@@ -235,7 +236,7 @@ async def test_a_constraint_refuses_only_the_team_whose_members_broke_it(
 ) -> None:
     bad, good = [await new_team(journal, owner) for _ in range(2)]
     fresh, friend = Writer(owner), await add_user(pools, "Bob")
-    good_writes = good.decided(AddMember(friend, "Bob", "admin"), UpdateTeam(name="Better", wip_limits={"done": 3}))
+    good_writes = good.decided(AddMember(friend, "Bob", "admin"), UpdateTeam(name="Better", wip="block"))
     outcomes = await journal.commit(
         [
             bad.decided(AddMember(uu.uuid7(), "Nobody", "member"), UpdateTeam(name="Worse")),
@@ -327,7 +328,7 @@ async def test_rows_keep_the_version_in_which_they_were_written(
     with monkeypatch.context() as later:
         later.setattr(TaskUpdated, "schema_version", 7)
         assert await journal.commit([retitle(writer, "by a later program")]) == {writer.team_id: Committed()}
-    versions = [1, 1, 1, 7]
+    versions = [2, 1, 1, 7]
     assert [row.schema_version for row in await journal.read(writer.team_id, 0)] == versions
     assert [
         row.schema_version for row in await readmodel.events_after(pools.api, owner, writer.team_id, 0, 9)
@@ -412,7 +413,7 @@ def random_command(writer: Writer, dice: random.Random) -> AnyCommand:
         case 9 if labels:
             return DeleteLabel(dice.choice(labels))
         case 10:
-            return UpdateTeam(name=f"Team {dice.randrange(9)}", wip_limits={"done": dice.randint(50, 60)})
+            return UpdateTeam(name=f"Team {dice.randrange(9)}", wip=dice.choice(("off", "warn")))
         case _:
             return CreateLabel(f"label {dice.random()}", "#00ff00")
 
@@ -422,12 +423,13 @@ async def assert_tables_match(journal: PostgresJournal, writer: Writer) -> None:
     assert loaded is not None
     assert (loaded.seq, loaded.team, loaded.top_number) == (state.seq, state.team, state.top_number)
     assert (loaded.members, loaded.labels, loaded.columns) == (state.members, state.labels, state.columns)
+    assert placed(loaded) == placed(state)
     assert {task.id: task for task in loaded.tasks.values()} == {task.id: task for task in state.tasks.values()}
 
 
 async def test_spread_ranks_of_neighbours_are_stored(journal: PostgresJournal, owner: UUID) -> None:
     writer = await new_team(journal, owner, 3)
-    first, second, third = (task.id for task in writer.state.ordered("open"))
+    first, second, third = (task.id for task in tasks_of(writer.state, "open"))
     for turn in range(200):
         moved, before = (third, second) if turn % 2 else (second, third)
         writes = writer.decided(MoveTask(task_id=moved, before_id=before))

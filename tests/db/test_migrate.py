@@ -105,7 +105,7 @@ async def test_each_step_back_alone_can_be_taken_forwards_again(empty: str) -> N
 
 
 TEAM = UUID("01920000-0000-7000-8000-000000000001")
-HISTORIES = "taskforge_0005_histories"
+HISTORIES, COLUMNS = "taskforge_0005_histories", "taskforge_0023_columns"
 SOME_ROWS = r"""
 insert into users (id, email, name, created_at, updated_at)
 values ('01920000-0000-7000-8000-00000000000a', 'ada@example.org', 'Ada', now(), now());
@@ -132,19 +132,20 @@ select u.id, t.id, t.id, 'task.assigned', t.id || ':2', now() from teams t, user
 """
 
 
-async def test_every_row_survives_the_last_step_forth_and_back_to_the_byte(empty: str) -> None:
+async def test_every_row_survives_the_last_steps_forth_and_back_to_the_byte(empty: str) -> None:
     async def rows() -> list[str]:
         tables = ("users", "teams", "memberships", "tasks", "task_events", "inbox", "notifications")
         return [row[0] for table in tables for row in await fetch(empty, f"select t::text from {table} t order by 1")]
 
+    steps = len(ALL) - ALL.index(COLUMNS)
     await migrate(empty)
-    await back(empty, 1)
+    await back(empty, steps)
     await run(empty, SOME_ROWS.replace("|| ':2'", "|| ':1:2'"))  # Since 0005, ids name the epoch.
     before = await rows()
     assert len(before) == 10
     await migrate(empty)
     assert len(await rows()) == 10
-    await back(empty, 1)
+    await back(empty, steps)
     assert await rows() == before
 
 
@@ -181,7 +182,7 @@ async def test_the_installation_says_which_history_the_database_is_on(empty: str
         "select system_identifier, timeline_id, d.oid::bigint, 'task_events'::regclass::oid::bigint"
         " from pg_control_system(), pg_control_checkpoint(), pg_database d where datname = current_database()",
     )
-    assert row["format"] == 1
+    assert row["format"] == FORMAT
     assert tuple(row)[2:] == tuple(real)
 
 
@@ -280,7 +281,7 @@ def with_contract_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     (tmp_path / f"{name}.finish.sql").write_text(
         "set local role taskforge_owner; update installation set format = format + 1; reset role;"
     )
-    (tmp_path / f"{name}.down.sql").write_text("drop table of_tomorrow; update installation set format = 1;")
+    (tmp_path / f"{name}.down.sql").write_text("drop table of_tomorrow; update installation set format = format - 1;")
     monkeypatch.setattr(runner, "FOLDER", tmp_path)
     return name
 
@@ -289,42 +290,49 @@ async def format_of(url: str) -> int:
     return int((await fetch(url, "select format from installation"))[0][0])
 
 
+async def finished_before(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every migration but the last one with its contract step, which from now on wait for `finish`."""
+    await migrate(url)
+    await back(url, 1)
+    monkeypatch.setattr(runner, "FINISH_AT_ONCE", False)
+
+
 async def test_a_contract_step_waits_until_the_migration_is_finished(
     empty: str, with_contract_step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "FINISH_AT_ONCE", False)
     before = [*ALL, with_contract_step]
-    assert list((await migrate(empty)).ran) == before
-    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [with_contract_step], 1)
+    await finished_before(empty, monkeypatch)
+    assert list((await migrate(empty)).applied) == before
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [with_contract_step], FORMAT)
     reports = await asyncio.gather(*(finish(empty) for _ in range(3)))
     assert sorted(report.ran for report in reports) == [(), (), (with_contract_step,)]
-    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [], 2)
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([], [], FORMAT + 1)
     assert (await migrate(empty)).ran == ()
     assert (await back(empty, 1)).ran == (with_contract_step,)
-    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([with_contract_step], [], 1)
+    assert (await check(empty), await unfinished(empty), await format_of(empty)) == ([with_contract_step], [], FORMAT)
     await migrate(empty)
     assert await unfinished(empty) == [with_contract_step]
 
 
 async def test_until_the_first_release_a_contract_step_runs_at_once(empty: str, with_contract_step: str) -> None:
     await migrate(empty)
-    assert (await unfinished(empty), await format_of(empty)) == ([], 2)
+    assert (await unfinished(empty), await format_of(empty)) == ([], FORMAT + 1)
 
 
 async def test_a_failing_contract_step_leaves_the_migration_and_may_be_tried_again(
     empty: str, with_contract_step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "FINISH_AT_ONCE", False)
+    await finished_before(empty, monkeypatch)
     await migrate(empty)
     step = runner.FOLDER / f"{with_contract_step}.finish.sql"
     good = step.read_text()
     step.write_text("update installation set format = 7; select 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
         await finish(empty)
-    assert (await unfinished(empty), await format_of(empty)) == ([with_contract_step], 1)
+    assert (await unfinished(empty), await format_of(empty)) == ([with_contract_step], FORMAT)
     step.write_text(good)
     await finish(empty)
-    assert await format_of(empty) == 2
+    assert await format_of(empty) == FORMAT + 1
 
 
 async def test_the_program_knows_the_format_that_its_own_migrations_lead_to(empty: str) -> None:

@@ -18,7 +18,9 @@ from core.writes import Committed, JournalPosition
 from db import readmodel
 from db.journal.journal import PostgresJournal
 from db.pool import Pool, Pools, open_pools
+from db.search_documents import write_documents
 from db.settings import DatabaseSettings
+from db.transaction import writing
 from tests.support.team_writer import START, Writer, add_user, new_team
 
 pytestmark = pytest.mark.anyio
@@ -110,10 +112,18 @@ FILTERS: list[dict[str, Any]] = [
     {},
     {"status": ("open", "done")},
     {"priority": ("urgent", "none")},
-    {"unassigned": True},
-    {"no_parent": True},
+    {"status_not": ("open", "done")},
+    {"priority_not": ("urgent", "none")},
+    {"assignee": (None,)},
+    {"assignee_not": (None,)},
+    {"parent": (None,)},
+    {"parent_not": (None,)},
+    {"labels": (None,)},
+    {"labels_not": (None,)},
     {"due_before": START + timedelta(days=2)},
     {"updated_after": START + timedelta(seconds=30)},
+    {"changed_since": 40},
+    {"changed_since": 2**63 - 1},
     {"external_source": "jira"},
     {"external_id": "7"},
     {"external_id": "7", "external_source": "jira"},
@@ -123,6 +133,8 @@ FILTERS: list[dict[str, Any]] = [
     {"q": "İSTANBUL"},
     {"q": "STRASSE"},
     {"q": "straße"},
+    {"q": "apfel"},
+    {"q": "\x1f"},
     {"q": "οδος"},
     {"q": "fix LOGIN"},
     {"q": "%"},
@@ -133,7 +145,7 @@ FILTERS: list[dict[str, Any]] = [
     {"q": "x\0y"},
     {"q": "\ud800"},
     {"q": ""},
-    {"status": ("in_review",), "priority": ("high", "low"), "no_parent": True},
+    {"status": ("in_review",), "priority": ("high", "low"), "parent": (None,)},
 ]
 
 
@@ -164,10 +176,70 @@ async def test_filters_by_reference_find_what_memory_would(pools: Pools, owner: 
     tasks, first = everything(writers), writers[0]
     labels = tuple(first.state.labels)
     parent = next(task.parent_id for task in tasks if task.parent_id is not None)
-    for given in ({"assignee": owner}, {"parent": parent}, {"labels": labels[:1]}, {"labels": labels[:2]}):
+    references: tuple[dict[str, Any], ...] = (
+        {"assignee": (owner,)},
+        {"assignee": (owner, None)},
+        {"assignee_not": (owner,)},
+        {"assignee_not": (owner, None)},
+        {"parent": (parent,)},
+        {"parent": (parent, None)},
+        {"parent_not": (parent,)},
+        {"parent_not": (parent, None)},
+        {"labels": labels[:1]},
+        {"labels": labels[:2]},
+        {"labels_not": labels[:1]},
+        {"labels_not": (labels[0], None)},
+        {"labels": labels[:1], "labels_not": labels[1:2], "assignee": (None,), "q": "see istanbul"},
+    )
+    for given in references:
         for archived in (False, True):
             query = TaskQuery(**given, archived=archived, limit=5)
             assert await walked(pools.api, owner, query, None) == expected(tasks, query)
+
+
+def random_query(dice: random.Random, writer: Writer, parents: list[UUID | None]) -> TaskQuery:
+    """Up to four conditions at once, of any kind."""
+    labels = [*writer.state.labels, None]
+    choices: dict[str, list[Any]] = {
+        "status": [*STATUSES],
+        "priority": [*PRIORITIES],
+        "assignee": [writer.owner, None, uu.uuid7()],
+        "parent": parents,
+    }
+    given: dict[str, Any] = {}
+    for name in dice.sample(
+        [*choices, "labels", "due_before", "updated_after", "external_source", "q"], dice.randrange(5)
+    ):
+        if name in choices:
+            values = choices[name]
+            given[name + dice.choice(["", "_not"])] = tuple(dice.sample(values, dice.randint(1, min(3, len(values)))))
+        elif name == "labels":
+            given["labels_not"] = tuple(dice.sample(labels, dice.randint(1, 2)))
+            given["labels"] = dice.choice([(), (labels[0],), (labels[1], labels[2]), (None,)])
+        else:
+            given |= dice.choice([one for one in FILTERS if name in one])
+    order: dict[str, Any] = {
+        "sort": dice.choice(SORT_FIELDS),
+        "descending": dice.random() < 0.5,
+        "archived": dice.random() < 0.5,
+    }
+    return TaskQuery(**given, **order, limit=dice.choice([3, 10, 100]))
+
+
+async def test_any_conditions_together_find_what_memory_would(pools: Pools, owner: UUID, writers: list[Writer]) -> None:
+    """With documents of search for half of the tasks."""
+    dice, tasks = random.Random(5), everything(writers)
+    async with writing(pools.worker) as tx:
+        for writer in writers:
+            await write_documents(tx, writer.team_id, [task.id for task in everything([writer])][::2])
+    parents: list[UUID | None] = [*dict.fromkeys(task.parent_id for task in tasks), uu.uuid7()]
+    found_any = 0
+    for _ in range(200):
+        query = random_query(dice, writers[0], parents)
+        found = await walked(pools.api, owner, query, None)
+        assert found == expected(tasks, query), query
+        found_any += bool(found)
+    assert found_any > 60, "most queries find nothing, and prove little"
 
 
 async def test_a_page_holds_the_whole_tasks(pools: Pools, owner: UUID, writers: list[Writer]) -> None:

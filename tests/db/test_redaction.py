@@ -22,6 +22,7 @@ from db.redaction.history import redact_history, redact_slice, teams_that_name
 from db.redaction.role import as_redactor, redacting
 from db.roles import may_become_redactor
 from db.transaction import writing
+from tests.support.columns import placed
 from tests.support.team_writer import add_user, new_team
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +84,7 @@ async def test_a_redacted_history_folds_to_the_board_in_the_tables(
     assert loaded is not None
     assert list(state.tasks.values()) == list(loaded.tasks.values())
     assert (state.seq, state.members, state.columns) == (loaded.seq, loaded.members, loaded.columns)
+    assert placed(state) == placed(loaded)
     assert state.external.as_dict() == loaded.external.as_dict() == {}
 
 

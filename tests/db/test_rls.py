@@ -322,12 +322,12 @@ async def test_ids_of_foreign_teams_cannot_be_probed_by_foreign_keys(pools: Pool
     async with writing(pools.writer) as rows:
         columns = (
             "number, title, description, status, priority, label_ids, blocked_by, rank, comment_count,"
-            " attachment_count, created_by, created_at, updated_at, version"
+            " attachment_count, created_by, created_at, updated_at, version, column_id"
         )
         copied = await rows.execute(
             f"insert into tasks (team_id, id, {columns}) select $1, id, number + 1, title, description, status,"
             " priority, label_ids, blocked_by, rank, comment_count, attachment_count, created_by, created_at,"
-            " updated_at, version from tasks where id = $2",
+            " updated_at, version, column_id from tasks where id = $2",
             own.team_id, foreign.id,
         )  # fmt: skip
     assert copied == 1

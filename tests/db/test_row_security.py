@@ -25,6 +25,7 @@ EVERYBODYS = {"installation"}
 UNBOUNDED = {
     WRITER: {
         "attachments",
+        "columns",
         "comments",
         "epochs_due",
         "former_members",
@@ -54,12 +55,16 @@ UNBOUNDED = {
         "sessions",
         "task_events",
         "team_places",
+        "team_seen",
         "teams",
         "users",
     },
     WORKER: {
         "account_tokens",
         "attachments",
+        "board_snapshot_drops",
+        "board_snapshots",
+        "columns",
         "comments",
         "former_members",
         "inbox",
@@ -73,6 +78,7 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "search_documents",
         "task_events",
         "tasks",
         "team_epochs",

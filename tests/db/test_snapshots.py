@@ -26,6 +26,7 @@ from core.team import TeamState, evolve
 from db.signed import Signed
 from db.snapshots import SnapshotCodec, UnusableSnapshot, ValkeySnapshots, _parts
 from db.valkey import open_valkey
+from tests.support.columns import default_columns, placed
 from tests.support.signing import SIGNER
 from tests.support.turns import most_in_one_turn
 
@@ -43,6 +44,7 @@ def contents(state: TeamState) -> dict[str, Any]:
         "labels": dict(state.labels),
         "tasks": {task.id: task for task in state.tasks.values()},
         "columns": state.columns,
+        "places": placed(state),
         "external": external,
     }
 
@@ -79,6 +81,7 @@ def a_state(tasks: int = 3, *, seq: int = 7, epoch: int = 1, team_id: UUID | Non
         epoch=epoch,
         top_number=tasks,
         members=[Member(user_id=team_id, role="owner", name="Ada", joined_at=NOW)],
+        columns=default_columns(team_id).values(),
         labels=[Label(id=uuids.uuid7(), name="bug", color="#ff0000")],
         tasks=rows,
         archived_external={("jira", "old"): uuids.uuid7()},
@@ -132,13 +135,13 @@ def states(draw: st.DrawFn) -> TeamState:
         Member(user_id=user, role=draw(st.sampled_from(ROLES)), name=draw(words), joined_at=draw(moments))
         for user in draw(st.lists(ids, unique=True, max_size=4))
     ]
-    limits = draw(st.dictionaries(st.sampled_from(STATUSES), st.integers(1, 10_000)))
     return load_team(
-        team=structs.replace(a_team(team_id), name=draw(words), wip_limits=limits),
+        team=structs.replace(a_team(team_id), name=draw(words)),
         seq=draw(st.integers(1, 2**53)),
         epoch=draw(st.integers(1, 2**31)),
         top_number=draw(st.integers(0, 2**53)),
         members=members,
+        columns=default_columns(team_id).values(),
         labels=[
             Label(id=one, name=draw(words), color="#a0b1c2") for one in draw(st.lists(ids, unique=True, max_size=3))
         ],

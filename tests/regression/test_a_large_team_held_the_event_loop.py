@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import tzinfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from core.query import SortField, SortKey, TaskQuery, sort_key
 from core.task import Task
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
+from tests.support.columns import placed
 from tests.support.core_team import CoreTeam
 from tests.support.team_writer import add_user, new_team
 from tests.support.turns import most_in_one_turn
@@ -36,7 +38,7 @@ async def test_a_team_is_loaded_in_slices(pools: Pools, monkeypatch: pytest.Monk
     assert await most_in_one_turn(loading, lambda: len(loaded)) == SLICE_TASKS
     state = loading.result()
     assert state is not None
-    assert state.columns == writer.state.columns
+    assert (state.columns, placed(state)) == (writer.state.columns, placed(writer.state))
     assert len(loaded) == len(state.tasks) == 3 * SLICE_TASKS
 
 
@@ -47,8 +49,8 @@ async def test_a_large_board_is_sorted_in_slices_while_it_goes_on(monkeypatch: p
     view, query = TeamView(team.state), TaskQuery(sort="title", limit=100)
     keys: list[SortKey] = []
 
-    def counting(task: Task, field: SortField) -> SortKey:
-        keys.append(sort_key(task, field))
+    def counting(task: Task, field: SortField, zone: tzinfo) -> SortKey:
+        keys.append(sort_key(task, field, zone))
         return keys[-1]
 
     monkeypatch.setattr(board, "sort_key", counting)

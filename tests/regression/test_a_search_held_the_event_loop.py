@@ -62,12 +62,12 @@ async def test_a_task_is_brought_to_lower_case_once(lowered: list[Task]) -> None
 
 async def test_many_tasks_are_filtered_in_slices() -> None:
     view = a_board(200, 0)
-    query = TaskQuery(no_parent=True, status=("done",))
+    query = TaskQuery(parent=(None,), status=("done",))
     page = search.find_tasks(query, view._order("created_at"), view.state.tasks, search.SearchTexts())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "SLICE", 10 * search.TASK_COST)
         assert sum(1 for _ in page) == 20
-    assert search.cost_of(TaskQuery(no_parent=True), 10_000, 0) > board.LONG
+    assert search.cost_of(TaskQuery(parent=(None,)), 10_000, 0) > board.LONG
     assert view.ready_page(TaskQuery(), REST_V1) is not None
 
 

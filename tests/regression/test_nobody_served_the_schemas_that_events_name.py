@@ -8,6 +8,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from core.ask import Ask
+from core.columns import default_column_id
 from core.commands import RedactHistory
 from core.events import EVENT_TYPES
 from core.principal import Principal
@@ -23,6 +24,8 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
     member = f"/v1/teams/{team}/members/{desk['member'].user_id}"
     labels = f"/v1/teams/{team}/labels"
     label = (await desk.post(labels, {"name": "bug", "color": "#d73a4a"})).json()["id"]
+    columns = f"/v1/teams/{team}/columns"
+    column = (await desk.post(columns, {"name": "Waiting", "category": "open"})).json()["id"]
     fields = {"description": "é", "due_at": "2026-01-01T00:00:00Z", "estimate": 0.5, "label_ids": [label]}
     first, second = [
         (await desk.post("/v1/tasks", {"team_id": team, "title": title, **fields})).json()["id"] for title in ("a", "b")
@@ -33,7 +36,10 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
         await desk.delete(f"/v1/tasks/{first}"),
         await desk.post(f"/v1/tasks/{first}/restore"),
         await desk.delete(f"/v1/tasks/{second}?permanent=true"),
-        await desk.patch(f"/v1/teams/{team}", {"wip_limits": {"done": 3}}),
+        await desk.patch(f"/v1/teams/{team}", {"wip": "off"}),
+        await desk.patch(f"{columns}/{column}", {"wip_limit": 3}),
+        await desk.post(f"{columns}/{column}/move", {"before_id": str(default_column_id(UUID(team), "done"))}),
+        await desk.delete(f"{columns}/{column}"),
         await desk.patch(f"{labels}/{label}", {"name": "defect"}),
         await desk.delete(f"{labels}/{label}"),
         await desk.patch("/v1/me", {"name": "Mel"}, "member"),

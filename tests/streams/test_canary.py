@@ -31,6 +31,7 @@ from taskforge.devstack import DevStack
 from taskforge.settings import Settings
 from tests.support.apache_kafka import empty, kafka_settings
 from tests.support.asking import by
+from tests.support.columns import placed
 from tests.support.desk import new_key
 from tests.support.site import Person, Site, serving, settings_for
 from tests.support.topic_reader import EVENTS, TASKS, read_all, read_teams
@@ -44,7 +45,8 @@ KEY_NAME, SUBJECT = "canary-key", "canary-subject"
 TITLE, TEXT, LAST_TITLE, EXTERNAL = "canary-title", "canary-text", "canary-last-title", "canary-external"
 FILE = "canary-file"
 OF_USER, OF_TASK = (NAME, FIRST_NAME, EMAIL, AGENT, KEY_NAME, SUBJECT), (TITLE, TEXT, LAST_TITLE, EXTERNAL, FILE)
-CANARIES = (*OF_USER, *OF_TASK)
+ON_TASK, SAID, LAST_SAID = "canary-on-task", "canary-said", "canary-last-said"
+CANARIES = (*OF_USER, *OF_TASK, ON_TASK, SAID, LAST_SAID)
 PASSWORD = "correct horse battery"
 
 
@@ -54,7 +56,7 @@ class Place:
     def __init__(self, site: Site, settings: Settings, superuser: Any) -> None:
         self.site, self.settings, self.superuser = site, settings, superuser
         self.keeper, self.canary = Person("", "", ""), Person("", "", "")
-        self.team = self.left = self.task = self.kept_file = ""
+        self.team = self.left = self.task = self.comment = self.kept_file = ""
 
     async def ask(self, method: str, path: str, who: Person, body: Any = None, **headers: str) -> httpx.Response:
         given = {**who.headers, "Idempotency-Key": new_key(), "User-Agent": AGENT, **headers}
@@ -111,6 +113,17 @@ class Place:
         kept = await self.site.task(self.canary, self.team, "Kept")
         self.kept_file = await self.attach(kept["id"], "the team's", b"a file")
         await self.site.task(self.keeper, self.team, "Kept, too")
+        await self.talk(kept["id"])
+
+    async def talk(self, kept: str) -> None:
+        """Comments on the task that will be deleted, and on one that stays: one of them will be deleted there."""
+        mentioning = {"body": f"@{NAME}, look"}
+        await self.ask("POST", f"/v1/tasks/{self.task}/comments", self.keeper, {"body": f"{ON_TASK} for @{NAME}"})
+        await self.ask("POST", f"/v1/tasks/{kept}/comments", self.keeper, mentioning)
+        said = await self.ask("POST", f"/v1/tasks/{kept}/comments", self.canary, {"body": SAID})
+        self.comment = f"/v1/comments/{said.json()['id']}"
+        await self.ask("PATCH", self.comment, self.canary, {"body": LAST_SAID})
+        await self.ask("POST", f"/v1/tasks/{kept}/comments", self.canary, {"body": "This stays."})
 
     async def attach(self, task: str, name: str, data: bytes) -> str:
         """A file by the user who is going to be erased."""
@@ -236,6 +249,8 @@ async def test_nothing_is_left_anywhere(
             await place.save_snapshots()
             await check_that_the_search_finds_them(place)
 
+            await place.ask("DELETE", place.comment, place.canary)
+            await succeeded(place, "comment-redaction")
             await place.ask("DELETE", f"/v1/tasks/{place.task}?permanent=true", place.keeper)
             await succeeded(place, "task-redaction")
             await place.ask("DELETE", "/v1/me", place.canary, {"password": PASSWORD})
@@ -269,8 +284,9 @@ async def check_that_the_search_finds_them(place: Place) -> None:
     wanted = {
         "api_keys.name", "account_tokens.email", "external_identities.subject",
         "former_members.name", "idempotency_keys.body", "invitations.email",
-        "memberships.name", "notifications.data", "sessions.user_agent", "task_events.payload", "tasks.title",
-        "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
+        "comments.body",
+        "memberships.name", "notifications.data", "search_documents.text", "sessions.user_agent", "task_events.payload",
+        "tasks.title", "tasks.description", "tasks.external_id", "tasks.external_source", "users.email", "users.name",
         "attachments.name", "objects.name",
     }  # fmt: skip
 
@@ -315,9 +331,24 @@ async def check_the_history(place: Place) -> None:
         assert sorted(folded.tasks.values(), key=lambda task: task.number) == sorted(
             loaded.tasks.values(), key=lambda task: task.number
         )
-        assert (folded.seq, folded.members, folded.columns) == (loaded.seq, loaded.members, loaded.columns)
+        assert (folded.seq, folded.members, placed(folded)) == (loaded.seq, loaded.members, placed(loaded))
     kinds = [row.type for row in await journal.read(UUID(place.team), 0)]
-    assert kinds.count("history.redacted") == 2
+    assert kinds.count("history.redacted") == 3
+    comments = [await comments_on(place, task) for task in folded_ids(await place.answers())]
+    assert sorted(map(len, comments)) == [0, 2], "what was said elsewhere stays"
+    shown = json.dumps(comments)
+    assert f"@{DELETED_USER}, look" in shown
+    assert "This stays." in shown
+
+
+def folded_ids(answers: Mapping[str, str]) -> list[str]:
+    """The tasks that are left."""
+    return [task["id"] for task in json.loads(answers["tasks"])["items"]]
+
+
+async def comments_on(place: Place, task: str) -> list[Any]:
+    comments: list[Any] = (await place.ask("GET", f"/v1/tasks/{task}/comments", place.keeper)).json()["items"]
+    return comments
 
 
 async def check_the_account(place: Place) -> None:

@@ -14,7 +14,18 @@ from valkey.asyncio import Valkey
 
 from actors.system import TeamSystem
 from core.codec import JournalRow, decode
-from core.commands import AddMember, ChangeRole, CreateTask, CreateTeam, DeleteTask, RemoveMember, UpdateTask
+from core.commands import (
+    AddComment,
+    AddMember,
+    ChangeRole,
+    CreateTask,
+    CreateTeam,
+    DeleteComment,
+    DeleteTask,
+    EditComment,
+    RemoveMember,
+    UpdateTask,
+)
 from core.errors import Conflict, Unauthenticated
 from core.redaction import DELETED_USER
 from core.task import TaskFields, TaskPatch
@@ -28,11 +39,18 @@ from db.settings import DatabaseSettings
 from db.transaction import reading, writing
 from streams.operations.erasure import ERASURE, ErasurePorts, erasure
 from streams.operations.kinds import Context, Kind
-from streams.operations.redaction import TASK_REDACTION, RedactionPorts, task_redaction
+from streams.operations.redaction import (
+    COMMENT_REDACTION,
+    TASK_REDACTION,
+    RedactionPorts,
+    comment_redaction,
+    task_redaction,
+)
 from streams.operations.runner import OperationRunner
 from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.asking import by
+from tests.support.columns import placed
 from tests.support.sagas import Killed
 from tests.support.site import settings_for
 from tests.support.team_writer import add_user
@@ -49,7 +67,7 @@ class Town:
 
     def __init__(self, pools: Pools, teams: TeamSystem, valkey: Valkey, superuser: "asyncpg.Connection[Any]") -> None:
         self.pools, self.teams, self.superuser = pools, teams, superuser
-        self.ports = RedactionPorts(pools.worker, teams, valkey)
+        self.ports = RedactionPorts(pools.worker, teams, valkey, None)
 
     async def user(self, name: str = "Ada") -> UUID:
         return await add_user(self.pools, name)
@@ -351,6 +369,44 @@ async def test_killed_at_any_step_a_task_is_forgotten_and_told_of_once(town: Tow
     assert rows[-1]["actor_kind"] == "system"
 
 
+async def deleted_comment(town: Town, owner: UUID, team: UUID, task: UUID) -> UUID:
+    """A comment that was edited and is gone."""
+    said = (await town.teams.ask(team, AddComment(task, CANARY), by(owner))).comment
+    assert said is not None
+    await town.teams.ask(team, EditComment(said.id, f"{CANARY} again"), by(owner))
+    await town.teams.ask(team, DeleteComment(said.id), by(owner))
+    return said.id
+
+
+@pytest.mark.parametrize("step", ["redact", "forget", "tell"])
+async def test_killed_at_any_step_a_comment_is_forgotten_and_its_task_and_neighbours_are_not(
+    town: Town, step: str
+) -> None:
+    owner = await town.user()
+    team = await town.team(owner)
+    task = (await town.teams.ask(team, CreateTask(TaskFields(title="Kept")), by(owner))).items[0].task.id
+    kept = (await town.teams.ask(team, AddComment(task, "Kept, too"), by(owner))).comment
+    comment = await deleted_comment(town, owner, team, task)
+    async with writing(town.pools.worker) as tx:
+        data = {"task_id": task, "comment_id": comment}
+        started = await COMMENT_REDACTION.start(tx, owner, team_id=team, data=data)
+    ended = await town.ended(owner, started.id, dying(comment_redaction(town.ports), step, "after"))
+    assert ended.status == "succeeded"
+    rows = [row for row in await town.rows(team) if row["subject_id"] == task]
+    assert not [row for row in rows if CANARY in row["payload"]]
+    assert [row["salt"] is None for row in rows] == [False, False, True, True, True]
+    assert "Kept, too" in rows[1]["payload"]
+    assert all("Kept" in row["payload"] for row in rows), "the task is still called so"
+    assert [row["type"] for row in await town.rows(team)].count("history.redacted") == 1
+    board = (await town.teams.view(team)).state
+    folded = TeamState()
+    for row in await town.journal(team):
+        evolve(folded, decode(row))
+    assert list(folded.tasks.values()) == list(board.tasks.values())
+    assert kept is not None
+    assert board.tasks.get(task).comment_count == 1  # type: ignore[union-attr]
+
+
 async def test_the_fold_of_a_redacted_history_is_the_board(town: Town) -> None:
     owner, leaver = await town.user(), await town.user(CANARY)
     team = await town.team(owner, leaver)
@@ -362,7 +418,7 @@ async def test_the_fold_of_a_redacted_history_is_the_board(town: Town) -> None:
     for row in await town.journal(team):
         evolve(folded, decode(row))
     assert list(folded.tasks.values()) == list(view.state.tasks.values()) == [kept]
-    assert (folded.seq, folded.members, folded.columns) == (view.state.seq, view.state.members, view.state.columns)
+    assert (folded.seq, folded.members, placed(folded)) == (view.state.seq, view.state.members, placed(view.state))
     assert not any(CANARY.encode() in row.payload for row in await town.journal(team) if row.subject != owner)
 
 

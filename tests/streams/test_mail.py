@@ -230,6 +230,19 @@ def test_the_same_job_is_the_same_bytes() -> None:
     assert compose(letter, SENDER).as_bytes() == compose(letter, SENDER).as_bytes()
 
 
+@pytest.mark.parametrize(
+    ("kept", "sent"),
+    [
+        ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example"),
+        ("ada@example.com", "ada@example.com"),
+        ("ada@xn--i-7iq.example", "ada@xn--i-7iq.example"),
+    ],
+)
+async def test_a_domain_leaves_in_letters_that_every_server_takes(kept: str, sent: str) -> None:
+    message = parsed(compose(a_letter(email=kept), SENDER).as_bytes())
+    assert message["To"].addresses[0].addr_spec == sent
+
+
 DIGEST = "https://tasks.example/v1/mail/unsubscribe?token=tfu_"
 
 

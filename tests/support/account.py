@@ -37,7 +37,20 @@ class Account:
     def board(self, team_id: str) -> dict[str, list[str]]:
         """Task ids per status, from top to bottom."""
         board = self.call("GET", f"/v1/teams/{team_id}/board")
-        return {column["status"]: [task["id"] for task in column["tasks"]] for column in board["columns"]}
+        return {column["category"]: [task["id"] for task in column["tasks"]] for column in board["columns"]}
+
+    def columns(self, team_id: str) -> dict[str, Any]:
+        """The columns by name, in their order."""
+        found = self.call("GET", f"/v1/teams/{team_id}/columns")["items"]
+        return {column["name"]: column for column in found}
+
+    def limit(self, team_id: str, **limits: int) -> None:
+        """The columns of these categories have limits from now on, which are enforced."""
+        self.call("PATCH", f"/v1/teams/{team_id}", wip="block")
+        for column in self.columns(team_id).values():
+            if column["category"] in limits:
+                path = f"/v1/teams/{team_id}/columns/{column['id']}"
+                self.call("PATCH", path, wip_limit=limits[column["category"]])
 
     def task(self, team_id: str, title: str) -> Any:
         board = self.call("GET", f"/v1/teams/{team_id}/board")

@@ -125,15 +125,20 @@ class Scene:
         task = await desk.site.task(desk["outsider"], team, SECRET)
         body = {"name": "foreign label", "color": "#000000"}
         label = (await desk.post(f"/v1/teams/{team}/labels", body, "outsider")).json()
+        comment = (await desk.post(f"/v1/tasks/{task['id']}/comments", {"body": SECRET}, "outsider")).json()
         file = await attached(desk, task["id"], SECRET.encode(), who="outsider")
         upload = (await begun(desk, task["id"], b"another", "outsider")).json()
+        body = {"name": "foreign column", "category": "open"}
+        column = (await desk.post(f"/v1/teams/{team}/columns", body, "outsider")).json()
         link = (await desk.post(f"/v1/teams/{team}/invitations", {"role": "viewer"}, "outsider")).json()
         scene.foreign = {
             "team_id": team,
             "task_id": task["id"],
+            "comment_id": comment["id"],
             "label_id": label["id"],
             "attachment_id": file["id"],
             "upload_id": upload["upload_id"],
+            "column_id": column["id"],
             "invitation_id": link["id"],
             "user_id": desk["outsider"].user_id,
             "session_id": await scene.session("outsider"),
@@ -141,6 +146,7 @@ class Scene:
             "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
             "number": "1",
+            "seq": "1",
         }
         made = await desk.post(f"/v1/teams/{await desk.new_team()}/invitations", {"role": "viewer", "max_uses": 100})
         scene.lobby = made.json()["token"]
@@ -149,7 +155,16 @@ class Scene:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What stands in nobody's answer but the outsider's."""
-        return (SECRET, "foreign label", self.foreign["invitation_id"], self.foreign["label_id"])
+        return (SECRET, "foreign label", "foreign column", self.foreign["invitation_id"], self.foreign["label_id"])
+
+    async def column(self) -> str:
+        """A further column of the team, which has no other than that and those that every team begins with."""
+        desk, path = self.desk, f"/v1/teams/{self.desk.team}/columns"
+        for column in (await desk.get(path)).json()["items"]:
+            if column["name"].startswith("swept"):
+                await desk.delete(f"{path}/{column['id']}")
+        body = {"name": f"swept {self.next()}", "category": "open"}
+        return str((await desk.post(path, body)).raise_for_status().json()["id"])
 
     async def session(self, who: str) -> str:
         """A further session of somebody's."""
@@ -172,6 +187,12 @@ class Scene:
         """An operation of somebody's about the team, which a key may see, too."""
         services = self.desk.site.services
         return await started(services.pools, UUID(self.desk[who].user_id), UUID(self.desk.team))
+
+    async def comment(self, who: str | None) -> str:
+        """A further comment of somebody's, on a new task."""
+        task = await self.desk.task(f"Task {self.next()}")
+        made = await self.desk.post(f"/v1/tasks/{task['id']}/comments", {"body": "so"}, who or "owner")
+        return str(made.raise_for_status().json()["id"])
 
     async def picture(self, task_id: str) -> str:
         """A picture of the task's, with a thumbnail."""
@@ -200,16 +221,18 @@ class Scene:
     async def values(self, operation: Operation, asker: Asker, place: str) -> Mapping[str, str]:
         """The ids that the request names; those of one's own are new, so that what was done before is no matter."""
         if place == "random":
-            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1"}
+            return {**dict.fromkeys(self.foreign, RANDOM), "number": "1", "seq": "1"}
         return self.foreign if place == "foreign" else await self._own(operation, asker)
 
     async def _own(self, operation: Operation, asker: Asker) -> dict[str, str]:
         desk, values = self.desk, {"team_id": self.desk.team}
         if "{task_id}" in operation.path or "{number}" in operation.path:
             task = await desk.task(f"Task {self.next()}")
-            values |= {"task_id": task["id"], "number": str(task["number"])}
+            values |= {"task_id": task["id"], "number": str(task["number"]), "seq": str(task["version"])}
             if operation.id == "restoreTask":
                 assert (await desk.delete(f"/v1/tasks/{task['id']}")).is_success
+        if "{comment_id}" in operation.path:
+            values["comment_id"] = await self.comment("owner" if asker.role in {None, "viewer"} else asker.person)
         if "{attachment_id}" in operation.path:
             task = await desk.task(f"Task {self.next()}")
             values["attachment_id"] = await self.picture(task["id"])
@@ -218,6 +241,8 @@ class Scene:
         if "{label_id}" in operation.path:
             body = {"name": f"label {self.next()}", "color": "#000000"}
             values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]
+        if "/columns" in operation.path:
+            values["column_id"] = await self.column()
         if "{invitation_id}" in operation.path:
             made = await desk.post(f"/v1/teams/{desk.team}/invitations", {"role": "viewer"})
             values["invitation_id"] = made.json()["id"]

@@ -23,6 +23,8 @@ SAMPLES: Final[dict[str, str]] = {
     "network": f"'{NETWORK}'",
     "role": "'owner'",
     "tasks.status": "'open'",
+    "category": "'open'",
+    "wip": "'warn'",
     "priority": "'none'",
     "topic": "'taskforge.mail.v1'",
     "prefix": "'tfk_abcd'",

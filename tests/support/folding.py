@@ -32,4 +32,4 @@ def fold(events: Events) -> dict[str, list[dict[str, Any]]]:
 
 def columns_of(board: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The same shape from `GET …/board`."""
-    return {column["status"]: column["tasks"] for column in board["columns"]}
+    return {column["category"]: column["tasks"] for column in board["columns"]}

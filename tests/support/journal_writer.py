@@ -11,8 +11,9 @@ import uuid_utils.compat as uuids
 from msgspec import structs
 
 from core.codec import Encoded, encode
+from core.columns import default_column_id
 from core.events import AnyEvent, DeletedTask, TaskCreated, TaskDeleted, TaskUpdated
-from core.task import Task
+from core.task import NO_COLUMN, Task
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SOMEBODY = UUID(int=7)
@@ -41,7 +42,10 @@ def a_task(team_id: UUID, number: int = 1, **fields: object) -> Task:
         updated_at=NOW,
         version=number,
     )
-    return structs.replace(task, **fields)
+    task = structs.replace(task, **fields)
+    if task.column_id is NO_COLUMN:
+        return structs.replace(task, column_id=default_column_id(team_id, task.status))
+    return task
 
 
 def created(task: Task, seq: int, actor_id: UUID = SOMEBODY, **fields: Any) -> TaskCreated:

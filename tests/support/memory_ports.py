@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.codec import Encoded, JournalRow, decode, encode
+from core.comment import Comment
 from core.errors import NotFound
 from core.events import Attachment, TaskEvent, TeamRestored
 from core.task import Task
@@ -32,6 +33,8 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.rows: dict[UUID, list[JournalRow]] = {}
         self.tasks: dict[UUID, dict[UUID, Task]] = {}
+        self.said: dict[UUID, dict[UUID, Comment]] = {}
+        """Comments by team and id."""
         self.files: dict[UUID, dict[UUID, Attachment]] = {}
         self.epochs: dict[UUID, int] = {}
         """Of the teams whose history was rewritten."""
@@ -72,9 +75,14 @@ class MemoryJournal:
         tasks.update({task.id: task for task in changes.kept})
         for task_id in changes.gone:
             tasks.pop(task_id, None)
+        said = self.said.setdefault(writes.team_id, {})
+        comments = writes.rows.get("comment", RowChanges())
+        said.update({comment.id: comment for comment in comments.kept})
+        for comment_id in [*comments.gone, *(one.id for one in said.values() if one.task_id in changes.gone)]:
+            said.pop(comment_id, None)
         files, attached = self.files.setdefault(writes.team_id, {}), writes.rows.get("attachment", RowChanges())
         files.update({file.id: file for file in attached.kept})
-        for file_id in attached.gone:
+        for file_id in [*attached.gone, *(one.id for one in files.values() if one.task_id in changes.gone)]:
             files.pop(file_id, None)
         self.keys.update({(key.principal, key.key): key for key in writes.keys})
         return Committed()
@@ -130,6 +138,10 @@ class MemoryJournal:
         tasks = self.tasks.get(team_id, {})
         return [tasks[task_id] for task_id in task_ids if task_id in tasks and tasks[task_id].archived_at is not None]
 
+    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
+        said = self.said.get(team_id, {})
+        return [said[comment_id] for comment_id in comment_ids if comment_id in said]
+
     async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
         files = self.files.get(team_id, {})
         return [files[file_id] for file_id in attachment_ids if file_id in files]
@@ -140,6 +152,13 @@ class MemoryJournal:
 
     async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
         return [row for row in self.rows.get(team_id, [])[after:] if row.subject == task_id]
+
+    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
+        return {row.subject: row.seq for row in self.rows.get(team_id, []) if row.subject in subjects}
+
+    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
+        rows = await self.task_history(team_id, task_id, 0)
+        return max((row.seq for row in rows if row.actor_id == user_id and row.type in types), default=None)
 
 
 class MemoryLocked:

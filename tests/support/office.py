@@ -81,8 +81,9 @@ def told(state: TeamState, task: Task) -> dict[str, Any]:
     fields["label_ids"] = [state.labels[label_id].name for label_id in task.label_ids]
     fields["parent_id"] = titles.get(task.parent_id) if task.parent_id else None
     fields["blocked_by"] = sorted(titles[blocker] for blocker in task.blocked_by)
+    fields.pop("column_id")  # By name once a team has columns of its own; these are the five of every team.
     return fields
 
 
 def columns(state: TeamState) -> dict[str, list[str]]:
-    return {status: [task.title for task in state.ordered(status)] for status in state.columns}
+    return {column.category: [task.title for task in state.ordered(column.id)] for column in state.columns.values()}

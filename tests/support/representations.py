@@ -6,12 +6,13 @@ from typing import Final
 import msgspec
 
 from actors.ports import ColumnTop, Representation
+from core.columns import Column
 from core.event_data import encode_task
 from core.query import SortKey, TaskQuery
-from core.task import Status, Task
+from core.task import Task
 
 _encode = msgspec.json.Encoder().encode
-Columns = Sequence[tuple[Status, Sequence[bytes]]]
+Columns = Sequence[tuple[Column, Sequence[bytes]]]
 
 
 class Lists:
@@ -50,11 +51,11 @@ class Pages:
 
 
 def _tops(columns: Sequence[ColumnTop]) -> list[object]:
-    return [(top.status, top.count, [msgspec.Raw(task) for task in top.tasks], top.last) for top in columns]
+    return [(top.column.category, top.count, [msgspec.Raw(task) for task in top.tasks], top.last) for top in columns]
 
 
 def _by_status(columns: Columns) -> bytes:
-    return b",".join(b'"%s":[%s]' % (status.encode(), b",".join(tasks)) for status, tasks in columns)
+    return b",".join(b'"%s":[%s]' % (column.category.encode(), b",".join(tasks)) for column, tasks in columns)
 
 
 LISTS: Final[Representation] = Lists()

@@ -31,6 +31,7 @@ from taskforge.settings import Settings
 from taskforge.wiring import running
 from tests.support.account import NO_TLS
 from tests.support.asking import by
+from tests.support.documented import check_documented
 from tests.support.rates import GENEROUS
 
 QUICK = HubTimes(check=0.2, tick=0.02, hole=0.01)
@@ -78,8 +79,8 @@ class Site:
         body = {"name": "Engineering", "key": "ENG"}
         return (await self.client.post("/v1/teams", json=body, headers=owner.headers)).raise_for_status().json()["id"]
 
-    async def task(self, owner: Person, team_id: str, title: str = "A task") -> dict[str, Any]:
-        body = {"team_id": team_id, "title": title}
+    async def task(self, owner: Person, team_id: str, title: str = "A task", text: str = "") -> dict[str, Any]:
+        body = {"team_id": team_id, "title": title, "description": text}
         return (await self.client.post("/v1/tasks", json=body, headers=owner.headers)).raise_for_status().json()
 
     def live(self, team_id: str, person: Person | None = None, query: str = "", **headers: str) -> connect:
@@ -157,7 +158,7 @@ async def frames_until_closed(live: ClientConnection) -> tuple[list[dict[str, An
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Site]:
-    """An API worker on a free port."""
+    """An API worker on a free port; its client holds every answer against the document."""
     port = free_port()
     async with running(settings, API) as process:
         services = process.services
@@ -169,7 +170,9 @@ async def serving(settings: Settings) -> AsyncIterator[Site]:
         )
         task = asyncio.create_task(server.serve())
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=NO_TLS) as client:
+            hooks = {"response": [check_documented]}
+            base = f"http://127.0.0.1:{port}"
+            async with httpx.AsyncClient(base_url=base, timeout=10, verify=NO_TLS, event_hooks=hooks) as client:
                 await _answering(client)
                 yield Site(services, port, client)
         finally:

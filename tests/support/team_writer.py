@@ -61,7 +61,7 @@ class Writer:
         )
         deleted = tuple(event.task.id for event in events if isinstance(event, TaskDeleted))
         tasks = tuple(task for i in touched if (task := draft.tasks.get(i) or draft.archived.get(i)) is not None)
-        rows = rows_of_events(encoded)
+        rows = rows_of_events(encoded, draft.columns)
         if touched:
             rows["task"] = RowChanges(tasks, deleted)
         return TeamWrites(

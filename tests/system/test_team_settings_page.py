@@ -87,7 +87,7 @@ def test_a_link_is_made_used_and_who_came_gets_another_role_and_is_removed(
     assert here.evaluate("window.stayed === true"), "the page was reloaded"
 
 
-def test_name_and_limits_are_saved_and_shown_where_the_board_is_open(
+def test_name_and_policy_are_saved_and_shown_where_the_board_is_open(
     new_browser: Callable[..., Any], account: Account
 ) -> None:
     team_id = account.team("a task")
@@ -97,17 +97,11 @@ def test_name_and_limits_are_saved_and_shown_where_the_board_is_open(
     board.click("#team-settings")
     board.wait_for_selector(READY)
     board.fill("#general-name", "Renamed")
-    board.fill("#limit-in_progress", "0")
-    board.click("#general-save")
-    board.wait_for_selector("#limit-in_progress[aria-invalid=true]")
-    board.fill("#limit-in_progress", "4")
+    board.select_option("#general-wip", "block")
     board.click("#general-save")
     board.wait_for_selector("#general .result:has-text('Saved')")
     team = account.call("GET", f"/v1/teams/{team_id}")
-    assert (team["name"], team["wip_limits"]) == ("Renamed", {"in_progress": 4})
-    board.fill("#limit-in_progress", "")
-    board.click("#general-save")
-    eventually(lambda: account.call("GET", f"/v1/teams/{team_id}")["wip_limits"] == {}, "no limit is left")
+    assert (team["name"], team["wip"]) == ("Renamed", "block")
     board.click("#back")
     board.wait_for_selector(LIVE)
     expect(board.locator("#teams option:checked")).to_have_text("Renamed")

@@ -100,7 +100,7 @@ async def test_rows_are_in_board_order_and_have_every_column(office: Office, olg
 async def test_json_lines_keep_types(office: Office, olga: UUID) -> None:
     lines = [json.loads(line) for line in (await save(office, "jsonl")).read_text().splitlines()]
     parent = next(line for line in lines if line["title"] == "Parent")
-    assert (parent["estimate"], parent["labels"], parent["due_at"]) == (0.1, ["bug", "docs"], "2026-05-01T00:00:00Z")
+    assert (parent["estimate"], parent["labels"], parent["due_on"]) == (0.1, ["bug", "docs"], "2026-05-01")
     assert parent["completed_at"] is None
 
 
@@ -158,10 +158,10 @@ async def test_standard_output_gets_the_rows_and_nothing_else(
 
 BOARD = """
 insert into tasks (team_id, id, number, title, description, status, priority, rank, parent_id, assignee_id, created_by,
-                   created_at, updated_at, label_ids, blocked_by, comment_count, attachment_count, version)
+                   created_at, updated_at, label_ids, blocked_by, comment_count, attachment_count, version, column_id)
 select $1, uuidv7(), 100 + n, 'Task ' || n, repeat('x', 500), case when n % 2 = 0 then 'open' else 'done' end, 'none',
        'b' || lpad(n::text, 6, '0'), (select id from tasks where team_id = $1 and number = 1), $2, $2, now(), now(),
-       '{}', '{}', 0, 0, 1
+       '{}', '{}', 0, 0, 1, $1
 from generate_series(1, $3) n
 """
 TASKS = 50_000

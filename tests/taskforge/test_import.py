@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,13 @@ import pytest
 
 from actors.envelope import CommandResult
 from actors.system import TeamSystem
-from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask, UpdateTeam
+from core.commands import AddMember, ArchiveTask, CreateLabel, CreateTask, CreateTeam, UpdateTask
 from core.errors import DomainError, Forbidden, NotFound, StorageUnavailable
 from core.task import TaskFields, TaskPatch
 from taskforge.transfer.files import TransferError
 from taskforge.transfer.targets import key_of
 from tests.support.asking import by
+from tests.support.columns import limited
 from tests.support.office import MAX, OLGA, Office, by_title, columns
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,46 @@ async def test_only_the_given_columns_of_what_differs_are_updated(office: Office
     assert (task.description, task.priority, task.estimate) == ("by hand", "high", None)
 
 
+async def test_a_date_is_a_day_of_the_teams_calendar_and_no_moment(office: Office, olga: UUID) -> None:
+    file = office.file("dates.csv", "external_id,title,due_at\nZ-1,Due on the 31st,2026-12-31\n")
+    await office.load(file)
+    task = by_title(await office.team())["Due on the 31st"]
+    assert (task.due_at, task.due_on) == (None, date(2026, 12, 31))
+    assert str(await office.load(file)) == "created 0, updated 0, unchanged 1, failed 0"
+
+
+@pytest.mark.parametrize(
+    ("row", "due_at", "due_on"),
+    [
+        ("2026-12-31T10:00:00Z,", datetime(2026, 12, 31, 10, tzinfo=UTC), None),
+        ("2026-12-30,", None, date(2026, 12, 30)),
+        (",2026-12-29", None, date(2026, 12, 29)),
+        (",", None, None),
+    ],
+)
+@pytest.mark.parametrize("before", ["2026-01-01,", "2026-01-01T00:00:00Z,", ",2026-01-01", ","])
+async def test_what_a_row_says_of_when_it_is_due_replaces_either_form(
+    office: Office, olga: UUID, before: str, row: str, due_at: datetime | None, due_on: date | None
+) -> None:
+    for due in (before, row):
+        tally = await office.load(office.file("t.csv", f"external_id,title,due_at,due_on\nX-1,T,{due}\n"))
+        assert tally.failed == 0
+    task = by_title(await office.team())["T"]
+    assert (task.due_at, task.due_on) == (due_at, due_on)
+
+
+async def test_a_tracker_that_takes_a_date_away_takes_it_away_here(office: Office, olga: UUID) -> None:
+    for due in ("2026-12-31", ""):
+        await office.load(office.file("t.csv", f"external_id,title,due_at\nX-1,T,{due}\n"))
+    task = by_title(await office.team())["T"]
+    assert (task.due_at, task.due_on) == (None, None)
+
+
+async def test_a_row_that_is_due_twice_is_refused(office: Office, olga: UUID) -> None:
+    tally = await office.load(office.file("t.csv", "title,due_at,due_on\nT,2026-12-31T10:00:00Z,2026-12-31\n"))
+    assert (tally.created, tally.failed) == (0, 1)
+
+
 async def test_all_columns_of_ours_are_understood(office: Office, olga: UUID) -> None:
     await office.load(office.file("start.csv", "title\nOld task\n"))
     max_id = await office.sign_up(MAX, "Max")
@@ -79,7 +120,7 @@ async def test_all_columns_of_ours_are_understood(office: Office, olga: UUID) ->
         max_id,
         0.5,
     )
-    assert parent.due_at == datetime(2026, 5, 1, tzinfo=UTC)
+    assert (parent.due_at, parent.due_on) == (None, date(2026, 5, 1))
     assert child.due_at == datetime(2026, 5, 1, 8, tzinfo=UTC)
     assert (child.parent_id, last.parent_id) == (parent.id, parent.id)
     assert set(child.blocked_by) == {tasks["Old task"].id, last.id}
@@ -141,7 +182,8 @@ async def test_a_mended_rejects_file_can_be_imported(office: Office, olga: UUID)
 
 async def test_a_full_column_refuses_only_the_rows_that_do_not_fit(office: Office, olga: UUID) -> None:
     await office.load(office.file("one.csv", "external_id,title\n0,Start\n"))
-    await office.ask(UpdateTeam(wip_limits={"in_progress": 2}), olga)
+    for command in limited(await office.team(), in_progress=2):
+        await office.ask(command, olga)
     text = "external_id,title,status\n" + "".join(
         f"{n},T{n},{'in_progress' if n % 2 else 'open'}\n" for n in range(1, 9)
     )
@@ -164,7 +206,7 @@ async def test_a_byte_order_mark_quoted_newlines_and_huge_fields_are_read(office
     tally = await office.load(office.file("odd.csv", text))
     assert (tally.created, tally.failed) == (1, 1)
     (task,) = (await office.team()).tasks.values()
-    assert (task.title, task.description) == ('Two\r\nlines, "quoted"', huge)
+    assert (task.title, task.description) == ('Two lines, "quoted"', huge)
     assert "row 3: description" in office.said
 
 
@@ -337,7 +379,7 @@ async def test_odd_cells_are_refused_with_the_name_of_their_column(office: Offic
     lines = [
         {"id": "not an id", "title": "A"},
         {"external_id": 1.5, "title": "A"},
-        {"external_id": "n\0", "title": "A"},
+        {"external_id": "\u200b", "title": "A"},
         {"external_id": "x" * 201, "title": "A"},
         {"title": "A", "labels": "[odd"},
         {"title": "A", "labels": [" "]},
@@ -350,6 +392,36 @@ async def test_odd_cells_are_refused_with_the_name_of_their_column(office: Offic
     assert str(tally) == "created 0, updated 0, unchanged 0, failed 9"
     for number, column in enumerate(columns, start=1):
         assert f"row {number}: {column}: " in office.said
+
+
+async def test_control_characters_of_a_file_are_dropped_and_said(office: Office, olga: UUID) -> None:
+    lines = [
+        {"external_id": "I-1", "title": "\u200b"},
+        {"external_id": "I-6", "title": "\u202eRTL override", "description": "one\r\ntwo\x1b"},
+        {"external_id": "I-7", "title": "line\nbreak", "labels": ["a\x07b"]},
+        {"external_id": "I-9", "title": "\u0627\u0644\u0639\u0631\u0628\u064a\u0629"},
+        {"external_id": "I-10", "title": "e\u0301"},
+    ]
+    file = office.file("odd.jsonl", "\n".join(map(json.dumps, lines)))
+    tally = await office.load(file)
+    assert str(tally) == "created 4, updated 0, unchanged 0, failed 1"
+    tasks = by_title(await office.team())
+    assert set(tasks) == {"RTL override", "line break", "\u0627\u0644\u0639\u0631\u0628\u064a\u0629", "\u00e9"}
+    assert tasks["RTL override"].description == "one\ntwo"
+    assert [label.name for label in (await office.team()).labels.values()] == ["ab"]
+    assert "row 1: title: text must not be blank" in office.said
+    assert "row 2: dropped 1 control or invisible steering characters of title" in office.said
+    assert "row 3: dropped 1 control or invisible steering characters of labels" in office.said
+    assert (await office.load(file)).unchanged == 4
+
+
+async def test_somebody_is_found_by_any_spelling_of_their_domain(office: Office, olga: UUID) -> None:
+    ada = await office.sign_up("ada@b\u00fccher.example", "Ada")
+    await office.load(office.file("start.csv", "title\nOld task\n"))
+    await office.ask(AddMember(ada, "Ada", "member"), olga)
+    text = "external_id,title,assignee\n1,A,ada@xn--bcher-kva.example\n2,B,ada@B\u00dcCHER.example\n"
+    assert (await office.load(office.file("a.csv", text))).created == 2
+    assert {task.assignee_id for task in (await office.team()).tasks.values()} == {None, ada}
 
 
 async def test_a_team_that_cannot_be_called_that_is_not_made(office: Office, olga: UUID) -> None:
@@ -393,11 +465,12 @@ async def test_a_refusal_whose_answer_was_lost_is_still_a_refusal(
             raise
 
     await office.load(office.file("start.csv", "external_id,title,status\nstart,Start,done\n"))
-    await office.ask(UpdateTeam(wip_limits={"done": 1}), olga)
+    for command in limited(await office.team(), done=1):
+        await office.ask(command, olga)
     monkeypatch.setattr(TeamSystem, "ask", lossy)
     tally = await office.load(office.file("full.csv", "external_id,title,status\n1,A,done\n2,B,open\n"))
     assert (len(lost), tally.created, tally.failed) == (2, 1, 1)
-    assert "row 2: The column done holds its limit" in office.said
+    assert "row 2: The column Done holds its limit" in office.said
 
 
 @pytest.mark.parametrize("name", ["mesos", "springxd", "duracloud"])

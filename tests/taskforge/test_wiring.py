@@ -50,19 +50,21 @@ def test_every_list_of_parts_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("roles", "parts"),
     [
-        (API, ["format", "history", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
-        (TEAMS, ["format", "history", "feeds", "teams"]),
-        ({"relay"}, ["format", "history", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
-        ({"notifications"}, ["format", "history", "broker", "housekeeping", "notifications"]),
-        ({"mail"}, ["format", "history", "broker", "housekeeping", "mail"]),
+        (API, ["format", "restores", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
+        (TEAMS, ["format", "restores", "feeds", "teams"]),
+        ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
+        ({"notifications"}, ["format", "restores", "broker", "housekeeping", "notifications"]),
+        ({"mail"}, ["format", "restores", "broker", "housekeeping", "mail"]),
         (
             {"operations"},
-            ["format", "history", "broker", "housekeeping", "feeds", "teams", "steps", "operations"],
+            ["format", "restores", "broker", "housekeeping", "feeds", "teams", "steps", "operations"],
         ),
-        ({"redaction"}, ["format", "history", "broker", "housekeeping", "redaction"]),
+        ({"redaction"}, ["format", "restores", "broker", "housekeeping", "redaction"]),
+        ({"search"}, ["format", "restores", "broker", "housekeeping", "filling", "search"]),
+        ({"history"}, ["format", "restores", "broker", "housekeeping", "history"]),
         (
             {"teams", "notifications"},
-            ["format", "history", "feeds", "broker", "housekeeping", "teams", "notifications"],
+            ["format", "restores", "feeds", "broker", "housekeeping", "teams", "notifications"],
         ),
     ],
 )

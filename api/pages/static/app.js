@@ -2,6 +2,7 @@
 
 import { Api } from "./api.js";
 import { note, wanted } from "./detour.js";
+import { ColumnsDialog } from "./columns.js";
 import { byId, h, toast } from "./dom.js";
 import { Founding, Gate, askedForm } from "./gate.js";
 import { Moving } from "./moving.js";
@@ -33,8 +34,10 @@ const panel = new Panel({
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
 });
+const columns = new ColumnsDialog((work) => open.changeColumns(work));
+byId("edit-columns").addEventListener("click", () => columns.open(open.board));
 new Moving(view, {
-  move: (id, status, index) => open.move(id, status, index),
+  move: (id, column, index) => open.move(id, column, index),
   open: (id) => panel.open(open.board, id),
   mayWrite: () => open.mayWrite,
 });
@@ -123,6 +126,7 @@ function preferredTeam() {
 
 function leaveTeam() {
   panel.close();
+  columns.close();
   open?.close();
   open = null;
 }
@@ -136,6 +140,7 @@ async function openTeam(id) {
     removed: () => open === mine && onRemoved(mine.team),
     changed: (change) => open === mine && onChanged(change),
     team: () => open === mine && showTeam(mine),
+    columns: () => open === mine && onColumns(mine),
   });
   open = mine;
   await mine.load();
@@ -148,11 +153,12 @@ async function openTeam(id) {
 }
 
 /** Its name, and whether this person may change anything. */
-function showTeam({ team, mayWrite }) {
+function showTeam({ team, mayWrite, mayManage }) {
   teams = teams.map((one) => (one.id === team.id ? team : one));
   document.title = `${team.name} · TaskForge`;
   listTeams(team.id);
   byId("columns").dataset.readonly = String(!mayWrite);
+  byId("edit-columns").hidden = !mayManage;
 }
 
 function listTeams(current) {
@@ -177,6 +183,12 @@ function onRemoved(team) {
   start();
 }
 
+/** What shows columns beside the board follows. */
+function onColumns({ board }) {
+  columns.follow(board);
+  panel.followColumns();
+}
+
 async function onChanged({ id, mine }) {
   if (id !== panel.openId || mine) return;
   const { board } = open;
@@ -185,9 +197,9 @@ async function onChanged({ id, mine }) {
 }
 
 /** The next page of a column; false when it could not be loaded. */
-async function loadMore(status) {
+async function loadMore(column) {
   try {
-    await open?.more(status);
+    await open?.more(column);
     return true;
   } catch (error) {
     if (!(error instanceof SessionEnded)) toast(error.message, "error");
@@ -212,7 +224,7 @@ async function signOut() {
 }
 
 /** The foot of a column: a quiet button that turns into a one-line form, and stays open for the next task. */
-function makeAdd(status) {
+function makeAdd(column) {
   const input = h("input", { type: "text", maxlength: "500", "aria-label": "Title of the new task", placeholder: "What needs doing?", autocomplete: "off" });
   const form = h("form", { class: "add-form", hidden: true }, input);
   const button = h("button", { type: "button", class: "add" }, h("span", { "aria-hidden": "true" }, "+"), " Add task");
@@ -236,7 +248,7 @@ function makeAdd(status) {
     if (title === "") return;
     input.value = "";
     try {
-      await open.add(status, title);
+      await open.add(column, title);
     } catch (error) {
       toast(error.message, "error");
       if (input.value === "") input.value = title;

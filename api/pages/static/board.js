@@ -8,12 +8,10 @@
  * is counted.
  */
 
-import { comesBefore, Prefix, statusAfter, statusBefore } from "./prefix.js";
+import { columnAfter, columnBefore, comesBefore, Prefix } from "./prefix.js";
 
 /** So many tasks of each column are loaded at first, and with each page after that. */
 export const PER_COLUMN = 50;
-
-export const STATUSES = ["open", "in_progress", "in_review", "done", "cancelled"];
 
 /** Sorts before every character a rank can hold, so `rank + AFTER` stands directly behind `rank`. */
 const AFTER = "\u0001";
@@ -28,7 +26,9 @@ export class Board {
 
   /** `changed` gets `{id, before, after, from, to, mine}` for every card that must be drawn anew, moved or removed. */
   constructor(snapshot, changed) {
-    this.columns = Object.fromEntries(STATUSES.map((status) => [status, []]));
+    /** The columns, in their order, as the server describes them; `columns` has the cards of each, by its id. */
+    this.order = [];
+    this.columns = {};
     this.members = new Map();
     this.labels = new Map();
     this.team = null;
@@ -36,33 +36,52 @@ export class Board {
     this.seq = snapshot.seq;
     this.epoch = snapshot.epoch;
     for (const column of snapshot.columns) {
-      this.#prefixes.set(column.status, new Prefix(column));
-      for (const task of column.tasks) {
-        this.#tasks.set(task.id, task);
-        this.#shown.set(task.id, task);
-      }
-      // The server's order is the order; sorting again keeps the binary searches right whatever it sends.
-      this.columns[column.status] = column.tasks.toSorted((a, b) => (comesBefore(a, b) ? -1 : 1)).map((task) => task.id);
+      this.#prefixes.set(column.id, new Prefix(column));
+      for (const task of column.tasks) this.#tasks.set(task.id, task);
     }
+    this.#layOut(snapshot.columns);
+  }
+
+  /** The column with this id, undefined when it is gone. */
+  column(id) {
+    return this.order.find((column) => column.id === id);
+  }
+
+  /** Other columns, or another order of them: every card is put into its place anew. */
+  #layOut(columns) {
+    this.order = columns.map(({ tasks, ...column }) => column);
+    this.columns = Object.fromEntries(this.order.map(({ id }) => [id, []]));
+    this.#shown.clear();
+    for (const id of new Set([...this.#tasks.keys(), ...this.#pending.keys()])) {
+      const task = this.#visible(id);
+      if (task === undefined || !(task.column_id in this.columns)) continue;
+      this.#shown.set(id, task);
+      this.columns[task.column_id].push(id);
+    }
+    // The server's order is the order; sorting again keeps the binary searches right whatever it sends.
+    for (const ids of Object.values(this.columns)) {
+      ids.sort((a, b) => (comesBefore(this.#shown.get(a), this.#shown.get(b)) ? -1 : 1));
+    }
+    this.onColumns?.();
   }
 
   /** How many tasks the column has, with own pending changes. */
-  count(status) {
-    let count = this.#prefixes.get(status).count;
+  count(column) {
+    let count = this.#prefixes.get(column).count;
     for (const id of this.#pending.keys()) {
-      count += Number(this.#effective(id)?.status === status) - Number(this.#tasks.get(id)?.status === status);
+      count += Number(this.#effective(id)?.column_id === column) - Number(this.#tasks.get(id)?.column_id === column);
     }
     return count;
   }
 
   /** Whether all of the column is here, not only its top. */
-  whole(status) {
-    return this.#prefixes.get(status).whole;
+  whole(column) {
+    return this.#prefixes.get(column).whole;
   }
 
   /** Whether all of every column is here. */
   get complete() {
-    return STATUSES.every((status) => this.whole(status));
+    return this.order.every(({ id }) => this.whole(id));
   }
 
   /** The task as it is shown: confirmed, with own pending changes. */
@@ -77,8 +96,9 @@ export class Board {
 
   /**
    * Fold one event: "applied", "old" (seen before), "hole" (something is missing) or "unsure": ranks behind an edge
-   * have changed, so that it is not known any more who stands before it, or a task behind an edge is gone for good, and
-   * its event does not say from which column. The last two ask for the board to be loaded anew.
+   * have changed, so that it is not known any more who stands before it, a task behind an edge is gone for good, and its
+   * event does not say from which column, or a column has moved among others. The last two ask for the board to be loaded
+   * anew.
    */
   apply(event) {
     if (event.seq <= this.seq) return "old";
@@ -91,8 +111,8 @@ export class Board {
     for (const id of this.#dropSettled()) touched.add(id);
     for (const id of touched) this.#show(id, false);
     this.#wakeReached();
-    if (miscounted) return "unsure";
-    return !deleted && Object.keys(ranks ?? {}).length > 0 && !this.whole(task.status) ? "unsure" : "applied";
+    if (miscounted || event.type === "column.moved") return "unsure";
+    return task !== undefined && !deleted && Object.keys(ranks ?? {}).length > 0 && !this.whole(task.column_id) ? "unsure" : "applied";
   }
 
   /** Comes when the fold is at `seq`, or has begun anew: that `seq` may be of a history that is gone. */
@@ -110,8 +130,8 @@ export class Board {
   }
 
   /** More of a column is going to be asked for, after `cursor`: give what comes back to `extend`, or to `forget`. */
-  expectMore(status) {
-    const request = { status, cursor: this.#prefixes.get(status).cursor, touched: [] };
+  expectMore(column) {
+    const request = { column, cursor: this.#prefixes.get(column).cursor, touched: [] };
     this.#extending.add(request);
     return request;
   }
@@ -125,8 +145,8 @@ export class Board {
     if (!this.#extending.delete(request)) return;
     const newer = new Set(request.touched.filter((one) => one.seq > seq).map((one) => one.id));
     for (const task of items) if (!newer.has(task.id)) this.#tasks.set(task.id, task);
-    this.#prefixes.get(request.status).take(items, cursor);
-    for (const [id, task] of this.#tasks) if (task.status === request.status && !this.#shown.has(id)) this.#show(id, true);
+    this.#prefixes.get(request.column)?.take(items, cursor);
+    for (const [id, task] of this.#tasks) if (task.column_id === request.column && !this.#shown.has(id)) this.#show(id, true);
   }
 
   /** The ETag, without quotes, of a task at this version: from the second epoch on it names the epoch. */
@@ -140,8 +160,10 @@ export class Board {
     if (!rewritten && snapshot.seq < this.seq) return;
     const fresh = new Map();
     this.#extending.clear();
+    const other = String(this.order.map(({ id }) => id)) !== String(snapshot.columns.map(({ id }) => id));
+    this.#prefixes.clear();
     for (const column of snapshot.columns) {
-      this.#prefixes.set(column.status, new Prefix(column));
+      this.#prefixes.set(column.id, new Prefix(column));
       for (const task of column.tasks) fresh.set(task.id, task);
     }
     const touched = [...this.#tasks.keys()].filter((id) => !fresh.has(id));
@@ -152,8 +174,16 @@ export class Board {
     this.#tasks = fresh;
     this.seq = snapshot.seq;
     this.epoch = snapshot.epoch;
-    for (const id of [...touched, ...this.#dropSettled(rewritten)]) this.#show(id, false);
+    touched.push(...this.#dropSettled(rewritten));
+    if (other) this.#layOut(snapshot.columns);
+    else this.#redescribe(snapshot.columns, touched);
     this.#wakeReached(true);
+  }
+
+  #redescribe(columns, touched) {
+    this.order = columns.map(({ tasks, ...column }) => column);
+    for (const id of touched) this.#show(id, false);
+    this.onColumn?.();
   }
 
   /** Lay `patch` (null: gone) over a task until the server has answered. Gives the handle for `settle` or `undo`. */
@@ -179,8 +209,8 @@ export class Board {
   }
 
   /** A rank that sorts directly behind the card at `index - 1` of the column without `id`; the server gives the real one. */
-  rankAt(status, index, id) {
-    const others = this.columns[status].filter((other) => other !== id);
+  rankAt(column, index, id) {
+    const others = this.columns[column].filter((other) => other !== id);
     return index > 0 ? this.task(others[index - 1]).rank + AFTER : "";
   }
 
@@ -188,6 +218,7 @@ export class Board {
     if (data.task) yield* this.#foldTask(type, data, seq);
     else if (data.member) this.#foldMember(type, data.member);
     else if (data.label) yield* this.#foldLabel(type, data.label);
+    else if (data.column) this.#foldColumn(type, data.column);
     else if (data.team) this.team = { ...this.team, ...data.team };
     if (type === "team.updated" || type === "member.role_changed") this.onTeam?.();
   }
@@ -204,7 +235,7 @@ export class Board {
       this.#tasks.set(id, { ...neighbour, rank, version: seq });
       yield id;
     }
-    const [from, to] = [statusBefore(type, data), statusAfter(data)];
+    const [from, to] = [columnBefore(type, data), columnAfter(data)];
     if (from !== null) this.#prefixes.get(from).count -= 1;
     if (to !== null) this.#prefixes.get(to).count += 1;
     if (to === null) this.#tasks.delete(task.id);
@@ -216,10 +247,25 @@ export class Board {
   /** A task that is gone for good: its event says no more than which one it was. */
   #forget(id, seq) {
     const task = this.#tasks.get(id);
-    if (task !== undefined) this.#prefixes.get(task.status).count -= 1;
+    if (task !== undefined) this.#prefixes.get(task.column_id).count -= 1;
     this.#tasks.delete(id);
     for (const request of this.#extending) request.touched.push({ id, seq });
     return id;
+  }
+
+  /** A new column is the last one. Where one has moved to, the board says that is asked for anew. */
+  #foldColumn(type, column) {
+    const known = this.column(column.id);
+    if (type === "column.created" && known === undefined) {
+      this.#prefixes.set(column.id, new Prefix({ count: 0, tasks: [], next_cursor: null }));
+      this.#layOut([...this.order, column]);
+    } else if (type === "column.deleted" && known !== undefined) {
+      this.#layOut(this.order.filter((other) => other !== known));
+      this.#prefixes.delete(column.id);
+    } else if (type === "column.updated" && known !== undefined) {
+      Object.assign(known, column);
+      this.onColumn?.();
+    }
   }
 
   #foldMember(type, member) {
@@ -267,36 +313,36 @@ export class Board {
   /** Own changes are shown wherever they are until they are confirmed. */
   #visible(id) {
     const task = this.#effective(id);
-    return task !== undefined && (this.#pending.has(id) || this.#prefixes.get(task.status).has(task)) ? task : undefined;
+    return task !== undefined && (this.#pending.has(id) || this.#prefixes.get(task.column_id)?.has(task)) ? task : undefined;
   }
 
   #show(id, mine) {
     const before = this.#shown.get(id);
     const after = this.#visible(id);
     if (before === after && after !== undefined) return;
-    const stays = before && after && before.status === after.status && before.rank === after.rank;
-    const from = before && !stays ? { status: before.status, index: this.#take(before) } : null;
+    const stays = before && after && before.column_id === after.column_id && before.rank === after.rank;
+    const from = before && !stays ? { column: before.column_id, index: this.#take(before) } : null;
     if (after) this.#shown.set(id, after);
     else this.#shown.delete(id);
-    const to = after && !stays ? { status: after.status, index: this.#insert(after) } : null;
+    const to = after && !stays ? { column: after.column_id, index: this.#insert(after) } : null;
     this.changed({ id, before, after, from, to, mine });
   }
 
   #take(task) {
     const index = this.#find(task);
-    this.columns[task.status].splice(index, 1);
+    this.columns[task.column_id].splice(index, 1);
     return index;
   }
 
   #insert(task) {
     const index = this.#find(task);
-    this.columns[task.status].splice(index, 0, task.id);
+    this.columns[task.column_id].splice(index, 0, task.id);
     return index;
   }
 
   /** Where the task stands, or would stand, in its column. */
   #find(task) {
-    const column = this.columns[task.status];
+    const column = this.columns[task.column_id];
     let low = 0;
     let high = column.length;
     while (low < high) {

@@ -1,5 +1,6 @@
 /** What a card looks like: one element per task, redrawn in place when the task changes. */
 
+import { dueChip } from "./due.js";
 import { h } from "./dom.js";
 
 export const STATUS_NAMES = {
@@ -12,10 +13,6 @@ export const STATUS_NAMES = {
 
 export const PRIORITY_NAMES = { urgent: "Urgent", high: "High", medium: "Medium", low: "Low", none: "No priority" };
 
-const DAY_MS = 86_400_000;
-const SHORT_DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const DATE_WITH_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
-const LONG_DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
 const LABELS_SHOWN = 3;
 
 /** The card's list item; `draw` fills it. The focus moves between cards by arrow keys, so only one is in the tab order. */
@@ -36,7 +33,7 @@ export function draw(item, task, board) {
 
 function parts(task, board) {
   const labels = (task.label_ids ?? []).map((id) => board.labels.get(id)).filter((label) => label !== undefined);
-  const foot = [due(task), estimate(task), talk(task), files(task), assignee(task, board)].filter((part) => part !== null);
+  const foot = [dueChip(task, board.team?.time_zone ?? "UTC"), estimate(task), talk(task), files(task), assignee(task, board)].filter((part) => part !== null);
   return [
     h("div", { class: "card-head" }, h("span", { class: "card-key" }, task.key ?? "…"), priority(task)),
     h("p", { class: "card-title" }, task.title),
@@ -59,20 +56,6 @@ export function labelChip(label) {
 
 function more(labels) {
   return labels.length > LABELS_SHOWN ? h("span", { class: "label-more" }, `+${labels.length - LABELS_SHOWN}`) : null;
-}
-
-function due(task) {
-  if (!task.due_at) return null;
-  const moment = new Date(task.due_at);
-  const finished = task.status === "done" || task.status === "cancelled";
-  const left = moment.getTime() - Date.now();
-  const state = finished ? "calm" : left < 0 ? "late" : left < 2 * DAY_MS ? "soon" : "calm";
-  const title = `Due ${LONG_DATE.format(moment)}${state === "late" ? " (overdue)" : ""}`;
-  return h("time", { class: "due", data: { state }, datetime: task.due_at, title }, h("span", { class: "unseen" }, "due "), shortDate(moment));
-}
-
-function shortDate(moment) {
-  return moment.getFullYear() === new Date().getFullYear() ? SHORT_DATE.format(moment) : DATE_WITH_YEAR.format(moment);
 }
 
 function estimate(task) {

@@ -1,9 +1,8 @@
 /**
  * Moving cards: by drag and drop with a line where the card would land, or by keyboard (arrows walk, Shift+arrows move).
- * Both ask `move(id, status, index)`, where `index` counts the column's cards without the moved one.
+ * Both ask `move(id, column, index)`, where `index` counts the column's cards without the moved one.
  */
 
-import { STATUSES } from "./board.js";
 import { h } from "./dom.js";
 
 const KIND = "application/x-taskforge-task";
@@ -16,7 +15,7 @@ export class Moving {
   #target = null;
   #frame = 0;
 
-  /** `actions`: move(id, status, index), open(id), mayWrite(). */
+  /** `actions`: move(id, column, index), open(id), mayWrite(). */
   constructor(view, actions) {
     this.view = view;
     this.actions = actions;
@@ -53,7 +52,7 @@ export class Moving {
     event.dataTransfer.dropEffect = "move";
     const { clientY } = event;
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#aim(section.dataset.status, clientY));
+    this.#frame = requestAnimationFrame(() => this.#aim(section.dataset.column, clientY));
   }
 
   #onDrop(event) {
@@ -62,10 +61,10 @@ export class Moving {
     event.preventDefault();
     cancelAnimationFrame(this.#frame);
     const id = this.#dragged;
-    this.#aim(section.dataset.status, event.clientY);
-    const { status, index } = this.#target;
+    this.#aim(section.dataset.column, event.clientY);
+    const { column, index } = this.#target;
     this.#end();
-    this.actions.move(id, status, index);
+    this.actions.move(id, column, index);
   }
 
   #end() {
@@ -78,9 +77,9 @@ export class Moving {
   }
 
   /** Where the card would land under the pointer, and the line that says so. */
-  #aim(status, clientY) {
+  #aim(column, clientY) {
     if (this.#dragged === null) return;
-    const list = this.view.list(status);
+    const list = this.view.list(column);
     const items = list.children;
     let low = 0;
     let high = items.length;
@@ -91,7 +90,7 @@ export class Moving {
       else high = middle;
     }
     this.#draw(list, low);
-    this.#target = { status, index: this.#withoutDragged(status, low) };
+    this.#target = { column, index: this.#withoutDragged(column, low) };
   }
 
   /** The line lies over the gap beside the list, so that aiming shifts no card. */
@@ -105,8 +104,8 @@ export class Moving {
     scroll.parentElement.classList.add("aimed");
   }
 
-  #withoutDragged(status, index) {
-    const own = this.view.board.columns[status].indexOf(this.#dragged);
+  #withoutDragged(column, index) {
+    const own = this.view.board.columns[column].indexOf(this.#dragged);
     return own !== -1 && own < index ? index - 1 : index;
   }
 
@@ -128,14 +127,15 @@ export class Moving {
 
   #walk(id, across, along) {
     const { board } = this.view;
-    const { status } = board.task(id);
-    const at = board.columns[status].indexOf(id);
+    const { column_id: column } = board.task(id);
+    const at = board.columns[column].indexOf(id);
     if (across === 0) {
       this.#focusNext(board, id, along);
       return;
     }
-    for (let other = STATUSES.indexOf(status) + across; other >= 0 && other < STATUSES.length; other += across) {
-      const ids = board.columns[STATUSES[other]];
+    const order = board.order.map((one) => one.id);
+    for (let other = order.indexOf(column) + across; other >= 0 && other < order.length; other += across) {
+      const ids = board.columns[order[other]];
       if (ids.length === 0) continue;
       this.view.focus(ids[Math.min(at, ids.length - 1)]);
       return;
@@ -144,19 +144,20 @@ export class Moving {
 
   async #focusNext(board, id, along) {
     const beside = () => {
-      const ids = board.columns[board.task(id)?.status] ?? [];
+      const ids = board.columns[board.task(id)?.column_id] ?? [];
       return ids[ids.indexOf(id) + along];
     };
-    if (along > 0 && beside() === undefined) await this.view.more(board.task(id).status);
+    if (along > 0 && beside() === undefined) await this.view.more(board.task(id).column_id);
     const next = beside();
     if (next !== undefined && this.view.board === board) this.view.focus(next);
   }
 
   #shift(id, across, along) {
     const { board } = this.view;
-    const { status } = board.task(id);
-    const at = board.columns[status].indexOf(id);
-    const target = STATUSES[STATUSES.indexOf(status) + across];
+    const { column_id: column } = board.task(id);
+    const at = board.columns[column].indexOf(id);
+    const order = board.order.map((one) => one.id);
+    const target = order[order.indexOf(column) + across];
     const length = target === undefined ? 0 : board.columns[target].length - (across === 0 ? 1 : 0);
     const index = across === 0 ? at + along : Math.min(at, length);
     const last = target !== undefined && board.whole(target) ? length : Infinity;

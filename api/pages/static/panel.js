@@ -4,8 +4,9 @@
  */
 
 import { Problem } from "./api.js";
-import { PRIORITY_NAMES, STATUS_NAMES, labelChip } from "./card.js";
+import { PRIORITY_NAMES, labelChip } from "./card.js";
 import { byId, h } from "./dom.js";
+import { asFields, dayOf, withDue } from "./due.js";
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const STALE_TRIES = 3;
@@ -14,22 +15,22 @@ const STALE_TRIES = 3;
 const FIELDS = {
   title: { read: (control) => control.value.replaceAll(/\s*\n\s*/gu, " ").trim(), write: setValue },
   description: { read: (control) => control.value, write: setValue },
-  status: { read: (control) => control.value, write: setValue },
+  column_id: { read: (control) => control.value, write: setValue },
   priority: { read: (control) => control.value, write: setValue },
   assignee_id: { read: (control) => control.value || null, write: setValue },
   estimate: { read: (control) => (control.value === "" ? null : Number(control.value)), write: setValue },
-  due_at: { read: readDay, write: (control, value) => setValue(control, localDay(value)) },
+  due: { read: readDue, write: (control, value) => setValue(control, dayOf(value, control.dataset.zone)) },
   label_ids: { read: readLabels, write: writeLabels },
 };
 
 const NAMES = {
   title: "Title",
   description: "Description",
-  status: "Status",
+  column_id: "Column",
   priority: "Priority",
   assignee_id: "Assignee",
   estimate: "Estimate",
-  due_at: "Due date",
+  due: "Due date",
   label_ids: "Labels",
 };
 
@@ -47,7 +48,6 @@ export class Panel {
     this.note = byId("panel-note");
     this.save = byId("panel-save");
     this.archive = byId("panel-archive");
-    fillSelect(this.#control("status"), Object.entries(STATUS_NAMES));
     fillSelect(this.#control("priority"), Object.entries(PRIORITY_NAMES));
     this.form.addEventListener("submit", (event) => this.#onSubmit(event));
     this.form.addEventListener("input", () => this.#offer());
@@ -64,9 +64,11 @@ export class Panel {
   }
 
   open(board, id) {
-    const task = board.confirmed(id);
-    if (task === undefined) return;
+    const found = board.confirmed(id);
+    if (found === undefined) return;
+    const task = withDue(found);
     this.board = board;
+    this.#control("due").dataset.zone = board.team?.time_zone ?? "UTC";
     this.#id = id;
     this.#clashes.clear();
     this.#fillChoices(task);
@@ -84,7 +86,8 @@ export class Panel {
   }
 
   /** The open task changed on the board: follow it, keep what was typed, and point out clashes. */
-  follow(task) {
+  follow(found) {
+    const task = found && withDue(found);
     if (task === undefined) {
       this.#lock(true);
       this.#say("This task has just left the board.", "error");
@@ -112,7 +115,21 @@ export class Panel {
     byId("panel-times").textContent = `Created ${MOMENT.format(new Date(task.created_at))} · changed ${MOMENT.format(new Date(task.updated_at))}`;
   }
 
+  /** The columns have changed while the panel is open. */
+  followColumns() {
+    if (!this.dialog.open) return;
+    const control = this.#control("column_id");
+    const chosen = control.value;
+    this.#fillColumns();
+    control.value = chosen;
+  }
+
+  #fillColumns() {
+    fillSelect(this.#control("column_id"), this.board.order.map((column) => [column.id, column.name]));
+  }
+
   #fillChoices(task) {
+    this.#fillColumns();
     const members = [...this.board.members.values()].toSorted((a, b) => a.name.localeCompare(b.name));
     const choices = [["", "Nobody"], ...members.map((member) => [member.user_id, member.name])];
     if (task.assignee_id && !this.board.members.has(task.assignee_id)) choices.push([task.assignee_id, "Former member"]);
@@ -164,7 +181,7 @@ export class Panel {
       const patch = Object.fromEntries(this.#dirty().map((name) => [name, this.#value(name)]));
       if (Object.keys(patch).length === 0) return;
       try {
-        await this.actions.save(id, patch, this.#version);
+        await this.actions.save(id, asFields(patch, this.#base.due), this.#version);
         return;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 412 || attempt === STALE_TRIES) throw error;
@@ -213,10 +230,10 @@ export class Panel {
   }
 
   #spoken(name, value) {
-    if (name === "status") return STATUS_NAMES[value];
+    if (name === "column_id") return this.board.column(value)?.name ?? "a column that is gone";
     if (name === "priority") return PRIORITY_NAMES[value];
     if (name === "assignee_id") return value ? (this.board.members.get(value)?.name ?? "Former member") : "Nobody";
-    if (name === "due_at") return value ? localDay(value) : "no date";
+    if (name === "due") return dayOf(value, this.#control("due").dataset.zone) || "no date";
     if (name === "label_ids") return value.map((id) => this.board.labels.get(id)?.name ?? "?").join(", ") || "none";
     return value === null || value === "" ? "(empty)" : String(value);
   }
@@ -289,17 +306,7 @@ function writeLabels(box, ids) {
   for (const input of box.querySelectorAll("input")) input.checked = ids.includes(input.value);
 }
 
-/** A day as people mean it: until its end where they are. An untouched day keeps the exact moment it came from. */
-function readDay(control, base) {
-  if (control.value === localDay(base)) return base ?? null;
-  if (control.value === "") return null;
-  const [year, month, day] = control.value.split("-").map(Number);
-  return new Date(year, month - 1, day, 23, 59, 0).toISOString();
-}
-
-function localDay(moment) {
-  if (!moment) return "";
-  const date = new Date(moment);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+/** A day of the team's calendar. An untouched one stays the exact moment that it may have come from. */
+function readDue(control, base) {
+  return control.value === dayOf(base, control.dataset.zone) ? (base ?? null) : control.value || null;
 }

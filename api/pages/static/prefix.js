@@ -32,16 +32,16 @@ export class Prefix {
 }
 
 /**
- * The status of the column that an event's task stood in before it, null when it was not on the board. The event says it
+ * The column that an event's task stood in before it, null when it was not on the board. The event says it
  * itself, so that a task which was never loaded is counted rightly too.
  */
-export function statusBefore(type, { task, previous = {} }) {
+export function columnBefore(type, { task, previous = {} }) {
   if (type === "task.created" || type === "task.restored") return null;
   const archived = "archived_at" in previous ? previous.archived_at : task.archived_at;
-  return archived ? null : (previous.status ?? task.status);
+  return archived ? null : (previous.column_id ?? task.column_id);
 }
 
-/** The status of the column that an event's task stands in after it, null when it is not on the board. */
-export function statusAfter({ task }) {
-  return task.archived_at ? null : task.status;
+/** The column that an event's task stands in after it, null when it is not on the board. */
+export function columnAfter({ task }) {
+  return task.archived_at ? null : task.column_id;
 }

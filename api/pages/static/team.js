@@ -2,7 +2,6 @@
 
 import { Problem } from "./api.js";
 import { Board, PER_COLUMN } from "./board.js";
-import { STATUS_NAMES } from "./card.js";
 import { announce, toast } from "./dom.js";
 import { Feed } from "./feed.js";
 
@@ -34,6 +33,8 @@ export class OpenTeam {
     this.board = new Board(board.data, (change) => this.#onChange(change));
     this.board.team = team.data;
     this.board.onTeam = () => this.#reloadTeam();
+    this.board.onColumns = () => this.#columnsChanged(() => this.view.show(this.board));
+    this.board.onColumn = () => this.#columnsChanged(() => this.view.retitle());
     for (const member of members) this.board.members.set(member.user_id, member);
     for (const label of labels) this.board.labels.set(label.id, label);
     this.view.show(this.board);
@@ -49,19 +50,28 @@ export class OpenTeam {
     return this.team.permissions?.includes("write_tasks") ?? this.team.my_role !== "viewer";
   }
 
+  get mayManage() {
+    return this.team.permissions?.includes("manage_team") ?? false;
+  }
+
+  #columnsChanged(draw) {
+    draw();
+    this.hooks.columns();
+  }
+
   /** Load the next page of a column, once at a time. Comes back when it is on the board, or there is no more. */
-  more(status) {
-    const running = this.#extending.get(status) ?? this.#extend(status).finally(() => this.#extending.delete(status));
-    this.#extending.set(status, running);
+  more(column) {
+    const running = this.#extending.get(column) ?? this.#extend(column).finally(() => this.#extending.delete(column));
+    this.#extending.set(column, running);
     return running;
   }
 
-  async #extend(status) {
+  async #extend(column) {
     const { board } = this;
-    if (board.whole(status)) return;
-    const request = board.expectMore(status);
+    if (board.whole(column)) return;
+    const request = board.expectMore(column);
     try {
-      const query = new URLSearchParams({ team_id: this.team.id, status, sort: "rank", limit: PER_COLUMN, cursor: request.cursor });
+      const query = new URLSearchParams({ team_id: this.team.id, column, sort: "rank", limit: PER_COLUMN, cursor: request.cursor });
       const { data, seq } = await this.api.get(`/v1/tasks?${query}`, this.#options());
       await board.reached(seq);
       board.extend(request, data, seq);
@@ -74,19 +84,19 @@ export class OpenTeam {
    * Put the card at `index` of the column (counted without it); it stands there at once and returns if refused. Below the
    * last card that is loaded there are others: they are loaded first, so that there is a place between two.
    */
-  async move(id, status, index) {
+  async move(id, column, index) {
     const { board } = this;
-    const loaded = board.columns[status].filter((other) => other !== id).length;
-    if (index >= loaded && !board.whole(status)) await this.view.more(status);
-    const others = board.columns[status].filter((other) => other !== id);
-    const task = board.task(id);
-    if (task === undefined) return;
-    if (task.status === status && board.columns[status].indexOf(id) === index) return;
-    const target = { status };
+    const loaded = board.columns[column].filter((other) => other !== id).length;
+    if (index >= loaded && !board.whole(column)) await this.view.more(column);
+    const [task, described] = [board.task(id), board.column(column)];
+    if (task === undefined || described === undefined) return;
+    const others = board.columns[column].filter((other) => other !== id);
+    if (task.column_id === column && board.columns[column].indexOf(id) === index) return;
+    const target = { column_id: column };
     if (index > 0) target.after_id = others[index - 1];
     else if (others.length > 0) target.before_id = others[0];
-    const entry = board.expect(id, { status, rank: board.rankAt(status, index, id) });
-    announce(`${task.key} moved to ${STATUS_NAMES[status]}, ${index + 1} of ${others.length + 1}`);
+    const entry = board.expect(id, { column_id: column, status: described.category, rank: board.rankAt(column, index, id) });
+    announce(`${task.key} moved to ${described.name}, ${index + 1} of ${others.length + 1}`);
     try {
       await this.#settle(entry, () => this.api.post(`/v1/tasks/${id}/move`, target, this.#options()));
     } catch (error) {
@@ -95,12 +105,12 @@ export class OpenTeam {
   }
 
   /** A new task at the bottom of a column. Rejects with the server's problem. */
-  async add(status, title) {
-    const { data, seq } = await this.#inTurn(() => this.api.post("/v1/tasks", { team_id: this.team.id, title, status }, this.#options()));
+  async add(column, title) {
+    const { data, seq } = await this.#inTurn(() => this.api.post("/v1/tasks", { team_id: this.team.id, title, column_id: column }, this.#options()));
     this.board.settle(this.board.expect(data.id, data), seq || data.version, data);
     await this.board.reached(data.version);
     const item = this.view.item(data.id);
-    if (item === null) toast(`${data.key} is at the bottom of ${STATUS_NAMES[status]}, below the cards shown so far.`);
+    if (item === null) toast(`${data.key} is at the bottom of ${this.board.column(column)?.name}, below the cards shown so far.`);
     else item.scrollIntoView({ block: "nearest" });
   }
 
@@ -108,6 +118,12 @@ export class OpenTeam {
   save(id, patch, version) {
     const entry = this.board.expect(id, patch);
     return this.#settle(entry, () => this.api.patch(`/v1/tasks/${id}`, patch, { ...this.#options(), ifMatch: this.board.tag(version) }));
+  }
+
+  /** A change of the columns; comes back when this page shows it. Rejects with the server's problem. */
+  async changeColumns(work) {
+    const { seq } = await this.#inTurn(() => work(this.api, `/v1/teams/${this.team.id}/columns`, this.#options()));
+    await this.board.reached(seq);
   }
 
   archive(id) {

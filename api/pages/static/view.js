@@ -4,8 +4,7 @@
  * is about, however long the board is.
  */
 
-import { STATUSES } from "./board.js";
-import { draw, makeCard, STATUS_NAMES } from "./card.js";
+import { draw, makeCard } from "./card.js";
 import { h, prefersCalm } from "./dom.js";
 
 const FIRST_CARDS = 40;
@@ -18,22 +17,28 @@ const whenIdle = window.requestIdleCallback ?? ((work) => setTimeout(work, 16));
 const AHEAD = "600px";
 
 class Column {
-  constructor(status, add, more) {
-    this.status = status;
+  constructor(id, add, more) {
+    this.id = id;
     this.drawn = 0;
     this.more = h("button", { type: "button", class: "more quiet", hidden: true, onclick: more });
     this.count = h("span", { class: "count", "aria-hidden": "true" });
     this.list = h("ul", { class: "cards", role: "list" });
-    this.heading = h("h2", null, h("span", { class: "dot", "aria-hidden": "true" }), h("span", null, STATUS_NAMES[status]), this.count);
+    this.name = h("span", { class: "column-name" });
+    this.heading = h("h2", null, h("span", { class: "dot", "aria-hidden": "true" }), this.name, this.count);
     const scroll = h("div", { class: "scroll" }, this.list, this.more);
     this.sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { root: scroll, rootMargin: AHEAD });
-    this.element = h("section", { class: "column", data: { status }, "aria-label": STATUS_NAMES[status] }, this.heading, scroll, add);
+    this.element = h("section", { class: "column", data: { column: id } }, this.heading, scroll, add);
   }
 
-  tally(total, limit) {
+  /** What the server says of the column, and how many tasks it has. */
+  tally({ name, category, wip_limit: limit, closing_into: closing }, total) {
+    this.name.textContent = name;
+    this.element.setAttribute("aria-label", name);
+    this.element.dataset.status = category;
+    this.element.dataset.closing = String(Boolean(closing));
     this.count.textContent = limit ? `${total} / ${limit}` : String(total);
     this.count.dataset.full = String(Boolean(limit) && total >= limit);
-    this.list.setAttribute("aria-label", `${STATUS_NAMES[this.status]}, ${total} ${total === 1 ? "task" : "tasks"}`);
+    this.list.setAttribute("aria-label", `${name}, ${total} ${total === 1 ? "task" : "tasks"}`);
   }
 
   /** Offer the next page while cards are left `below`; with `watch`, load it as soon as its button is in sight. */
@@ -51,35 +56,48 @@ export class View {
   #tallying = false;
   #tabStop = null;
 
-  /** `makeAdd(status)` gives the form at the foot of a column; `more(status)` loads the next page, and says whether it could. */
+  /** `makeAdd(id)` gives the form at the foot of a column; `more(id)` loads the next page, and says whether it could. */
   constructor(root, makeAdd, more) {
     this.root = root;
     this.board = null;
     this.loadMore = more;
-    for (const status of STATUSES) this.#columns.set(status, new Column(status, makeAdd(status), () => this.more(status)));
-    root.replaceChildren(...[...this.#columns.values()].map((column) => column.element));
+    this.makeAdd = makeAdd;
     root.addEventListener("focusin", (event) => this.#keepTabStop(event.target.closest?.(".card-face")));
   }
 
-  /** Show another board from scratch. */
+  /** Show a board from scratch: another one, or one whose columns have changed. */
   show(board) {
+    const focused = this.board === board ? document.activeElement?.closest?.(".card")?.dataset.task : undefined;
     this.board = board;
     this.#tabStop = null;
+    const before = this.#columns;
+    this.#columns = new Map(board.order.map(({ id }) => [id, before.get(id) ?? this.#column(id)]));
+    this.root.replaceChildren(...[...this.#columns.values()].map((column) => column.element));
     for (const column of this.#columns.values()) {
       column.list.replaceChildren();
       column.drawn = 0;
       this.#extend(column, FIRST_CARDS);
-      this.#tally(column.status);
+      this.#tally(column);
       this.#offer(column);
     }
     this.#ensureTabStop();
     this.#fillLater();
+    if (focused !== undefined) this.focus(focused);
+  }
+
+  #column(id) {
+    return new Column(id, this.makeAdd(id), () => this.more(id));
   }
 
   /** Every card anew, for example when the names of members have arrived. */
   redraw() {
     for (const item of this.root.querySelectorAll(".card")) draw(item, this.board.task(item.dataset.task), this.board);
-    for (const status of STATUSES) this.#tally(status);
+    this.retitle();
+  }
+
+  /** The names, limits and numbers of the columns anew. */
+  retitle() {
+    for (const column of this.#columns.values()) this.#tally(column);
   }
 
   /** One change of the board (see `Board.changed`). */
@@ -104,19 +122,19 @@ export class View {
     return this.root.querySelector(`.card[data-task="${CSS.escape(id)}"]`);
   }
 
-  list(status) {
-    return this.#columns.get(status).list;
+  list(id) {
+    return this.#columns.get(id).list;
   }
 
   /** Load and draw the next page of a column, if there is one. */
-  async more(status) {
-    const column = this.#columns.get(status);
+  async more(id) {
+    const column = this.#columns.get(id);
     const { board } = this;
     column.more.disabled = true;
-    const loaded = await this.loadMore(status);
+    const loaded = await this.loadMore(id);
     column.more.disabled = false;
-    if (this.board !== board) return;
-    this.#tally(status);
+    if (this.board !== board || this.#columns.get(id) !== column) return;
+    this.#tally(column);
     this.#offer(column, loaded);
     this.#fillLater();
   }
@@ -125,23 +143,23 @@ export class View {
   focus(id) {
     const task = this.board.task(id);
     if (task === undefined) return;
-    const column = this.#columns.get(task.status);
-    const index = this.board.columns[task.status].indexOf(id);
+    const column = this.#columns.get(task.column_id);
+    const index = this.board.columns[task.column_id].indexOf(id);
     if (index >= column.drawn) this.#extend(column, index + 1 - column.drawn);
     this.item(id)?.firstElementChild.focus();
   }
 
-  #take({ status, index }, item) {
-    const column = this.#columns.get(status);
+  #take({ column: id, index }, item) {
+    const column = this.#columns.get(id);
     if (index >= column.drawn) return;
     column.drawn -= 1;
     item.remove();
   }
 
   /** Draw the card at its place, unless it belongs to the part that is not drawn yet. */
-  #put({ status, index }, item, task) {
-    const column = this.#columns.get(status);
-    const wholeBefore = this.board.columns[status].length - 1 === column.drawn;
+  #put({ column: id, index }, item, task) {
+    const column = this.#columns.get(id);
+    const wholeBefore = this.board.columns[id].length - 1 === column.drawn;
     if (index > column.drawn || (index === column.drawn && !wholeBefore)) return null;
     const shown = item ?? makeCard(task, this.board);
     if (item !== null) draw(item, task, this.board);
@@ -150,8 +168,9 @@ export class View {
     return shown;
   }
 
-  #tally(status) {
-    this.#columns.get(status).tally(this.board.count(status), this.board.team?.wip_limits?.[status]);
+  #tally(column) {
+    const described = this.board.column(column.id);
+    if (described !== undefined) column.tally(described, this.board.count(column.id));
   }
 
   /** Also a change of a task that is not shown changes how many there are. Once for all changes of this moment. */
@@ -161,7 +180,7 @@ export class View {
     queueMicrotask(() => {
       this.#tallying = false;
       for (const column of this.#columns.values()) {
-        this.#tally(column.status);
+        this.#tally(column);
         this.#offer(column);
       }
     });
@@ -170,13 +189,13 @@ export class View {
   /** The next page is offered below the last card, once all that are loaded are drawn; `watch`: it may load by itself. */
   #offer(column, watch = true) {
     const { board } = this;
-    const drawn = column.drawn === board.columns[column.status].length;
-    const below = drawn && !board.whole(column.status) ? Math.max(1, board.count(column.status) - column.drawn) : 0;
+    const drawn = column.drawn === board.columns[column.id].length;
+    const below = drawn && !board.whole(column.id) ? Math.max(1, board.count(column.id) - column.drawn) : 0;
     column.offer(below, watch);
   }
 
   #extend(column, amount) {
-    const ids = this.board.columns[column.status].slice(column.drawn, column.drawn + amount);
+    const ids = this.board.columns[column.id].slice(column.drawn, column.drawn + amount);
     const cards = document.createDocumentFragment();
     for (const id of ids) cards.append(makeCard(this.board.task(id), this.board));
     column.list.append(cards);
@@ -188,7 +207,7 @@ export class View {
     this.#filling = true;
     whenIdle(() => {
       this.#filling = false;
-      const short = [...this.#columns.values()].filter((column) => column.drawn < this.board.columns[column.status].length);
+      const short = [...this.#columns.values()].filter((column) => column.drawn < this.board.columns[column.id].length);
       for (const column of short) {
         this.#extend(column, CHUNK);
         this.#offer(column);

@@ -1,0 +1,170 @@
+"""Lists over REST: filters and their negations, several values, search in any language, from memory and by SQL."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from core.commands import AnyCommand, CreateTask, CreateTeam
+from core.task import TaskFields
+from core.writes import Committed
+from db.journal.journal import PostgresJournal
+from db.transaction import writing
+from tests.support.desk import RANDOM, Desk, problem
+from tests.support.team_writer import Writer
+
+pytestmark = pytest.mark.anyio
+
+
+class Listed:
+    """A team of its own with a few tasks, listed from memory, by SQL across teams, and in the archive."""
+
+    def __init__(self, desk: Desk, team: str, bug: str) -> None:
+        self.desk, self.team, self.bug = desk, team, bug
+        self.ids: dict[str, str] = {}
+
+    @classmethod
+    async def make(cls, desk: Desk) -> "Listed":
+        team = await desk.new_team()
+        label = await desk.post(f"/v1/teams/{team}/labels", {"name": "bug", "color": "#000000"})
+        listed = cls(desk, team, label.json()["id"])
+        me = desk["owner"].user_id
+        await listed.add("Straße", assignee_id=me, priority="high")
+        await listed.add("İstanbul", status="done", label_ids=[listed.bug])
+        await listed.add("Plain", description="A résumé", parent_id=listed.ids["Straße"], due_at="2026-01-01T00:00:00Z")
+        return listed
+
+    async def add(self, title: str, **fields: Any) -> None:
+        answer = await self.desk.post("/v1/tasks", {"team_id": self.team, "title": title, **fields})
+        assert answer.status_code == 201, answer.text
+        self.ids[title] = answer.json()["id"]
+
+    async def found(self, query: str, *, across: bool = False) -> set[str]:
+        path = f"/v1/tasks?{query}" + ("" if across else f"&team_id={self.team}")
+        answer = await self.desk.get(path)
+        assert answer.status_code == 200, answer.text
+        return {task["title"] for task in answer.json()["items"] if task["team_id"] == self.team}
+
+
+@pytest.fixture(scope="module")
+async def listed(desk: Desk) -> Listed:
+    return await Listed.make(desk)
+
+
+EVERY = {"Straße", "İstanbul", "Plain"}
+CASES: list[tuple[str, set[str]]] = [
+    ("status!=done", {"Straße", "Plain"}),
+    ("status%21=done", {"Straße", "Plain"}),
+    ("status=open,done&status!=open", {"İstanbul"}),
+    ("priority!=none", {"Straße"}),
+    ("priority!=high,urgent", {"İstanbul", "Plain"}),
+    ("assignee=me", {"Straße"}),
+    ("assignee=me,none", EVERY),
+    ("assignee=none", {"İstanbul", "Plain"}),
+    ("assignee!=me", {"İstanbul", "Plain"}),
+    ("assignee!=none", {"Straße"}),
+    ("assignee!=none,me", set()),
+    ("assignee={random},{me}", {"Straße"}),
+    ("label=none", {"Straße", "Plain"}),
+    ("label!=none", {"İstanbul"}),
+    ("label={bug}", {"İstanbul"}),
+    ("label!={bug}", {"Straße", "Plain"}),
+    ("parent=none", {"Straße", "İstanbul"}),
+    ("parent!=none", {"Plain"}),
+    ("parent={random},{parent}", {"Plain"}),
+    ("parent!={parent}", {"Straße", "İstanbul"}),
+    ("q=STRASSE", {"Straße"}),
+    ("q=istanbul", {"İstanbul"}),
+    ("q=R%C3%89SUME", {"Plain"}),
+    ("q=resume&status!=done&parent!=none", {"Plain"}),
+]
+
+
+@pytest.mark.parametrize(("query", "wanted"), CASES, ids=[query for query, _ in CASES])
+@pytest.mark.parametrize("across", [False, True])
+async def test_a_filter_finds_what_it_says(listed: Listed, query: str, wanted: set[str], across: bool) -> None:
+    names = {"me": listed.desk["owner"].user_id, "bug": listed.bug, "parent": listed.ids["Straße"], "random": RANDOM}
+    assert await listed.found(query.format_map(names), across=across) == wanted
+
+
+async def test_the_archive_is_filtered_and_searched_as_the_board_is(desk: Desk) -> None:
+    listed = await Listed.make(desk)
+    for task_id in (listed.ids["Plain"], listed.ids["İstanbul"]):
+        assert (await desk.delete(f"/v1/tasks/{task_id}")).status_code == 200
+    assert await listed.found("archived=true&status!=done") == {"Plain"}
+    assert await listed.found("archived=true&q=ISTANBUL&label!=none") == {"İstanbul"}
+    assert await listed.found("archived=true&q=resume") == {"Plain"}
+    assert await listed.found("q=resume") == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("status!=nonsense", "status!"),
+        ("assignee=somebody", "assignee"),
+        ("assignee!=me,you", "assignee!"),
+        ("label=none," + RANDOM, "label"),
+        ("label!=bug", "label!"),
+        ("parent=" + ",".join([RANDOM] * 21), "parent"),
+        ("priority=", "priority"),
+        ("priority!=", "priority!"),
+        ("q=%CC%81", "q"),
+        ("q=", "q"),
+        ("archived!=true", "archived!"),
+        ("sort!=title", "sort!"),
+        ("status!=open&status%21=done", "status!"),
+    ],
+)
+async def test_a_wrong_value_is_named(desk: Desk, query: str, name: str) -> None:
+    for team in ("", f"&team_id={desk.team}"):
+        assert problem(await desk.get(f"/v1/tasks?{query}{team}"), 400, "bad-input")["parameter"] == name
+
+
+async def test_me_is_somebody_else_for_everybody(desk: Desk, listed: Listed) -> None:
+    await desk.join(listed.team, "owner", "member", "member")
+    path = f"/v1/tasks?team_id={listed.team}&assignee!=me"
+    mine, theirs = await desk.get(path), await desk.get(path, "member")
+    assert (len(mine.json()["items"]), len(theirs.json()["items"])) == (2, 3)
+    assert mine.headers["etag"] != theirs.headers["etag"]
+
+
+async def test_titles_and_labels_are_refused_and_compared_at_the_door(desk: Desk) -> None:
+    team = await desk.new_team()
+    for title in ("\u200b", "a\nb", "a\u202eb", "\u2800", "\x1b[31mred"):
+        answer = await desk.post("/v1/tasks", {"team_id": team, "title": title})
+        assert problem(answer, 400, "bad-input")["errors"][0]["pointer"] == "/title"
+    first = await desk.post("/v1/tasks", {"team_id": team, "title": "e\u0301", "description": "a\r\nb"})
+    assert (first.json()["title"], first.json()["description"]) == ("é", "a\nb")
+    labels = f"/v1/teams/{team}/labels"
+    assert (await desk.post(labels, {"name": "Straße", "color": "#000000"})).status_code == 201
+    for name in ("STRASSE", "stra\u200bße"):
+        problem(await desk.post(labels, {"name": name, "color": "#000000"}), 409, "conflict")
+    assert (await desk.post(labels, {"name": "İstanbul", "color": "#000000"})).status_code == 201
+    problem(await desk.post(labels, {"name": "istanbul", "color": "#000000"}), 409, "conflict")
+    assert (await desk.post(labels, {"name": "cafe", "color": "#000000"})).status_code == 201
+    assert (await desk.post(labels, {"name": "café", "color": "#000000"})).status_code == 201
+
+
+async def test_comments_of_a_team_in_memory_are_found_as_well(desk: Desk) -> None:
+    pools, owner = desk.site.services.pools, UUID(desk["owner"].user_id)
+    writer = Writer(owner)
+    made: list[AnyCommand] = [CreateTeam(writer.team_id, "Quiet", "QUI", "Olga")]
+    made += [CreateTask(TaskFields(title=title)) for title in ("One", "Two", "Salon de the")]
+    assert await writer.commit(PostgresJournal(pools), *made) == Committed()
+    task_id = next(task.id for task in writer.state.tasks.values() if task.title == "One")
+    async with writing(pools.writer) as tx:
+        await tx.execute(
+            "insert into comments (team_id, id, task_id, author_id, body, created_at, updated_at, version)"
+            " values ($1, $2, $2, $3, 'Un th\u00e9, s''il vous pla\u00eet', now(), now(), 1)",
+            writer.team_id, task_id, owner,
+        )  # fmt: skip
+        await tx.execute("update tasks set comment_count = 1 where id = $1", task_id)
+    for path in (f"/v1/tasks?team_id={writer.team_id}&q=THE&sort=title", "/v1/tasks?q=THE&sort=title"):
+        first = await desk.get(f"{path}&limit=1")
+        second = await desk.get(f"{path}&limit=1&cursor={first.json()['next_cursor']}")
+        assert [task["title"] for answer in (first, second) for task in answer.json()["items"]] == [
+            "One",
+            "Salon de the",
+        ]
+        assert second.json()["next_cursor"] is None
+    assert (await desk.get(f"/v1/tasks?team_id={writer.team_id}")).headers["etag"]
