@@ -398,9 +398,13 @@ async def test_events_have_the_file_and_the_task_as_it_is(desk: Desk) -> None:
     task = await desk.task("With a file")
     made = await attached(desk, task["id"])
     await desk.delete(f"/v1/attachments/{made['id']}")
-    items = (await desk.get(f"/v1/tasks/{task['id']}/activity")).json()["items"]
-    assert [item["type"] for item in items] == ["attachment.deleted", "attachment.added", "task.created"]
-    deleted, added, created = items
+    path = f"/v1/teams/{desk.team}/events?after={task['version'] - 1}&limit=3"
+    created, added, deleted = (await desk.get(path, Accept="application/json")).json()["items"]
+    assert [one["type"] for one in (created, added, deleted)] == [
+        "task.created",
+        "attachment.added",
+        "attachment.deleted",
+    ]
     assert added["subject"] == task["id"]
     assert added["data"]["attachment"] == deleted["data"]["attachment"] == made
     assert (added["data"]["previous"], deleted["data"]["previous"]) == (
