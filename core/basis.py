@@ -8,10 +8,8 @@ What the team does not remember is looked up in the journal first; until then it
 from collections.abc import Iterator
 from uuid import UUID
 
-from core.columns import default_column_id
 from core.commands import Batch, CreateTask
 from core.errors import HistoryRewritten, InvalidReference, NotFound, StaleRead
-from core.task import STATUSES
 from core.team import TeamState
 
 __all__ = ["check_basis", "operated_on"]
@@ -62,5 +60,4 @@ def _last_change(state: TeamState, subject: UUID) -> int:
 
 def _is_known(state: TeamState, subject: UUID) -> bool:
     # The first columns of a team are there without events.
-    first_columns = () if state.team is None else (default_column_id(state.team.id, status) for status in STATUSES)
-    return subject in state.tasks or _last_change(state, subject) > 0 or subject in first_columns
+    return subject in state.tasks or subject in state.columns or _last_change(state, subject) > 0

@@ -151,7 +151,7 @@ def _stats_answer(view: TeamView, weeks: _Weeks, stats: Stats) -> shapes.StatsAn
         ),
         cycle_time=shapes.CycleTime(*_numbers(stats.everybody)),
         by_status=tuple(shapes.StatusStats(status, board.by_status.get(status, 0)) for status in STATUSES),
-        by_column=tuple(shapes.ColumnStats(*column) for column in sorted(board.by_column.items())),
+        by_column=tuple(shapes.ColumnStats(one, board.by_column.get(one, 0)) for one in state.columns),
         by_assignee=_assignees(stats),
     )
 

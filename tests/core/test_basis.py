@@ -18,6 +18,7 @@ from core.commands import (
     MoveTask,
     RestoreTask,
     TaskCommand,
+    UpdateColumn,
     UpdateLabel,
     UpdateTask,
 )
@@ -216,3 +217,16 @@ def test_the_fork_of_a_fork_does_not_write_into_its_base() -> None:
     second = first.fork()
     second.note_change(task.id, 99)
     assert task.id not in first.off_board
+
+
+def test_a_column_is_read_whether_or_not_an_event_was_ever_about_it() -> None:
+    team = CoreTeam()
+    first, other = list(team.state.columns)[:2]
+    seen = resting_on(team, first)
+    team.task("Comes into it")
+    team.ask(UpdateColumn(column_id=other, name="Renamed"))
+    assert len(team.decide(seen)[1]) == 1
+    team.ask(UpdateColumn(column_id=first, name="Renamed, too"))
+    with pytest.raises(StaleRead) as stale:
+        team.decide(seen)
+    assert stale.value.changed == (first,)

@@ -11,7 +11,6 @@ from core.calendar import TICK, day_end, day_of, day_start, due_moment
 from tests.support.clocks import DAY, Piece, first_moment, pieces
 
 NAMES = sorted(available_timezones() - {"Factory", "localtime", "posixrules"})
-HOUR = timedelta(hours=1)
 
 
 def days_around(changes: Sequence[Piece]) -> Iterator[date]:
@@ -42,9 +41,9 @@ def test_days_of_all_zones_begin_when_brute_force_says() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_days_of_all_zones_and_all_times_begin_when_brute_force_says() -> None:
-    assert sum(check(name, 1899, 2100, 6 * HOUR) for name in NAMES) > 100_000
+    assert sum(check(name, 1899, 2045, DAY) for name in NAMES) > 100_000
 
 
 @pytest.mark.parametrize(
