@@ -59,7 +59,7 @@ MORE_SALTS: Final = 64
 """A batch of so many commands has as many events, unless some command causes more."""
 
 
-STORED: Final = frozenset({"task", "attachment", "attached"})
+STORED: Final = frozenset({"task", "comment", "attachment", "attached"})
 """What a refusal calls things that may be in the database without being in memory."""
 
 

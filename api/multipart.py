@@ -84,8 +84,8 @@ class FormFile:
         size = len(self._read)
         async for chunk in self._chunks:
             size += len(chunk)
-            if size > TRAILER_LIMIT:
-                raise BadInput("There is more after the form's end.")
+        if size > TRAILER_LIMIT:
+            raise BadInput("There is more after the form's end.")
 
     async def _more(self) -> None:
         chunk = await anext(self._chunks, None)

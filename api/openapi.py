@@ -3,7 +3,7 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any, Final, Literal
@@ -16,7 +16,8 @@ from api.limits.rules import is_exempt
 from api.paging import LONGEST_CURSOR
 from api.paths import KINDS, PARAMETER, kind_of
 from api.problem_examples import problem_examples
-from api.problems import HEADERS, SCHEMA, known_problems
+from api.problem_schema import SCHEMA
+from api.problems import HEADERS, known_problems
 from core.principal import Scope
 from core.rights import Requirement
 from core.seq import POSITION
@@ -51,13 +52,17 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """A documented answer that is no problem document. `body` is a msgspec type (None: no body)."""
+    """A documented answer that is no problem document. `body` is a msgspec type (None: no body).
+
+    `also` has further media types that can be asked for, each with an example of its text.
+    """
 
     description: str
     body: Any = None
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
     example: Any = None
+    also: Mapping[str, str] = {}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -177,6 +182,15 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 _COMPONENT: Final = "#/components/schemas/{name}"
 
 
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT or API key",
+    "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: `read`, `write` or "
+    "`admin`. Where it says `session`, only an access token will do.",
+}
+
+
 def document(operations: Sequence[Operation]) -> bytes:
     """The document of these operations as JSON. Raises KeyError for a problem code or header that is not known."""
     schemas, components = _schemas(operations)
@@ -206,15 +220,7 @@ def document(operations: Sequence[Operation]) -> bytes:
                 "headers": {
                     name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
                 },
-                "securitySchemes": {
-                    "bearer": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "bearerFormat": "JWT or API key",
-                        "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: "
-                        "`read`, `write` or `admin`. Where it says `session`, only an access token will do.",
-                    }
-                },
+                "securitySchemes": {"bearer": _BEARER},
             },
         }
     )
@@ -347,7 +353,8 @@ def _reply(operation: Operation, reply: Reply, schemas: dict[int, Any]) -> dict[
         media: dict[str, Any] = {"schema": schemas[id(reply.body)]}
         if reply.example is not None:
             media["example"] = reply.example
-        described["content"] = {reply.media_type: media}
+        texts = {name: {"schema": {"type": "string"}, "example": text} for name, text in reply.also.items()}
+        described["content"] = {reply.media_type: media, **texts}
     return described
 
 

@@ -11,23 +11,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
-from core.columns import Category, default_column_id
 from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, TaskMoved
 from core.task_history import fields_before
 
-__all__ = ["Change", "Named", "Names", "changes_of", "first_columns", "references_of", "sentence"]
+__all__ = ["Change", "Named", "Names", "changes_of", "references_of", "sentence"]
 
 _REFERENCE: Final = frozenset({"assignee_id", "parent_id", "column_id"})
 _REFERENCES: Final = frozenset({"label_ids", "blocked_by"})
 _UNSAID: Final = frozenset({"rank", "completed_at", "archived_at", "comment_count", "attachment_count"})
 """What changes along with something else, or says nothing to a reader."""
-_FIRST_COLUMNS: Final[Mapping[Category, str]] = {
-    "open": "Open",
-    "in_progress": "In progress",
-    "in_review": "In review",
-    "done": "Done",
-    "cancelled": "Cancelled",
-}
 
 
 class Named(Struct, frozen=True):
@@ -58,11 +50,6 @@ class Names(Struct, frozen=True):
     def person(self, user_id: UUID) -> str:
         """The name of whoever did it."""
         return self.known.get(user_id, "Somebody")
-
-
-def first_columns(team_id: UUID) -> dict[UUID, str]:
-    """What the columns are called that every team begins with, and which no event names until somebody renames them."""
-    return {default_column_id(team_id, category): name for category, name in _FIRST_COLUMNS.items()}
 
 
 def references_of(event: AnyTaskEvent) -> set[UUID]:

@@ -1,7 +1,7 @@
 """The team aggregate: settings, members, labels and the board, and how events change it."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -14,6 +14,7 @@ from core.errors import NotFound
 from core.events import (
     AnyAttachmentEvent,
     AnyColumnEvent,
+    AnyCommentEvent,
     AnyEvent,
     AnyTaskEvent,
     Attachment,
@@ -297,12 +298,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             _evolve_attachment(state, event)
         case TaskDeleted(task=deleted):
             state.forget(deleted.id)
-        case CommentAdded(comment=comment, task=task) | CommentEdited(comment=comment, task=task):
-            state.put_on_board(task)
-            state.comments = {**state.comments, comment.id: comment}
-        case CommentDeleted(comment=comment, task=task):
-            state.put_on_board(task)
-            state.comments = _without(state.comments, comment.id)
+        case CommentAdded() | CommentEdited() | CommentDeleted():
+            _evolve_comment(state, event)
         case MemberAdded(member=member) | MemberUpdated(member=member) | MemberRoleChanged(member=member):
             state.members = {**state.members, member.user_id: member}
         case MemberRemoved(member=member):
@@ -318,9 +315,7 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
         case TeamRestored(epoch=epoch):
             state.epoch = epoch
         case HistoryRedacted(subjects=subjects):
-            for user_id in state.members.keys() & set(subjects):
-                member = structs.replace(state.members[user_id], name=DELETED_USER)
-                state.members = {**state.members, user_id: member}
+            _forget_names(state, subjects)
         case _:
             assert_never(event)
     if not isinstance(event, TaskEvent) or event.task.id not in state.tasks:
@@ -348,6 +343,19 @@ def _evolve_task(state: TeamState, event: AnyTaskEvent) -> None:
             state.put_on_board(task)
             if task.number > state.top_number:
                 state.top_number = task.number
+
+
+def _evolve_comment(state: TeamState, event: AnyCommentEvent) -> None:
+    comment = event.comment
+    state.put_on_board(event.task)
+    rest = _without(state.comments, comment.id)
+    state.comments = rest if event.gone else {**rest, comment.id: comment}
+
+
+def _forget_names(state: TeamState, subjects: Collection[UUID]) -> None:
+    for user_id in state.members.keys() & set(subjects):
+        member = structs.replace(state.members[user_id], name=DELETED_USER)
+        state.members = {**state.members, user_id: member}
 
 
 def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from core.task import STATUSES, Task
+from core.task import Task
 from db.errors import storage_errors
 from db.journal.rows import task_of
 from db.journal.sql import TASK_SELECT
@@ -23,8 +23,9 @@ PAGE: Final = 1_000
 
 _TASKS: Final = f"""
 declare exported no scroll cursor for select {TASK_SELECT} from tasks t
+left join columns c on c.team_id = t.team_id and c.id = t.column_id
 where t.team_id = $1 and t.archived_at is null
-order by array_position($2::text[], t.status::text), t.rank collate "C", t.id
+order by c.rank, c.id, t.rank collate "C", t.id
 """  # noqa: S608 (column names of our own)
 # Only what somebody refers to: a number for every task would grow with the board.
 _REFERRED: Final = """
@@ -40,9 +41,11 @@ select u.id, u.email from users u where u.id in (
 
 
 class BoardExport(Struct, frozen=True):
-    """`labels` and the `keys` of tasks that others refer to, by id; `emails` of the assignees, by user."""
+    """By id the names of `labels` and `columns`, and the `keys` of tasks that others refer to; by user `emails` of the
+    assignees."""
 
     labels: Mapping[UUID, str]
+    columns: Mapping[UUID, str]
     keys: Mapping[UUID, str]
     emails: Mapping[UUID, str]
     tasks: AsyncIterator[list[Task]]
@@ -71,11 +74,13 @@ async def _board(connection: Connection, team_id: UUID) -> BoardExport | None:
     if key is None:
         return None
     labels = await connection.fetch("select id, name from labels where team_id = $1", team_id)
+    columns = await connection.fetch("select id, name from columns where team_id = $1", team_id)
     referred = await connection.fetch(_REFERRED, team_id)
     assignees = await connection.fetch(_ASSIGNEES, team_id)
-    await connection.fetch(_TASKS, team_id, list(STATUSES))
+    await connection.fetch(_TASKS, team_id)
     return BoardExport(
         {row["id"]: row["name"] for row in labels},
+        {row["id"]: row["name"] for row in columns},
         {row["id"]: f"{key}-{row['number']}" for row in referred},
         {row["id"]: row["email"] for row in assignees},
         _pages(connection, key),

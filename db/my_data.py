@@ -41,7 +41,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
     "users.erased_at": "whoever has one has no export",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
-    " teams.wip teams.wip_limits": "the team's, and nobody's in it",
+    " teams.wip": "the team's, and nobody's in it",
 }
 LEFT_OUT_COLUMNS: Final = {column: reason for columns, reason in _BECAUSE.items() for column in columns.split()}
 """Columns of exported tables that an export does not have, and why."""

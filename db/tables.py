@@ -135,7 +135,6 @@ class Teams(Table, tablename="teams", db=POSTGRES):
     epoch = Integer(default=1)
     name = Text()
     key = Text()
-    wip_limits = Json()
     top_number = BigInt()
     created_by = UUID()
     created_at = Timestamptz()

@@ -25,7 +25,7 @@ from core.errors import HistoryRewritten
 from core.events import AnyEvent, AnyTaskEvent
 from core.principal import ActorKind
 from core.rights import READ, in_team
-from core.sentences import Change, Names, changes_of, first_columns, references_of, sentence
+from core.sentences import Change, Names, changes_of, references_of, sentence
 from core.team import TeamState
 from core.upcasts import UnknownEvent
 from db import readmodel
@@ -155,14 +155,14 @@ async def names_of(pool: Pool, user_id: UUID, view: TeamView, wanted: set[UUID])
     known = {one: name for one in wanted if (name := _name_on_board(state, one)) is not None}
     assert state.team is not None, "a member's team exists"
     beyond = await names_beyond_the_board(pool, user_id, state.team.id, wanted - known.keys())
-    return Names({**first_columns(state.team.id), **beyond, **known}, ZoneInfo(state.team.time_zone))
+    return Names({**beyond, **known}, ZoneInfo(state.team.time_zone))
 
 
 def _name_on_board(state: TeamState, thing: UUID) -> str | None:
     if (member := state.members.get(thing)) is not None:
         return member.name
-    if (label := state.labels.get(thing)) is not None:
-        return label.name
+    if (other := state.labels.get(thing) or state.columns.get(thing)) is not None:
+        return other.name
     task = state.tasks.get(thing)
     return None if task is None else f"{task.key} {task.title}"
 

@@ -107,7 +107,11 @@ OPERATIONS: Final = (
         ),
         replies={
             200: Reply(
-                description="A page.", body=AuditPage, headers=OF_TEAM, example=team_examples.page(team_examples.AUDIT)
+                description="A page, or the download.",
+                body=AuditPage,
+                headers=OF_TEAM,
+                example=team_examples.page(team_examples.AUDIT),
+                also={media_type.decode(): '{"seq":117,"type":"task.updated",…}\n' for media_type in JSON_LINES},
             )
         },
         problems=("not-found", "forbidden", "bad-input", "ahead-of-history", "history-rewritten"),

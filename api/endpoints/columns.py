@@ -136,6 +136,7 @@ class Columns:
 
     async def _close(self, call: Call, team_id: UUID, column_id: UUID, began: float, answer: Answer) -> Answer:
         """Move the tasks as long as there is time; what is left then goes on without this request."""
+        replayed = tuple(one for one in answer.headers if one[0] == b"idempotent-replayed")
         ends = began + CLOSING_SHARE * self._teams.answer_seconds
         loop = asyncio.get_running_loop()
         ask = Ask(Principal.of_system(call.principal().user_id), traceparent=call.traceparent)
@@ -145,9 +146,9 @@ class Columns:
             except Unavailable:
                 break  # The column is closing, whatever becomes of this step.
             except NotFound:
-                return Answer(204, b"", about_team(call.team, call.seq, call.epoch), b"")
+                return Answer(204, b"", about_team(call.team, call.seq, call.epoch, replayed), b"")
             if column_id not in result.columns:
-                return Answer(204, b"", self._changes.headers(team_id, result), b"")
+                return Answer(204, b"", self._changes.headers(team_id, result, replayed), b"")
         return answer
 
     async def _shown(self, call: Call, team_id: UUID, column_id: UUID, command: AnyCommand) -> Response:

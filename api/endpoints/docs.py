@@ -39,8 +39,9 @@ POLICY: Final = (
 HTML: Final = b"text/html; charset=utf-8"
 PAGE: Final = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-    "<style>body{{font:16px/1.6 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}}"
-    "code{{background:#eee;padding:.1em .3em;border-radius:.2em}}</style>"
+    "<style>:root{{color-scheme:light dark}}"
+    "body{{font:16px/1.6 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}}"
+    "code{{background:#8883;padding:.1em .3em;border-radius:.2em}}</style>"
     "<h1>{title}</h1><p>Status <code>{status}</code>, code <code>{code}</code></p><p>{about}</p></html>"
 )
 

@@ -95,7 +95,13 @@ OPERATIONS: Final = (
             ),
         ),
         replies={
-            200: Reply(description="CloudEvents, oldest first.", body=EventPage, headers=OF_TEAM, example=page(CHANGE))
+            200: Reply(
+                description="CloudEvents, oldest first.",
+                body=EventPage,
+                headers=OF_TEAM,
+                example=page(CHANGE),
+                also={EVENT_STREAM.decode(): 'id: 1:117\nevent: task.updated\ndata: {"specversion":"1.0",…}\n\n'},
+            )
         },
         problems=("not-found", "bad-input", "ahead-of-history", "history-rewritten", "too-many-at-once"),
         requires=in_team(READ),

@@ -12,12 +12,10 @@ import asyncpg
 
 from core.codec import JournalRow
 from core.columns import Column
-from core.comment import Comment
 from core.errors import NotFound
-from core.events import Attachment, Label, Member
+from core.events import Label, Member
 from core.loading import PAUSE_SECONDS, SLICE_TASKS, TeamLoader
-from core.task import Task
-from core.team import Attached, TeamState
+from core.team import TeamState
 from core.writes import (
     Blocked,
     CommitOutcome,
@@ -35,9 +33,8 @@ from db.errors import LOCKED, UNREACHABLE, constraint_of, storage_errors, unavai
 from db.highest_epoch import HighestEpoch
 from db.journal import sql
 from db.journal.epochs import note_lost_history, notice_restore, raise_due_epochs
+from db.journal.lookups import Lookups
 from db.journal.rows import (
-    attachment_of,
-    comment_of,
     commit_statement,
     journal_row,
     key_row,
@@ -45,7 +42,7 @@ from db.journal.rows import (
     team_of,
 )
 from db.journal.sticky import StickyConnection
-from db.pool import ACQUIRE_SECONDS, Connection, Pool, Pools, connected
+from db.pool import ACQUIRE_SECONDS, Connection, Pools, connected
 from db.transaction import Reading, reading, savepoint, transaction
 
 __all__ = ["LockedTeam", "PostgresJournal"]
@@ -54,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 Outcomes: TypeAlias = dict[UUID, CommitOutcome]
 
-HISTORY_LIMIT: Final = 500
 PAGE: Final = 250
 PORTION: Final = 1_000
 """Tasks of a board that is loaded, by round trip: each waits its turn where much is going on."""
@@ -71,11 +67,11 @@ GUILTY: Final = (
 )
 
 
-class PostgresJournal:
+class PostgresJournal(Lookups):
     """The durable side of the actors, over the committer's own role."""
 
     def __init__(self, pools: Pools, highest: HighestEpoch | None = None) -> None:
-        self._pool: Pool = pools.writer
+        super().__init__(pools.writer)
         self._highest = highest
         self._sticky = StickyConnection(pools.writer, ACQUIRE_SECONDS)
         # Whoever waits for a row holds a connection: half of them are left to the lane and to those who read.
@@ -169,53 +165,6 @@ class PostgresJournal:
         with storage_errors():
             async with connected(self._pool) as connection:
                 return bool(await connection.fetchval(sql.REDACTED_SINCE, team_id, seq))
-
-    async def archived_tasks(self, team_id: UUID, task_ids: Sequence[UUID]) -> Sequence[Task]:
-        """Those of the tasks that exist and are archived."""
-        with storage_errors():
-            found = await self._fetch(sql.ARCHIVED, team_id, list(task_ids))
-        return [task_of(row, row["team_key"]) for row in found]
-
-    async def comments(self, team_id: UUID, comment_ids: Sequence[UUID]) -> Sequence[Comment]:
-        """Those of the comments that exist."""
-        with storage_errors():
-            return list(map(comment_of, await self._fetch(sql.COMMENTS, team_id, list(comment_ids))))
-
-    async def attachments(self, team_id: UUID, attachment_ids: Sequence[UUID]) -> Sequence[Attachment]:
-        """Those of the attachments that exist."""
-        with storage_errors():
-            found = await self._fetch(sql.ATTACHMENTS, team_id, list(attachment_ids))
-        return list(map(attachment_of, found))
-
-    async def attached(self, team_id: UUID) -> Attached:
-        """How much is attached to the team's tasks."""
-        with storage_errors():
-            (found,) = await self._fetch(sql.ATTACHED, team_id)
-        return Attached(**_dict(found))
-
-    async def task_history(self, team_id: UUID, task_id: UUID, after: int) -> Sequence[JournalRow]:
-        """The task's own rows with `seq > after`, oldest first, at most 500."""
-        with storage_errors():
-            found = await self._fetch(sql.HISTORY, team_id, task_id, after, HISTORY_LIMIT)
-        return list(map(journal_row, found))
-
-    async def last_changes(self, team_id: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, int]:
-        """The `seq` of the newest event about each of the subjects, of those that any event is about."""
-        with storage_errors():
-            found = await self._fetch(sql.LAST_CHANGES, team_id, list(subjects))
-        return {row["id"]: row["seq"] for row in found}
-
-    async def last_change(self, team_id: UUID, task_id: UUID, user_id: UUID, types: Sequence[str]) -> int | None:
-        """The `seq` of the user's newest event of these types about the task."""
-        with storage_errors():
-            found = await self._fetch(sql.LAST_CHANGE, team_id, task_id, user_id, list(types))
-        seq: int | None = found[0][0]
-        return seq
-
-    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        async with connected(self._pool) as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
 
 
 class LockedTeam:

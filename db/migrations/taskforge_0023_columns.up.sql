@@ -66,8 +66,8 @@ create table columns (
     primary key (team_id, id)
 );
 
--- Every team has had five columns, one for each status, and may have had limits of them. Forced row security hides the
--- rows from their owner, too.
+-- Every team has had five columns, one for each status, and may have had limits of them. Programs of the release before
+-- cannot write from here on, which the contract step tells them. Forced row security hides the rows from their owner, too.
 alter table teams no force row level security;
 alter table tasks no force row level security;
 alter table teams add column wip wip_policy not null default 'warn';
@@ -76,6 +76,7 @@ insert into columns (team_id, id, name, category, wip_limit, rank)
 select t.id, uuid5_of(t.id, c.category), c.name, c.category, (t.wip_limits ->> c.category)::integer, c.rank
 from teams t, (values ('open', 'Open', 'a0'), ('in_progress', 'In progress', 'a1'), ('in_review', 'In review', 'a2'),
                       ('done', 'Done', 'a3'), ('cancelled', 'Cancelled', 'a4')) as c (category, name, rank);
+alter table teams drop column wip_limits;
 alter table tasks add column column_id uuid, add column due_on date;
 update tasks t set column_id = c.id from columns c where c.team_id = t.team_id and c.category = t.status;
 alter table tasks alter column column_id set not null;

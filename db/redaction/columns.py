@@ -92,7 +92,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "external_id": FREE_TEXT,
         "external_source": FREE_TEXT,
     },
-    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "wip_limits": NOTHING, "time_zone": NOTHING, "wip": NOTHING},
+    "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "time_zone": NOTHING, "wip": NOTHING},
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},
 }
 """By table and column: every one of text, JSON, bytes or an address."""

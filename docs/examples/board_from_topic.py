@@ -33,7 +33,7 @@ class Team:
         self.at = (event["epoch"], event["seq"])
         data, task_id = event["data"], event["subject"]
         if "task" not in data:
-            return  # It says nothing of a task; what is said about one (a comment) carries it.
+            return  # It says nothing of a task; what is said about one (a comment, a file) carries it.
         for neighbour, rank in data.get("ranks", {}).items():
             self.tasks[neighbour] = self.tasks[neighbour] | {"rank": rank, "version": event["seq"]}
         if event["type"] in {"task.archived", "task.deleted"}:

@@ -61,5 +61,7 @@ async def export_team(pool: Pool, words: str, form: Format, file: TextIO) -> int
 async def _write(board: BoardExport, form: Format, writer: RowWriter) -> int:
     async for tasks in board.tasks:
         for task in tasks:
-            writer.write(row_of(task, form, labels=board.labels, keys=board.keys, emails=board.emails))
+            writer.write(
+                row_of(task, form, labels=board.labels, columns=board.columns, keys=board.keys, emails=board.emails)
+            )
     return writer.written

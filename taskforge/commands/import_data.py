@@ -21,6 +21,7 @@ from taskforge.wiring import running
 __all__ = ["Job", "import_file", "run"]
 
 SHOWN = 10
+STRANGE = "its tasks went to the first column of their status"
 NAMELESS = "new tasks have no external_id: imported again they would be made again; --source NAME gives them one"
 
 
@@ -74,6 +75,9 @@ async def import_file(job: Job, settings: Settings, console: Console) -> Tally:
     _report(job, form, table, sorted(rejects, key=lambda one: one.row.number), console)
     if tally.nameless:
         console.print(f"{tally.nameless} {NAMELESS}", style="yellow", markup=False)
+    if importer.strange_columns:
+        names = ", ".join(map(repr, importer.strange_columns))
+        console.print(f"no such column here: {names}; {STRANGE}", style="yellow", markup=False)
     return structs.replace(tally, failed=len(rejects))
 
 

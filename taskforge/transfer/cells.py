@@ -18,6 +18,7 @@ __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
 EXPORTED: Final = (
     "id", "key", "number", "title", "description", "status", "priority", "assignee", "labels", "due_at", "estimate",
     "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at", "due_on",
+    "column",
 )  # fmt: skip
 COLUMNS: Final = frozenset(EXPORTED)
 """What a file may have. `number` and the three times are read over: the server owns them."""
@@ -31,7 +32,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     """A row, typed. UNSET: the file has no such column, or nothing to say there.
 
     `id` and `key` are those of the exported task, `external` is (source, id). `parent` and `blocked_by` name tasks of
-    this file or of the team by id or key; `labels` are names, `assignee` is an address.
+    this file or of the team by id or key; `labels` are names, `assignee` is an address, `column` a name.
     """
 
     row: Row
@@ -43,6 +44,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     assignee: str | UnsetType | None = UNSET
     parent: str | UnsetType | None = UNSET
     blocked_by: tuple[str, ...] | UnsetType = UNSET
+    column: str | None = None
 
 
 def read_wish(row: Row, source: str, *, foreign: bool, adopt: bool) -> Wish:
@@ -72,6 +74,7 @@ def read_wish(row: Row, source: str, *, foreign: bool, adopt: bool) -> Wish:
         assignee=_optional(row.cells, "assignee"),
         parent=_optional(row.cells, "parent"),
         blocked_by=_listed(row.cells, "blocked_by"),
+        column=_text(cells, "column"),
     )
 
 
@@ -175,9 +178,15 @@ def _cleaned(text: str, clean: Callable[[str], str], name: str) -> str:
 
 
 def row_of(
-    task: Task, form: Format, *, labels: Mapping[UUID, str], keys: Mapping[UUID, str], emails: Mapping[UUID, str]
+    task: Task,
+    form: Format,
+    *,
+    labels: Mapping[UUID, str],
+    columns: Mapping[UUID, str],
+    keys: Mapping[UUID, str],
+    emails: Mapping[UUID, str],
 ) -> dict[str, Any]:
-    """A task as a row of an export; references by key, labels by name, the assignee by address (else by id)."""
+    """A task as a row of an export; references by key, labels and column by name, the assignee by address (else id)."""
     assignee = None if task.assignee_id is None else emails.get(task.assignee_id, str(task.assignee_id))
     parent = None if task.parent_id is None else keys.get(task.parent_id, str(task.parent_id))
     row: dict[str, Any] = {
@@ -200,6 +209,7 @@ def row_of(
         "updated_at": _moment(task.updated_at),
         "completed_at": _moment(task.completed_at),
         "due_on": None if task.due_on is None else task.due_on.isoformat(),
+        "column": columns.get(task.column_id),
     }
     return row if form == "jsonl" else {name: _cell(value) for name, value in row.items()}
 

@@ -27,7 +27,7 @@ from core.writes import StoredReply
 from db.people import directory
 from taskforge.transfer.cells import Wish
 from taskforge.transfer.files import Reject
-from taskforge.transfer.planning import Known, Plan, link, plan
+from taskforge.transfer.planning import Known, Plan, column_of, link, plan
 from taskforge.transfer.targets import SECONDS, Target
 
 __all__ = ["Importer", "Tally"]
@@ -72,10 +72,12 @@ class Importer:
         self._services, self._target, self._advance = services, target, advance
         self._principal = Principal.of_user(target.actor_id)
         self._dry_run, self._keep = dry_run, keep
-        self._known = Known({}, {}, {}, {}, {}, frozenset())
+        self._known = Known({}, {}, {}, {}, {}, {}, frozenset())
         self._became: dict[int, Became] = {}
         self._nameless: set[int] = set()
         self.rejects: list[Reject] = []
+        self.strange_columns: list[str] = []
+        """Columns that the file names and the team does not have: their tasks go by status."""
 
     async def run(self, wishes: Sequence[Wish]) -> Tally:
         """Import the wishes in their order. Raises Forbidden when nothing may be written, Unavailable in the end."""
@@ -124,11 +126,15 @@ class Importer:
         keys |= {str(task.id): task.id for task in state.tasks.values()}
         self._known = Known(
             labels={fold_name(label.name): label.id for label in state.labels.values()},
+            columns={fold_name(column.name): column for column in state.columns.values()},
             users={name: found[email].id for name, email in emails.items() if email in found},
             archived=await self._archived(wishes, state),
             keys=keys,
             made={},
             coming=frozenset(name for wish in wishes for name in _names(wish)),
+        )
+        self.strange_columns = sorted(
+            {wish.column for wish in wishes if wish.column and not column_of(wish, self._known)}
         )
         for wish in wishes:
             await self._make_labels(wish)

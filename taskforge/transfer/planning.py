@@ -7,13 +7,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
+from core.columns import Column
 from core.commands import CreateTask, UpdateTask
 from core.task import Task, TaskFields, TaskPatch, in_utc
 from core.team import TeamState
 from core.text import fold_name
 from taskforge.transfer.cells import Wish
 
-__all__ = ["Known", "Plan", "link", "plan"]
+__all__ = ["Known", "Plan", "column_of", "link", "plan"]
 
 LISTS: Final = ("label_ids", "blocked_by")
 
@@ -22,6 +23,8 @@ class Known(Struct):
     """What names mean in this team. `made` maps ids and keys of the file's own rows to tasks, as they come to be."""
 
     labels: dict[str, UUID]
+    columns: Mapping[str, Column]
+    """By their folded names."""
     users: Mapping[str, UUID]
     archived: Mapping[UUID, Task]
     keys: Mapping[str, UUID]
@@ -79,6 +82,8 @@ def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bo
     given, pending = wish.patch.changes(), False
     if "due_at" in given:
         given["due_at"] = in_utc(given["due_at"])
+    if (column := column_of(wish, known)) is not None:
+        given |= {"column_id": column.id, "status": column.category}
     if wish.labels is not UNSET:
         given["label_ids"] = tuple(dict.fromkeys(known.labels[fold_name(name)] for name in wish.labels))
     if wish.assignee is not UNSET:
@@ -93,6 +98,15 @@ def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bo
                 raise ValueError(f"{name}: refers to a row that was not imported") from None
             pending = True
     return given, pending
+
+
+def column_of(wish: Wish, known: Known) -> Column | None:
+    """The column that the row names, unless there is none of this name, or its tasks have another status here."""
+    if wish.column is None:
+        return None
+    column = known.columns.get(fold_name(wish.column))
+    status = wish.patch.status
+    return column if column is not None and status in (UNSET, column.category) else None
 
 
 def _resolved(value: str | tuple[str, ...] | UnsetType | None, known: Known, name: str) -> Any:

@@ -257,7 +257,7 @@ async def test_published_events_are_the_journals_to_the_byte() -> None:
     ports = Ports()
     async with ports.system() as system:
         team = await new_team(system)
-        task = await new_task(system, team, 'ünïcode \u2028 \\ " ')
+        task = await new_task(system, team, 'ünïcode \\ " ', description="\u2028 ")
         await retitle(system, team, task, "again", by(OWNER, traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01"))
         for published, row in zip(ports.feed.published, ports.journal.rows[team], strict=True):
             assert published == reread(row)

@@ -82,6 +82,20 @@ async def test_what_is_gone_keeps_the_name_that_it_had_last(desk: Desk) -> None:
     }
 
 
+async def test_columns_are_called_by_their_names_and_when_they_are_gone_by_the_last(desk: Desk) -> None:
+    columns = f"/v1/teams/{desk.team}/columns"
+    made = (await desk.post(columns, {"name": "Fridge", "category": "open"})).json()
+    task = await desk.task()
+    await desk.post(f"/v1/tasks/{task['id']}/move", {"column_id": made["id"]})
+    await desk.patch(f"{columns}/{made['id']}", {"name": "Freezer"})
+    (moved, _) = await activity(desk, task)
+    assert moved["sentence"] == "Ada moved it from Open to Freezer."
+    assert (await desk.delete(f"{columns}/{made['id']}?move_to={task['column_id']}")).is_success
+    (back, moved, _) = await activity(desk, task)
+    assert back["sentence"] == "Ada moved it from Freezer to Open."
+    assert moved["sentence"] == "Ada moved it from Open to Freezer."
+
+
 async def test_moments_are_said_in_the_teams_zone(desk: Desk) -> None:
     team = await desk.new_team()
     await desk.patch(f"/v1/teams/{team}", {"time_zone": "Asia/Tokyo"})

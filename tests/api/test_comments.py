@@ -48,12 +48,13 @@ async def test_the_board_and_the_events_have_the_count_too(desk: Desk) -> None:
     board = (await desk.get(f"/v1/teams/{desk.team}/board")).json()
     shown = next(one for column in board["columns"] for one in column["tasks"] if one["id"] == task["id"])
     assert shown["comment_count"] == 1
-    events = (await desk.get(f"/v1/tasks/{task['id']}/activity")).json()["items"]
-    assert [event["type"] for event in events] == ["comment.added", "task.created"]
-    assert events[0]["subject"] == task["id"]
-    assert events[0]["data"]["counts"] == {"comments": 1, "attachments": 0}
-    assert events[0]["data"]["comment"]["id"] == comment["id"]
-    assert events[0]["data"]["task"] == shown
+    activity = (await desk.get(f"/v1/tasks/{task['id']}/activity")).json()["items"]
+    assert [entry["type"] for entry in activity] == ["comment.added", "task.created"]
+    (event,) = (await desk.get(f"/v1/teams/{desk.team}/events?after={comment['version'] - 1}")).json()["items"]
+    assert (event["type"], event["subject"]) == ("comment.added", task["id"])
+    assert event["data"]["counts"] == {"comments": 1, "attachments": 0}
+    assert event["data"]["comment"]["id"] == comment["id"]
+    assert event["data"]["task"] == shown
 
 
 async def test_pages_go_through_all_comments_in_both_orders_while_others_write(desk: Desk) -> None:

@@ -11,6 +11,7 @@ MODULE_LINES, FUNCTION_LINES, CHARTER_LINES = 400, 40, 30
 # Module or function -> lines allowed, and why it is better in one piece.
 LONGER_MODULES: dict[str, tuple[int, str]] = {}
 LONGER_FUNCTIONS: dict[str, tuple[int, str]] = {
+    "core/decide.py:decide": (50, "a case for each command, and nothing else"),
     "taskforge/parts/serving.py:add_services": (50, "a line for each service, and nothing else"),
 }
 

@@ -10,12 +10,12 @@ import pytest
 from msgspec import structs
 
 from core.codec import Encoded, decode, encode
-from core.commands import ArchiveTask, DeleteTask, MoveTask, RestoreTask, UpdateTask
+from core.commands import ArchiveTask, CreateColumn, DeleteTask, MoveTask, RestoreTask, UpdateTask
 from core.events import EVENT_TYPES, AnyTaskEvent
-from core.sentences import Change, Named, Names, changes_of, first_columns, references_of, sentence
+from core.sentences import Change, Named, Names, changes_of, references_of, sentence
 from core.task import STATUSES, Task, TaskPatch
 from core.team import TeamState
-from tests.support.core_team import MEMBER, OWNER, SALT, TEAM, CoreTeam, every_event
+from tests.support.core_team import MEMBER, OWNER, SALT, CoreTeam, every_event
 
 DUE = datetime(2026, 3, 3, 23, 30, tzinfo=UTC)
 
@@ -23,8 +23,9 @@ DUE = datetime(2026, 3, 3, 23, 30, tzinfo=UTC)
 def names_of(state: TeamState, zone: str = "Europe/Berlin") -> Names:
     people = {member.user_id: member.name for member in state.members.values()}
     labels = {label.id: label.name for label in state.labels.values()}
+    columns = {column.id: column.name for column in state.columns.values()}
     tasks = {task.id: task.key for task in state.tasks.values()}
-    return Names({**first_columns(TEAM), **people, **labels, **tasks}, ZoneInfo(zone))
+    return Names({**columns, **people, **labels, **tasks}, ZoneInfo(zone))
 
 
 def last(team: CoreTeam) -> tuple[Encoded, AnyTaskEvent]:
@@ -62,6 +63,13 @@ def test_what_happens_to_a_task_as_a_whole_is_said(team: CoreTeam) -> None:
     assert said(team) == "Olga archived it."
     team.ask(RestoreTask(task.id))
     assert said(team) == "Olga restored it."
+
+
+def test_columns_are_called_by_their_names(team: CoreTeam) -> None:
+    task = team.task()
+    (made,) = team.ask(CreateColumn(name="Fridge", category="open"))
+    team.ask(MoveTask(task_id=task.id, column_id=made.subject))
+    assert said(team) == "Olga moved it from Open to Fridge."
 
 
 def test_each_field_has_its_words(team: CoreTeam) -> None:

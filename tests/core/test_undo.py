@@ -12,6 +12,8 @@ from core.commands import (
     ArchiveTask,
     Asking,
     Batch,
+    CreateColumn,
+    DeleteColumn,
     DeleteLabel,
     DeleteTask,
     MoveTask,
@@ -186,6 +188,27 @@ def test_a_column_that_is_full_by_now_takes_nothing_back() -> None:
     team.ask(UpdateTeam(wip="block"))
     team.limit(open=1)
     assert refused(team, undo(task)).reason == "wip-limit"
+
+
+def test_a_task_goes_back_into_no_column_that_is_gone() -> None:
+    team = CoreTeam()
+    task = team.task()
+    (made,) = team.ask(CreateColumn(name="Later", category="open"))
+    team.ask(MoveTask(task_id=task.id, column_id=made.subject))
+    (moved,) = team.ask(MoveTask(task_id=task.id, status="done"))
+    team.ask(DeleteColumn(column_id=made.subject))
+    assert refused(team, undo(task, moved.seq)).fields == ("column_id",)
+
+
+def test_between_columns_of_one_category_a_task_keeps_its_status_and_goes_back() -> None:
+    team = CoreTeam()
+    task = team.task()
+    (made,) = team.ask(CreateColumn(name="Later", category="open"))
+    (moved,) = team.ask(MoveTask(task_id=task.id, column_id=made.subject))
+    assert isinstance(moved, AnyTaskEvent)
+    assert "status" not in changed_fields(moved)
+    team.ask(undo(task))
+    assert content(team.now_at(task.id)) == content(task)
 
 
 def test_a_task_that_is_gone_or_redacted_cannot_be_what_it_was() -> None:

@@ -25,6 +25,8 @@ from tests.support.databases import superuser_url
 pytestmark = pytest.mark.anyio
 
 TEAMS: Final = [UUID(team_id) for team_id in json_of("boards.json")]
+MOVED: Final = {"teams": {"wip_limits"}}
+"""What stands elsewhere now: limits are those of columns."""
 LAST_MIGRATION: Final = "taskforge_0004_commit_rows"
 # An event id is `<team>:<seq>`, and `<team>:<epoch>:<seq>` once the migrations have rewritten it: the same event.
 EVENT_ID: Final = re.compile(r'"event_id": "([0-9a-f-]{36}):(?:1:)?([0-9]+)"')
@@ -66,8 +68,9 @@ async def test_the_migrations_since_keep_every_row(services: DevStack, template_
         await migrate(url)
         after = await rows_of(url)
     for table, rows in before.items():
-        kept = [{name: row[name] for name in rows[0]} for row in after[table]] if rows else []
-        lost = [row for row in rows if row not in kept]
+        names = rows[0].keys() - MOVED.get(table, set()) if rows else set()
+        kept = [{name: row[name] for name in names} for row in after[table]]
+        lost = [row for row in rows if {name: row[name] for name in names} not in kept]
         assert not lost, f"{table}: {lost}"
     empty = {table for table, rows in before.items() if not rows}
     assert empty == {"comments"}, "the history has rows everywhere else"

@@ -310,8 +310,8 @@ async def test_numbers_of_tasks_created_and_deleted_in_one_batch_are_not_given_a
 
 async def test_payloads_come_back_to_the_byte(journal: PostgresJournal, owner: UUID) -> None:
     writer = await new_team(journal, owner)
-    title = 'ünï \u2028 "quoted" \\ \t 🚀'
-    writes = writer.decided(CreateTask(TaskFields(title=title, description="x" * 50_000)), traceparent="00-ab-cd-01")
+    title, text = 'ünï "quoted" \\ 🚀', "\u2028 \t\n" + "x" * 50_000
+    writes = writer.decided(CreateTask(TaskFields(title=title, description=text)), traceparent="00-ab-cd-01")
     assert (await journal.commit([writes]))[writer.team_id] == Committed()
     rows = await journal.read(writer.team_id, writer.state.seq)
     assert list(rows) == [encoded.row for encoded in writes.events]

@@ -16,7 +16,8 @@ from pg_attribute join pg_type t on t.oid = atttypid
 where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by attnum
 """
 OTHER_KINDS = {
-    "uuid", "uuid[]", "bigint", "integer", "smallint", "boolean", "double precision", "timestamp with time zone",
+    "uuid", "uuid[]", "bigint", "integer", "smallint", "boolean", "double precision", "date",
+    "timestamp with time zone",
 }  # fmt: skip
 """Of which no value is text: a column of any other type, ours or of an extension, has to be looked at."""
 

@@ -33,7 +33,6 @@ SAMPLES: Final[dict[str, str]] = {
     "payload": "'{}'",
     "data": "'{}'",
     "headers": "'[]'",
-    "wip_limits": "'{}'",
     "key": "'ENG'",
     "salt": "decode(repeat('00', 16), 'hex')",
     "idempotency_keys.status": "200",

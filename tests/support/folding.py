@@ -13,7 +13,7 @@ def fold(events: Events) -> dict[str, list[dict[str, Any]]]:
     tasks: dict[str, dict[str, Any]] = {}
     for event in events:
         kind, data = event["type"], event["data"]
-        if not kind.startswith("task."):
+        if "task" not in data:
             continue
         task = data["task"]
         for neighbour, rank in data.get("ranks", {}).items():

@@ -1,7 +1,8 @@
 """Schemathesis against the whole system: no 5xx, and nothing that /openapi.json does not say.
 
-`TASKFORGE_FUZZ_EXAMPLES` sets how many random requests each operation gets (default 12) beside the examples and the
-systematic ones.
+`TASKFORGE_FUZZ_EXAMPLES` sets how many random requests each operation gets beside the examples and the systematic ones;
+by default fewer, the more operations there are, so that the run stays as short. With `TASKFORGE_FUZZ_LONG` set, `make
+proofs` gives each operation 200, and walks along the links between operations (the phase `stateful`) as often.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from api.endpoints import all_operations
 from tests.support.account import Account
 from tests.support.system import System
 
@@ -28,11 +30,24 @@ CHECKS = (
     "ignored_auth",
 )
 ENDS_THE_SESSION = ("logOut", "revokeMySessions", "revokeMySession")
+IDS = tuple(operation.id for operation in all_operations())
 SECONDS = 150
-EXAMPLES = os.environ.get("TASKFORGE_FUZZ_EXAMPLES", "12")
+REQUESTS = 840
+"""All random requests of a run that nobody asked to be longer or shorter."""
+EXAMPLES = os.environ.get("TASKFORGE_FUZZ_EXAMPLES", str(max(4, REQUESTS // len(IDS))))
+LONG_EXAMPLES = 200
+LONG_SECONDS = 580
+"""Less than an access token lives (ten minutes): what is asked after its end proves nothing."""
+long = pytest.mark.skipif("TASKFORGE_FUZZ_LONG" not in os.environ, reason="takes hours: set TASKFORGE_FUZZ_LONG")
 
 
-def explore(system: System, directory: Path, *arguments: str) -> None:
+def explore(
+    system: System,
+    directory: Path,
+    *arguments: str,
+    phases: str = "examples,coverage,fuzzing",
+    seconds: float = SECONDS,
+) -> None:
     """Run Schemathesis as somebody with a team and a task; half of the ids it sends are theirs."""
     account = Account(system.url)
     team = account.team("A task")
@@ -49,7 +64,7 @@ def explore(system: System, directory: Path, *arguments: str) -> None:
         f"{system.url}/openapi.json",
         f"--header=Authorization: {account.http.headers['authorization']}",
         f"--checks={','.join(CHECKS)}",
-        "--phases=examples,coverage,fuzzing",
+        f"--phases={phases}",
         "--seed=20",
         "--generation-database=none",
         "--continue-on-failure",
@@ -57,7 +72,7 @@ def explore(system: System, directory: Path, *arguments: str) -> None:
         "--request-timeout=10",
         *arguments,
     ]
-    run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=SECONDS)
+    run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=seconds)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
     assert " passed" in run.stdout
 
@@ -77,3 +92,25 @@ def test_the_operations_that_end_sessions_answer_as_described(system: System, tm
     explore(
         system, tmp_path, f"--max-examples={EXAMPLES}", *(f"--include-operation-id={one}" for one in ENDS_THE_SESSION)
     )
+
+
+@pytest.mark.proof
+@long
+@pytest.mark.timeout(LONG_SECONDS + 30)
+@pytest.mark.parametrize("operation", IDS)
+def test_no_example_of_many_finds_an_answer_that_is_not_described(
+    system: System, tmp_path: Path, operation: str
+) -> None:
+    arguments = (f"--max-examples={LONG_EXAMPLES}", f"--include-operation-id={operation}")
+    explore(system, tmp_path, *arguments, seconds=LONG_SECONDS)
+
+
+@pytest.mark.proof
+@long
+@pytest.mark.timeout(LONG_SECONDS + 30)
+def test_what_one_answer_names_is_asked_for_as_described(system: System, tmp_path: Path) -> None:
+    arguments = [
+        f"--max-examples={LONG_EXAMPLES}",
+        *(f"--exclude-operation-id={operation}" for operation in ENDS_THE_SESSION),
+    ]
+    explore(system, tmp_path, *arguments, phases="stateful", seconds=LONG_SECONDS)

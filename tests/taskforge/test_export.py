@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from core.commands import MoveTask
+from core.commands import CreateColumn, MoveTask
 from taskforge.commands import export_data
 from taskforge.embedded import STAND_INS
 from taskforge.transfer.cells import EXPORTED
@@ -203,3 +203,25 @@ async def test_a_board_of_fifty_thousand_tasks_is_written_as_it_is_read(
     assert {(parent, assignee) for _, title, parent, assignee in rows if title.startswith("Task ")} == {
         ("WORK-1", OLGA)
     }
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_columns_travel_by_name_and_dates_as_dates(office: Office, olga: UUID, form: Format) -> None:
+    for team in ("Work", "Copy"):
+        await office.load(office.file("first.csv", "external_id,title,due_on\n9,Dated,2026-05-01\n"), team)
+        await office.ask(CreateColumn(name="Straße" if team == "Work" else "STRASSE", category="open"), olga, team)
+    state = await office.team()
+    column = next(column for column in state.columns.values() if column.name == "Straße")
+    await office.ask(MoveTask(task_id=by_title(state)["Dated"].id, column_id=column.id), olga)
+    file = await save(office, form)
+    assert str(await office.load(file)) == "created 0, updated 0, unchanged 5, failed 0", office.said
+    await office.load(file, "Copy")
+    copied = await office.team("Copy")
+    task = by_title(copied)["Dated"]
+    assert (copied.columns[task.column_id].name, str(task.due_on), task.due_at) == ("STRASSE", "2026-05-01", None)
+    assert "no such column" not in office.said
+    tally = await office.load(file, "Third")
+    assert tally.created == 5, office.said
+    assert "no such column here: 'Straße'; its tasks went to the first column of their status" in office.said
+    third = await office.team("Third")
+    assert third.columns[by_title(third)["Dated"].column_id].name == "Open"

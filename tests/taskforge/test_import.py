@@ -190,7 +190,7 @@ async def test_a_full_column_refuses_only_the_rows_that_do_not_fit(office: Offic
     tally = await office.load(office.file("wip.csv", text))
     assert (tally.created, tally.failed) == (6, 2)
     assert columns(await office.team())["in_progress"] == ["T1", "T3"]
-    assert "in_progress holds its limit" in office.said
+    assert "In progress holds its limit" in office.said
 
 
 async def test_linking_that_would_close_a_circle_is_a_failure_of_that_row(office: Office, olga: UUID) -> None:

@@ -33,7 +33,9 @@ export function draw(item, task, board) {
 
 function parts(task, board) {
   const labels = (task.label_ids ?? []).map((id) => board.labels.get(id)).filter((label) => label !== undefined);
-  const foot = [dueChip(task, board.team?.time_zone ?? "UTC"), estimate(task), talk(task), assignee(task, board)].filter((part) => part !== null);
+  const zone = board.team?.time_zone ?? "UTC";
+  const parts = [dueChip(task, zone), estimate(task), talk(task), files(task), assignee(task, board)];
+  const foot = parts.filter((part) => part !== null);
   return [
     h("div", { class: "card-head" }, h("span", { class: "card-key" }, task.key ?? "…"), priority(task)),
     h("p", { class: "card-title" }, task.title),
@@ -66,6 +68,11 @@ function estimate(task) {
 function talk(task) {
   if (!task.comment_count) return null;
   return h("span", { class: "talk", title: "Comments" }, String(task.comment_count));
+}
+
+function files(task) {
+  if (!task.attachment_count) return null;
+  return h("span", { class: "files", title: "Files" }, String(task.attachment_count));
 }
 
 function assignee(task, board) {
