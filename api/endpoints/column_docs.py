@@ -31,6 +31,7 @@ OPERATIONS: Final = (
         id="listColumns",
         summary="The columns of the board",
         tag="Columns",
+        description="In their order, each with its category, which is the `status` of the tasks that stand in it.",
         parameters=(*PAGE, MIN_SEQ),
         replies={
             200: Reply(
@@ -69,6 +70,7 @@ OPERATIONS: Final = (
         id="getColumn",
         summary="A column of the board",
         tag="Columns",
+        description="With its place among the others. `closing_into` is there while it is being deleted.",
         parameters=(MIN_SEQ,),
         replies={200: Reply(description="The column.", body=Column, headers=OF_TEAM, example=COLUMN)},
         problems=_READ,
@@ -121,6 +123,7 @@ OPERATIONS: Final = (
         id="moveColumn",
         summary="Move a column among the others",
         tag="Columns",
+        description="Right before or right after another column; with neither named, behind all others.",
         parameters=(MIN_SEQ,),
         body=ColumnMove,
         body_example={"after_id": COLUMN_ID},

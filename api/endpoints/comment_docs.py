@@ -107,6 +107,7 @@ OPERATIONS: Final = (
         id="getComment",
         summary="Read a comment",
         tag="Comments",
+        description="As it is now, with its mentions under the names of today. What it said before is in its edits.",
         parameters=(MIN_SEQ,),
         replies={
             200: Reply(

@@ -79,6 +79,7 @@ OPERATIONS: Final = (
         ),
         body=FileBody,
         body_media_types=(BYTES,),
+        body_example="the file",
         replies={204: Reply(description="It is there: complete the upload.", headers=("Cache-Control",))},
         problems=("not-found", "unavailable", "storage-unavailable"),
         secured=False,

@@ -85,7 +85,8 @@ OPERATIONS: Final = (
         summary="Rename a team, say what its columns' limits do",
         tag="Teams",
         description=(
-            "A JSON merge patch: what is left out stays. `wip_limits` is itself merged, and null takes a limit away."
+            "A JSON merge patch: what is left out stays. `wip` says what becomes of its columns' limits: they are "
+            "ignored (`off`), warned of in answers (`warn`), or enforced (`block`)."
         ),
         parameters=(MIN_SEQ,),
         body=TeamPatch,

@@ -20,7 +20,7 @@ TEAM: Final = {
     "id": TEAM_ID,
     "name": "Engineering",
     "key": "ENG",
-    "wip_limits": {"in_progress": 5},
+    "wip": "warn",
     "time_zone": "Europe/Berlin",
     "created_by": ADA,
     "created_at": "2026-02-01T08:00:00Z",

@@ -85,9 +85,10 @@ class Teams:
 
         def render(result: CommandResult) -> Answer:
             team = next(one.event.team for one in result.events if isinstance(one.event, TeamUpdated))
-            own = ((b"location", link(paths.TEAM, team.id)), (b"etag", etag_of(team, "owner", result.epoch)))
+            seen = Seen(team.id, 0, 0)
+            own = ((b"location", link(paths.TEAM, team.id)), (b"etag", etag_of(team, "owner", result.epoch, seen)))
             headers = self._changes.headers(team.id, result, own)
-            return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"))), headers)
+            return Answer(201, encode(team_answer(team, "owner", permissions_of("owner"), seen)), headers)
 
         async with self._services.team_places.held(user_id, team_id):
             command = CreateTeam(team_id, new.name, new.key, user.name, wanted or user.time_zone)

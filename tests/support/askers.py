@@ -17,13 +17,11 @@ from api.openapi import Operation
 from core.permissions import Right, Role, allows
 from core.principal import Principal, Scope
 from core.rights import Requirement
-from db.object_store import Stored
 from db.people.external_identities import ExternalIdentity
 from db.people.sessions import Client
-from db.thumbnails import keep_thumbnail
 from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
-from tests.support.files import PNG, attached, begun
+from tests.support.files import attached, begun, picture, uploaded
 from tests.support.sagas import started
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
@@ -194,25 +192,6 @@ class Scene:
         made = await self.desk.post(f"/v1/tasks/{task['id']}/comments", {"body": "so"}, who or "owner")
         return str(made.raise_for_status().json()["id"])
 
-    async def picture(self, task_id: str) -> str:
-        """A picture of the task's, with a thumbnail."""
-        file = await attached(self.desk, task_id, PNG, "one.png", media_type="image/png")
-        stored = Stored(f"attachment/{file['id']}/thumbnail", 1, bytes(32))
-        async with writing(self.desk.site.services.pools.worker) as tx:
-            assert await keep_thumbnail(tx, UUID(file["id"]), stored)
-        return str(file["id"])
-
-    async def upload(self, task_id: str, asker: Asker) -> str:
-        """An upload of the asker's whose file has come; whoever may begin none completes one that is not there."""
-        assert asker.person is not None
-        data = b"a file"
-        begun_upload = await begun(self.desk, task_id, data, asker.person)
-        if not begun_upload.is_success:
-            return RANDOM
-        signed = begun_upload.json()
-        assert (await self.desk.client.put(signed["url"], content=data)).is_success
-        return str(signed["upload_id"])
-
     async def no_export(self, who: str) -> None:
         """Nothing is on its way that would be in the way of another export."""
         async with writing(self.desk.site.services.pools.worker) as tx:
@@ -235,9 +214,11 @@ class Scene:
             values["comment_id"] = await self.comment("owner" if asker.role in {None, "viewer"} else asker.person)
         if "{attachment_id}" in operation.path:
             task = await desk.task(f"Task {self.next()}")
-            values["attachment_id"] = await self.picture(task["id"])
+            values["attachment_id"] = await picture(desk, task["id"])
         if "{upload_id}" in operation.path:
-            values["upload_id"] = RANDOM if asker.person is None else await self.upload(values["task_id"], asker)
+            values["upload_id"] = (
+                RANDOM if asker.person is None else await uploaded(desk, values["task_id"], asker.person)
+            )
         if "{label_id}" in operation.path:
             body = {"name": f"label {self.next()}", "color": "#000000"}
             values["label_id"] = (await desk.post(f"/v1/teams/{desk.team}/labels", body)).json()["id"]

@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import httpx
 
-from tests.support.desk import Desk
+from db.object_store import Stored
+from db.thumbnails import keep_thumbnail
+from db.transaction import writing
+from tests.support.desk import RANDOM, Desk
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
@@ -45,3 +49,23 @@ async def begun(desk: Desk, task_id: str, data: bytes, who: str = "owner", **mor
     """The answer to the beginning of a direct upload of this data."""
     body = {"name": "plan.pdf", "size": len(data), "media_type": "application/pdf", "digest": digest_of(data), **more}
     return await desk.post(f"/v1/tasks/{task_id}/attachments/uploads", body, who)
+
+
+async def picture(desk: Desk, task_id: str) -> str:
+    """A picture of the task's, with a thumbnail; its id."""
+    file = await attached(desk, task_id, PNG, "one.png", media_type="image/png")
+    stored = Stored(f"attachment/{file['id']}/thumbnail", 1, bytes(32))
+    async with writing(desk.site.services.pools.worker) as tx:
+        assert await keep_thumbnail(tx, UUID(file["id"]), stored)
+    return str(file["id"])
+
+
+async def uploaded(desk: Desk, task_id: str, who: str = "owner") -> str:
+    """An upload whose file has come, by its id; a made-up one for whoever may begin none."""
+    data = b"a file"
+    answer = await begun(desk, task_id, data, who)
+    if not answer.is_success:
+        return RANDOM
+    signed = answer.json()
+    assert (await desk.client.put(signed["url"], content=data)).is_success
+    return str(signed["upload_id"])
