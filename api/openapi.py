@@ -182,15 +182,6 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 _COMPONENT: Final = "#/components/schemas/{name}"
 
 
-_BEARER: Final = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "JWT or API key",
-    "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: `read`, `write` or "
-    "`admin`. Where it says `session`, only an access token will do.",
-}
-
-
 def document(operations: Sequence[Operation]) -> bytes:
     """The document of these operations as JSON. Raises KeyError for a problem code or header that is not known."""
     schemas, components = _schemas(operations)
@@ -209,21 +200,32 @@ def document(operations: Sequence[Operation]) -> bytes:
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in tags],
             "paths": paths,
-            "components": {
-                "schemas": {**components, "Problem": SCHEMA},
-                "responses": {
-                    _name(status, codes): _problem(status, codes)
-                    for operation in operations
-                    for status, codes in _problems_of(operation)
-                },
-                "examples": _problem_examples(),
-                "headers": {
-                    name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()
-                },
-                "securitySchemes": {"bearer": _BEARER},
-            },
+            "components": _components(operations, components),
         }
     )
+
+
+def _components(operations: Sequence[Operation], schemas: dict[str, Any]) -> dict[str, Any]:
+    """What operations share."""
+    return {
+        "schemas": {**schemas, "Problem": SCHEMA},
+        "responses": {
+            _name(status, codes): _problem(status, codes)
+            for operation in operations
+            for status, codes in _problems_of(operation)
+        },
+        "examples": _problem_examples(),
+        "headers": {name: {"description": about, "schema": schema} for name, (about, schema) in _HEADERS.items()},
+        "securitySchemes": {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT or API key",
+                "description": "An access token, or an API key (`tfk_…`) of the scope that an operation names: "
+                "`read`, `write` or `admin`. Where it says `session`, only an access token will do.",
+            }
+        },
+    }
 
 
 def _schemas(operations: Iterable[Operation]) -> tuple[dict[int, Any], dict[str, Any]]:

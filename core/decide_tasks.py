@@ -18,10 +18,10 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
 )
-from core.placing import check_entry, column_to_return_to, completed_at, wanted_column
+from core.placing import check_entry, column_to_return_to, column_without, completed_at, wanted_column
 from core.ranking import Place, bottom, index_of, insert_at
 from core.task import Task, differences, in_utc, unique
-from core.team import TeamState, column_without, evolve
+from core.team import TeamState, evolve
 
 
 def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCreated:

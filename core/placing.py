@@ -1,5 +1,6 @@
 """In which column a task is to stand, and whether it may enter there."""
 
+from bisect import bisect_left
 from datetime import datetime
 from uuid import UUID
 
@@ -8,10 +9,11 @@ from msgspec import UnsetType
 from core.columns import Column
 from core.errors import Conflict, Contradiction, InvalidReference
 from core.events import AnyEvent, TaskCreated, TaskEvent, TaskRestored
+from core.ranking import Place
 from core.task import Status, Task
 from core.team import TeamState
 
-__all__ = ["check_entry", "column_to_return_to", "completed_at", "overfilled", "wanted_column"]
+__all__ = ["check_entry", "column_to_return_to", "column_without", "completed_at", "overfilled", "wanted_column"]
 
 
 def wanted_column(
@@ -77,3 +79,13 @@ def overfilled(state: TeamState, event: AnyEvent) -> UUID | None:
     if column is None or column.wip_limit is None or len(state.places_in(column.id)) <= column.wip_limit:
         return None
     return column.id
+
+
+def column_without(state: TeamState, column_id: UUID, task: Task) -> list[Place]:
+    """The column without `task`: a copy when the task stands in it, else the column itself (do not write on it)."""
+    column = state.places_in(column_id)
+    place = (task.rank, task.id)
+    index = bisect_left(column, place)
+    if index == len(column) or column[index] != place:
+        return column
+    return [*column[:index], *column[index + 1 :]]

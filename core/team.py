@@ -1,6 +1,6 @@
 """The team aggregate: settings, members, labels and the board, and how events change it."""
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
@@ -385,13 +385,3 @@ def _evolve_team(state: TeamState, event: TeamUpdated) -> None:
 
 def _without(mapping: Mapping[UUID, Any], key: UUID) -> dict[UUID, Any]:
     return {other: value for other, value in mapping.items() if other != key}
-
-
-def column_without(state: TeamState, column_id: UUID, task: Task) -> list[Place]:
-    """The column without `task`: a copy when the task stands in it, else the column itself (do not write on it)."""
-    column = state.places_in(column_id)
-    place = (task.rank, task.id)
-    index = bisect_left(column, place)
-    if index == len(column) or column[index] != place:
-        return column
-    return [*column[:index], *column[index + 1 :]]

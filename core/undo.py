@@ -22,11 +22,11 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
 )
-from core.placing import check_entry
+from core.placing import check_entry, column_without
 from core.ranking import insert_at
 from core.task import Task, differences
 from core.task_history import TaskHistory, Wanted, fields_before
-from core.team import TeamState, column_without
+from core.team import TeamState
 
 __all__ = ["undo_task"]
 

@@ -145,7 +145,9 @@ class Columns:
                 result = await self._teams.ask(team_id, CloseColumn(column_id), structs.replace(ask, deadline=left))
             except Unavailable:
                 break  # The column is closing, whatever becomes of this step.
-            except NotFound:
+            except NotFound as missing:
+                if missing.what != "column":
+                    raise
                 return Answer(204, b"", about_team(call.team, call.seq, call.epoch, replayed), b"")
             if column_id not in result.columns:
                 return Answer(204, b"", self._changes.headers(team_id, result, replayed), b"")

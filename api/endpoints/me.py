@@ -188,7 +188,7 @@ OPERATIONS: Final = (
         id="listMyNotifications",
         summary="What happened that concerns me",
         tag="Me",
-        description="Notifications of teams that the caller has left are not among them.",
+        description="`event_id` names the event that each tells of. A key for one team sees those of that team.",
         replies={
             200: Reply(description="Notifications, newest first.", body=Notifications, example=page(NOTIFICATION))
         },

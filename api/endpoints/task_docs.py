@@ -48,7 +48,7 @@ TASK: Final = {
 CHANGE: Final = {
     "specversion": "1.0",
     "id": f"{TEAM_ID}:1:117",
-    "source": f"{paths.TEAMS}/{TEAM_ID}",
+    "source": paths.link(paths.TEAM, TEAM_ID).decode(),
     "type": "task.updated",
     "subject": TASK["id"],
     "time": "2026-02-02T10:30:00Z",

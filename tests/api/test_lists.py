@@ -1,17 +1,10 @@
 """Lists over REST: filters and their negations, several values, search in any language, from memory and by SQL."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from core.commands import AnyCommand, CreateTask, CreateTeam
-from core.task import TaskFields
-from core.writes import Committed
-from db.journal.journal import PostgresJournal
-from db.transaction import writing
 from tests.support.desk import RANDOM, Desk, problem
-from tests.support.team_writer import Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -145,26 +138,23 @@ async def test_titles_and_labels_are_refused_and_compared_at_the_door(desk: Desk
     assert (await desk.post(labels, {"name": "café", "color": "#000000"})).status_code == 201
 
 
-async def test_comments_of_a_team_in_memory_are_found_as_well(desk: Desk) -> None:
-    pools, owner = desk.site.services.pools, UUID(desk["owner"].user_id)
-    writer = Writer(owner)
-    made: list[AnyCommand] = [CreateTeam(writer.team_id, "Quiet", "QUI", "Olga")]
-    made += [CreateTask(TaskFields(title=title)) for title in ("One", "Two", "Salon de the")]
-    assert await writer.commit(PostgresJournal(pools), *made) == Committed()
-    task_id = next(task.id for task in writer.state.tasks.values() if task.title == "One")
-    async with writing(pools.writer) as tx:
-        await tx.execute(
-            "insert into comments (team_id, id, task_id, author_id, body, created_at, updated_at, version)"
-            " values ($1, $2, $2, $3, 'Un th\u00e9, s''il vous pla\u00eet', now(), now(), 1)",
-            writer.team_id, task_id, owner,
-        )  # fmt: skip
-        await tx.execute("update tasks set comment_count = 1 where id = $1", task_id)
-    for path in (f"/v1/tasks?team_id={writer.team_id}&q=THE&sort=title", "/v1/tasks?q=THE&sort=title"):
-        first = await desk.get(f"{path}&limit=1")
-        second = await desk.get(f"{path}&limit=1&cursor={first.json()['next_cursor']}")
-        assert [task["title"] for answer in (first, second) for task in answer.json()["items"]] == [
-            "One",
-            "Salon de the",
-        ]
-        assert second.json()["next_cursor"] is None
-    assert (await desk.get(f"/v1/tasks?team_id={writer.team_id}")).headers["etag"]
+async def test_comments_are_found_in_memory_in_the_archive_and_across_teams(desk: Desk) -> None:
+    listed = await Listed.make(desk)
+    say = f"/v1/tasks/{listed.ids['Plain']}/comments"
+    said = await desk.post(say, {"body": "Un th\u00e9, s'il vous pla\u00eet"})
+    assert said.status_code == 201, said.text
+    await listed.add("Salon de the")
+    both = {"Plain", "Salon de the"}
+    assert await listed.found("q=THE") == both
+    assert await listed.found("q=THE", across=True) == both
+    assert await listed.found("q=SIL+VOUS") == set()
+    first = (await desk.get(f"/v1/tasks?team_id={listed.team}&q=the&sort=title&limit=1")).json()
+    second = await desk.get(f"/v1/tasks?team_id={listed.team}&q=the&sort=title&limit=1&cursor={first['next_cursor']}")
+    assert [task["title"] for page in (first, second.json()) for task in page["items"]] == sorted(both)
+    assert second.json()["next_cursor"] is None
+    assert (await desk.delete(f"/v1/tasks/{listed.ids['Plain']}")).status_code == 200
+    assert await listed.found("q=plait&archived=true") == {"Plain"}
+    assert await listed.found("q=THE") == {"Salon de the"}
+    assert (await desk.post(f"/v1/tasks/{listed.ids['Plain']}/restore")).status_code == 200
+    assert (await desk.delete(f"/v1/comments/{said.json()['id']}")).is_success
+    assert await listed.found("q=THE") == {"Salon de the"}

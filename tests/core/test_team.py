@@ -7,9 +7,10 @@ import pytest
 from core.commands import ArchiveTask, Batch, CreateTask, MoveTask
 from core.errors import DomainError, NotFound, StaleVersion, Unavailable
 from core.loading import load_team
+from core.placing import column_without
 from core.secret import Secret
 from core.task import TaskFields
-from core.team import TeamState, column_without, evolve
+from core.team import TeamState, evolve
 from tests.support.columns import placed, tasks_of
 from tests.support.core_team import OWNER, CoreTeam
 

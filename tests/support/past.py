@@ -11,10 +11,13 @@ from core.codec import Encoded, JournalRow, decode
 from core.commands import (
     AnyCommand,
     ArchiveTask,
+    CreateColumn,
     CreateLabel,
     CreateTask,
+    DeleteColumn,
     DeleteLabel,
     DeleteTask,
+    MoveColumn,
     MoveTask,
     RenameMember,
     RestoreTask,
@@ -41,6 +44,7 @@ def lived(events: int, seed: int = 1) -> CoreTeam:
 
 def _any(team: CoreTeam, choose: random.Random) -> AnyCommand:
     board, archived, labels = list(team.state.tasks.values()), list(team.archive), list(team.state.labels)
+    columns = list(team.state.columns)
     if len(board) < 4 or choose.random() < 0.15:
         return CreateTask(TaskFields(title=f"Task {choose.random()}", status=choose.choice(STATUSES)))
     task, other = choose.sample(board, k=2)
@@ -51,10 +55,14 @@ def _any(team: CoreTeam, choose: random.Random) -> AnyCommand:
         *[MoveTask(task_id=task.id, status=other.status, before_id=other.id)] * 4,
         ArchiveTask(task.id),
         RestoreTask(choose.choice(archived) if archived else task.id),
+        CreateColumn(name=f"Column {choose.randrange(40)}", category=choose.choice(STATUSES)),
+        MoveColumn(column_id=choose.choice(columns), before_id=choose.choice(columns)),
+        MoveTask(task_id=task.id, column_id=choose.choice(columns)),
         CreateLabel(f"Label {choose.randrange(9)}", "#00aa00"),
         RenameMember(f"Name {choose.random()}"),
     ]
-    rare: list[AnyCommand] = [DeleteTask(task.id), *([DeleteLabel(labels[0])] if labels else [])]
+    emptied = DeleteColumn(column_id=choose.choice(columns), move_to=choose.choice(columns))
+    rare: list[AnyCommand] = [DeleteTask(task.id), emptied, *([DeleteLabel(labels[0])] if labels else [])]
     return choose.choice(rare if choose.random() < 0.04 else kinds)
 
 
@@ -74,7 +82,8 @@ def board_of(state: TeamState) -> dict[str, Any]:
         "members": dict(state.members),
         "labels": dict(state.labels),
         "tasks": {task.id: task for task in state.tasks.values()},
-        "columns": state.columns,
+        "columns": list(state.columns.values()),
+        "places": {column_id: places for column_id, places in state.places.items() if places},
         "external": state.external.as_dict(),
     }
 

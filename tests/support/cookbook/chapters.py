@@ -192,12 +192,19 @@ _TASKS: Final = Chapter(
             headers={"If-Match": '"$VERSION"'},
             body={"title": "Ship the board today", "priority": "high"},
         ),
-        Step(operation="moveTask", says="To the bottom of another column.", body={"status": "in_progress"}),
+        Step(
+            operation="moveTask",
+            says="To the bottom of another column.",
+            body={"status": "in_progress"},
+            gives={"VERSION": "version"},
+        ),
         Step(
             operation="batchTasks",
-            says="One range of `seq`.",
+            says="One range of `seq`; with `if_seq` only if what it rests on has not changed since (412).",
             body={
                 "team_id": "$TEAM",
+                "if_seq": "1:$VERSION",
+                "reads": ["$TASK"],
                 "operations": [
                     {"op": "create", "title": "Tell everybody"},
                     {"op": "update", "id": "$TASK", "estimate": 3},
@@ -221,6 +228,8 @@ _HISTORY: Final = Chapter(
             says="As pages. With `Accept: text/event-stream` it is an endless stream (`curl -N`, `http --stream`).",
             query={"after": "0", "limit": "20"},
         ),
+        Step(operation="readOverdue", says="Who is late with what.", query={"tasks": "3"}),
+        Step(operation="readStats", says="The last twelve weeks, and the board as it is now."),
         Step(operation="readAudit", says="Who changed which fields; for admins.", query={"type": "task.updated"}),
         Step(operation="createLiveTicket", says="For a browser's WebSocket.", gives={"TICKET": "ticket"}),
         Step(
