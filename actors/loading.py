@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from actors.ports import Journal
+from core.attached import Attached
 from core.codec import JournalRow, decode
 from core.commands import AnyCommand
 from core.comment import Comment
@@ -15,7 +16,7 @@ from core.events import AnyEvent, Attachment
 from core.needs import Needs, needs_of
 from core.task import Task
 from core.task_history import UNDOABLE, TaskHistory, Wanted, history_of
-from core.team import Attached, TeamState
+from core.team import TeamState
 from core.upcasts import UnknownEvent
 
 __all__ = ["Loaded", "load_needs"]

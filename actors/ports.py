@@ -11,13 +11,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from core.attached import Attached
 from core.codec import Encoded, JournalRow
 from core.columns import Column
 from core.comment import Comment
 from core.events import Attachment
 from core.query import SortKey, TaskQuery
 from core.task import Task
-from core.team import Attached, TeamState
+from core.team import TeamState
 from core.writes import CommitOutcome, JournalPosition, TeamWrites
 
 NewId = Callable[[], UUID]

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from core.attached import Attached
 from core.columns import Category, Column, default_column_id, default_columns, first_columns, in_order
 from core.comment import Comment
 from core.errors import NotFound
@@ -65,13 +66,6 @@ _NOBODY: Final[list[Place]] = []
 
 ExternalKey = tuple[str, str]
 """(external_source, external_id): unique in a team, archived tasks included."""
-
-
-class Attached(Struct, frozen=True, gc=False):
-    """How many files all tasks of a team have, archived ones too, and how many bytes they are together."""
-
-    count: int = 0
-    size: int = 0
 
 
 class TeamState:
@@ -359,15 +353,12 @@ def _forget_names(state: TeamState, subjects: Collection[UUID]) -> None:
 
 
 def _evolve_attachment(state: TeamState, event: AnyAttachmentEvent) -> None:
-    attachment, attached, sign = event.attachment, state.attached, 1
     state.put_on_board(event.task)
     if event.gone:
-        state.attachments.pop(attachment.id, None)
-        sign = -1
+        state.attachments.pop(event.attachment.id, None)
     else:
-        state.attachments[attachment.id] = attachment
-    if attached is not None:
-        state.attached = Attached(attached.count + sign, attached.size + sign * attachment.size)
+        state.attachments[event.attachment.id] = event.attachment
+    state.attached = None if state.attached is None else state.attached.after(event)
 
 
 def _evolve_column(state: TeamState, event: AnyColumnEvent) -> None:

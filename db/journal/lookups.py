@@ -6,11 +6,11 @@ from uuid import UUID
 
 import asyncpg
 
+from core.attached import Attached
 from core.codec import JournalRow
 from core.comment import Comment
 from core.events import Attachment
 from core.task import Task
-from core.team import Attached
 from db.errors import storage_errors
 from db.journal import sql
 from db.journal.rows import attachment_of, comment_of, journal_row, task_of

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from msgspec import structs
 
+from core.attached import Attached
 from core.codec import JournalRow, decode, encode
 from core.columns import MOST_COLUMNS
 from core.commands import (
@@ -65,7 +66,7 @@ from core.ranking import LONGEST
 from core.redaction import redacted
 from core.task import PRIORITIES, STATUSES, Task, TaskFields, TaskPatch
 from core.task_history import history_of
-from core.team import Attached, TeamState, evolve
+from core.team import TeamState, evolve
 from core.text import fold_name
 from streams.cloud_events import cloud_event, parse_cloud_event
 from tests.support.columns import limited, placed

@@ -24,8 +24,9 @@ from tests.support.team_writer import Writer, add_user, new_team
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def pools(module_database: DatabaseSettings) -> AsyncIterator[Pools]:
+    """Of each test: a journal gives its connection back a moment after its last use, and must not do so in the next."""
     async with open_pools(module_database) as pools:
         yield pools
 

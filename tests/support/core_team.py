@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from core.attached import Attached
 from core.codec import Encoded, decode, encode
 from core.commands import (
     AddAttachment,
@@ -52,7 +53,7 @@ from core.principal import Principal
 from core.quotas import Quotas
 from core.task import Status, Task, TaskFields, TaskPatch
 from core.task_history import history_of
-from core.team import Attached, TeamState, evolve
+from core.team import TeamState, evolve
 from tests.support.columns import limited, tasks_of
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

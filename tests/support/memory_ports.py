@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from core.attached import Attached
 from core.codec import Encoded, JournalRow, decode, encode
 from core.comment import Comment
 from core.errors import NotFound
 from core.events import Attachment, TaskEvent, TeamRestored
 from core.task import Task
-from core.team import Attached, TeamState, evolve
+from core.team import TeamState, evolve
 from core.writes import (
     CommitOutcome,
     Committed,
