@@ -128,8 +128,8 @@ class JournalContract:
         await author.do(
             CreateTask(
                 TaskFields(
-                    title='ünï \u2028 \\ "',
-                    description="x" * 3000,
+                    title='ünï \\ "',
+                    description="\u2028" + "x" * 3000,
                     label_ids=(label,),
                     assignee_id=people[1],
                     estimate=0.5,
