@@ -57,7 +57,7 @@ async def test_both_count_all_files_whoever_took_them(
         answers = await asyncio.gather(*(attach(one, task["id"], b"%d" % n) for n, one in enumerate(askers)))
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [201] * 12 + [409] * 8
-        seq = max(answer.headers["taskforge-seq"] for answer in answers if answer.status_code == 201)
+        seq = str(max(int(answer.headers["taskforge-seq"]) for answer in answers if answer.status_code == 201))
         for one in (desk, other):
             after = (await one.get(f"/v1/tasks/{task['id']}", **{"TaskForge-Min-Seq": seq})).json()
             assert after["attachment_count"] == 12

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from db.settings import DatabaseSettings
+from tests.support.proofs import share
 from tests.support.site import Person, Site, serving, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +104,7 @@ async def test_walks_of_pages_skip_and_repeat_nothing_that_stays(database: Datab
 async def test_two_hundred_walks_skip_and_repeat_nothing_that_stays(
     database: DatabaseSettings, valkey_url: str
 ) -> None:
-    await walk_beside_writers(database, valkey_url, walks=200)
+    await walk_beside_writers(database, valkey_url, walks=share(200))
 
 
 async def walk_beside_writers(database: DatabaseSettings, valkey_url: str, walks: int) -> None:

@@ -26,6 +26,7 @@ from db.journal.sql import TASK_SELECT
 from db.transaction import reading
 from tests.support.asking import by
 from tests.support.desk import Desk
+from tests.support.proofs import share
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -203,4 +204,4 @@ async def test_what_did_not_change_is_on_one_page_however_much_is_written(desk: 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("seed", range(10))
 async def test_ten_thousand_walks(desk: Desk, seed: int) -> None:
-    await walks(desk, 1_000, seed)
+    await walks(desk, share(1_000), seed)

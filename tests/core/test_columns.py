@@ -4,11 +4,12 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from core.columns import default_column_id, folded_name
+from core.columns import default_column_id
 from core.commands import CreateColumn, CreateTask, DeleteColumn, MoveColumn, UpdateColumn
 from core.errors import Conflict
 from core.events import ColumnDeleted, ColumnUpdated, TaskMoved
 from core.task import TaskFields
+from core.text import fold_name
 from tests.support.core_team import TEAM, CoreTeam
 
 
@@ -25,7 +26,7 @@ def test_the_ids_of_the_first_columns_never_change() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("Straße", "STRASSE"), ("ﬁx", "FIX"), ("İ", "i̇"), ("é", "e\u0301")])
 def test_names_that_a_reader_takes_for_the_same_are_folded_to_the_same(one: str, other: str) -> None:
-    assert folded_name(one) == folded_name(other)
+    assert fold_name(one) == fold_name(other)
 
 
 def test_columns_keep_short_ranks_however_often_they_are_moved() -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.account import NO_TLS, Account
+from tests.support.proofs import share
 from tests.support.system import System, children
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system]
@@ -108,5 +109,5 @@ async def test_no_two_transactions_that_saw_nothing_make_the_same_thing(system: 
 @pytest.mark.timeout(600)
 async def test_a_thousand_rounds_of_skew_and_of_phantoms(system: System) -> None:
     async with await asyncio.to_thread(Ward, system) as ward:
-        await skew(ward, PROOF_ROUNDS)
-        await phantoms(ward, PROOF_ROUNDS)
+        await skew(ward, share(PROOF_ROUNDS))
+        await phantoms(ward, share(PROOF_ROUNDS))
