@@ -27,7 +27,7 @@ def test_the_page_says_what_the_document_says() -> None:
 
 def test_every_operation_is_in_the_cookbook() -> None:
     missing = {operation.id for operation in all_operations()} - {step.operation for step in STEPS}
-    assert not missing, "add a Step for each to tests/support/cookbook/chapters.py"
+    assert not missing, "add a Step for each to tests/support/cookbook/chapters.py or board_chapters.py"
 
 
 @pytest.mark.parametrize("program", get_args(Program))
@@ -35,6 +35,13 @@ def test_every_step_has_a_command_of_the_program(program: Program) -> None:
     words = {"curl": "curl ", "httpie": "http "}
     commands = [block for block in blocks(page(), program) if words[program] in block and "mailed()" not in block]
     assert len(commands) == len(STEPS)
+
+
+@pytest.mark.parametrize("program", get_args(Program))
+def test_no_command_hides_that_the_one_before_it_failed(program: Program) -> None:
+    # `set -e` does not end a script for what fails before `&&`; the download of an export once failed unseen.
+    hiding = [block for block in blocks(page(), program) if "&&" in block and not block.startswith("until ")]
+    assert not hiding, "put the commands on lines of their own"
 
 
 @pytest.mark.system

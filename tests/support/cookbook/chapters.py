@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.support.cookbook.board_chapters import BOARD
 from tests.support.cookbook.step import Chapter, Step
 
 __all__ = ["CHAPTERS"]
@@ -168,57 +169,6 @@ _TEAM: Final = Chapter(
     ),
 )
 
-_TASKS: Final = Chapter(
-    "Tasks",
-    "Each change has the team's next number, `seq`; it is the task's `version` and its `ETag`.",
-    (
-        Step(
-            operation="createTask",
-            says="An `Idempotency-Key` makes trying again safe.",
-            headers={"Idempotency-Key": "cookbook-$NOW"},
-            body={"team_id": "$TEAM", "title": "Ship the board", "assignee_id": "$USER", "label_ids": ["$LABEL"]},
-            gives={"TASK": "id", "NUMBER": "number", "VERSION": "version"},
-        ),
-        Step(operation="getTask", says='With `If-None-Match: "<version>"` an unchanged task is a 304.'),
-        Step(operation="getTaskByNumber", says="As people say it."),
-        Step(
-            operation="listTasks",
-            says="Filters are joined by *and*; `next_cursor` leads to the next page.",
-            query={"team_id": "$TEAM", "status": "open,in_progress", "sort": "-updated_at", "limit": "10"},
-        ),
-        Step(
-            operation="updateTask",
-            says="`If-Match` refuses to overwrite what somebody else has changed meanwhile (412).",
-            headers={"If-Match": '"$VERSION"'},
-            body={"title": "Ship the board today", "priority": "high"},
-        ),
-        Step(
-            operation="moveTask",
-            says="To the bottom of another column.",
-            body={"status": "in_progress"},
-            gives={"VERSION": "version"},
-        ),
-        Step(
-            operation="batchTasks",
-            says="One range of `seq`; with `if_seq` only if what it rests on has not changed since (412).",
-            body={
-                "team_id": "$TEAM",
-                "if_seq": "1:$VERSION",
-                "reads": ["$TASK"],
-                "operations": [
-                    {"op": "create", "title": "Tell everybody"},
-                    {"op": "update", "id": "$TASK", "estimate": 3},
-                ],
-            },
-        ),
-        Step(operation="getBoard", says="All columns at one `seq`.", query={"per_column": "20"}),
-        Step(operation="deleteTask", says="It can come back."),
-        Step(operation="restoreTask", says="It is back."),
-        Step(operation="getTaskActivity", says="What was done to it, newest first."),
-        Step(operation="deleteLabel", says="The task has lost it."),
-    ),
-)
-
 _HISTORY: Final = Chapter(
     "What happened",
     "Events, live and afterwards.",
@@ -231,6 +181,7 @@ _HISTORY: Final = Chapter(
         Step(operation="readOverdue", says="Who is late with what.", query={"tasks": "3"}),
         Step(operation="readStats", says="The last twelve weeks, and the board as it is now."),
         Step(operation="readAudit", says="Who changed which fields; for admins.", query={"type": "task.updated"}),
+        Step(operation="markSeen", says="What others changed afterwards is `unread` of the team.", body={"seq": 2}),
         Step(operation="createLiveTicket", says="For a browser's WebSocket.", gives={"TICKET": "ticket"}),
         Step(
             operation="openLive",
@@ -286,8 +237,8 @@ _END: Final = Chapter(
         Step(
             operation="getObject",
             says="The address is all that it takes.",
-            curl='curl -sS --fail-with-body -L "$DOWNLOAD" -o export.zip && test -s export.zip',
-            httpie='http -I --check-status --follow "$DOWNLOAD" > export.zip && test -s export.zip',
+            curl='curl -sS --fail-with-body -L "$(at "$DOWNLOAD")" -o export.zip\npython3 -m zipfile -t export.zip',
+            httpie='http -I --check-status --follow "$(at "$DOWNLOAD")" > export.zip\npython3 -m zipfile -t export.zip',
         ),
         Step(operation="removeMember", says="Grace leaves.", by="GRACE_TOKEN"),
         Step(
@@ -304,4 +255,4 @@ _END: Final = Chapter(
     ),
 )
 
-CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, _TASKS, _HISTORY, _END)
+CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, *BOARD, _HISTORY, _END)

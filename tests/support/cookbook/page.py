@@ -29,8 +29,9 @@ is in `/docs`.
 
 ## Before all
 
-`field` takes one member out of a JSON answer. `mailed` waits for a mail to somebody with a link to one of our pages,
-and takes the token out of it: without a mail server, `make up` keeps all mails at `/dev/mail`.
+`field` takes one member out of a JSON answer. `at` says where an address in an answer leads to: one that begins with a
+slash is the API's own. `mailed` waits for a mail to somebody with a link to one of our pages, and takes the token out
+of it: without a mail server, `make up` keeps all mails at `/dev/mail`.
 
 ```bash both
 BASE=${BASE:-http://127.0.0.1:8000}
@@ -38,6 +39,7 @@ field() { python3 -c '
 import functools, json, sys
 step = lambda found, name: found[int(name)] if name.isdigit() else found[name]
 print(functools.reduce(step, sys.argv[1].split("."), json.load(sys.stdin)))' "$1"; }
+at() { if [[ $1 == /* ]]; then echo "$BASE$1"; else echo "$1"; fi; }
 mailed() { until curl -sS "$BASE/dev/mail" -H 'Accept: application/json' | python3 -c '
 import json, re, sys
 mails = [mail["text"] for mail in json.load(sys.stdin)["items"] if sys.argv[1] in mail["to"]]

@@ -26,7 +26,7 @@ def httpie(step: Step, asked: Asked) -> str:
 
 def _curl(asked: Asked) -> Iterator[str]:
     yield "curl -sS --fail-with-body" if asked.expected is None else "curl -sS -i"
-    if asked.method != ("GET" if asked.body is None else "POST"):
+    if asked.method != ("GET" if asked.body is None and not asked.files else "POST"):
         yield f"-X {asked.method}"
     query = "&".join(f"{name}={value}" for name, value in asked.query.items())
     yield f'"$BASE{asked.path}{"?" if query else ""}{query}"'
@@ -34,6 +34,7 @@ def _curl(asked: Asked) -> Iterator[str]:
         yield f'-H "Authorization: Bearer ${asked.token}"'
     for name, value in asked.headers.items():
         yield f"-H {_quoted(f'{name}: {value}')}"
+    yield from (f"-F {_quoted(f'{name}=@{file}')}" for name, file in asked.files.items())
     if asked.body is None:
         return
     if asked.form:
@@ -52,6 +53,9 @@ def _httpie(asked: Asked) -> Iterator[str]:
     yield f'"$BASE{asked.path}"'
     yield from (_quoted(f"{name}=={value}") for name, value in asked.query.items())
     yield from (_quoted(f"{name}:{value}") for name, value in asked.headers.items())
+    yield from (_quoted(f"{name}@{file}") for name, file in asked.files.items())
+    if asked.body == {}:
+        yield "--raw '{}'"
     for name, value in (asked.body or {}).items():
         yield _quoted(f"{name}={value}" if isinstance(value, str) else f"{name}:={_json(value)}")
 

@@ -22,6 +22,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     token: str
     body: Any
+    files: Mapping[str, str]
     form: bool
     expected: int | None
 
@@ -30,6 +31,7 @@ def asked(step: Step, method: str, path: str, operation: Mapping[str, Any]) -> A
     """The request of a step by its operation in the document."""
     succeeds = min(int(status) for status in operation["responses"])
     answers = succeeds if step.answers is None else step.answers
+    body = None if step.files else step.body
     content = operation.get("requestBody", {}).get("content", {})
     return Asked(
         method=method.upper(),
@@ -37,7 +39,8 @@ def asked(step: Step, method: str, path: str, operation: Mapping[str, Any]) -> A
         query=step.query,
         headers=step.headers,
         token=step.by if operation["security"] else "",
-        body=_body(content) if step.body is UNSET else step.body,
+        body=_body(content) if body is UNSET else body,
+        files=step.files,
         form=bool(content) and JSON not in content,
         expected=None if 200 <= answers < 300 else answers,
     )

@@ -18,7 +18,8 @@ class Step(Struct, frozen=True, kw_only=True):
     `gives` names variables that the answer sets: `{"TASK": "id"}`, or `{"SESSION": "items.0.id"}`. `by` is the variable
     with the token of whoever asks. `answers` is the status that is expected, where it is not the first one of the
     document. `until` (a member and its value) asks again and again. `first` are lines of shell that both programs
-    need before. `curl` and `httpie` are whole commands, for what neither can say as the others.
+    need before. `files` are names of files for the fields of a form, which is then the body. `curl` and `httpie` are
+    whole commands, for what neither can say as the others.
     """
 
     operation: str
@@ -28,6 +29,7 @@ class Step(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     body: Any | UnsetType = UNSET
+    files: Mapping[str, str] = {}
     by: str = "TOKEN"
     answers: int | None = None
     until: tuple[str, str] | None = None
