@@ -57,7 +57,7 @@ def _httpie(asked: Asked) -> Iterator[str]:
     if asked.body == {}:
         yield "--raw '{}'"
     for name, value in (asked.body or {}).items():
-        yield _quoted(f"{name}={value}" if isinstance(value, str) else f"{name}:={_json(value)}")
+        yield _quoted(f"{name}={_literal(value)}" if isinstance(value, str) else f"{name}:={_json(value)}")
 
 
 def _with_answer(step: Step, asked: Asked, words: list[str]) -> str:
@@ -88,6 +88,11 @@ def _broken(words: list[str]) -> str:
         else:
             lines.append(f"  {word}")
     return " \\\n".join(lines)
+
+
+def _literal(text: str) -> str:
+    """The text for HTTPie, to which `=@` would be a file and `==` a parameter of the query."""
+    return f"\\{text}" if text.startswith(("@", "=")) else text
 
 
 def _json(value: Any) -> str:
