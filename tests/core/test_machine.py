@@ -255,7 +255,9 @@ class Life(RuleBasedStateMachine):
         return choices.of([None] * 9 + [self.state.seq])
 
     def a_place(self, choices: Choices) -> dict[str, Any]:
-        """Where a task goes: by status, by column, or by both, which may disagree."""
+        """Where a task goes: by status, by column, or by both, which may disagree. A column that closes is tempting."""
+        if self.state.closing is not None and choices.below(4) == 0:
+            return {"column_id": self.state.closing.id}
         status, column = {"status": choices.of(STATUSES)}, {"column_id": self.any_column(choices)}
         both = {**status, **column}
         return choices.of([status, status, column, column, column, both])

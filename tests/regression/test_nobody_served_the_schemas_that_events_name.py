@@ -13,6 +13,7 @@ from core.commands import RedactHistory
 from core.events import EVENT_TYPES
 from core.principal import Principal
 from tests.support.desk import Desk, problem
+from tests.support.files import attached
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,12 @@ async def one_of_each(desk: Desk) -> list[dict[str, Any]]:
     first, second = [
         (await desk.post("/v1/tasks", {"team_id": team, "title": title, **fields})).json()["id"] for title in ("a", "b")
     ]
+    comment = (await desk.post(f"/v1/tasks/{first}/comments", {"body": "so"})).json()["id"]
+    file = (await attached(desk, first))["id"]
     answers = [
+        await desk.patch(f"/v1/comments/{comment}", {"body": "or so"}),
+        await desk.delete(f"/v1/comments/{comment}"),
+        await desk.delete(f"/v1/attachments/{file}"),
         await desk.patch(f"/v1/tasks/{first}", {"title": "c", "priority": "high", "assignee_id": None}),
         await desk.post(f"/v1/tasks/{first}/move", {"status": "done"}),
         await desk.delete(f"/v1/tasks/{first}"),

@@ -51,7 +51,7 @@ class Ward:
     async def look(self) -> tuple[int, dict[str, list[dict[str, Any]]]]:
         """The seq, and the tasks of each column, as the newest change left them."""
         board = (await self._clients[0].get(f"/v1/teams/{self.team}/board")).json()
-        return board["seq"], {column["status"]: column["tasks"] for column in board["columns"]}
+        return board["seq"], {column["category"]: column["tasks"] for column in board["columns"]}
 
     async def back_on_call(self) -> int:
         """Both are on call again; the seq."""

@@ -7,6 +7,7 @@ import { byId, h, toast } from "./dom.js";
 import { Founding, Gate, askedForm } from "./gate.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
+import { Sections } from "./panel-sections.js";
 import { Session, SessionEnded } from "./session.js";
 import { showMe } from "./shell.js";
 import { OpenTeam } from "./team.js";
@@ -21,6 +22,7 @@ const api = new Api(session);
 const view = new View(byId("columns"), makeAdd, loadMore);
 let teams = [];
 let open = null;
+let person = null;
 
 const gate = new Gate(api, session, start);
 const founding = new Founding(api, async (team) => {
@@ -33,12 +35,12 @@ const panel = new Panel({
   fetch: (id) => open.fetch(id),
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
-});
+}, new Sections(api, () => person));
 const columns = new ColumnsDialog((work) => open.changeColumns(work));
 byId("edit-columns").addEventListener("click", () => columns.open(open.board));
 new Moving(view, {
   move: (id, column, index) => open.move(id, column, index),
-  open: (id) => panel.open(open.board, id),
+  open: (id) => panel.open(open, id),
   mayWrite: () => open.mayWrite,
 });
 
@@ -93,6 +95,7 @@ async function start() {
   await guarded(async () => {
     const [{ data: me }, found] = await Promise.all([api.get("/v1/me"), api.list("/v1/teams")]);
     teams = found;
+    person = me;
     showMe(me);
     if (teams.length === 0) showFounding(true);
     else await openTeam(preferredTeam());
@@ -141,6 +144,8 @@ async function openTeam(id) {
     changed: (change) => open === mine && onChanged(change),
     team: () => open === mine && showTeam(mine),
     columns: () => open === mine && onColumns(mine),
+    happened: (event) => open === mine && panel.sections.follow(event),
+    reloaded: () => open === mine && panel.sections.reload(),
   });
   open = mine;
   await mine.load();
@@ -159,6 +164,7 @@ function showTeam({ team, mayWrite, mayManage }) {
   listTeams(team.id);
   byId("columns").dataset.readonly = String(!mayWrite);
   byId("edit-columns").hidden = !mayManage;
+  panel.sections.redraw();
 }
 
 function listTeams(current) {

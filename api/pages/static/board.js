@@ -111,6 +111,7 @@ export class Board {
     for (const id of this.#dropSettled()) touched.add(id);
     for (const id of touched) this.#show(id, false);
     this.#wakeReached();
+    this.onEvent?.(event);
     if (miscounted || event.type === "column.moved") return "unsure";
     return task !== undefined && !deleted && Object.keys(ranks ?? {}).length > 0 && !this.whole(task.column_id) ? "unsure" : "applied";
   }

@@ -40,9 +40,10 @@ export class Panel {
   #version = 0;
   #clashes = new Map();
 
-  /** `actions`: save(id, patch, version) → Promise, archive(id) → Promise, fetch(id) → Promise<task>, mayWrite(). */
-  constructor(actions) {
+  /** `sections` is what stands below the fields. `actions`: save(id, patch, version) → Promise, archive(id) → Promise, fetch(id) → Promise<task>, mayWrite(). */
+  constructor(actions, sections) {
     this.actions = actions;
+    this.sections = sections;
     this.dialog = byId("panel");
     this.form = byId("panel-form");
     this.note = byId("panel-note");
@@ -63,7 +64,8 @@ export class Panel {
     return this.#id;
   }
 
-  open(board, id) {
+  open(team, id) {
+    const { board } = team;
     const found = board.confirmed(id);
     if (found === undefined) return;
     const task = withDue(found);
@@ -79,6 +81,8 @@ export class Panel {
     this.#offer();
     this.dialog.showModal();
     this.#control("title").setSelectionRange(0, 0);
+    byId("panel-scroll").scrollTop = 0;
+    this.sections.open(team, id);
   }
 
   close() {
@@ -167,7 +171,9 @@ export class Panel {
     this.#say("Saving…");
     try {
       await this.#saveMerging(id);
-      if (this.#id === id) this.close();
+      if (this.#id !== id) return;
+      if (!this.sections.unsent) this.close();
+      else this.#say("Saved. Your comment is not sent yet.", "unsaved");
     } catch (error) {
       if (this.#id !== id) return;
       this.#say(this.#clashes.size > 0 ? "Somebody changed the same field. Choose below, then save." : error.message, "error");
@@ -259,15 +265,19 @@ export class Panel {
   }
 
   #onCancel(event) {
-    if (event.target !== this.dialog || this.#dirty().length === 0 || this.#locked) return;
+    if (event.target !== this.dialog || !this.#unsaved) return;
     event.preventDefault();
     this.#warn();
   }
 
   #onBackdrop(event) {
     if (event.target !== this.dialog) return;
-    if (this.#dirty().length === 0 || this.#locked) this.close();
-    else this.#warn();
+    if (this.#unsaved) this.#warn();
+    else this.close();
+  }
+
+  get #unsaved() {
+    return (this.#dirty().length > 0 || this.sections.unsent) && !this.#locked;
   }
 
   #warn() {
@@ -281,6 +291,7 @@ export class Panel {
   #onClose() {
     const id = this.#id;
     this.#id = null;
+    this.sections.close();
     this.actions.closed(id);
   }
 }

@@ -9,7 +9,7 @@ export class OpenTeam {
   #queue = Promise.resolve();
   #extending = new Map();
 
-  /** `hooks`: state(text), removed(), changed(change), team(). Call `load` before anything else. */
+  /** `hooks`: state(text), removed(), changed(change), team(), columns(), happened(event), reloaded(). Call `load` before anything else. */
   constructor(api, team, view, hooks) {
     this.api = api;
     this.team = team;
@@ -32,13 +32,14 @@ export class OpenTeam {
     this.team = team.data;
     this.board = new Board(board.data, (change) => this.#onChange(change));
     this.board.team = team.data;
+    this.board.onEvent = (event) => this.hooks.happened(event);
     this.board.onTeam = () => this.#reloadTeam();
     this.board.onColumns = () => this.#columnsChanged(() => this.view.show(this.board));
     this.board.onColumn = () => this.#columnsChanged(() => this.view.retitle());
     for (const member of members) this.board.members.set(member.user_id, member);
     for (const label of labels) this.board.labels.set(label.id, label);
     this.view.show(this.board);
-    this.feed = new Feed(this.api, id, this.board, { ...this.hooks, reloaded: () => this.#reloadPeople() });
+    this.feed = new Feed(this.api, id, this.board, { ...this.hooks, reloaded: () => this.#reloaded() });
     this.feed.start();
   }
 
@@ -48,6 +49,11 @@ export class OpenTeam {
 
   get mayWrite() {
     return this.team.permissions?.includes("write_tasks") ?? this.team.my_role !== "viewer";
+  }
+
+  /** Whether comments of others may be deleted. */
+  get mayDelete() {
+    return this.team.permissions?.includes("delete_tasks") ?? false;
   }
 
   get mayManage() {
@@ -180,6 +186,11 @@ export class OpenTeam {
     }
     this.view.redraw();
     this.hooks.team();
+  }
+
+  #reloaded() {
+    this.hooks.reloaded();
+    return this.#reloadPeople();
   }
 
   /** Names and labels may have changed while the feed could not say so. */
