@@ -48,12 +48,10 @@ def explore(
     phases: str = "examples,coverage,fuzzing",
     seconds: float = SECONDS,
 ) -> None:
-    """Run Schemathesis as somebody with a team and a task; half of the ids it sends are theirs."""
+    """Run Schemathesis as somebody with a team and one thing of each kind; half of the ids it sends are theirs."""
     account = Account(system.url)
-    team = account.team("A task")
-    task = next(task for tasks in account.board(team).values() for task in tasks)
+    parameters = _owned(account)
     account.http.close()
-    parameters = {"path.team_id": team, "path.task_id": task, "query.team_id": team}
     lines = ["[parameters]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in parameters.items())]
     config = directory / "schemathesis.toml"
     config.write_text("\n".join(lines))
@@ -75,6 +73,23 @@ def explore(
     run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=seconds)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
     assert " passed" in run.stdout
+
+
+def _owned(account: Account) -> dict[str, str]:
+    """The parameters of Schemathesis for a new team with a task, which has a comment and a file."""
+    team = account.team("A task")
+    task = account.task(team, "A task")["id"]
+    comment = account.call("POST", f"/v1/tasks/{task}/comments", body="A *comment*.")["id"]
+    attached = account.http.post(f"/v1/tasks/{task}/attachments", files={"file": ("a.txt", b"A file.", "text/plain")})
+    assert attached.status_code == 201, attached.text
+    return {
+        "path.team_id": team,
+        "query.team_id": team,
+        "path.task_id": task,
+        "path.column_id": next(iter(account.columns(team).values()))["id"],
+        "path.comment_id": comment,
+        "path.attachment_id": attached.json()["id"],
+    }
 
 
 @pytest.mark.timeout(SECONDS + 30)
