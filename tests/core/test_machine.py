@@ -204,8 +204,9 @@ class Life(RuleBasedStateMachine):
             self.any_column(choices),
             choices.of(["Idea", "ﬁx", "FIX", "On"]),
         )
-        if self.state.closing is not None and choices.below(3):
-            return CloseColumn(self.state.closing.id)
+        if (closing := self.state.closing) is not None and choices.below(3):
+            again = DeleteColumn(column_id=closing.id, move_to=closing.closing_into)
+            return choices.of([CloseColumn(closing.id), CloseColumn(closing.id), again])
         limit, side = choices.of([None, 1, 2, 5]), choices.of(["before_id", "after_id"])
         return choices.of(
             [
@@ -317,8 +318,9 @@ class Life(RuleBasedStateMachine):
 
     def an_undo(self, choices: Choices) -> UndoTask:
         """Of somebody's newest change of a task, or of any of the last changes of whatever it was."""
-        recent = [row.seq for row in self.journal[-8:]]
-        return UndoTask(task_id=self.any_task(choices), user_id=USERS[0], seq=choices.maybe(recent))
+        recent, away = [row.seq for row in self.journal[-8:]], list(self.archive)
+        task_id = choices.of(away) if away and choices.below(3) == 0 else self.any_task(choices)
+        return UndoTask(task_id=task_id, user_id=USERS[0], seq=choices.maybe(recent))
 
     # What must hold.
 
