@@ -66,15 +66,16 @@ export class Comments {
     for (const comment of this.#shown.values()) this.#draw(comment);
   }
 
-  /** Load the newest page; what is not on it any more and would have to be is gone. */
+  /** Load the newest page; what would have to be on it is gone. Where it does not join what is shown, it begins anew. */
   async refresh() {
     const task = this.#task;
     const page = await this.#page(null);
     if (task !== this.#task) return;
     const oldest = page.items.at(-1)?.id ?? "";
     const there = new Set(page.items.map(({ id }) => id));
-    for (const id of this.#shown.keys()) if (!there.has(id) && (id > oldest || page.next_cursor === null)) this.#remove(id);
-    if (this.#shown.size === there.size || this.#cursor === null) this.#cursor = page.next_cursor;
+    const joins = page.next_cursor !== null && page.items.some(({ id }) => this.#shown.has(id));
+    for (const id of [...this.#shown.keys()]) if (!there.has(id) && (id > oldest || !joins)) this.#remove(id);
+    if (!joins) this.#cursor = page.next_cursor;
     for (const comment of page.items) this.#take(comment);
     this.redraw();
     this.#tell();

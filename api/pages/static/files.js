@@ -1,7 +1,7 @@
 /** The files of the open task: dropped on the panel or chosen, saved, deleted. */
 
 import { pause } from "./api.js";
-import { announce, byId, h } from "./dom.js";
+import { announce, byId, h, toast } from "./dom.js";
 import { confirmed } from "./dialogs.js";
 import { pressing } from "./pressing.js";
 import { SessionEnded } from "./session.js";
@@ -205,6 +205,7 @@ export class Files {
       announce(`${file.name} added.`);
     } catch (error) {
       if (error instanceof SessionEnded) return;
+      if (task !== this.#task) toast(`${file.name}: ${error.message}`, "error");
       const dismiss = h("button", { type: "button", class: "icon", "aria-label": `Dismiss what was said about ${file.name}`, onclick: () => item.remove() }, "×");
       item.replaceChildren(h("span", { class: "section-note", role: "alert" }, `${file.name}: ${error.message}`), dismiss);
     }
