@@ -187,8 +187,16 @@ async def test_a_thumbnail_has_an_address_of_its_own(desk: Desk, browser: httpx.
     answer = await desk.get(path)
     assert answer.status_code == 302
     picture = await browser.get(str(desk.client.base_url.join(answer.headers["location"])))
+    assert picture.history == [], "the policy of our pages knows no other host"
     assert (picture.status_code, picture.content) == (200, b"a small picture")
     assert picture.headers["content-type"] == "image/webp"
     assert picture.headers["content-disposition"].startswith("inline;")
     whole = await browser.get(await address_of(desk, made["id"]))
     assert (whole.content, whole.headers["content-disposition"][:7]) == (PNG, "inline;")
+
+
+async def test_a_page_learns_the_address_of_a_file_from_its_head_and_never_leaves_our_host(desk: Desk) -> None:
+    made = await attached(desk, (await desk.task())["id"], DATA)
+    answer = await desk.client.head(await address_of(desk, made["id"]))
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(len(DATA))

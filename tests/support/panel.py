@@ -8,10 +8,11 @@ from tests.support.browser import sign_in
 __all__ = ["guest_of", "open_panel"]
 
 
-def guest_of(owner: Account, guest: Account, team_id: str, role: str) -> None:
-    """The guest joins the team by an invitation."""
+def guest_of(owner: Account, guest: Account, team_id: str, role: str) -> str:
+    """The guest joins the team by an invitation. Gives the id of the guest."""
     link = owner.call("POST", f"/v1/teams/{team_id}/invitations", role=role)
-    guest.call("POST", "/v1/invitations/accept", token=link["token"])
+    user_id: str = guest.call("POST", "/v1/invitations/accept", token=link["token"])["user_id"]
+    return user_id
 
 
 def open_panel(page: Any, account: Account, team_id: str, title: str) -> None:

@@ -64,10 +64,19 @@ def test_the_board_a_task_and_an_invitation(page: Any, account: Account) -> None
     account.call(
         "PATCH", f"/v1/tasks/{task_id}", priority="urgent", label_ids=[label], due_at="2020-01-01T00:00:00Z", estimate=3
     )
+    account.call("POST", f"/v1/tasks/{task_id}/comments", body="A **word** with a [link](https://example.com).")
+    file = {"file": ("plan.txt", b"a plan")}
+    account.http.post(f"/v1/tasks/{task_id}/attachments", files=file).raise_for_status()
     sign_in(page, account, team_id)
     page.locator(".card-face", has_text="first").wait_for()
     assert violations(page) == []
     page.locator(".card-face", has_text="first").click()
+    for part in (".comment", ".file", ".happened"):
+        page.locator(part).first.wait_for()
+    page.press("#comment-body", "@")
+    page.locator("[role=option]").wait_for()
+    assert violations(page) == []
+    page.fill("#comment-body", "")
     page.wait_for_selector("#panel[open]")
     assert violations(page) == []
     page.goto("/invitation#token=x")

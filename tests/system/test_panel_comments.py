@@ -103,7 +103,7 @@ def test_whoever_only_looks_sees_everything_and_changes_nothing(
     team_id, guest = account.team("Paint"), Account(system.url)
     task_id = account.task(team_id, "Paint")["id"]
     with closing(guest.http):
-        guest_of(account, guest, team_id, "viewer")
+        user_id = guest_of(account, guest, team_id, "viewer")
         account.call("POST", f"/v1/tasks/{task_id}/comments", body="Look")
         account.http.post(
             f"/v1/tasks/{task_id}/attachments", files={"file": ("plan.txt", b"a plan")}
@@ -117,3 +117,7 @@ def test_whoever_only_looks_sees_everything_and_changes_nothing(
     expect(page.locator("#file-choose")).to_be_hidden()
     expect(page.locator("#panel [data-does]:visible")).to_have_count(0)
     expect(page.locator(".happened button")).to_have_count(0)
+    account.call("PATCH", f"/v1/teams/{team_id}/members/{user_id}", role="admin")
+    expect(page.locator("#comment-form")).to_be_visible()
+    expect(page.locator(".comment [data-does=delete]")).to_be_visible()
+    expect(page.locator(".comment [data-does=edit]")).to_have_count(0)
