@@ -73,7 +73,10 @@ from tests.support.columns import limited, placed
 from tests.support.core_team import MISSING, SALT, START, TEAM, an_attachment, keep_files
 
 USERS = [UUID(int=number) for number in range(11, 17)]
-RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "2000"))
+MORE = 2
+"""How often as many other lives are lived while something rare has not been met. Which lives the first ones are depends
+on what else the process has loaded: Hypothesis takes numbers from it."""
+RUNS = int(os.environ.get("TASKFORGE_PROOF_RUNS", "3000"))
 SEED = os.environ.get("TASKFORGE_PROOF_SEED")
 
 pick = st.integers(0, 1 << 32)
@@ -206,7 +209,8 @@ class Life(RuleBasedStateMachine):
         )
         if (closing := self.state.closing) is not None and choices.below(3):
             again = DeleteColumn(column_id=closing.id, move_to=closing.closing_into)
-            return choices.of([CloseColumn(closing.id), CloseColumn(closing.id), again])
+            into_it = DeleteColumn(column_id=column, move_to=closing.id)
+            return choices.of([CloseColumn(closing.id), CloseColumn(closing.id), again, into_it])
         limit, side = choices.of([None, 1, 2, 5]), choices.of(["before_id", "after_id"])
         return choices.of(
             [
@@ -545,7 +549,7 @@ EXPECTED = {
 def test_every_life_keeps_every_promise(monkeypatch: pytest.MonkeyPatch, longest: int, runs: int) -> None:
     """In crowded lives a gap closes at the first insertion, so that neighbours are spread all the time.
 
-    Fewer than 2,000 lives do not meet everything for certain: of 400, one seed in twenty leaves something out.
+    Fewer than 3,000 lives do not meet everything for certain: of 400, one seed in twenty leaves something out.
     """
     monkeypatch.setattr("core.ranking.LONGEST", longest)
     monkeypatch.setattr("core.decide_columns.MOVED_AT_ONCE", 2)
@@ -561,6 +565,11 @@ def test_every_life_keeps_every_promise(monkeypatch: pytest.MonkeyPatch, longest
     )
     machine = Life if SEED is None else hypothesis.seed(int(SEED))(Life)
     run_state_machine_as_test(machine, settings=proof)
-    wanted = {"ranks"} if longest == 2 else EXPECTED if runs >= 2000 else set()
+    wanted = {"ranks"} if longest == 2 else EXPECTED if runs >= 3000 else set()
+    for number in range(MORE):
+        if all(Life.seen[name] for name in wanted):
+            break
+        others = hypothesis.seed(number)(type("Others", (Life,), {}))
+        run_state_machine_as_test(others, settings=proof)
     missing = sorted(name for name in wanted if not Life.seen[name])
     assert not missing, f"these lives never met {missing}"

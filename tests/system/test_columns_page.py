@@ -20,6 +20,12 @@ def row(page: Any, name: str) -> Any:
     return page.locator(".column-row").filter(has=page.get_by_label(f"Name of {name}", exact=True))
 
 
+def write(page: Any, label: str, text: str) -> None:
+    """Into a field of the dialog, and on to the next: the row may be drawn anew under the key."""
+    page.get_by_label(label, exact=True).fill(text)
+    page.keyboard.press("Tab")
+
+
 def test_columns_are_added_renamed_limited_reordered_and_deleted(
     new_browser: Callable[..., Any], account: Account
 ) -> None:
@@ -34,13 +40,11 @@ def test_columns_are_added_renamed_limited_reordered_and_deleted(
     expect(page.locator(NAMES)).to_have_text(["Open", "In progress", "In review", "Done", "Cancelled", "Testing"])
     row(page, "Testing").get_by_label("Move Testing up").click()
     expect(other.locator(NAMES)).to_have_text(["Open", "In progress", "In review", "Done", "Testing", "Cancelled"])
-    page.get_by_label("Name of Testing", exact=True).fill("On trial")
-    page.get_by_label("Name of Testing", exact=True).press("Tab")
-    page.get_by_label("Most tasks in On trial", exact=True).fill("3")
-    page.get_by_label("Most tasks in On trial", exact=True).press("Tab")
+    expect(page.locator(NAMES)).to_have_text(["Open", "In progress", "In review", "Done", "Testing", "Cancelled"])
+    write(page, "Name of Testing", "On trial")
+    write(page, "Most tasks in On trial", "3")
     expect(other.locator(".column", has_text="On trial").locator(".count")).to_have_text("0 / 3")
-    page.get_by_label("Name of On trial", exact=True).fill("DONE")
-    page.get_by_label("Name of On trial", exact=True).press("Tab")
+    write(page, "Name of On trial", "DONE")
     expect(page.locator(".columns-dialog [role=alert]")).to_have_text("Another column of this team has that name.")
     page.get_by_label("Delete Open", exact=True).click()
     page.locator(".column-deletion select").select_option(label="On trial")

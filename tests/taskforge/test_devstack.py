@@ -126,15 +126,17 @@ async def test_postgres_killed_under_write_load_keeps_every_acknowledged_row(ser
     acknowledged: list[int] = []
 
     async def write(lane: int) -> None:
-        session = await asyncpg.connect(url)
+        session = None
         try:
+            session = await asyncpg.connect(url)  # Others may have written enough before this one is connected.
             for n in range(lane * 1_000_000, (lane + 1) * 1_000_000):
                 await session.execute("insert into acknowledged values ($1)", n)
                 acknowledged.append(n)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             return
         finally:
-            session.terminate()
+            if session is not None:
+                session.terminate()
 
     writers = [asyncio.create_task(write(lane)) for lane in range(8)]
     await until(lambda: len(acknowledged) > 200)
