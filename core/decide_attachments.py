@@ -1,13 +1,13 @@
 """What becomes of a task's files: the file itself is in the object store before the team is asked, or goes after it."""
 
 from typing import Any
-from uuid import UUID
 
 from msgspec import structs
 
 from core.commands import AddAttachment, Asking, DeleteAttachment
 from core.errors import Conflict, NotFound, QuotaReached
 from core.events import Attachment, AttachmentAdded, AttachmentDeleted
+from core.preconditions import on_board
 from core.quotas import Quotas
 from core.task import Task
 from core.team import TeamState
@@ -15,7 +15,7 @@ from core.team import TeamState
 
 def add_attachment(state: TeamState, command: AddAttachment, asking: Asking) -> AttachmentAdded:
     """The file belongs to a task on the board, which has it counted. Raises QuotaReached when there are too many."""
-    task = _board_task(state, command.task_id)
+    task = on_board(state.task(command.task_id))
     if command.attachment_id in state.attachments:
         raise Conflict("already-attached", "This file is attached already.")
     _check_room(state, task, command.size, asking.quotas)
@@ -38,21 +38,8 @@ def delete_attachment(state: TeamState, command: DeleteAttachment, asking: Askin
     if attachment is None:
         raise NotFound("attachment")
     # A file has no life without its task: one that is not on the board is archived.
-    task = state.tasks.get(attachment.task_id)
-    if task is None:
-        raise _archived()
+    task = on_board(state.tasks.get(attachment.task_id))
     return AttachmentDeleted(attachment=attachment, **_counted(state, task, -1, asking))
-
-
-def _board_task(state: TeamState, task_id: UUID) -> Task:
-    task = state.task(task_id)
-    if task.archived_at is not None:
-        raise _archived()
-    return task
-
-
-def _archived() -> Conflict:
-    return Conflict("archived", "This task is archived; restore it first.")
 
 
 def _check_room(state: TeamState, task: Task, size: int, quotas: Quotas) -> None:

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from msgspec import structs
 
-from core.commands import AddComment, Asking, CommentCommand, DeleteComment, EditComment, Seen, Versions
+from core.commands import AddComment, Asking, CommentCommand, DeleteComment, EditComment, Versions
 from core.comment import Comment
-from core.errors import Conflict, FieldConflict, Forbidden, NotFound, StaleVersion
+from core.errors import FieldConflict, Forbidden, NotFound, StaleVersion
 from core.events import AnyCommentEvent, CommentAdded, CommentDeleted, CommentEdited
 from core.mentions import resolve, with_names
 from core.permissions import check_right
+from core.preconditions import missed_version, on_board
 from core.rights import DELETE_TASKS
 from core.task import Task
 from core.team import TeamState
@@ -32,7 +33,7 @@ def change_comments(state: TeamState, command: CommentCommand, asking: Asking) -
 
 
 def _add(state: TeamState, command: AddComment, asking: Asking) -> CommentAdded:
-    task, now = _on_board(state.task(command.task_id)), asking.now
+    task, now = on_board(state.task(command.task_id)), asking.now
     body, mentions = resolve(command.body, _names(state))
     comment = Comment(
         id=asking.new_id(),
@@ -72,13 +73,7 @@ def _delete(state: TeamState, comment: Comment, command: DeleteComment, asking: 
 
 def _task_of(state: TeamState, comment: Comment) -> Task:
     """The task of a comment that exists; where it is not on the board it is archived, and need not be loaded."""
-    return _on_board(state.tasks.get(comment.task_id))
-
-
-def _on_board(task: Task | None) -> Task:
-    if task is None or task.archived_at is not None:
-        raise Conflict("archived", "This task is archived; restore it first.")
-    return task
+    return on_board(state.tasks.get(comment.task_id))
 
 
 def _with_task(state: TeamState, task: Task, asking: Asking, *, counted: int) -> dict[str, Any]:
@@ -91,14 +86,10 @@ def _with_task(state: TeamState, task: Task, asking: Asking, *, counted: int) ->
 
 def _check_version(state: TeamState, comment: Comment, if_match: Versions | None, yours: Mapping[str, str]) -> None:
     """Raise StaleVersion, which says what stands there now: nobody needs the journal to explain it."""
-    if if_match is None:
+    missed = missed_version(state, comment.version, if_match)
+    if missed is None:
         return
-    named = if_match if isinstance(if_match, tuple) else (if_match,)
-    seen = [(one.epoch, one.version) if isinstance(one, Seen) else (state.epoch, one) for one in named]
-    current = (state.epoch, comment.version)
-    if current in seen:
-        return
-    epoch, version = max(seen, default=current)
+    epoch, version = missed
     stale = StaleVersion(
         comment.task_id, version, comment.version, {}, {}, epoch=state.epoch, expected_epoch=epoch, what="comment"
     )

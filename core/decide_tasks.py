@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, Seen, UpdateTask, Versions
+from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
 from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
@@ -19,6 +19,7 @@ from core.events import (
     TaskUpdated,
 )
 from core.placing import check_entry, column_to_return_to, column_without, completed_at, wanted_column
+from core.preconditions import missed_version, on_board
 from core.ranking import Place, bottom, index_of, insert_at
 from core.task import Task, differences, in_utc, unique
 from core.team import TeamState, evolve
@@ -33,7 +34,7 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
     _check_external(state, fields.external_source, fields.external_id)
     given: dict[str, Any] = {name: getattr(fields, name) for name in fields.__struct_fields__}
     _normalise(given)
-    _check_references(state, task_id, given)
+    check_references(state, task_id, given)
     column = wanted_column(state, fields.status, fields.column_id)
     given |= {"status": column.category, "column_id": column.id}
     check_entry(state, column, "/status" if fields.column_id is None else "/column_id")
@@ -57,7 +58,7 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
 def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUpdated | None:
     """A merge patch. Another column, or a status that its own is not of, puts the task at the bottom of that column."""
     given = command.patch.changes()
-    task = _board_task(state, command.task_id, command.if_match, given)
+    task = board_task(state, command.task_id, command.if_match, given)
     _normalise(given)
     _check_due(task, given)
     column = None
@@ -70,7 +71,7 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
             changed[name], previous[name] = value, old
     if not changed:
         return None
-    _check_references(state, task.id, changed, before=task)
+    check_references(state, task.id, changed, before=task)
     now, seq, place = asking.now, state.seq + 1, dict[str, Any]()
     if column is not None and "column_id" in changed:
         check_entry(state, column, "/column_id" if command.patch.column_id is not UNSET else "/status")
@@ -84,7 +85,7 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
 def move_task(state: TeamState, command: MoveTask, asking: Asking) -> TaskMoved | None:
     """Into a column and between neighbours; None when the task stands there already."""
     wanted = {"status": command.status} if command.column_id is None else {"column_id": command.column_id}
-    task = _board_task(state, command.task_id, command.if_match, wanted)
+    task = board_task(state, command.task_id, command.if_match, wanted)
     column = wanted_column(state, command.status, command.column_id, task)
     if column.id != task.column_id:
         check_entry(state, column, "/status" if command.column_id is None else "/column_id")
@@ -116,7 +117,7 @@ def _check_due(task: Task, given: Mapping[str, Any]) -> None:
 
 def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> TaskArchived:
     """Off the board; archived tasks are kept, searchable and can be restored."""
-    task = _board_task(state, command.task_id, command.if_match, {})
+    task = board_task(state, command.task_id, command.if_match, {})
     after = structs.replace(task, archived_at=asking.now, updated_at=asking.now, version=state.seq + 1)
     return TaskArchived(
         team_id=task.team_id,
@@ -133,7 +134,7 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
     task = state.task(command.task_id)
     if task.archived_at is None:
         raise Conflict("not-archived", "This task is not archived.")
-    _check_version(state, task, command.if_match, {})
+    check_version(state, task, command.if_match, {})
     kept: dict[str, Any] = {
         "assignee_id": task.assignee_id if task.assignee_id in state.members else None,
         "label_ids": tuple(label_id for label_id in task.label_ids if label_id in state.labels),
@@ -159,7 +160,7 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
 def delete_task(state: TeamState, command: DeleteTask, asking: Asking) -> list[AnyEvent]:
     """For good. First every board task that refers to it lets go, one event each, so that nothing points at nothing."""
     task = state.task(command.task_id)
-    _check_version(state, task, command.if_match, {})
+    check_version(state, task, command.if_match, {})
     draft, events = state.fork(), list[AnyEvent]()
     for other in _referrers(state, task.id):
         seq = draft.seq + 1
@@ -190,22 +191,17 @@ def _referrers(state: TeamState, task_id: UUID) -> list[Task]:
     return [other for other in state.tasks.values() if other.parent_id == task_id or task_id in other.blocked_by]
 
 
-def _board_task(state: TeamState, task_id: UUID, if_match: Versions | None, yours: Mapping[str, Any]) -> Task:
+def board_task(state: TeamState, task_id: UUID, if_match: Versions | None, yours: Mapping[str, Any]) -> Task:
+    """The task as the client has seen it, and on the board. Raises NotFound, StaleVersion, Conflict("archived")."""
     task = state.task(task_id)
-    _check_version(state, task, if_match, yours)
-    if task.archived_at is not None:
-        raise Conflict("archived", "This task is archived; restore it first.")
-    return task
+    check_version(state, task, if_match, yours)
+    return on_board(task)
 
 
-def _check_version(state: TeamState, task: Task, if_match: Versions | None, yours: Mapping[str, Any]) -> None:
-    if if_match is None or if_match == task.version:
-        return
-    named = if_match if isinstance(if_match, tuple) else (if_match,)
-    current = (state.epoch, task.version)
-    seen = [(one.epoch, one.version) if isinstance(one, Seen) else (state.epoch, one) for one in named]
-    if current not in seen:
-        epoch, version = max(seen, default=current)
+def check_version(state: TeamState, task: Task, if_match: Versions | None, yours: Mapping[str, Any]) -> None:
+    """Raise StaleVersion, with what stands in the fields of `yours`, unless the client has seen the task as it is."""
+    if (missed := missed_version(state, task.version, if_match)) is not None:
+        epoch, version = missed
         theirs = {name: getattr(task, name) for name in yours}
         raise StaleVersion(task.id, version, task.version, yours, theirs, epoch=state.epoch, expected_epoch=epoch)
 
@@ -245,9 +241,7 @@ def _check_external(state: TeamState, source: str | None, external_id: str | Non
 _REFERENCES: Final = frozenset({"assignee_id", "label_ids", "blocked_by", "parent_id"})
 
 
-def _check_references(
-    state: TeamState, task_id: UUID, fields: Mapping[str, Any], *, before: Task | None = None
-) -> None:
+def check_references(state: TeamState, task_id: UUID, fields: Mapping[str, Any], *, before: Task | None = None) -> None:
     """Every reference must point at something on this team's board; what was referenced before may stay."""
     if _REFERENCES.isdisjoint(fields):
         return

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from core.commands import Asking, UndoTask
-from core.decide_tasks import _board_task, _check_references, _check_version
+from core.decide_tasks import board_task, check_references, check_version
 from core.errors import Conflict, InvalidReference, NotFound
 from core.events import (
     AnyTaskEvent,
@@ -49,14 +49,14 @@ def undo_task(state: TeamState, command: UndoTask, asking: Asking) -> AnyTaskEve
     if history.deleted:
         raise Conflict("undo-redacted", "This task was deleted for good.")
     task, change = state.task(command.task_id), _change(history, command)
-    _check_version(state, task, command.if_match, {})
+    check_version(state, task, command.if_match, {})
     before = fields_before(change)
     _check_untouched(before, history.later)
     if isinstance(change, TaskCreated | TaskRestored):
         return _put_away(state, task, before, asking)
     if isinstance(change, TaskArchived):
         return _put_back(state, task, before, asking)
-    return _reversed(state, _board_task(state, task.id, None, {}), change, before, asking)
+    return _reversed(state, board_task(state, task.id, None, {}), change, before, asking)
 
 
 def _change(history: TaskHistory, command: UndoTask) -> AnyTaskEvent:
@@ -133,7 +133,7 @@ def _check_possible(state: TeamState, task_id: UUID, fields: Mapping[str, Any]) 
     """Raise a Conflict that names the field when what it referred to is gone, or would go in a circle by now."""
     for name, value in fields.items():
         try:
-            _check_references(state, task_id, {name: value})
+            check_references(state, task_id, {name: value})
         except InvalidReference as error:
             raise _conflict({name}, "refers to something that is gone") from error
         except Conflict as error:
