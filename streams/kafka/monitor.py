@@ -159,7 +159,7 @@ class BrokerMonitor:
                 # Until the new life has its name, the old one must not pass for it: what a relay of the old life
                 # published into the topics made anew would stand there before their first event.
                 self._laying_out = True
-                await self._lay_out(clients, forgotten=BROKER not in state)
+                await self._lay_out(clients, state.get(BROKER, b""))
             state = await relay_state.read(clients.consumer)
         else:
             await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
@@ -181,15 +181,19 @@ class BrokerMonitor:
             self._doubted = self._doubted and not doubted_before
             self._condition.notify_all()
 
-    async def _lay_out(self, clients: _Clients, *, forgotten: bool) -> None:
-        """Topics as planned on a broker that lost one of them or has `forgotten` everything; then a name for it."""
-        if forgotten:
-            await self._clear(clients)
-        await self._create_missing(clients)
-        await relay_state.write(clients.producer, BROKER, secrets.token_hex(8).encode())
+    async def _lay_out(self, clients: _Clients, before: bytes) -> None:
+        """Topics as planned on a broker that lost one of them or, without a name `before`, everything; then a name.
 
-    async def _clear(self, clients: _Clients) -> None:
-        """Throw away topics that were made by somebody's question for them, not by us.
+        Where other processes do so at the same moment the first name counts, or each of them would take the next one
+        for another loss. Whoever has deleted something must not be second: what others published meanwhile went too.
+        """
+        deleted = not before and await self._clear(clients)
+        await self._create_missing(clients)
+        name = secrets.token_hex(8).encode()
+        await relay_state.write(clients.producer, BROKER, name, after=None if deleted else before)
+
+    async def _clear(self, clients: _Clients) -> bool:
+        """Throw away topics that were made by somebody's question for them, not by us; whether there were any.
 
         When we knew an earlier life of this broker, all that can be filled from the journal goes: whatever a relay had
         on its way when the broker came back is in there, out of turn. The topics are made before they are deleted,
@@ -198,12 +202,13 @@ class BrokerMonitor:
         if self._incarnation:
             await self._create_missing(clients)
             await self._delete(clients, {plan.name for plan in self._plans if plan.from_journal})
-            return
+            return True
         counts = await topics.partition_counts(clients.admin)
         known = [(plan, counts[plan.name]) for plan in self._plans if plan.from_journal and plan.name in counts]
         odd = {plan.name: count for plan, count in known if count != plan.partitions}
         empty = {name for name, count in odd.items() if await _is_empty(clients.consumer, name, count)}
         await self._delete(clients, empty)
+        return bool(empty)
 
     async def _create_missing(self, clients: _Clients) -> None:
         counts = await topics.partition_counts(clients.admin)
