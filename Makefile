@@ -79,7 +79,7 @@ fmt: setup-dev ## Format and fix what can be fixed.
 	@cd $(ROOT) && $(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 
 lock: $(UV) ## Resolve the lock files anew: hashes only, no addresses, nothing younger than 14 days (a cooling-off for bad releases).
-	@cd $(ROOT) && for set in ":" "embedded:--extra devstack --group build" "dev:--extra devstack --group build --group dev"; do \
+	@cd $(ROOT) && for set in ":" "embedded:--extra devstack --extra parquet --extra reports --group build" "dev:--extra devstack --extra parquet --extra reports --group build --group dev"; do \
 	  name="$${set%%:*}"; flags="$${set#*:}"; \
 	  $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --exclude-newer "14 days" \
 	    $$flags pyproject.toml -o "requirements$${name:+-$$name}.lock"; done
