@@ -27,21 +27,21 @@ SCROLLED: Final = """() => {
   return left.length === 0 && document.querySelectorAll('.card').length === all;
 }"""
 """Scroll on to what is not loaded yet; true when every card that is counted is there."""
-TOPS: Final = """(columns) => columns.map((status) => {
-  const card = document.querySelector(`.column[data-status=${status}] .card`);
-  const { left, top } = card.getBoundingClientRect();
-  return { x: left + 60, y: top + 8, task: card.dataset.task, version: card.dataset.version };
-})"""
-"""Where the first card of each column is to be taken, which is also where to drop one above it."""
-MOVED: Final = """([status, task, version]) => new Promise((done) => {
-  const look = () => {
-    const card = document.querySelector(`.column[data-status=${status}] .card[data-task="${task}"]`);
-    if (card !== null && card.dataset.version !== version) done();
-    else setTimeout(look, 10);
-  };
-  look();
-})"""
-"""Comes when the card is in the column in another version than before."""
+TOPS: Final = """async (columns) => {
+  const moving = document.getAnimations().filter((one) => one.effect.target?.closest('.columns'));
+  await Promise.all(moving.map((one) => one.finished.catch(() => null)));
+  return columns.map((status) => {
+    const card = document.querySelector(`.column[data-status=${status}] .card`);
+    const { left, top } = card.getBoundingClientRect();
+    return { x: left + 60, y: top + 8, task: card.dataset.task, version: card.dataset.version };
+  });
+}"""
+"""Once all cards stand still: where the first of each column is taken, which is also where to drop one above it."""
+MOVED: Final = """([status, task, version]) => {
+  const card = document.querySelector(`.column[data-status=${status}] .card[data-task="${task}"]`);
+  return card !== null && card.dataset.version !== version;
+}"""
+"""Whether the card is in the column, in another version than before."""
 TO_THE_TOP: Final = "() => { for (const one of document.querySelectorAll('.scroll')) one.scrollTop = 0; }"
 
 
@@ -80,7 +80,7 @@ class BoardPage:
         await page.mouse.down()
         await page.mouse.move(goal["x"], goal["y"], steps=4)
         await page.mouse.up()
-        await page.evaluate(MOVED, [target, grip["task"], grip["version"]])
+        await page.wait_for_function(MOVED, arg=[target, grip["task"], grip["version"]], polling=10)
         await page.evaluate(PAINTED)
         return time.perf_counter() - started
 
