@@ -18,7 +18,7 @@ const LABELS_SHOWN = 3;
 /** The card's list item; `draw` fills it. The focus moves between cards by arrow keys, so only one is in the tab order. */
 export function makeCard(task, board) {
   const face = h("div", { class: "card-face", role: "button", tabindex: "-1", draggable: "true", "aria-describedby": "card-help" });
-  const item = h("li", { class: "card", data: { task: task.id } }, face);
+  const item = h("div", { class: "card", role: "listitem", data: { task: task.id } }, face);
   draw(item, task, board);
   return item;
 }
