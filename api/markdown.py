@@ -22,6 +22,7 @@ from markdown_it.utils import OptionsDict
 
 from api.bare_links import link_addresses
 from core.mentions import FORMER_MEMBER, MENTION
+from core.text import drop_forbidden
 
 __all__ = ["MarkdownPages", "Text", "render"]
 
@@ -64,6 +65,7 @@ def render(body: str, mentions: Collection[UUID], names: Mapping[UUID, str]) -> 
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
+    safe, _ = drop_forbidden(safe, lines=True)  # What may not be written as a character may not be as an entity either.
     return _WRITTEN.sub(lambda found: _in_code(found, mentions, names), safe)
 
 
