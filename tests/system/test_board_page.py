@@ -195,7 +195,11 @@ def test_saving_over_a_change_by_somebody_else_asks_which_to_keep(
     page.wait_for_selector(".clash")
     expect(page.locator("#p-priority")).to_have_value("high")
     expect(page.locator("#panel-save")).to_be_disabled()
+    expect(page.locator("#panel-note")).to_have_text(
+        "Somebody changed the same field. Choose theirs or yours above; then you can save."
+    )
     page.click(".clash button:has-text('Keep mine')")
+    expect(page.locator("#panel-note")).to_be_empty()
     page.click("#panel-save")
     page.wait_for_selector("#panel", state="hidden")
     face(page, "my plan").wait_for()
