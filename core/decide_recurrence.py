@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any
 
 from msgspec import structs
 
@@ -29,14 +29,12 @@ def recurrence_after(
     due = Due(*(given.get(name, getattr(before, name, None)) for name in ("due_at", "due_on")))
     had = None if before is None else before.recurrence
     wanted: RecurrenceRule | None = given.get("recurrence")
-    if "recurrence" in given and (wanted is None or not _is_same(had, wanted) or not given.keys().isdisjoint(_DUE)):
+    moved = before is not None and due != Due(before.due_at, before.due_on)
+    if "recurrence" in given and (wanted is None or moved or not _is_same(had, wanted)):
         return None if wanted is None else _begun(wanted, due, _zone(state, asking))
     if had is not None and had.next_id is None and due == Due(None, None):
         raise Contradiction("/recurrence", "A task that recurs is due: say null for recurrence, too.")
     return had
-
-
-_DUE: Final = frozenset({"due_at", "due_on"})
 
 
 def _is_same(had: Recurrence | None, wanted: RecurrenceRule) -> bool:
