@@ -18,7 +18,7 @@ from msgspec import Struct
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
-from core.task import FieldError
+from core.field_error import FieldError
 from db.ids import uuid_of
 
 __all__ = [

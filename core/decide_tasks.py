@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
+from core.decide_recurrence import recurrence_after
 from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
@@ -37,6 +38,7 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
     check_references(state, task_id, given)
     column = wanted_column(state, fields.status, fields.column_id)
     given |= {"status": column.category, "column_id": column.id}
+    given["recurrence"] = recurrence_after(state, given, None, asking)
     check_entry(state, column, "/status" if fields.column_id is None else "/column_id")
     number = state.top_number + 1
     task = Task(
@@ -65,6 +67,8 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
     if "status" in given or "column_id" in given:
         column = wanted_column(state, given.get("status"), given.get("column_id"), task)
         given |= {"status": column.category, "column_id": column.id}
+    if "recurrence" in given or (task.recurrence is not None and not given.keys().isdisjoint({"due_at", "due_on"})):
+        given["recurrence"] = recurrence_after(state, given, task, asking)
     changed, previous = dict[str, Any](), dict[str, Any]()
     for name, value in given.items():
         if (old := getattr(task, name)) != value:

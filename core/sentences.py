@@ -177,6 +177,12 @@ def _day(when: Any, names: Names) -> str:
     return f"{there.day} {there:%B %Y}, {there:%H:%M} ({names.zone})"
 
 
+def _recurrence(_: Any, new: Any, __: Names, ___: AnyTaskEvent) -> list[str]:
+    if new is None:
+        return ["ended its recurrence"]
+    return ["made the next one"] if new.next_id is not None else [f"made it recur ({new.rule}, when {new.when})"]
+
+
 def _estimate(_: float | None, new: float | None, __: Names, ___: AnyTaskEvent) -> list[str]:
     return ["took away the estimate"] if new is None else [f"set the estimate to {new:g}"]
 
@@ -203,6 +209,7 @@ _FIELDS: Final[Mapping[str, Say]] = {
     "label_ids": _labels,
     "due_at": _due,
     "due_on": _due,
+    "recurrence": _recurrence,
     "estimate": _estimate,
     "parent_id": _parent,
     "blocked_by": _blockers,

@@ -44,6 +44,7 @@ TASK: Final = {
     "version": 117,
     "column_id": COLUMN_ID,
     "due_on": None,
+    "recurrence": None,
 }
 CHANGE: Final = {
     "specversion": "1.0",
