@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
+from core.notices import NoticeKind
 from db.ids import made_at
 from db.keyset import Keyset
+from db.notices.preferences import wants_mail
 from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
 from db.people.invitations import MAIL_PURPOSE
-from db.people.mail_preferences import Preference, UnsubscribeTokens, mails_of
+from db.people.mail_preferences import UnsubscribeTokens
 from db.people.recipients import Recipient, leaver, recipient, sign_in
 from db.transaction import Reading
 from streams.mail.messages import Letter
@@ -42,7 +44,7 @@ class Kind(Struct, frozen=True):
     """
 
     write: Callable[[Reading, MailJob], Awaitable[Letter | None]]
-    preference: Preference | None = None
+    preference: NoticeKind | None = None
 
 
 class Letters:
@@ -77,12 +79,11 @@ class Letters:
             return letter
         return await self._if_wanted(tx, letter, kind.preference)
 
-    async def _if_wanted(self, tx: Reading, letter: Letter, preference: Preference) -> Letter | None:
+    async def _if_wanted(self, tx: Reading, letter: Letter, preference: NoticeKind) -> Letter | None:
         """The letter with a link that switches its sort off, unless it is off. Raises ValueError if it is nobody's."""
         if letter.user_id is None:
             raise ValueError(f"a mail that can be switched off names its user: {letter.template}")
-        wanted = await mails_of(tx, letter.user_id)
-        if wanted is None or not getattr(wanted, preference):
+        if not await wants_mail(tx, letter.user_id, preference):
             return None
         token = self._unsubscribe.token(letter.user_id, preference)
         return structs.replace(letter, unsubscribe=f"{self._site}{UNSUBSCRIBE}?token={token}")
