@@ -63,8 +63,7 @@ async def release(tx: Writing, now: datetime, *, limit: int) -> int:
     Several workers may do so at once: each takes those that nobody else is at.
     """
     due = await tx.fetch(_DUE, now, limit)
-    for row in due:
-        await outbox.put(tx, outbox.MAIL, PURPOSE, row["id"])
+    await outbox.put_all(tx, outbox.MAIL, PURPOSE, [row["id"] for row in due])
     return len(due)
 
 

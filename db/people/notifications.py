@@ -55,8 +55,8 @@ async def list_notifications(
 
 
 async def unread_of(tx: Reading, user_id: UUID, *, team_id: UUID | None = None) -> int:
-    """How many the user has not read, of one team or of all: at most `MOST_COUNTED`, after which nobody counts."""
-    return len(await tx.all(_COUNTED, user_id=user_id, team_id=team_id, most=MOST_COUNTED))
+    """How many the user has not read, of one team or of all; beyond `MOST_COUNTED` one more than that, uncounted."""
+    return len(await tx.all(_COUNTED, user_id=user_id, team_id=team_id, most=MOST_COUNTED + 1))
 
 
 async def mark_read(

@@ -106,7 +106,7 @@ async def test_a_link_that_was_not_made_here_is_refused(desk: Desk, how: str) ->
         "padded": good + "=",
         "another spelling": good + "\n",
         "another key": foreign.token(UUID(person.user_id), "task.assigned"),
-        "another kind": shown("tfu_", raw.replace(b"assignments", b"comment.mentioned")),
+        "another kind": shown("tfu_", raw.replace(b"task.assigned", b"comment.mentioned")),
         "text": "tfu_é",
     }[how]
     for answer in (await unsubscribe(desk, token), await desk.client.get(ADDRESS, params={"token": token})):
