@@ -65,7 +65,7 @@ class Users(Table, tablename="users", db=POSTGRES):
     mail_digest = Boolean(default=True)
     mail_mentions = Boolean(default=True)
     mail_assignments = Boolean(default=True)
-    digest_hour = SmallInt(default=8)
+    digest_hour = SmallInt(default=7)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):

@@ -61,7 +61,7 @@ PREFERENCES: Final = {
         {"kind": "comment.mentioned", "about": "when somebody mentions you", "in_app": True, "mail": True},
         {"kind": "digest.daily", "about": "in the morning, about what is overdue", "in_app": None, "mail": True},
     ],
-    "digest_hour": 8,
+    "digest_hour": 7,
 }
 API_KEY: Final = {
     "id": "019a3b1e-5b20-7000-8000-0000000000a1",

@@ -3,6 +3,8 @@ set local role taskforge_owner;
 
 drop table notification_mails;
 drop table notification_preferences;
+drop index tasks_due_on_anywhere;
+drop index tasks_due_at_anywhere;
 drop index notifications_actor;
 drop index notifications_mail;
 revoke update (mail_id) on notifications from taskforge_worker;

@@ -11,7 +11,7 @@ create table notification_preferences (
     primary key (user_id, kind, channel)
 );
 -- At which hour of their own day a user gets what comes once a day.
-alter table users add column digest_hour smallint not null default 8 check (digest_hour between 0 and 23);
+alter table users add column digest_hour smallint not null default 7 check (digest_hour between 0 and 23);
 
 -- A mail that collects: what else happens to the same subject (a task) before it leaves becomes a part of it. The row
 -- goes in the transaction that writes the mail's job to the outbox; its parts keep its id.
@@ -34,6 +34,10 @@ alter table notifications
     add column actor_name text not null default '';
 create index notifications_mail on notifications (mail_id) where mail_id is not null;
 create index notifications_actor on notifications (actor_id) where actor_name <> '';
+
+-- What is due at some time, in whichever team, as the schedule looks for it. Few updates change a due date.
+create index tasks_due_at_anywhere on tasks (due_at) where due_at is not null;
+create index tasks_due_on_anywhere on tasks (due_on) where due_on is not null;
 
 alter table notification_preferences enable row level security;
 alter table notification_preferences force row level security;

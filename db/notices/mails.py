@@ -76,7 +76,8 @@ async def next_leaves_at(tx: Reading) -> datetime | None:
 async def mail_of(tx: Reading, mail_id: UUID) -> Mailed | None:
     """What the mail says; None when there is nothing to say any more. For a transaction of the worker's.
 
-    That is when all of it is read, unwanted or gone, or its user has left the team or has no address.
+    That is when all of it is read, unwanted or gone, or its user has left the team or has not proven their address:
+    nobody else's mailbox is to be filled.
     """
     found = await tx.fetch(_PARTS, mail_id, EXCERPT)
     to = await recipient(tx, found[0]["user_id"]) if found else None
@@ -119,6 +120,7 @@ select n.user_id, n.team_id, n.kind, n.created_at, n.data, n.task_id, g.name as 
     coalesce(a.name, n.actor_name) as actor, left(c.body, $2) as excerpt, c.mentions
 from notifications n
 join memberships m on m.team_id = n.team_id and m.user_id = n.user_id
+join users u on u.id = n.user_id and u.email_verified_at is not null
 join teams g on g.id = n.team_id
 left join tasks t on t.team_id = n.team_id and t.id = n.task_id
 left join memberships a on a.team_id = n.team_id and a.user_id = n.actor_id

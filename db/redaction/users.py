@@ -102,7 +102,7 @@ _NAMES: Final = (
 )
 _EMPTY: Final = """
 update users set name = $2, email = 'deleted-' || id::text || '@invalid', password_hash = null,
-    email_verified_at = null, time_zone = 'UTC', digest_hour = 8, updated_at = now(),
+    email_verified_at = null, time_zone = 'UTC', digest_hour = 7, updated_at = now(),
     erased_at = coalesce(erased_at, now())
 where id = $1
 """

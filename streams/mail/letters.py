@@ -64,7 +64,7 @@ class Letters:
             "new-sign-in": Kind(self._new_sign_in),
             "account-deleted": Kind(self._account_deleted),
             MAIL_PURPOSE: Kind(self._invitation),
-            PURPOSE: Kind(self._digest, "digest"),
+            PURPOSE: Kind(self._digest, "digest.daily"),
             **(more or {}),
         }
 

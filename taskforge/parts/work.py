@@ -1,12 +1,10 @@
 """The parts of a worker: relay, consumers and the scheduler. Loaded by workers only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from db.notices.notify import Collecting
 from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
@@ -23,6 +21,7 @@ from streams.relay.relay import Relay
 from streams.scheduler.scheduler import Scheduler
 from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
+from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.long_work import operation_runner
 from taskforge.parts.names import Part
@@ -41,9 +40,7 @@ __all__ = ["CONSUMERS", "add_work"]
 
 
 def _notifications(made: Composition) -> ConsumerPlan:
-    mails = made.settings.mail
-    collecting = Collecting(timedelta(seconds=mails.quiet_seconds), timedelta(seconds=mails.longest_seconds))
-    return notifications.notifications(made.pools.worker, collecting, made.clock.now)
+    return notifications.notifications(made.pools.worker, collecting_of(made), made.clock.now)
 
 
 def _mail(made: Composition) -> ConsumerPlan:

@@ -98,7 +98,7 @@ async def test_everything_is_as_the_table_says_until_it_is_chosen(desk: Desk) ->
     reader = await somebody(desk)
     found = await get(desk, PREFERENCES, reader)
     assert shown(found) == DEFAULTS
-    assert found["digest_hour"] == 8
+    assert found["digest_hour"] == 7
     assert [(one["kind"], one["about"]) for one in found["kinds"]] == [
         (name, kind.about) for name, kind in KINDS.items()
     ]

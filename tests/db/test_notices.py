@@ -32,7 +32,9 @@ REPORT = uuids.uuid7()
 
 @pytest.fixture
 async def ada(pools: Pools, superuser: "asyncpg.Connection[Any]") -> UUID:
-    return await member(pools, superuser, "ada@example.com")
+    user_id = await member(pools, superuser, "ada@example.com")
+    await superuser.execute("update users set email_verified_at = now() where id = $1", user_id)
+    return user_id
 
 
 def about(subject_id: UUID, seq: int = 7, **changes: Any) -> Notice:
@@ -94,14 +96,14 @@ async def test_nothing_is_stored_until_somebody_chooses_and_a_choice_changes_one
     pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
 ) -> None:
     bob = await member(pools, superuser, "bob@example.com")
-    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 8)
+    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 7)
     for switch, default in DEFAULTS.items():
         await choose(pools, ada, {switch: not default})
         assert dict((await wishes(pools, ada)).switches) == {**DEFAULTS, switch: not default}
         await choose(pools, ada, {switch: default})
     await choose(pools, ada, {}, digest_hour=6)
     assert (await wishes(pools, ada)).digest_hour == 6
-    assert (await wishes(pools, bob)) == Preferences(DEFAULTS, 8)
+    assert (await wishes(pools, bob)) == Preferences(DEFAULTS, 7)
     async with reading(pools.worker, None) as tx:
         assert await preferences_of(tx, uuids.uuid7()) is None
         assert not await wants_mail(tx, uuids.uuid7(), "task.assigned")
@@ -111,7 +113,7 @@ async def test_nobody_chooses_for_somebody_else(pools: Pools, superuser: "asyncp
     bob = await member(pools, superuser, "bob@example.com")
     async with writing(pools.api, bob) as tx:
         await choose_in(tx, ada, {("task.due_soon", "mail"): False, ("task.assigned", "mail"): False}, digest_hour=3)
-    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 8)
+    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 7)
 
 
 async def test_readers_of_the_digest_come_in_pages_with_their_hour_and_zone(
@@ -125,7 +127,7 @@ async def test_readers_of_the_digest_come_in_pages_with_their_hour_and_zone(
         first = await digest_readers(tx, limit=2)
         rest = await digest_readers(tx, after=first[-1].user_id, limit=2)
     found = {one.user_id: (one.time_zone, one.hour) for one in (*first, *rest)}
-    assert found == {ada: ("UTC", 8), bob: ("Asia/Tokyo", 6), dan: ("UTC", 8)}
+    assert found == {ada: ("UTC", 7), bob: ("Asia/Tokyo", 6), dan: ("UTC", 7)}
     assert [len(first), len(rest)] == [2, 1]
 
 
@@ -230,6 +232,10 @@ async def test_what_was_read_is_unwanted_by_now_or_must_not_be_seen_is_not_maile
     assert await kinds() == ["comment.added", "comment.mentioned"]
     await choose(pools, ada, {("comment.mentioned", "mail"): False})
     assert await kinds() == ["comment.added"]
+    await superuser.execute("update users set email_verified_at = null")
+    assert await kinds() == [], "nobody has proven that the address is theirs"
+    await superuser.execute("update users set email_verified_at = now()")
+    assert await kinds() == ["comment.added"]
     await superuser.execute("delete from memberships where user_id = $1", ada)
     assert await kinds() == []
 
@@ -271,4 +277,4 @@ async def test_an_erased_user_leaves_no_choice_no_mail_and_no_name(
     assert await superuser.fetchval("select actor_name from notifications where user_id = $1", ada) == "Deleted user"
     for table in ("notification_preferences", "notification_mails", "notifications"):
         assert await superuser.fetchval(f"select count(*) from {table} where user_id = $1", bob) == 0
-    assert await superuser.fetchval("select digest_hour from users where id = $1", bob) == 8
+    assert await superuser.fetchval("select digest_hour from users where id = $1", bob) == 7

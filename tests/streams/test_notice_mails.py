@@ -17,7 +17,7 @@ from db.keyset import Keyset
 from db.notices.mails import PURPOSE
 from db.people.mail_preferences import UnsubscribeTokens
 from db.settings import DatabaseSettings
-from db.transaction import reading
+from db.transaction import reading, writing
 from streams.mail.delivery import Mailbox
 from streams.mail.letters import Letters, MailJob
 from streams.mail.messages import compose
@@ -40,6 +40,16 @@ SENDER: Final = Address("TaskForge", addr_spec="taskforge@tasks.example")
 async def settings(database: DatabaseSettings, valkey_url: str, kafka_bootstrap: str, tmp_path: Path) -> Settings:
     base = structs.replace(settings_for(database, valkey_url), kafka=kafka_settings(kafka_bootstrap))
     return structs.replace(base, mail=structs.replace(base.mail, mailbox=str(tmp_path / "mail"), quiet_seconds=0))
+
+
+async def opened(site: Site, *names: str) -> Talk:
+    """A team and a task, and people who have proven their addresses."""
+    talk = Talk(site)
+    await talk.open(*names)
+    for person in talk.people.values():
+        async with writing(site.services.pools.api, UUID(person.user_id)) as tx:
+            assert await site.services.identity.verify_email_in(tx, UUID(person.user_id), None)
+    return talk
 
 
 async def letters_of(site: Site, mails: list[UUID], job_id: UUID | None = None) -> list[Any]:
@@ -73,8 +83,7 @@ async def test_what_somebody_does_reaches_the_mailbox_of_whom_it_concerns_once(s
         return [one for one in mailbox.read() if "Shed" in one.subject]
 
     async with serving(settings) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann")
+        talk = await opened(site, "Olga", "Ann")
         async with working(settings):
             await talk.ask("PATCH", f"/v1/tasks/{talk.task}", "Olga", {"assignee_id": talk.people["Ann"].user_id})
             await until(lambda: len(news()) == 1)
@@ -90,8 +99,7 @@ async def test_what_somebody_does_reaches_the_mailbox_of_whom_it_concerns_once(s
 async def test_a_burst_is_one_mail_with_a_way_out_for_each_kind_and_links_to_the_card(settings: Settings) -> None:
     late = structs.replace(settings, mail=structs.replace(settings.mail, quiet_seconds=600))
     async with serving(late) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann", "Ben")
+        talk = await opened(site, "Olga", "Ann", "Ben")
         async with talk.heard(late):
             await talk.ask("PATCH", f"/v1/tasks/{talk.task}", "Olga", {"assignee_id": talk.people["Ann"].user_id})
             await talk.say("Ben", "Is it dry?")
@@ -120,8 +128,7 @@ async def test_a_burst_is_one_mail_with_a_way_out_for_each_kind_and_links_to_the
 
 async def test_mails_about_one_task_are_one_conversation_to_one_reader(settings: Settings) -> None:
     async with serving(settings) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann", "Ben")
+        talk = await opened(site, "Olga", "Ann", "Ben")
         async with talk.heard(settings):
             await talk.say("Olga", "@Ann and @Ben?")
         of_ann, of_ben = [(await letters_of(site, await mails_to(site, talk, who)))[0] for who in ("Ann", "Ben")]
@@ -133,8 +140,7 @@ async def test_mails_about_one_task_are_one_conversation_to_one_reader(settings:
 async def test_what_is_read_deleted_or_no_longer_theirs_is_not_mailed(settings: Settings) -> None:
     late = structs.replace(settings, mail=structs.replace(settings.mail, quiet_seconds=600))
     async with serving(late) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann", "Ben", "Cid")
+        talk = await opened(site, "Olga", "Ann", "Ben", "Cid")
         async with talk.heard(late):
             comment = await talk.say("Olga", "@Ann, @Ben and @Cid: a secret")
         mails = {who: await mails_to(site, talk, who) for who in ("Ann", "Ben", "Cid")}
@@ -149,8 +155,7 @@ async def test_what_is_read_deleted_or_no_longer_theirs_is_not_mailed(settings: 
 
 async def test_moments_are_said_by_the_readers_clock(settings: Settings) -> None:
     async with serving(settings) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann")
+        talk = await opened(site, "Olga", "Ann")
         await talk.ask("PATCH", "/v1/me", "Ann", {"time_zone": "Asia/Tokyo"})
         async with talk.heard(settings):
             await talk.say("Olga", "@Ann?")
@@ -164,8 +169,7 @@ async def test_moments_are_said_by_the_readers_clock(settings: Settings) -> None
 
 async def test_a_name_or_a_title_cannot_write_the_mail(settings: Settings) -> None:
     async with serving(settings) as site:
-        talk = Talk(site)
-        await talk.open("Olga", "Ann")
+        talk = await opened(site, "Olga", "Ann")
         await talk.ask("PATCH", f"/v1/tasks/{talk.task}", "Olga", {"title": "{{ 7777 * 7777 }} {actor} <i>Shed"})
         async with talk.heard(settings):
             await talk.say("Olga", "{{ 7777 * 7777 }} @Ann <script>")
