@@ -16,7 +16,7 @@ from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
 from db.people.invitations import MAIL_PURPOSE
 from db.people.mail_preferences import UnsubscribeTokens
-from db.people.recipients import Recipient, leaver, recipient, sign_in
+from db.people.recipients import Recipient, account_of, leaver, recipient, sign_in
 from db.transaction import Reading
 from streams.mail.digest import PURPOSE, digest_letter
 from streams.mail.messages import Letter
@@ -116,7 +116,12 @@ class Letters:
             "url": f"{self._site}/invitation#token={found.token}",
         }
         subject = f"{found.inviter_name} invites you to {found.team_name}"
-        return Letter(job.id, job.purpose, found.email, "", subject, facts)
+        letter = Letter(job.id, job.purpose, found.email, "", subject, facts)
+        # Whoever has an account may want no invitations; anybody else is asked nothing, and can say nothing.
+        invited = await account_of(tx, found.email)
+        if invited is None:
+            return letter
+        return await self._if_wanted(tx, structs.replace(letter, user_id=invited), "team.invited")
 
     async def _password_changed(self, tx: Reading, job: MailJob) -> Letter | None:
         found = await recipient(tx, job.subject)

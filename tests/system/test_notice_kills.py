@@ -58,6 +58,7 @@ def play(system: System, sink: Sink) -> None:
     for number in range(1, TASKS + 1):
         owner.call("POST", "/v1/tasks", team_id=team_id, title=f"Task number {number}", assignee_id=guest_id)
         if number % EVERY == 0:
+            eventually(lambda: any("taskforge worker" in line for line in system.processes().values()), "it runs")
             system.kill_part("taskforge worker")
     wanted = {str(number) for number in range(1, TASKS + 1)}
     eventually(lambda: tasks_of(sink).keys() == wanted, "every task was mailed", 5 * CLAIM_SECONDS)
