@@ -21,7 +21,7 @@ from api.auth.api_keys import KeyReader
 from api.auth.bearer import authenticate
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
-from api.endpoints import auth, me
+from api.endpoints import auth, me, notifications
 from api.health import Health
 from api.metrics import Metrics
 from api.object_links import ObjectLinks
@@ -114,6 +114,7 @@ def client_of(services: Services) -> httpx.AsyncClient:
     router = EdgeRouter()
     auth.register(router, services)
     me.register(router, services)
+    notifications.register(router, services)
     transport = httpx.ASGITransport(TaskForge(services, router))
     return httpx.AsyncClient(transport=transport, base_url="http://test", headers={"user-agent": "a browser"})
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def invited(desk: Desk, email: str) -> Letter | None:
-    """The mail of a new invitation, as it would leave."""
+    """The mail of a new invitation, as it would leave; the invitation is revoked afterwards."""
     path = f"/v1/teams/{desk.team}/invitations"
     answer = await desk.client.post(path, json={"role": "member", "email": email}, headers=desk["owner"].headers)
     assert answer.status_code == 201, answer.text
@@ -22,7 +22,9 @@ async def invited(desk: Desk, email: str) -> Letter | None:
     async with reading(worker, None) as tx:
         job_id = await tx.fetchval("select id from outbox where key = $1", invitation_id)
         letters = Letters(keyset(desk.site), "https://tasks.example")
-        return await letters.letter(tx, MailJob(job_id, "invitation", UUID(invitation_id)))
+        letter = await letters.letter(tx, MailJob(job_id, "invitation", UUID(invitation_id)))
+    (await desk.client.delete(f"{path}/{invitation_id}", headers=desk["owner"].headers)).raise_for_status()
+    return letter
 
 
 async def test_an_invitation_can_be_switched_off_by_whose_address_it_is(desk: Desk) -> None:
