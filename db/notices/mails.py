@@ -19,7 +19,7 @@ from db.notices.preferences import preferences_of
 from db.people.recipients import Recipient, recipient
 from db.transaction import Reading, Writing
 
-__all__ = ["PURPOSE", "Mailed", "Part", "mail_of", "next_leaves_at", "release"]
+__all__ = ["PURPOSE", "Mailed", "Part", "mail_of", "release"]
 
 PURPOSE: Final = "notices"
 """Of the mail's job, whose subject is the id of the mail."""
@@ -67,12 +67,6 @@ async def release(tx: Writing, now: datetime, *, limit: int) -> int:
     return len(due)
 
 
-async def next_leaves_at(tx: Reading) -> datetime | None:
-    """When the next mail leaves, as far as is known; None when none collects."""
-    found: datetime | None = await tx.fetchval(_NEXT)
-    return found
-
-
 async def mail_of(tx: Reading, mail_id: UUID) -> Mailed | None:
     """What the mail says; None when there is nothing to say any more. For a transaction of the worker's.
 
@@ -112,7 +106,6 @@ delete from notification_mails where (team_id, id) in (
 )
 returning id
 """
-_NEXT: Final = "select min(leaves_at) from notification_mails"
 # The name of whoever did it is that of today; that of the notification is theirs of then.
 _PARTS: Final = """
 select n.user_id, n.team_id, n.kind, n.created_at, n.data, n.task_id, g.name as team_name, t.title,
