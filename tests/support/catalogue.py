@@ -44,6 +44,7 @@ SAMPLES: Final[dict[str, str]] = {
     "sha256": f"decode('{HASH.hex()}', 'hex')",
     "color": "'#ff0000'",
     "actor_kind": "'user'",
+    "channel": "'mail'",
     "created_at": "now()",
 }
 """What stands in columns of this name, or of one table, where the type alone does not say it."""
