@@ -8,7 +8,7 @@ relay and consumers wait for a change of incarnation.
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import anyio
@@ -58,7 +58,7 @@ class BrokerMonitor:
 
     def __init__(self, settings: KafkaSettings, consumers: Iterable[str] = ()) -> None:
         self._settings = settings
-        self._plans = topics.plans(settings.partitions, consumers)
+        self._plans = topics.plans(settings, consumers)
         self._condition = anyio.Condition()
         self._poke = anyio.Event()
         self._incarnation = ""
@@ -105,6 +105,21 @@ class BrokerMonitor:
             while not (self._incarnation and self.is_current(self._incarnation)):
                 await self._condition.wait()
             return self._incarnation
+
+    async def known_unless(self, stopping: anyio.Event) -> str:
+        """The same; empty as soon as `stopping` is set instead."""
+        incarnation = ""
+
+        async def wait_for_broker() -> None:
+            nonlocal incarnation
+            incarnation = await self.known()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_for_broker)
+            await stopping.wait()
+            group.cancel_scope.cancel()
+        return incarnation
 
     async def changed(self, incarnation: str) -> None:
         """Wait until the broker lives another life than `incarnation`."""
@@ -162,7 +177,7 @@ class BrokerMonitor:
                 await self._lay_out(clients, state.get(BROKER, b""))
             state = await relay_state.read(clients.consumer)
         else:
-            await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+            await self._create_missing(clients, counts)
         await self._conclude(state, doubted_before)
 
     async def _conclude(self, state: RelayState, doubted_before: bool) -> None:
@@ -201,7 +216,7 @@ class BrokerMonitor:
         """
         if self._incarnation:
             await self._create_missing(clients)
-            await self._delete(clients, {plan.name for plan in self._plans if plan.from_journal})
+            await self._delete(clients, {plan.name for plan in self._plans if plan.from_journal or plan.beside_journal})
             return True
         counts = await topics.partition_counts(clients.admin)
         known = [(plan, counts[plan.name]) for plan in self._plans if plan.from_journal and plan.name in counts]
@@ -210,9 +225,10 @@ class BrokerMonitor:
         await self._delete(clients, empty)
         return bool(empty)
 
-    async def _create_missing(self, clients: _Clients) -> None:
-        counts = await topics.partition_counts(clients.admin)
-        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+    async def _create_missing(self, clients: _Clients, counts: Mapping[str, int] | None = None) -> None:
+        counts = await topics.partition_counts(clients.admin) if counts is None else counts
+        missing = [plan for plan in self._plans if plan.name not in counts]
+        await topics.create(clients.admin, missing, self._settings.replicas)
 
     async def _delete(self, clients: _Clients, names: set[str]) -> None:
         if not names:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
+from streams.checkpoints import CheckpointWriter
 from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
@@ -24,6 +25,7 @@ from taskforge.parts.names import Part
 from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
 from taskforge.parts.work_samples import (
     broker_samples,
+    checkpoint_samples,
     consumer_samples,
     housekeeping_samples,
     outbox_samples,
@@ -117,15 +119,18 @@ def _add_base(made: Composition, broker: BrokerMonitor) -> None:
 
 
 def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:
-    """What leaves the journal and the outbox, and the wake-ups that make it prompt."""
+    """What leaves the journal and the outbox, the wake-ups that make it prompt, and what proves it whole."""
     pool, kafka = made.pools.worker, made.settings.kafka
     relay, outbox = Relay(pool, kafka, broker, made.pools.writer, made.highest), OutboxRelay(pool, kafka, broker)
+    checkpoints = CheckpointWriter(pool, kafka, broker)
     listening = partial(wakeups.listen, made.valkey, relay.wake, relay.sweep_soon)
     made.base.append(Background("wakeups", at_once(listening)))
     made.show(lambda: relay_samples(relay.statistics()))
     made.show(lambda: outbox_samples(outbox.statistics()))
+    made.show(lambda: checkpoint_samples(checkpoints.statistics()))
     yield relay
     yield outbox
+    yield checkpoints
 
 
 def _consumer(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:

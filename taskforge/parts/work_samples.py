@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from api.metrics import Sample, total
+from streams.checkpoints import CheckpointStatistics
 from streams.consumers.runner import ConsumerStatistics
 from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
@@ -13,6 +14,7 @@ from streams.relay.relay import RelayStatistics
 
 __all__ = [
     "broker_samples",
+    "checkpoint_samples",
     "consumer_samples",
     "housekeeping_samples",
     "operation_samples",
@@ -52,6 +54,11 @@ def outbox_samples(statistics: OutboxStatistics) -> Iterator[Sample]:
     yield total("outbox_discarded", "Rows deleted from the outbox that were never to leave.", statistics.discarded)
     yield Sample("outbox_waiting", "Rows that wait in the outbox.", statistics.waiting, greatest=True)
     yield Sample("outbox_lag_seconds", "Age of the oldest row in the outbox.", statistics.seconds, greatest=True)
+
+
+def checkpoint_samples(statistics: CheckpointStatistics) -> Iterator[Sample]:
+    yield total("checkpoints_published", "Checkpoints of teams published.", statistics.published)
+    yield total("checkpoint_pages", "Pages of events taken in for checkpoints.", statistics.pages)
 
 
 def consumer_samples(name: str, statistics: ConsumerStatistics) -> Iterator[Sample]:
