@@ -72,6 +72,11 @@ class TopicPlan(Struct, frozen=True):
     from_journal: bool = False
     beside_journal: bool = False
 
+    @property
+    def of_journal(self) -> bool:
+        """Whether nothing is lost with it that the journal does not have."""
+        return self.from_journal or self.beside_journal
+
 
 def retry_topic(consumer: str) -> str:
     """Where the records wait that a consumer tries again."""

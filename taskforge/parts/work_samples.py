@@ -35,6 +35,7 @@ CONSUMER_TOTALS: Final = {
 def broker_samples(statistics: MonitorStatistics) -> Iterator[Sample]:
     yield Sample("broker_reachable", "1 when the last look reached the broker.", float(statistics.reachable))
     yield total("broker_losses", "Times the broker was found without its topics.", statistics.losses)
+    yield Sample("broker_topics_differing", "What topics have other than the settings say.", statistics.differing)
 
 
 def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:
