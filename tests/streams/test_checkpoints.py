@@ -17,10 +17,10 @@ from core.events import AnyEvent, HistoryRedacted
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
 from db.redaction.history import redact_history
-from streams.checkpoints import CheckpointWriter
 from streams.cloud_events import parse_cloud_event
 from streams.kafka.broker import administrating
 from streams.kafka.topics import CHECKPOINTS, partition_counts
+from streams.relay.checkpoints import CheckpointWriter
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
 from tests.support.apache_kafka import empty
