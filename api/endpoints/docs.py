@@ -1,4 +1,4 @@
-"""What describes itself, from local files: OpenAPI and AsyncAPI with a page each, and one for every problem type."""
+"""The API's description: the OpenAPI document, Swagger UI from local files, and a page for every problem type."""
 
 from html import escape
 from pathlib import Path
@@ -8,8 +8,6 @@ import swagger_ui_bundle
 from blacksheep import Content, Request, Response, Router
 
 from api.answers import json
-from api.asyncapi import asyncapi_document
-from api.asyncapi_page import page_of
 from api.binding import path_value
 from api.calls import call_of
 from api.codings import VARY, Coded
@@ -49,7 +47,7 @@ PAGE: Final = (
 
 
 def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every register has this signature)
-    """/openapi.json, /docs with its files, /asyncapi.json and /asyncapi, /problems/{code}."""
+    """/openapi.json, /docs with its files, /problems/{code}."""
     from api.endpoints import all_operations
 
     described = document(all_operations())
@@ -57,8 +55,6 @@ def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every
     files = {name: (kind, (folder / name).read_bytes()) for name, kind in ASSETS.items()}
     files["docs.js"] = (b"text/javascript; charset=utf-8", (STATIC / "docs.js").read_bytes())
     page = (STATIC / "docs.html").read_bytes()
-    topics = asyncapi_document()
-    topics_page = page_of(topics)
     problems = {problem.code: problem for problem in known_problems()}
 
     coded: Coded = {}
@@ -66,14 +62,6 @@ def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every
     async def get_document(request: Request) -> Response:
         call_of(request).coded = coded
         return json(200, described, (FRESH, VARY))
-
-    async def get_topics(request: Request) -> Response:
-        call_of(request).coded = coded
-        return json(200, topics, (FRESH, VARY))
-
-    async def get_topics_page(request: Request) -> Response:
-        call_of(request).coded = coded
-        return Response(200, [FRESH, POLICY, VARY], Content(HTML, topics_page))
 
     async def get_page() -> Response:
         return Response(200, [FRESH, POLICY], Content(HTML, page))
@@ -93,8 +81,6 @@ def register(router: Router, services: Services) -> None:  # noqa: ARG001 (every
         return Response(200, [CACHE, POLICY], Content(HTML, page_about(problem)))
 
     router.add_get("/openapi.json", get_document)
-    router.add_get("/asyncapi.json", get_topics)
-    router.add_get("/asyncapi", get_topics_page)
     router.add_get("/docs", get_page)
     router.add_get("/docs/{name}", get_asset)
     router.add_get("/problems/{code}", get_problem)
