@@ -21,6 +21,8 @@ __all__ = [
     "Attachments",
     "BoardSnapshotDrops",
     "BoardSnapshots",
+    "CheckpointThings",
+    "Checkpoints",
     "Columns",
     "Comments",
     "Labels",
@@ -107,6 +109,29 @@ class RelayCursors(Table, tablename="relay_cursors", db=POSTGRES):
     team_id = UUID(primary_key=True, default=None)
     published_seq = BigInt()
     updated_at = Timestamptz()
+
+
+class Checkpoints(Table, tablename="checkpoints", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    format = SmallInt()
+    epoch = Integer(default=1)
+    seq = BigInt(default=0)
+    digest = Bytea(default=b"")
+    chain = Bytea(default=bytes(32))
+    redacted_seq = BigInt(default=0)
+    at = Timestamptz(null=True, default=None)
+    published_seq = BigInt(default=0)
+    published_epoch = Integer(default=1)
+    published_at = Timestamptz()
+    incarnation = Text(default="")
+
+
+class CheckpointThings(Table, tablename="checkpoint_things", db=POSTGRES):
+    team_id = UUID()
+    kind = Text()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID(null=True, default=None)
+    hash = Bytea()
 
 
 class Comments(Table, tablename="comments", db=POSTGRES):

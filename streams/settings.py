@@ -16,7 +16,32 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """The Kafka-compatible broker that carries the topics."""
 
     bootstrap_servers: Annotated[str, Meta(min_length=1, description="host:port, several separated by commas.")]
-    partitions: Annotated[int, Meta(ge=1, le=10_000, description="Partitions of a topic when we create it.")] = 6
+    partitions: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="Partitions of a topic when we create it; one that stands keeps its number."),
+    ] = 6
+    replicas: Annotated[
+        int, Meta(ge=1, le=32_767, description="Copies of a topic when we create it, or as many as there are brokers.")
+    ] = 3
+    event_days: Annotated[
+        float, Meta(ge=1, le=36_500, description="How long the topic of events keeps them; redacted ones leave it so.")
+    ] = 7.0
+    work_days: Annotated[
+        float,
+        Meta(ge=1, le=365, description="How long topics of mails, jobs, retries and dead letters keep their records."),
+    ] = 14.0
+    compaction_hours: Annotated[
+        float, Meta(ge=0.1, le=8_760, description="After so long compacted topics have lost what was overwritten.")
+    ] = 24.0
+    tombstone_hours: Annotated[
+        float, Meta(ge=0.1, le=8_760, description="So long compacted topics say that something is gone.")
+    ] = 168.0
+    checkpoint_events: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Events of a team after which its next checkpoint is published.")
+    ] = 1_000
+    checkpoint_minutes: Annotated[
+        float, Meta(gt=0, le=10_080, description="Or so long after the last one, if there were any.")
+    ] = 15.0
     idempotent: Annotated[bool, Meta(description="Idempotent producer: on for Apache Kafka, off for Tansu.")] = False
     security_protocol: Annotated[
         SecurityProtocol, Meta(description="How to speak to the brokers; SSL means TLS, SASL means a login.")

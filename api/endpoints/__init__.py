@@ -42,6 +42,7 @@ MODULES: Final = (
     "api.endpoints.event_schemas",
     "api.endpoints.ops",
     "api.endpoints.docs",
+    "api.endpoints.topics",
     "api.pages",
 )
 

@@ -35,6 +35,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "api_keys": {"token_hash": NOTHING, "prefix": NOTHING, "name": PERSONAL, "scopes": NOTHING},
     "attachments": {"name": FREE_TEXT, "media_type": NOTHING, "digest": NOTHING},
     "board_snapshots": {"digest": NOTHING, "format": NOTHING, "key": NOTHING, "sha256": NOTHING},
+    "checkpoint_things": {"kind": NOTHING, "hash": NOTHING},
+    "checkpoints": {"digest": NOTHING, "chain": NOTHING, "incarnation": NOTHING},
     "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},

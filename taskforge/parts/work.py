@@ -16,6 +16,7 @@ from streams.mail.letters import Letters
 from streams.mail.notice_letters import notice_kinds
 from streams.mail.senders import sender_address
 from streams.relay import wakeups
+from streams.relay.checkpoints import CheckpointWriter
 from streams.relay.outbox import OutboxRelay
 from streams.relay.relay import Relay
 from streams.scheduler.scheduler import Scheduler
@@ -29,6 +30,7 @@ from taskforge.parts.probes import broker_probe, objects_probe, part_probe, post
 from taskforge.parts.scheduling import scheduler
 from taskforge.parts.work_samples import (
     broker_samples,
+    checkpoint_samples,
     consumer_samples,
     housekeeping_samples,
     leaving_samples,
@@ -135,15 +137,18 @@ def _add_base(made: Composition, broker: BrokerMonitor) -> None:
 
 
 def _relay(made: Composition, broker: BrokerMonitor) -> Iterator[Part]:
-    """What leaves the journal and the outbox, and the wake-ups that make it prompt."""
+    """What leaves the journal and the outbox, the wake-ups that make it prompt, and what proves it whole."""
     pool, kafka = made.pools.worker, made.settings.kafka
     relay, outbox = Relay(pool, kafka, broker, made.pools.writer, made.highest), OutboxRelay(pool, kafka, broker)
+    checkpoints = CheckpointWriter(pool, kafka, broker)
     listening = partial(wakeups.listen, made.valkey, relay.wake, relay.sweep_soon)
     made.base.append(Background("wakeups", at_once(listening)))
     made.show(lambda: relay_samples(relay.statistics()))
     made.show(lambda: outbox_samples(outbox.statistics()))
+    made.show(lambda: checkpoint_samples(checkpoints.statistics()))
     yield relay
     yield outbox
+    yield checkpoints
 
 
 def _consumer(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:

@@ -9,12 +9,14 @@ from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
 from streams.mail.leaving import LeavingStatistics
 from streams.operations.runner import OperationStatistics
+from streams.relay.checkpoints import CheckpointStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
 from streams.scheduler.scheduler import SchedulerStatistics
 
 __all__ = [
     "broker_samples",
+    "checkpoint_samples",
     "consumer_samples",
     "housekeeping_samples",
     "leaving_samples",
@@ -37,6 +39,7 @@ CONSUMER_TOTALS: Final = {
 def broker_samples(statistics: MonitorStatistics) -> Iterator[Sample]:
     yield Sample("broker_reachable", "1 when the last look reached the broker.", float(statistics.reachable))
     yield total("broker_losses", "Times the broker was found without its topics.", statistics.losses)
+    yield Sample("broker_topics_differing", "What topics have other than the settings say.", statistics.differing)
 
 
 def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:
@@ -56,6 +59,11 @@ def outbox_samples(statistics: OutboxStatistics) -> Iterator[Sample]:
     yield total("outbox_discarded", "Rows deleted from the outbox that were never to leave.", statistics.discarded)
     yield Sample("outbox_waiting", "Rows that wait in the outbox.", statistics.waiting, greatest=True)
     yield Sample("outbox_lag_seconds", "Age of the oldest row in the outbox.", statistics.seconds, greatest=True)
+
+
+def checkpoint_samples(statistics: CheckpointStatistics) -> Iterator[Sample]:
+    yield total("checkpoints_published", "Checkpoints of teams published.", statistics.published)
+    yield total("checkpoint_pages", "Pages of events taken in for checkpoints.", statistics.pages)
 
 
 def consumer_samples(name: str, statistics: ConsumerStatistics) -> Iterator[Sample]:

@@ -66,6 +66,8 @@ UNBOUNDED = {
         "attachments",
         "board_snapshot_drops",
         "board_snapshots",
+        "checkpoint_things",
+        "checkpoints",
         "columns",
         "comments",
         "former_members",

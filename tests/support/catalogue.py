@@ -42,6 +42,7 @@ SAMPLES: Final[dict[str, str]] = {
     "size": "1",
     "attachments.digest": "repeat('ab', 32)",
     "sha256": f"decode('{HASH.hex()}', 'hex')",
+    "checkpoint_things.kind": "'task'",
     "color": "'#ff0000'",
     "actor_kind": "'user'",
     "channel": "'mail'",

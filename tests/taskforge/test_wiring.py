@@ -52,7 +52,7 @@ def test_every_list_of_parts_is_the_same() -> None:
     [
         (API, ["format", "restores", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
         (TEAMS, ["format", "restores", "feeds", "teams"]),
-        ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
+        ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox", "checkpoints"]),
         ({"notifications"}, ["format", "restores", "broker", "housekeeping", "leaving", "notifications"]),
         ({"mail"}, ["format", "restores", "broker", "housekeeping", "mail"]),
         (
@@ -109,7 +109,7 @@ async def test_a_worker_can_ask_teams_and_its_relay_publishes_what_they_decide(
         readiness = await process.health.readiness()
     assert (readiness.status, readiness.checks) == (
         "ready",
-        {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok", "outbox": "ok"},
+        {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok", "outbox": "ok", "checkpoints": "ok"},
     )
     records = await read_count(settings.kafka.bootstrap_servers, EVENTS, created.seq)
     assert seqs_by_team(records) == {str(UUID(int=team_id.int)): [*range(1, created.seq + 1)]}
@@ -123,7 +123,14 @@ async def test_an_api_without_kafka_is_degraded_and_a_worker_without_it_is_of_no
         readiness = await process.health.readiness()
         assert (readiness.status, readiness.checks) == (
             "unavailable",
-            {"postgres": "ok", "valkey": "ok", "kafka": "down", "relay": "down", "outbox": "down"},
+            {
+                "postgres": "ok",
+                "valkey": "ok",
+                "kafka": "down",
+                "relay": "down",
+                "outbox": "down",
+                "checkpoints": "down",
+            },
         )
 
 
