@@ -10,6 +10,7 @@ from streams.kafka.monitor import MonitorStatistics
 from streams.operations.runner import OperationStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
+from streams.webhooks.sender import SenderStatistics
 
 __all__ = [
     "broker_samples",
@@ -18,6 +19,7 @@ __all__ = [
     "operation_samples",
     "outbox_samples",
     "relay_samples",
+    "webhook_samples",
 ]
 
 CONSUMER_TOTALS: Final = {
@@ -72,3 +74,11 @@ def operation_samples(statistics: OperationStatistics) -> Iterator[Sample]:
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:
     for what, rows in statistics.forgotten.items():
         yield total("forgotten_rows", "Rows deleted because their time was up.", rows, what=what)
+
+
+def webhook_samples(statistics: SenderStatistics) -> Iterator[Sample]:
+    for outcome in ("delivered", "failed", "throttled", "gone", "expired"):
+        yield total(
+            "webhook_attempts", "Attempts at webhooks by outcome.", getattr(statistics, outcome), outcome=outcome
+        )
+    yield Sample("webhook_busy", "Requests to endpoints on their way.", statistics.busy)

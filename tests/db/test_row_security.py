@@ -58,6 +58,8 @@ UNBOUNDED = {
         "team_seen",
         "teams",
         "users",
+        "webhook_attempts",
+        "webhook_deliveries",
     },
     WORKER: {
         "account_tokens",
@@ -84,6 +86,9 @@ UNBOUNDED = {
         "team_epochs",
         "teams",
         "users",
+        "webhook_attempts",
+        "webhook_deliveries",
+        "webhook_subscriptions",
     },
 }
 SCOPED = re.compile(r"\bapp_[a-z_]+\(\)|current_setting\('app\.")
