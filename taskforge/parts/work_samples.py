@@ -10,6 +10,7 @@ from streams.kafka.monitor import MonitorStatistics
 from streams.operations.runner import OperationStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
+from streams.scheduler.scheduler import SchedulerStatistics
 from streams.webhooks.sender import SenderStatistics
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "outbox_samples",
     "relay_samples",
     "webhook_samples",
+    "scheduler_samples",
 ]
 
 CONSUMER_TOTALS: Final = {
@@ -82,3 +84,17 @@ def webhook_samples(statistics: SenderStatistics) -> Iterator[Sample]:
             "webhook_attempts", "Attempts at webhooks by outcome.", getattr(statistics, outcome), outcome=outcome
         )
     yield Sample("webhook_busy", "Requests to endpoints on their way.", statistics.busy)
+
+
+def scheduler_samples(statistics: SchedulerStatistics) -> Iterator[Sample]:
+    yield Sample("scheduler_leads", "1 in the worker that fires the schedules.", float(statistics.leads))
+    for name, number in statistics.firings.items():
+        yield total(
+            "schedule_firings", "Times a schedule was fired, in slices where it had much to do.", number, schedule=name
+        )
+    for name, number in statistics.failures.items():
+        yield total(
+            "schedule_failures", "Times a firing came to nothing and was left for later.", number, schedule=name
+        )
+    for name, seconds in statistics.behind.items():
+        yield Sample("schedule_behind_seconds", "How far back a schedule has been fired.", seconds, {"schedule": name})

@@ -80,6 +80,8 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "schedule_marks",
+        "schedules",
         "search_documents",
         "task_events",
         "tasks",
