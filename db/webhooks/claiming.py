@@ -251,7 +251,8 @@ _LOCK: Final = f"""
 select team_id, id, url, format, secret, case when previous_until > {_T.format("$3")} then previous_secret end
     as previous_secret
 from webhook_subscriptions
-where disabled_at is null and due_at <= {_T.format("$3")} and (failing_since is not null) = $1
+where disabled_at is null and due_at <= {_T.format("$3")} and paused_until <= {_T.format("$3")}
+  and (failing_since is not null) = $1
 order by due_at limit $2 for update skip locked
 """  # noqa: S608 (text of our own)
 # The head of an endpoint that wants its events in order is found by its place, whenever it is due: nothing may pass it.
