@@ -6,7 +6,7 @@ import anyio
 import pytest
 from standardwebhooks import Webhook
 
-from core.webhooks import DELAYS
+from core.webhooks import DELAYS, Outcome
 from db.pool import Pools
 from db.transaction import writing
 from db.webhooks import claiming
@@ -99,8 +99,10 @@ async def claimable(hooks: Hooks) -> int:
     for failing in (False, True):
         try:
             async with writing(hooks.pools.worker) as tx:
-                claims = {"limit": 100, "per_endpoint": 8, "lease": 45.0, "ahead": hooks.ahead}
-                found += len(await claiming.claim(tx, failing=failing, **claims))
+                claimed = await claiming.claim(
+                    tx, failing=failing, limit=100, per_endpoint=8, lease=45.0, ahead=hooks.ahead
+                )
+                found += len(claimed)
                 raise _Nothing
         except _Nothing:
             continue
@@ -282,7 +284,7 @@ async def test_whoever_dies_in_the_middle_leaves_an_attempt_to_be_made_again(hoo
     ]
     # The one that was taken for dead comes back, and changes nothing but its own line of the log.
     async with writing(hooks.pools.worker) as tx:
-        await claiming.settle(tx, [claiming.Settled(claimed, claiming.Outcome(status=500))])
+        await claiming.settle(tx, [claiming.Settled(claimed, Outcome(status=500))])
     (delivery,) = [one for one in await hooks.deliveries(hook) if one.seq == 2]
     assert (delivery.status, delivery.last_status) == ("delivered", 204)
     assert (await hooks.found(hook)).failing_since is None
