@@ -28,6 +28,7 @@ __all__ = [
     "COMMENTS",
     "COMMENT_EDITS",
     "COLUMNS",
+    "DELIVERIES",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -38,6 +39,7 @@ __all__ = [
     "OVERDUE",
     "SESSIONS",
     "TEAMS",
+    "WEBHOOKS",
     "Cursors",
     "PageQuery",
     "page_json",
@@ -119,6 +121,7 @@ COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](
 """The epoch, whether the newest come first, and when the last one was written."""
 COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Seq])
 """As in a page of activity."""
+DELIVERIES: Final = Cursors[UUID]("deliveries", UUID)
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
@@ -128,6 +131,7 @@ MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datet
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
 OVERDUE: Final = Cursors[UUID]("overdue", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
+WEBHOOKS: Final = Cursors[UUID]("webhooks", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)
 
 

@@ -78,6 +78,15 @@ ACCEPT_INVITATION: Final = "/v1/invitations/accept"
 
 LIVE_TICKETS: Final = "/v1/live-tickets"
 
+WEBHOOKS: Final = "/v1/webhooks/subscriptions"
+WEBHOOK: Final = "/v1/webhooks/subscriptions/{subscription_id}"
+WEBHOOK_TEST: Final = "/v1/webhooks/subscriptions/{subscription_id}/test"
+WEBHOOK_ROTATE: Final = "/v1/webhooks/subscriptions/{subscription_id}/rotate-secret"
+WEBHOOK_RECOVER: Final = "/v1/webhooks/subscriptions/{subscription_id}/recover"
+WEBHOOK_DELIVERIES: Final = "/v1/webhooks/subscriptions/{subscription_id}/deliveries"
+DELIVERY: Final = "/v1/webhooks/deliveries/{delivery_id}"
+DELIVERY_REDELIVER: Final = "/v1/webhooks/deliveries/{delivery_id}/redeliver"
+
 OPERATION: Final = "/v1/operations/{operation_id}"
 OBJECT: Final = "/v1/objects/{token}"
 

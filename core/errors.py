@@ -56,6 +56,8 @@ ConflictReason = Literal[
     "already-attached",
     "upload-missing",
     "upload-differs",
+    "webhook-disabled",
+    "too-old",
     "constraint",
 ]
 

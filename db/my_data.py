@@ -40,6 +40,10 @@ _BECAUSE: Final[Mapping[str, str]] = {
     " objects.thumbnail_key": "what the program proves and finds its things by",
     "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
+    "webhook_subscriptions.secret webhook_subscriptions.previous_secret webhook_subscriptions.previous_until"
+    " webhook_subscriptions.start_seq webhook_subscriptions.last_seq webhook_subscriptions.failing_since"
+    " webhook_subscriptions.noticed_at webhook_subscriptions.throttle webhook_subscriptions.paused_until"
+    " webhook_subscriptions.due_at": "the team's, and how its events get there",
     "users.erased_at": "whoever has one has no export",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
     " teams.wip": "the team's, and nobody's in it",
@@ -164,6 +168,16 @@ SECTIONS: Final = (
         _json(
             "select id, kind, team_id, task_id, actor_id, actor_name, event_id, data, in_app,"
             " mail_id is not null as mailed, created_at, read_at from notifications where user_id = $1 order by id"
+        ),
+    ),
+    Section(
+        "webhooks",
+        "Webhooks that the account has made, in teams that it is a member of now. Their secrets are the teams'.",
+        ("webhook_subscriptions",),
+        _json(
+            "select id, team_id, url, description, event_types, statuses, label_ids, assignee_ids, format, in_order,"
+            " created_at, updated_at, disabled_at, disabled_reason from webhook_subscriptions"
+            " where created_by = $1 order by id"
         ),
     ),
     Section(

@@ -5,6 +5,7 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
+    Boolean,
     Bytea,
     Date,
     DoublePrecision,
@@ -32,6 +33,9 @@ __all__ = [
     "Tasks",
     "TeamEpochs",
     "TeamSeen",
+    "WebhookAttempts",
+    "WebhookDeliveries",
+    "WebhookSubscriptions",
 ]
 
 
@@ -190,3 +194,64 @@ class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
     task_id = UUID(primary_key=True, default=None)
     seq = BigInt()
     text = Text()
+
+
+class WebhookSubscriptions(Table, tablename="webhook_subscriptions", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    url = Text()
+    description = Text()
+    event_types = Array(base_column=Text())
+    statuses = Array(base_column=Text())
+    label_ids = Array(base_column=UUID())
+    assignee_ids = Array(base_column=UUID())
+    format = Text()
+    in_order = Boolean()
+    secret = Bytea()
+    previous_secret = Bytea(null=True, default=None)
+    previous_until = Timestamptz(null=True, default=None)
+    created_by = UUID()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    start_seq = BigInt()
+    last_seq = BigInt()
+    disabled_reason = Text(null=True, default=None)
+    disabled_at = Timestamptz(null=True, default=None)
+    failing_since = Timestamptz(null=True, default=None)
+    noticed_at = Timestamptz(null=True, default=None)
+    throttle = SmallInt()
+    paused_until = Timestamptz()
+    due_at = Timestamptz()
+
+
+class WebhookDeliveries(Table, tablename="webhook_deliveries", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    subscription_id = UUID()
+    event_type = Text()
+    epoch = Integer()
+    seq = BigInt()
+    prev_seq = BigInt()
+    task_id = UUID(null=True, default=None)
+    happened_at = Timestamptz()
+    created_at = Timestamptz()
+    status = Text()
+    step = SmallInt()
+    attempts = Integer()
+    claim = UUID(null=True, default=None)
+    next_at = Timestamptz()
+    ended_at = Timestamptz(null=True, default=None)
+    last_status = SmallInt(null=True, default=None)
+    last_error = Text(null=True, default=None)
+    last_duration_ms = Integer(null=True, default=None)
+
+
+class WebhookAttempts(Table, tablename="webhook_attempts", db=POSTGRES):
+    team_id = UUID()
+    delivery_id = UUID()
+    number = Integer(primary_key=True)
+    at = Timestamptz()
+    status = SmallInt(null=True, default=None)
+    error = Text(null=True, default=None)
+    duration_ms = Integer(null=True, default=None)
+    response = Text()

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from core.secret import Secret
 
-__all__ = ["FeedSettings", "KafkaSettings", "MailSettings", "SaslMechanism", "SecurityProtocol"]
+__all__ = ["FeedSettings", "KafkaSettings", "MailSettings", "SaslMechanism", "SecurityProtocol", "WebhookSettings"]
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -104,3 +104,21 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         1024 * 1024
     )
     connection_seconds: Annotated[int, Meta(ge=1, description="Life of one feed connection, give or take 20 %.")] = 900
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True):
+    """Where webhooks may go, and how many at once."""
+
+    ports: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=65_535)], ...],
+        Meta(min_length=1, description="The ports of endpoints, separated by commas; always by https."),
+    ] = (443,)
+    loopback: Annotated[
+        bool,
+        Meta(
+            description="Also this machine itself, by http and any port: for development, and refused in production. "
+            "`up` sets it."
+        ),
+    ] = False
+    at_once: Annotated[int, Meta(ge=2, description="Requests on their way at once, in each worker.")] = 256
+    per_endpoint: Annotated[int, Meta(ge=1, description="Of these, to one endpoint, over all workers.")] = 8

@@ -24,6 +24,8 @@ MODULES: Final = (
     "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.insights",
+    "api.endpoints.webhooks",
+    "api.endpoints.webhook_deliveries",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",

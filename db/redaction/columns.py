@@ -99,6 +99,18 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "recurrence": NOTHING,
     },
     "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "time_zone": NOTHING, "wip": NOTHING},
+    "webhook_attempts": {"error": NOTHING, "response": Column("free text", ("user", "task"))},
+    "webhook_deliveries": {"event_type": NOTHING, "status": NOTHING, "last_error": NOTHING},
+    "webhook_subscriptions": {
+        "url": _OF_TEAM,
+        "description": _OF_TEAM,
+        "event_types": NOTHING,
+        "statuses": NOTHING,
+        "format": NOTHING,
+        "secret": NOTHING,
+        "previous_secret": NOTHING,
+        "disabled_reason": NOTHING,
+    },
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},
 }
 """By table and column: every one of text, JSON, bytes or an address."""

@@ -15,6 +15,7 @@ from core.permissions import Role
 from core.redaction import DELETED_USER
 from db.redaction.role import as_redactor
 from db.redaction.tasks import FORGOTTEN_BODY, REDACTED_BODY
+from db.redaction.webhooks import forget_excerpts_of_user
 from db.transaction import Reading, Writing
 
 __all__ = ["close_account", "forget_user", "name_of", "places_in", "places_left"]
@@ -120,6 +121,7 @@ async def forget_user(tx: Writing, user_id: UUID) -> None:
         await _all(tx, _TRACES, user_id)
         for statement in _NAMES:
             await tx.execute(statement, user_id, DELETED_USER)
+        await forget_excerpts_of_user(tx, user_id)
         await tx.execute(_EMPTY, user_id, DELETED_USER)
 
 

@@ -21,6 +21,7 @@ PARTS: Final = (
     "search",
     "history",
     "recurrence",
+    "webhooks",
     "scheduler",
 )
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import history, mail, notifications, operations, recurrence, redaction, search, thumbnails
+from streams.consumers import history, mail, notifications, operations, recurrence, redaction, search, thumbnails, webhooks
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -26,6 +26,7 @@ from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.long_work import operation_runner
 from taskforge.parts.names import Part
+from taskforge.parts.outgoing import webhook_sender
 from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
 from taskforge.parts.scheduling import scheduler
 from taskforge.parts.work_samples import (
@@ -77,6 +78,11 @@ def _recurrence(made: Composition) -> ConsumerPlan:
     return recurrence.recurrence(made.pools.worker, made.teams)
 
 
+def _webhooks(made: Composition) -> ConsumerPlan:
+    assert made.webhooks is not None, "the sender is made before what wakes it"
+    return webhooks.webhooks(made.pools.worker, made.webhooks.wake)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
@@ -86,6 +92,7 @@ CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     search.NAME: _search,
     history.NAME: _history,
     recurrence.NAME: _recurrence,
+    webhooks.NAME: _webhooks,
 }
 """The consumers of this version by the names of their parts."""
 
@@ -111,6 +118,8 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
         return
     if name == operations.NAME:
         yield operation_runner(made)
+    elif name == webhooks.NAME:
+        yield webhook_sender(made)
     elif name == search.NAME:
         filler = SearchFiller(made.pools.worker)
         made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))

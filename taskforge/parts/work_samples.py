@@ -13,6 +13,7 @@ from streams.relay.checkpoints import CheckpointStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
 from streams.scheduler.scheduler import SchedulerStatistics
+from streams.webhooks.sender import SenderStatistics
 
 __all__ = [
     "broker_samples",
@@ -23,6 +24,7 @@ __all__ = [
     "operation_samples",
     "outbox_samples",
     "relay_samples",
+    "webhook_samples",
     "scheduler_samples",
 ]
 
@@ -88,6 +90,14 @@ def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]
 
 def leaving_samples(statistics: LeavingStatistics) -> Iterator[Sample]:
     yield total("notification_mails_left", "Mails of notifications that left for the outbox.", statistics.left)
+
+
+def webhook_samples(statistics: SenderStatistics) -> Iterator[Sample]:
+    for outcome in ("delivered", "failed", "throttled", "gone", "expired"):
+        yield total(
+            "webhook_attempts", "Attempts at webhooks by outcome.", getattr(statistics, outcome), outcome=outcome
+        )
+    yield Sample("webhook_busy", "Requests to endpoints on their way.", statistics.busy)
 
 
 def scheduler_samples(statistics: SchedulerStatistics) -> Iterator[Sample]:

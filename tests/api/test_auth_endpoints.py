@@ -101,6 +101,8 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         invitations=absent,
         acceptances=absent,
         sealed=SealedReplies(keyset),
+        webhook_secrets=absent,
+        webhook_rules=absent,
         external=absent,
         clock=clock,
         new_id=uuids.uuid7,

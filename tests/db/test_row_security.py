@@ -60,6 +60,8 @@ UNBOUNDED = {
         "team_seen",
         "teams",
         "users",
+        "webhook_attempts",
+        "webhook_deliveries",
     },
     WORKER: {
         "account_tokens",
@@ -92,6 +94,9 @@ UNBOUNDED = {
         "team_epochs",
         "teams",
         "users",
+        "webhook_attempts",
+        "webhook_deliveries",
+        "webhook_subscriptions",
     },
 }
 SCOPED = re.compile(r"\bapp_[a-z_]+\(\)|current_setting\('app\.")

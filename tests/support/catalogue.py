@@ -37,6 +37,8 @@ SAMPLES: Final[dict[str, str]] = {
     "salt": "decode(repeat('00', 16), 'hex')",
     "idempotency_keys.status": "200",
     "operations.status": "'running'",
+    "webhook_deliveries.status": "'pending'",
+    "webhook_subscriptions.format": "'slack'",
     "steps": "'[]'",
     "media_type": "'application/zip'",
     "size": "1",

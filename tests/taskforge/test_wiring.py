@@ -87,8 +87,8 @@ async def test_what_a_process_was_started_without_is_out_of_reach(settings: Sett
 
 
 async def test_a_role_that_does_not_exist_is_refused_before_anything_is_opened(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="no such role: webhooks"):
-        async with running(settings, frozenset({"relay", "webhooks"})):
+    with pytest.raises(ValueError, match="no such role: embeddings"):
+        async with running(settings, frozenset({"relay", "embeddings"})):
             pytest.fail("it must not run")
 
 

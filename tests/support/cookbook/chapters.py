@@ -239,6 +239,43 @@ _HISTORY: Final = Chapter(
     ),
 )
 
+_WEBHOOKS: Final = Chapter(
+    "Webhooks",
+    "What happens in the team is sent to an endpoint; `docs/webhooks.md` says what a receiver does with it.",
+    (
+        Step(
+            operation="createWebhook",
+            says="The secret is shown this once.",
+            body={
+                "team_id": "$TEAM",
+                "url": "https://hooks.example.com/taskforge",
+                "event_types": ["task.created", "task.moved"],
+                "filter": {"status": ["in_review", "done"]},
+            },
+            gives={"SUBSCRIPTION": "id", "SECRET": "secret"},
+        ),
+        Step(operation="listWebhooks", says="All of the team's.", query={"team_id": "$TEAM"}),
+        Step(operation="updateWebhook", says="An empty list is every type.", body={"event_types": []}),
+        Step(operation="getWebhook", says="Also how its endpoint is."),
+        Step(operation="testWebhook", says="Whether anybody listens, the log says.", gives={"DELIVERY": "id"}),
+        Step(operation="getDelivery", says="Its attempts, each with what came of it."),
+        Step(operation="redeliver", says="At once, and under the same id."),
+        Step(operation="listDeliveries", says="Newest first.", query={"limit": "10"}),
+        Step(
+            operation="recoverWebhook",
+            says="After an endpoint was away for long: from when on, at most 14 days ago.",
+            first="SINCE=$(date -u +%Y-%m-%dT%H:%M:%SZ)",
+            body={"since": "$SINCE"},
+        ),
+        Step(
+            operation="rotateWebhookSecret",
+            says="The old one is good for 24 hours.",
+            gives={"SECRET": "secret"},
+        ),
+        Step(operation="deleteWebhook", says="With its log."),
+    ),
+)
+
 _END: Final = Chapter(
     "Leaving",
     "What takes longer than a request is an operation that can be watched.",
@@ -271,4 +308,4 @@ _END: Final = Chapter(
     ),
 )
 
-CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, *BOARD, _HISTORY, _END)
+CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, *BOARD, _HISTORY, _WEBHOOKS, _END)
