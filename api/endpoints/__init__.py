@@ -24,6 +24,7 @@ MODULES: Final = (
     "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.insights",
+    "api.endpoints.reports",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",

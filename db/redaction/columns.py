@@ -73,6 +73,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
+    "reports": {"kind": NOTHING},
     "search_documents": {"text": FREE_TEXT},
     "sessions": {"user_agent": PERSONAL, "ip": PERSONAL},
     "task_events": {

@@ -67,6 +67,7 @@ class Composition:
         self.broker: BrokerMonitor | None = None
         self.services: Services | None = None
         self.operations: OperationRunner | None = None
+        self.reports: OperationRunner | None = None
         self._samples: list[Callable[[], Iterable[Sample]]] = []
 
     def show(self, samples: Callable[[], Iterable[Sample]]) -> None:

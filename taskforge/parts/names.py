@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["API", "PARTS", "ROLES", "TEAMS", "Part"]
 
-PARTS: Final = ("relay", "notifications", "mail", "operations", "redaction", "thumbnails", "search", "history")
+PARTS: Final = (
+    "relay",
+    "notifications",
+    "mail",
+    "operations",
+    "redaction",
+    "thumbnails",
+    "search",
+    "history",
+    "reports",
+)
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""
 
 API: Final = frozenset({"api"})

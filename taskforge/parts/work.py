@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
+from streams.consumers import history, mail, notifications, operations, redaction, reports, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -19,7 +19,7 @@ from streams.relay.relay import Relay
 from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
-from taskforge.parts.long_work import operation_runner
+from taskforge.parts.long_work import operation_runner, report_runner
 from taskforge.parts.names import Part
 from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
 from taskforge.parts.work_samples import (
@@ -49,6 +49,11 @@ def _operations(made: Composition) -> ConsumerPlan:
     return operations.operations(made.operations.wake)
 
 
+def _reports(made: Composition) -> ConsumerPlan:
+    assert made.reports is not None, "the runner is made before what wakes it"
+    return reports.reports(made.reports.wake)
+
+
 def _redaction(made: Composition) -> ConsumerPlan:
     return redaction.redaction(made.pools.worker)
 
@@ -73,6 +78,7 @@ CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     thumbnails.NAME: _thumbnails,
     search.NAME: _search,
     history.NAME: _history,
+    reports.NAME: _reports,
 }
 """The consumers of this version by the names of their parts."""
 
@@ -95,6 +101,8 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
         return
     if name == operations.NAME:
         yield operation_runner(made)
+    elif name == reports.NAME:
+        yield report_runner(made)
     elif name == search.NAME:
         filler = SearchFiller(made.pools.worker)
         made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))

@@ -45,6 +45,8 @@ SAMPLES: Final[dict[str, str]] = {
     "color": "'#ff0000'",
     "actor_kind": "'user'",
     "created_at": "now()",
+    "reports.kind": "'board'",
+    "reports.since": "now()",
 }
 """What stands in columns of this name, or of one table, where the type alone does not say it."""
 
