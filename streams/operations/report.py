@@ -35,7 +35,7 @@ from streams.reports.pages import FORMER, Cover, activity_report, board_report, 
 from streams.reports.printing import CannotBePrinted, print_report
 from streams.reports.times import days_ago
 
-__all__ = ["REPORT", "REPORT_DAYS", "ReportPorts", "Wanted", "report"]
+__all__ = ["REPORT", "REPORT_DAYS", "ReadReport", "ReportPorts", "Wanted", "read_report", "report"]
 
 REPORT: Final = Plan("report", ("reserve", "write", "tidy"))
 REPORT_DAYS: Final = 30
@@ -59,7 +59,7 @@ class ReportPorts(Struct, frozen=True):
     store: ObjectStore | None
 
 
-class _Read(Struct, frozen=True):
+class ReadReport(Struct, frozen=True):
     """A document, of which `seq` of its team, and how often the team's copies had been dropped before it was read."""
 
     document: Document
@@ -73,7 +73,7 @@ class _Written(Struct, frozen=True):
 
     stored: Stored
     pages: int
-    read: _Read
+    read: ReadReport
 
 
 def report(ports: ReportPorts) -> Kind:
@@ -110,7 +110,9 @@ class _Steps:
         """Read, set and store it, under a key of this attempt's own."""
         if self._ports.store is None:
             raise Refused("No object store is set, in which a report could be kept.")
-        read = await self._read(context)
+        read = await read_report(
+            self._ports.worker, context.user_id, _team_of(context), _wanted(context), datetime.now(UTC)
+        )
         context.report(0.2)
         key = objects.new_key(OBJECT_KIND, UUID(context.data["report_id"]))
         with TemporaryDirectory(prefix="taskforge-report-") as folder:
@@ -153,17 +155,20 @@ class _Steps:
             if key != context.data["key"]:
                 await self._ports.store.delete(key)
 
-    async def _read(self, context: Context) -> _Read:
-        """All of it in one moment, with the eyes of whoever asked. Raises Refused when they are no member any more."""
-        wanted, now, user_id = _wanted(context), datetime.now(UTC), context.user_id
-        async with reading(self._ports.worker, None, snapshot=True) as rows:
-            team = await read_team(rows, user_id, _team_of(context))
-            if team is None:
-                raise Refused("You are not a member of the team any more.")
-            made_after = await drops(rows, team.id)
-            cover = Cover(team, wanted.since, wanted.until, now, team.members.get(user_id, FORMER))
-            document = await _document(rows, user_id, wanted.report, cover)
-        return _Read(document, team.seq, made_after, now)
+
+async def read_report(worker: Pool, user_id: UUID, team_id: UUID, wanted: Wanted, now: datetime) -> ReadReport:
+    """All that the report says, read in one moment with the eyes of the user. `worker` is the worker's pool.
+
+    Raises Refused when they are no member of the team, and StorageUnavailable.
+    """
+    async with reading(worker, None, snapshot=True) as rows:
+        team = await read_team(rows, user_id, team_id)
+        if team is None:
+            raise Refused("You are not a member of the team any more.")
+        made_after = await drops(rows, team.id)
+        cover = Cover(team, wanted.since, wanted.until, now, team.members.get(user_id, FORMER))
+        document = await _document(rows, user_id, wanted.report, cover)
+    return ReadReport(document, team.seq, made_after, now)
 
 
 async def _document(rows: Reading, user_id: UUID, kind: ReportKind, cover: Cover) -> Document:

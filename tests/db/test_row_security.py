@@ -78,6 +78,7 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "reports",
         "search_documents",
         "task_events",
         "tasks",

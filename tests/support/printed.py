@@ -9,8 +9,13 @@ from uuid import UUID
 import httpx
 
 from core.columns import Category
+from db import objects
 from db.insights.throughput import Week
+from db.object_store import Stored
+from db.pool import Pool
 from db.report_data.team import Column, Line, Team
+from db.reports import OBJECT_KIND, Report, keep
+from db.transaction import writing
 from streams.reports.pages import Cover
 from tests.support.long_work import Hands
 from tests.support.site import Person
@@ -24,6 +29,7 @@ __all__ = [
     "a_cover",
     "a_line",
     "a_team",
+    "kept_report",
     "make",
     "printed",
     "text_of",
@@ -59,6 +65,37 @@ async def printed(hands: Hands, person: Person, team_id: str, **body: Any) -> Pr
     answer = await hands.site.client.get(operation["result"]["download_url"])
     assert answer.status_code == 200, answer.text
     return Printed(operation["result"], answer.content)
+
+
+async def kept_report(worker: Pool, user_id: str, team_id: str) -> str:
+    """The id of a report of the team's, whose file nobody reads."""
+    now = datetime.now(UTC)
+    async with writing(worker) as tx:
+        report_id = await objects.reserve(
+            tx,
+            user_id=UUID(user_id),
+            kind=OBJECT_KIND,
+            name="a.pdf",
+            media_type="application/pdf",
+            team_id=UUID(team_id),
+        )
+        made = Report(
+            id=report_id,
+            team_id=UUID(team_id),
+            kind="board",
+            since=now - timedelta(days=1),
+            until=now,
+            pages=1,
+            size=1,
+            sha256=bytes(32),
+            seq=1,
+            created_by=UUID(user_id),
+            created_at=now,
+            expires_at=now,
+        )
+        stored = Stored(objects.new_key(OBJECT_KIND, report_id), 1, bytes(32))
+        await keep(tx, made, stored, seconds=3600, made_after=0)
+    return str(report_id)
 
 
 def text_of(pdf: bytes) -> str:
