@@ -21,6 +21,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from core.mentions import FORMER_MEMBER, MENTION
+from core.text import drop_forbidden
 
 __all__ = ["MarkdownPages", "Text", "render"]
 
@@ -63,6 +64,7 @@ def render(body: str, mentions: Collection[UUID], names: Mapping[UUID, str]) -> 
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
+    safe, _ = drop_forbidden(safe, lines=True)  # What may not be written as a character may not be as an entity either.
     return _WRITTEN.sub(lambda found: _in_code(found, mentions, names), safe)
 
 

@@ -24,7 +24,7 @@ from benchmarks.measure import Result
 from benchmarks.plot import draw
 
 SCENARIOS: Final = (
-    "reads", "writes", "commit_path", "fanout", "list_latency", "two_processes", "stalls", "neighbour",
+    "reads", "writes", "commit_path", "fanout", "list_latency", "growth", "two_processes", "stalls", "neighbour",
     "foreign_ids", "k6_scenarios", "reports"
 )  # fmt: skip
 RESULTS: Final = ROOT / "benchmarks" / "results"

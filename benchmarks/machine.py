@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,17 @@ from msgspec import Struct
 
 from taskforge.tuning import schedule_in_batches
 
-__all__ = ["LOAD_CORE", "ROOT", "SERVER_CORE", "Machine", "as_a_worker", "busy_seconds", "describe", "on_core"]
+__all__ = [
+    "LOAD_CORE",
+    "ROOT",
+    "SERVER_CORE",
+    "Machine",
+    "as_a_worker",
+    "busy_seconds",
+    "describe",
+    "on_core",
+    "processor_seconds",
+]
 
 ROOT: Final = Path(__file__).parent.parent
 STAT: Final = Path("/proc/stat")
@@ -69,6 +79,23 @@ def busy_seconds(core: int) -> float:
     line = next((line for line in STAT.read_text().splitlines() if line.startswith(f"cpu{core} ")), "")
     user, nice, system, _idle, _wait, *rest = (int(part) for part in line.split()[1:]) if line else (0,) * 5
     return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_seconds(root: int) -> float:
+    """CPU seconds that a process and all that descend from it have used; 0 where the system does not say.
+
+    Unlike the time on the wall it hardly depends on what else the machine does meanwhile.
+    """
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # It has ended meanwhile.
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+            ticks[int(path.parent.name)] = int(fields[11]) + int(fields[12])
+    family = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return sum(ticks.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

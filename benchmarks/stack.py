@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 import httpx
 
-from benchmarks.machine import ROOT, SERVER_CORE, as_a_worker, on_core
+from benchmarks.machine import ROOT, SERVER_CORE, as_a_worker, on_core, processor_seconds
 from core.secret import Secret
 from db.migrate import migrate
 from taskforge.devstack import Kind, running_devstack
@@ -105,6 +105,10 @@ class Server:
                     continue
         self.stop()
         raise RuntimeError(f"the server did not start:\n{self._log.read_text()[-3000:]}")
+
+    def processor_seconds(self) -> float:
+        """What the server and its workers have used of the processor so far; 0 where the system does not say."""
+        return processor_seconds(self._process.pid)
 
     def stop(self) -> None:
         if self._process.poll() is not None:

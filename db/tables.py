@@ -41,6 +41,8 @@ __all__ = [
     "Outbox",
     "Projections",
     "RefreshTokens",
+    "ScheduleMarks",
+    "Schedules",
     "Sessions",
     "TeamPlaces",
     "Teams",
@@ -300,3 +302,16 @@ class Objects(Table, tablename="objects", db=POSTGRES):
     claimed_sha256 = Bytea(null=True, default=None)
     thumbnail_key = Text(null=True, default=None)
     thumbnail_size = BigInt(null=True, default=None)
+
+
+class Schedules(Table, tablename="schedules", db=POSTGRES):
+    name = Text(primary_key=True, default=None)
+    fired_until = Timestamptz()
+    moved_at = Timestamptz()
+
+
+class ScheduleMarks(Table, tablename="schedule_marks", db=POSTGRES):
+    schedule = Text()
+    subject_id = UUID(primary_key=True, default=None)
+    occurrence = Text()
+    marked_at = Timestamptz()

@@ -22,6 +22,7 @@ from db.people.invitations import forget_expired_invitations
 from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
 from db.pool import Pool
+from db.schedules import forget_marks
 
 __all__ = ["Housekeeper", "HousekeepingStatistics", "tidy"]
 
@@ -41,6 +42,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "invitations that expired": forget_expired_invitations,
     "operations that ended": forget_ended_operations,
     "places of teams that were not made": forget_left_places,
+    "marks of schedules": forget_marks,
 }
 
 

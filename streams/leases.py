@@ -13,13 +13,16 @@ from db import leases
 from db.errors import storage_errors
 from db.pool import Connection, Pool, give_back
 
-__all__ = ["RELAY", "Leases", "presence"]
+__all__ = ["RELAY", "SCHEDULER", "Leases", "presence"]
 
 logger = logging.getLogger(__name__)
 
 
 RELAY: Final = "tfr"
 """Workers of every version agree on these three letters, or two of them relay the same range."""
+
+SCHEDULER: Final = "tfs"
+"""One lease: whoever holds it fires the schedules."""
 
 
 def presence(namespace: str) -> int:

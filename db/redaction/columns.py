@@ -74,6 +74,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
     "reports": {"kind": NOTHING},
+    "schedule_marks": {"schedule": NOTHING, "occurrence": NOTHING},
+    "schedules": {"name": NOTHING},
     "search_documents": {"text": FREE_TEXT},
     "sessions": {"user_agent": PERSONAL, "ip": PERSONAL},
     "task_events": {

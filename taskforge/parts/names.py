@@ -21,6 +21,7 @@ PARTS: Final = (
     "search",
     "history",
     "reports",
+    "scheduler",
 )
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""
 

@@ -1,4 +1,4 @@
-"""The parts of a worker: relay and consumers. Loaded by workers only."""
+"""The parts of a worker: relay, consumers and the scheduler. Loaded by workers only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,12 +16,14 @@ from streams.mail.senders import sender_address
 from streams.relay import wakeups
 from streams.relay.outbox import OutboxRelay
 from streams.relay.relay import Relay
+from streams.scheduler.scheduler import Scheduler
 from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
 from taskforge.parts.long_work import operation_runner, report_runner
 from taskforge.parts.names import Part
 from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
+from taskforge.parts.scheduling import scheduler
 from taskforge.parts.work_samples import (
     broker_samples,
     consumer_samples,
@@ -98,6 +100,9 @@ def add_work(made: Composition, names: Sequence[str]) -> None:
 def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part]:
     if name == Relay.name:
         yield from _relay(made, broker)
+        return
+    if name == Scheduler.name:
+        yield scheduler(made)
         return
     if name == operations.NAME:
         yield operation_runner(made)

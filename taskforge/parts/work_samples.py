@@ -10,6 +10,7 @@ from streams.kafka.monitor import MonitorStatistics
 from streams.operations.runner import OperationStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
+from streams.scheduler.scheduler import SchedulerStatistics
 
 __all__ = [
     "broker_samples",
@@ -19,6 +20,7 @@ __all__ = [
     "outbox_samples",
     "printing_samples",
     "relay_samples",
+    "scheduler_samples",
 ]
 
 CONSUMER_TOTALS: Final = {
@@ -78,3 +80,17 @@ def printing_samples(statistics: OperationStatistics) -> Iterator[Sample]:
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:
     for what, rows in statistics.forgotten.items():
         yield total("forgotten_rows", "Rows deleted because their time was up.", rows, what=what)
+
+
+def scheduler_samples(statistics: SchedulerStatistics) -> Iterator[Sample]:
+    yield Sample("scheduler_leads", "1 in the worker that fires the schedules.", float(statistics.leads))
+    for name, number in statistics.firings.items():
+        yield total(
+            "schedule_firings", "Times a schedule was fired, in slices where it had much to do.", number, schedule=name
+        )
+    for name, number in statistics.failures.items():
+        yield total(
+            "schedule_failures", "Times a firing came to nothing and was left for later.", number, schedule=name
+        )
+    for name, seconds in statistics.behind.items():
+        yield Sample("schedule_behind_seconds", "How far back a schedule has been fired.", seconds, {"schedule": name})

@@ -216,3 +216,10 @@ async def test_what_is_kept_has_a_bound_and_a_page_may_be_larger() -> None:
     assert [html[:4] for html in htmls] == [f"<p>{number}" for number in range(5)]
     assert pages.at_once(texts[4], {}) is htmls[4]
     assert pages.at_once(texts[0], {}) is not htmls[0]
+
+
+@pytest.mark.parametrize("entity", ["&#x202e;", "&#8294;", "&#x7;", "&#xfffe;", "&#x202E;"])
+def test_an_entity_is_no_way_around_what_text_may_not_hold(entity: str) -> None:
+    for body in (f"{entity}txt.exe", f"[{entity}a](https://example.com 'b{entity}')", f"`a`{entity}"):
+        html = render(body, (), {})
+        assert not set(html) & {"\u202e", "\u2066", "\x07", "\ufffe"}, html

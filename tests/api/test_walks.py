@@ -189,9 +189,12 @@ ORDERS: Final = [f"{sign}{field}" for field in SORT_FIELDS for sign in ("", "-")
 
 
 async def walks(desk: Desk, number: int, seed: int) -> None:
+    await desk.renew("owner")
     crowd = await Crowd.gather(desk, random.Random(seed))
     async with crowd.writing():
         for turn in range(number):
+            if turn % 100 == 99:
+                await desk.renew("owner")
             await check(crowd, ORDERS[turn % len(ORDERS)])
     assert crowd.writes > number, "nobody wrote meanwhile"
 

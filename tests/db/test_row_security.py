@@ -79,6 +79,8 @@ UNBOUNDED = {
         "projections",
         "relay_cursors",
         "reports",
+        "schedule_marks",
+        "schedules",
         "search_documents",
         "task_events",
         "tasks",

@@ -45,6 +45,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "invitations that expired": 0,
                 "operations that ended": 0,
                 "places of teams that were not made": 1,
+                "marks of schedules": 0,
                 "objects that expired": 0,
             }
             assert not any((await tidy(pools.worker)).values())

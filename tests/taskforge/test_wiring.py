@@ -42,7 +42,7 @@ async def test_what_the_block_raises_comes_out_as_itself(office: Office, grouped
 
 
 def test_every_list_of_parts_is_the_same() -> None:
-    assert ("relay", *CONSUMERS) == PARTS
+    assert ("relay", *CONSUMERS, "scheduler") == PARTS
     assert parser().parse_args(["worker", "--only", ",".join(PARTS)]).only == PARTS
     assert {*API, *TEAMS, *PARTS} == ROLES
 
@@ -62,6 +62,7 @@ def test_every_list_of_parts_is_the_same() -> None:
         ({"redaction"}, ["format", "restores", "broker", "housekeeping", "redaction"]),
         ({"search"}, ["format", "restores", "broker", "housekeeping", "filling", "search"]),
         ({"history"}, ["format", "restores", "broker", "housekeeping", "history"]),
+        ({"scheduler"}, ["format", "restores", "broker", "housekeeping", "scheduler"]),
         (
             {"teams", "notifications"},
             ["format", "restores", "feeds", "broker", "housekeeping", "teams", "notifications"],

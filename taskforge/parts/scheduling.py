@@ -1,0 +1,21 @@
+"""The schedules of this version, each with what it works with. Loaded by workers only."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from streams.scheduler.scheduler import Scheduler
+from streams.scheduler.schedules import Schedule
+from taskforge.parts.composition import Composition
+from taskforge.parts.work_samples import scheduler_samples
+
+__all__ = ["SCHEDULES", "scheduler"]
+
+SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = ()
+"""Each makes one schedule out of the process that fires it."""
+
+
+def scheduler(made: Composition) -> Scheduler:
+    """The scheduler with all schedules, and its numbers."""
+    part = Scheduler(made.pools.worker, [schedule(made) for schedule in SCHEDULES], now=made.clock.now)
+    made.show(lambda: scheduler_samples(part.statistics()))
+    return part
