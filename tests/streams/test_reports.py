@@ -112,7 +112,7 @@ class TestHostile:
         monkeypatch.setattr(printing, "PROGRAM", program)
         folder = tmp_path / "work"
         folder.mkdir()
-        many = [a_line(n, "A title of some length, in words, once more and again " * 8) for n in range(2_000)]
+        many = [a_line(n, "A title of some length, in words, once more and again " * 8) for n in range(6_000)]
         with pytest.raises(CannotBePrinted):
             await print_report(board(*many), folder)
 
