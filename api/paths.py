@@ -34,6 +34,8 @@ MY_IDENTITY: Final = "/v1/me/identities/{identity_id}"
 MY_EMAIL_VERIFICATION: Final = "/v1/me/email-verification"
 MY_NOTIFICATIONS: Final = "/v1/me/notifications"
 MY_READ_NOTIFICATIONS: Final = "/v1/me/notifications/read"
+MY_UNREAD_NOTIFICATIONS: Final = "/v1/me/notifications/unread"
+MY_NOTIFICATION_PREFERENCES: Final = "/v1/me/notification-preferences"
 MY_EXPORT: Final = "/v1/me/export"
 
 TASKS: Final = "/v1/tasks"

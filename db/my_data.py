@@ -27,6 +27,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "external_sign_ins": "secrets of sign-ins on their way, for some minutes",
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
+    "notification_mails": "mails that leave within minutes, about what is in the export",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
 }
 """Tables with somebody in them that an export does not have, and why."""
@@ -75,7 +76,13 @@ SECTIONS: Final = (
         "preferences",
         "How things are shown, and what is told by mail.",
         ("users",),
-        _json("select time_zone, mail_digest, mail_mentions, mail_assignments from users where id = $1"),
+        _json("select time_zone, mail_digest, mail_mentions, mail_assignments, digest_hour from users where id = $1"),
+    ),
+    Section(
+        "notification_preferences",
+        "What the account has switched on or off, by what is told and how.",
+        ("notification_preferences",),
+        _json("select kind, channel, wanted from notification_preferences where user_id = $1 order by kind, channel"),
     ),
     Section(
         "sessions",
@@ -155,8 +162,8 @@ SECTIONS: Final = (
         "What the account was notified of.",
         ("notifications",),
         _json(
-            "select id, kind, team_id, task_id, actor_id, event_id, data, created_at, read_at from notifications"
-            " where user_id = $1 order by id"
+            "select id, kind, team_id, task_id, actor_id, actor_name, event_id, data, in_app,"
+            " mail_id is not null as mailed, created_at, read_at from notifications where user_id = $1 order by id"
         ),
     ),
     Section(

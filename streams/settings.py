@@ -60,6 +60,12 @@ class MailSettings(Struct, frozen=True, kw_only=True):
         "TaskForge <taskforge@localhost>"
     )
     mailbox: Annotated[str, Meta(description="Folder that takes mails where there is no server; `up` sets it.")] = ""
+    quiet_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="A mail about a task waits for this long without news of it.")
+    ] = 120.0
+    longest_seconds: Annotated[
+        float, Meta(ge=0, le=86_400, description="And leaves so long after the first of them at the latest.")
+    ] = 600.0
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True):

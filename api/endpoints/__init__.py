@@ -29,6 +29,7 @@ MODULES: Final = (
     "api.endpoints.auth",
     "api.endpoints.passwords",
     "api.endpoints.me",
+    "api.endpoints.notifications",
     "api.endpoints.api_keys",
     "api.endpoints.identities",
     "api.endpoints.oidc",

@@ -18,6 +18,9 @@ create table schedule_marks (
 );
 create index schedule_marks_marked_at on schedule_marks (marked_at);
 
+-- Whose morning it is.
+create index users_time_zone on users (time_zone) where erased_at is null;
+
 alter table schedules enable row level security;
 alter table schedules force row level security;
 alter table schedule_marks enable row level security;

@@ -51,7 +51,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "labels": {"name": _OF_TEAM, "color": NOTHING},
     "live_tickets": {"ticket_hash": NOTHING, "network": PERSONAL},
     "memberships": {"role": NOTHING, "name": PERSONAL},
-    "notifications": {"kind": NOTHING, "event_id": NOTHING, "data": FREE_TEXT},
+    "notification_preferences": {"kind": NOTHING, "channel": NOTHING},
+    "notifications": {"kind": NOTHING, "event_id": NOTHING, "data": FREE_TEXT, "actor_name": PERSONAL},
     "objects": {
         "kind": NOTHING,
         "key": NOTHING,

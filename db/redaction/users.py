@@ -90,16 +90,20 @@ _TRACES: Final = (
     "delete from team_places where user_id = $1",
     "delete from team_seen where user_id = $1",
     "delete from notifications where user_id = $1",
+    "delete from notification_mails where user_id = $1",
+    "delete from notification_preferences where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",
 )
 _NAMES: Final = (
     "update memberships set name = $2 where user_id = $1",
     "update former_members set name = $2 where user_id = $1",
+    "update notifications set actor_name = $2 where actor_id = $1 and actor_name <> ''",
 )
 _EMPTY: Final = """
 update users set name = $2, email = 'deleted-' || id::text || '@invalid', password_hash = null,
-    email_verified_at = null, time_zone = 'UTC', updated_at = now(), erased_at = coalesce(erased_at, now())
+    email_verified_at = null, time_zone = 'UTC', digest_hour = 7, updated_at = now(),
+    erased_at = coalesce(erased_at, now())
 where id = $1
 """
 

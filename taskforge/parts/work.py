@@ -11,7 +11,9 @@ from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
 from streams.kafka.monitor import BrokerMonitor
 from streams.mail.delivery import delivery_of
+from streams.mail.leaving import LeavingMails
 from streams.mail.letters import Letters
+from streams.mail.notice_letters import notice_kinds
 from streams.mail.senders import sender_address
 from streams.relay import wakeups
 from streams.relay.outbox import OutboxRelay
@@ -19,6 +21,7 @@ from streams.relay.relay import Relay
 from streams.scheduler.scheduler import Scheduler
 from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
+from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.long_work import operation_runner, report_runner
 from taskforge.parts.names import Part
@@ -28,6 +31,7 @@ from taskforge.parts.work_samples import (
     broker_samples,
     consumer_samples,
     housekeeping_samples,
+    leaving_samples,
     outbox_samples,
     relay_samples,
 )
@@ -36,13 +40,13 @@ __all__ = ["CONSUMERS", "add_work"]
 
 
 def _notifications(made: Composition) -> ConsumerPlan:
-    return notifications.notifications(made.pools.worker)
+    return notifications.notifications(made.pools.worker, collecting_of(made), made.clock.now)
 
 
 def _mail(made: Composition) -> ConsumerPlan:
     mails, http = made.settings.mail, made.settings.http
     site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
-    letters = Letters(made.keys, site)
+    letters = Letters(made.keys, site, notice_kinds(made.keys, site))
     return mail.mail(made.pools.worker, letters, delivery_of(mails), sender_address(mails.from_))
 
 
@@ -111,6 +115,10 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
     elif name == search.NAME:
         filler = SearchFiller(made.pools.worker)
         made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))
+    elif name == notifications.NAME:
+        leaving = LeavingMails(made.pools.worker, now=made.clock.now)
+        made.base.append(Background("leaving", at_once(leaving.run), statistics=leaving.statistics))
+        made.show(lambda: leaving_samples(leaving.statistics()))
     yield from _consumer(made, broker, name)
 
 

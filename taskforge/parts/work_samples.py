@@ -7,6 +7,7 @@ from api.metrics import Sample, total
 from streams.consumers.runner import ConsumerStatistics
 from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
+from streams.mail.leaving import LeavingStatistics
 from streams.operations.runner import OperationStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
@@ -16,6 +17,7 @@ __all__ = [
     "broker_samples",
     "consumer_samples",
     "housekeeping_samples",
+    "leaving_samples",
     "operation_samples",
     "outbox_samples",
     "printing_samples",
@@ -80,6 +82,10 @@ def printing_samples(statistics: OperationStatistics) -> Iterator[Sample]:
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:
     for what, rows in statistics.forgotten.items():
         yield total("forgotten_rows", "Rows deleted because their time was up.", rows, what=what)
+
+
+def leaving_samples(statistics: LeavingStatistics) -> Iterator[Sample]:
+    yield total("notification_mails_left", "Mails of notifications that left for the outbox.", statistics.left)
 
 
 def scheduler_samples(statistics: SchedulerStatistics) -> Iterator[Sample]:

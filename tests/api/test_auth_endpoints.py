@@ -36,12 +36,13 @@ from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
+from db.notices.notify import Collecting
+from db.notices.tasks import add_assigned
 from db.past.boards import PastBoards
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.mail_preferences import UnsubscribeTokens
-from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
@@ -442,7 +443,7 @@ async def notified(pools: Pools, superuser: "asyncpg.Connection", user_id: UUID,
         )
         event = TaskCreated(team_id=team, seq=seq, actor_id=team, at=now, task=task)
         async with writing(pools.worker) as tx:
-            assert await add_assigned(tx, user_id, event, f"{team}:1:{seq}")
+            assert await add_assigned(tx, user_id, event, f"{team}:1:{seq}", now=now, collecting=Collecting())
     return team
 
 

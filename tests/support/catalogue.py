@@ -44,6 +44,7 @@ SAMPLES: Final[dict[str, str]] = {
     "sha256": f"decode('{HASH.hex()}', 'hex')",
     "color": "'#ff0000'",
     "actor_kind": "'user'",
+    "channel": "'mail'",
     "created_at": "now()",
     "reports.kind": "'board'",
     "reports.since": "now()",

@@ -141,7 +141,7 @@ def test_a_board_that_somebody_may_only_read(page: Any, account: Account) -> Non
 def test_the_page_of_a_link_that_switches_mails_off(page: Any, account: Account, system: System) -> None:
     keys = DataDir(system.data).secrets().keyset
     tokens = UnsubscribeTokens(Keyset([Secret(key) for key in keys]))
-    token = tokens.token(UUID(account.call("GET", "/v1/me")["id"]), "digest")
+    token = tokens.token(UUID(account.call("GET", "/v1/me")["id"]), "digest.daily")
     page.goto(f"/v1/mail/unsubscribe?token={token}")
     page.wait_for_selector("button:has-text('Unsubscribe')")
     assert violations(page) == []

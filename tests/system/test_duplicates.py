@@ -215,7 +215,7 @@ class Scene:
     async def unsubscribe_token(self) -> str:
         keys = DataDir(self.system.data).secrets().keyset
         user_id = UUID((await self.person()).user_id)
-        return UnsubscribeTokens(Keyset([Secret(key) for key in keys])).token(user_id, "digest")
+        return UnsubscribeTokens(Keyset([Secret(key) for key in keys])).token(user_id, "digest.daily")
 
     async def another_session(self, who: Person) -> str:
         (await self.http.post("/v1/auth/login", json={"email": who.email, "password": PASSWORD})).raise_for_status()

@@ -53,7 +53,7 @@ def test_every_list_of_parts_is_the_same() -> None:
         (API, ["format", "restores", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
         (TEAMS, ["format", "restores", "feeds", "teams"]),
         ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
-        ({"notifications"}, ["format", "restores", "broker", "housekeeping", "notifications"]),
+        ({"notifications"}, ["format", "restores", "broker", "housekeeping", "leaving", "notifications"]),
         ({"mail"}, ["format", "restores", "broker", "housekeeping", "mail"]),
         (
             {"operations"},
@@ -65,7 +65,7 @@ def test_every_list_of_parts_is_the_same() -> None:
         ({"scheduler"}, ["format", "restores", "broker", "housekeeping", "scheduler"]),
         (
             {"teams", "notifications"},
-            ["format", "restores", "feeds", "broker", "housekeeping", "teams", "notifications"],
+            ["format", "restores", "feeds", "broker", "housekeeping", "leaving", "teams", "notifications"],
         ),
     ],
 )

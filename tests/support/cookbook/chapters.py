@@ -218,10 +218,26 @@ _HISTORY: Final = Chapter(
             until=("items.0.kind", "task.assigned"),
         ),
         Step(
+            operation="countMyUnreadNotifications",
+            says="What a bell shows.",
+            by="GRACE_TOKEN",
+        ),
+        Step(
             operation="readMyNotifications",
             says="One of them; `all` marks every one.",
             by="GRACE_TOKEN",
             body={"ids": ["$NOTIFICATION"]},
+        ),
+        Step(
+            operation="getMyNotificationPreferences",
+            says="Every kind, in the inbox and by mail.",
+            by="GRACE_TOKEN",
+        ),
+        Step(
+            operation="patchMyNotificationPreferences",
+            says="What is left out stays as it is.",
+            by="GRACE_TOKEN",
+            body={"kinds": {"comment.added": {"mail": False}}, "digest_hour": 7},
         ),
         Step(
             operation="showUnsubscribe",
