@@ -18,6 +18,7 @@ from msgspec import Struct, convert, structs
 
 from core.windows import due_between
 from db import objects
+from db.notices.notify import Notice, notify
 from db.object_store import ObjectStore, Stored
 from db.past.snapshots import drops
 from db.pool import Pool
@@ -128,7 +129,7 @@ class _Steps:
         return _Written(stored, pages, read)
 
     async def hand_over(self, context: Context, tx: Writing) -> Mapping[str, Any]:
-        """From here on members of the team can download it. Raises Unkept."""
+        """From here on members of the team can download it, and whoever asked is told so. Raises Unkept."""
         written: _Written = context.outcome
         wanted, stored = _wanted(context), written.stored
         made = Report(
@@ -146,6 +147,14 @@ class _Steps:
             expires_at=written.read.at,
         )
         until = await keep(tx, made, stored, seconds=REPORT_DAYS * 86_400.0, made_after=written.read.made_after)
+        notice = Notice(
+            team_id=made.team_id,
+            event_id=f"report:{made.id}",
+            subject_id=made.id,
+            at=made.created_at,
+            data={"report_id": made.id, "report": made.kind},
+        )
+        await notify(tx, context.user_id, "report.ready", notice, now=datetime.now(UTC))
         return {"result": _shown(structs.replace(made, expires_at=until)), "key": stored.key}
 
     async def tidy(self, context: Context) -> None:

@@ -190,6 +190,13 @@ async def test_killed_between_effect_and_commit_there_is_one_pdf(
     assert listed["id"] == result["id"]
     assert len(stored(hands, result["id"])) == 1
     assert (await desk.client.get(result["download_url"])).status_code == 200
+    assert await told(desk, result["id"]) == 1
+
+
+async def told(desk: Desk, report_id: str) -> int:
+    """How often whoever asked was told that the report is ready."""
+    inbox = (await desk.get("/v1/me/notifications?limit=100")).json()["items"]
+    return sum(one["kind"] == "report.ready" and one["data"]["report_id"] == report_id for one in inbox)
 
 
 async def killed(hands: Hands) -> None:
