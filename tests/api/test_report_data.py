@@ -320,3 +320,30 @@ async def test_what_is_deleted_for_good_takes_the_reports_with_it_that_may_have_
     problem(await desk.client.get(after["download_url"]), 404, "not-found")
     await tidy(worker, hands.store)
     assert (len(stored(hands, before["id"])), len(stored(hands, after["id"]))) == (1, 0)
+
+
+@pytest.mark.proof
+async def test_of_fifty_thousand_tasks_a_report_has_its_share(
+    desk: Desk, hands: Hands, superuser: "asyncpg.Connection"
+) -> None:
+    """Copies of one task, by SQL: a team of that size takes minutes to write through its door."""
+    team = await desk.new_team()
+    task = await desk.task("One of very many", team_id=team, due_on=days_from_now(-3))
+    names = ", ".join(column for column in COPIED.split())
+    await superuser.execute(
+        f"insert into tasks (id, number, {names}) select gen_random_uuid(), n, {names}"
+        " from tasks, generate_series(2, 50000) n where id = $1",
+        UUID(task["id"]),
+    )
+    for kind in ("board", "overdue"):
+        report = await printed(hands, desk["owner"], team, kind=kind)
+        assert "50,000 tasks" in squeezed(report.text)
+        assert "and 48,000 more" in squeezed(report.text)
+        assert report.result["pages"] > 40
+
+
+COPIED = """
+    team_id title description status priority assignee_id label_ids due_at estimate parent_id blocked_by rank
+    external_id external_source comment_count attachment_count created_by created_at updated_at completed_at archived_at
+    version column_id due_on
+"""
