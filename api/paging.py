@@ -37,6 +37,7 @@ __all__ = [
     "NO_EPOCH",
     "NOTIFICATIONS",
     "OVERDUE",
+    "REPORTS",
     "SESSIONS",
     "TEAMS",
     "WEBHOOKS",
@@ -130,6 +131,7 @@ LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
 OVERDUE: Final = Cursors[UUID]("overdue", UUID)
+REPORTS: Final = Cursors[UUID]("reports", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
 WEBHOOKS: Final = Cursors[UUID]("webhooks", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)

@@ -210,6 +210,16 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "reports",
+        "Reports that the account has had made, in teams that it is a member of now. The files are the teams'.",
+        ("reports",),
+        _json(
+            "select id, team_id, kind, since, until, pages, seq, created_at from reports"
+            " where team_id in (select team_id from memberships where user_id = $1) and created_by = $1"
+            " order by team_id, id"
+        ),
+    ),
+    Section(
         "events",
         "Changes that the account has made, in teams that it is a member of now.",
         ("task_events",),

@@ -28,6 +28,7 @@ __all__ = [
     "Comments",
     "Labels",
     "RelayCursors",
+    "Reports",
     "SearchDocuments",
     "TaskEvents",
     "Tasks",
@@ -185,6 +186,18 @@ class Attachments(Table, tablename="attachments", db=POSTGRES):
     media_type = Text()
     size = BigInt()
     digest = Text()
+    created_by = UUID()
+    created_at = Timestamptz()
+
+
+class Reports(Table, tablename="reports", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    kind = Text()
+    since = Timestamptz()
+    until = Timestamptz()
+    pages = Integer()
+    seq = BigInt()
     created_by = UUID()
     created_at = Timestamptz()
 

@@ -26,6 +26,7 @@ MODULES: Final = (
     "api.endpoints.insights",
     "api.endpoints.webhooks",
     "api.endpoints.webhook_deliveries",
+    "api.endpoints.reports",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",

@@ -76,6 +76,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
+    "reports": {"kind": NOTHING},
     "schedule_marks": {"schedule": NOTHING, "occurrence": NOTHING},
     "schedules": {"name": NOTHING},
     "search_documents": {"text": FREE_TEXT},

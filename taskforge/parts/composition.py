@@ -70,6 +70,7 @@ class Composition:
         self.services: Services | None = None
         self.operations: OperationRunner | None = None
         self.webhooks: WebhookSender | None = None
+        self.reports: OperationRunner | None = None
         self._samples: list[Callable[[], Iterable[Sample]]] = []
 
     def show(self, samples: Callable[[], Iterable[Sample]]) -> None:

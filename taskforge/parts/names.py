@@ -22,6 +22,7 @@ PARTS: Final = (
     "history",
     "recurrence",
     "webhooks",
+    "reports",
     "scheduler",
 )
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""

@@ -5,7 +5,18 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import history, mail, notifications, operations, recurrence, redaction, search, thumbnails, webhooks
+from streams.consumers import (
+    history,
+    mail,
+    notifications,
+    operations,
+    recurrence,
+    redaction,
+    reports,
+    search,
+    thumbnails,
+    webhooks,
+)
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -24,7 +35,7 @@ from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
-from taskforge.parts.long_work import operation_runner
+from taskforge.parts.long_work import operation_runner, report_runner
 from taskforge.parts.names import Part
 from taskforge.parts.outgoing import webhook_sender
 from taskforge.parts.probes import broker_probe, objects_probe, part_probe, postgres_probe, valkey_probe
@@ -56,6 +67,11 @@ def _mail(made: Composition) -> ConsumerPlan:
 def _operations(made: Composition) -> ConsumerPlan:
     assert made.operations is not None, "the runner is made before what wakes it"
     return operations.operations(made.operations.wake)
+
+
+def _reports(made: Composition) -> ConsumerPlan:
+    assert made.reports is not None, "the runner is made before what wakes it"
+    return reports.reports(made.reports.wake)
 
 
 def _redaction(made: Composition) -> ConsumerPlan:
@@ -93,6 +109,7 @@ CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     history.NAME: _history,
     recurrence.NAME: _recurrence,
     webhooks.NAME: _webhooks,
+    reports.NAME: _reports,
 }
 """The consumers of this version by the names of their parts."""
 
@@ -120,6 +137,8 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
         yield operation_runner(made)
     elif name == webhooks.NAME:
         yield webhook_sender(made)
+    elif name == reports.NAME:
+        yield report_runner(made)
     elif name == search.NAME:
         filler = SearchFiller(made.pools.worker)
         made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))

@@ -23,6 +23,7 @@ __all__ = [
     "leaving_samples",
     "operation_samples",
     "outbox_samples",
+    "printing_samples",
     "relay_samples",
     "webhook_samples",
     "scheduler_samples",
@@ -81,6 +82,11 @@ def operation_samples(statistics: OperationStatistics) -> Iterator[Sample]:
     yield total("operation_attempts_failed", "Attempts at a step that came to nothing.", statistics.failed)
     yield total("operations_ended", "Operations that came to an end here.", statistics.ended)
     yield Sample("operations_stuck", "Operations that somebody should look at.", statistics.stuck, greatest=True)
+
+
+def printing_samples(statistics: OperationStatistics) -> Iterator[Sample]:
+    yield total("report_attempts_failed", "Attempts at a step of a report that came to nothing.", statistics.failed)
+    yield total("reports_ended", "Reports that came to an end here, printed or not.", statistics.ended)
 
 
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:

@@ -86,6 +86,7 @@ UNBOUNDED = {
         "outbox",
         "projections",
         "relay_cursors",
+        "reports",
         "schedule_marks",
         "schedules",
         "search_documents",

@@ -22,6 +22,7 @@ from db.people.sessions import Client
 from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
 from tests.support.files import attached, begun, picture, uploaded
+from tests.support.printed import kept_report
 from tests.support.sagas import started
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
@@ -144,6 +145,7 @@ class Scene:
             "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
             **await scene.webhook(team, "outsider"),
+            "report_id": await kept_report(desk.site.services.pools.worker, desk["outsider"].user_id, team),
             "number": "1",
             "seq": "1",
         }
@@ -204,7 +206,7 @@ class Scene:
         return str(made.raise_for_status().json()["id"])
 
     async def no_export(self, who: str) -> None:
-        """Nothing is on its way that would be in the way of another export."""
+        """Nothing is on its way that would be in the way of another export or report."""
         async with writing(self.desk.site.services.pools.worker) as tx:
             await tx.execute(ENDED, UUID(self.desk[who].user_id))
 
@@ -249,7 +251,10 @@ class Scene:
             values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
         if "{operation_id}" in operation.path:
             values["operation_id"] = RANDOM if asker.person is None else await self.operation(asker.person)
-        if operation.id == "exportMe" and asker.person is not None:
+        if "{report_id}" in operation.path:
+            owner = desk["owner"].user_id
+            values["report_id"] = await kept_report(desk.site.services.pools.worker, owner, desk.team)
+        if operation.id in {"exportMe", "makeReport"} and asker.person is not None:
             await self.no_export(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)

@@ -49,6 +49,8 @@ SAMPLES: Final[dict[str, str]] = {
     "actor_kind": "'user'",
     "channel": "'mail'",
     "created_at": "now()",
+    "reports.kind": "'board'",
+    "reports.since": "now()",
 }
 """What stands in columns of this name, or of one table, where the type alone does not say it."""
 
