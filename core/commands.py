@@ -6,8 +6,9 @@ from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from core.circles import Circles
 from core.columns import Category, WipPolicy
 from core.comment import CommentBody, clean_comment
 from core.permissions import Role
@@ -57,6 +58,9 @@ class Asking(Struct, frozen=True):
     new_id: Callable[[], UUID]
     quotas: Quotas = Quotas()
     zones: Zones = only_utc
+    parents: Circles = field(default_factory=Circles)
+    blockers: Circles = field(default_factory=Circles)
+    """What this command, with all operations of a batch, has found out about the links between tasks."""
 
     @property
     def actor_id(self) -> UUID:

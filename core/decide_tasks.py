@@ -1,6 +1,7 @@
 """The task commands of `decide`: each function returns the event it causes, or None when nothing changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from msgspec import UNSET, structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
 from core.decide_recurrence import recurrence_after
-from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
+from core.errors import Conflict, Contradiction, DomainError, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
     DeletedTask,
@@ -35,7 +36,7 @@ def create_task(state: TeamState, command: CreateTask, asking: Asking) -> TaskCr
     _check_external(state, fields.external_source, fields.external_id)
     given: dict[str, Any] = {name: getattr(fields, name) for name in fields.__struct_fields__}
     _normalise(given)
-    check_references(state, task_id, given)
+    check_references(state, given)
     column = wanted_column(state, fields.status, fields.column_id)
     given |= {"status": column.category, "column_id": column.id}
     given["recurrence"] = recurrence_after(state, given, None, asking)
@@ -75,7 +76,8 @@ def update_task(state: TeamState, command: UpdateTask, asking: Asking) -> TaskUp
             changed[name], previous[name] = value, old
     if not changed:
         return None
-    check_references(state, task.id, changed, before=task)
+    check_references(state, changed, before=task)
+    check_circles(state, task.id, changed, asking)
     now, seq, place = asking.now, state.seq + 1, dict[str, Any]()
     if column is not None and "column_id" in changed:
         check_entry(state, column, "/column_id" if command.patch.column_id is not UNSET else "/status")
@@ -145,7 +147,7 @@ def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> Task
         "parent_id": task.parent_id if task.parent_id is not None and task.parent_id in state.tasks else None,
         "blocked_by": tuple(blocker for blocker in task.blocked_by if blocker in state.tasks),
     }
-    _check_cycles(state, task.id, kept)
+    check_circles(state, task.id, kept, asking)
     column = column_to_return_to(state, task)
     check_entry(state, column)
     rank = bottom(state.places_in(column.id))
@@ -245,7 +247,7 @@ def _check_external(state: TeamState, source: str | None, external_id: str | Non
 _REFERENCES: Final = frozenset({"assignee_id", "label_ids", "blocked_by", "parent_id"})
 
 
-def check_references(state: TeamState, task_id: UUID, fields: Mapping[str, Any], *, before: Task | None = None) -> None:
+def check_references(state: TeamState, fields: Mapping[str, Any], *, before: Task | None = None) -> None:
     """Every reference must point at something on this team's board; what was referenced before may stay."""
     if _REFERENCES.isdisjoint(fields):
         return
@@ -257,7 +259,6 @@ def check_references(state: TeamState, task_id: UUID, fields: Mapping[str, Any],
     parent = fields.get("parent_id")
     if parent is not None and parent not in state.tasks:
         raise InvalidReference("/parent_id", "No such task on this board.")
-    _check_cycles(state, task_id, fields)
 
 
 def _check_each(fields: Mapping[str, Any], name: str, known: Any, before: Task | None, detail: str) -> None:
@@ -267,26 +268,48 @@ def _check_each(fields: Mapping[str, Any], name: str, known: Any, before: Task |
             raise InvalidReference(f"/{name}/{index}", detail)
 
 
-def _check_cycles(state: TeamState, task_id: UUID, fields: Mapping[str, Any]) -> None:
+def check_circles(state: TeamState, task_id: UUID, fields: Mapping[str, Any], asking: Asking) -> None:
+    """No task may be its own ancestor, or wait for itself. Links that the board has already are not looked at again.
+
+    Raises Conflict("cycle"), and QuotaReached when too many links would have to be followed.
+    """
+    standing = state.tasks.get(task_id)
+    _check_blockers(state, task_id, fields.get("blocked_by") or (), standing, asking)
     parent = fields.get("parent_id")
-    if parent is not None and _reaches(
-        state, [parent], task_id, lambda task: [task.parent_id] if task.parent_id else []
-    ):
-        raise Conflict("cycle", "A task cannot be its own ancestor.", pointer="/parent_id")
-    blockers = fields.get("blocked_by")
-    if blockers and _reaches(state, blockers, task_id, lambda task: task.blocked_by):
-        raise Conflict("cycle", "A task cannot wait for itself, even through others.", pointer="/blocked_by")
+    if parent is None or (standing is not None and standing.parent_id == parent):
+        return
+    with _named("/parent_id"):
+        if asking.parents.closes(task_id, (parent,), lambda other: _parent_of(state, other)):
+            raise Conflict("cycle", "A task cannot be its own ancestor.")
 
 
-def _reaches(state: TeamState, start: Iterable[UUID], goal: UUID, follow: Any) -> bool:
-    """Whether `goal` is among `start` or can be reached from it over the board."""
-    waiting, seen = list(start), set[UUID]()
-    while waiting:
-        task_id = waiting.pop()
-        if task_id == goal:
-            return True
-        task = state.tasks.get(task_id)
-        if task is not None and task_id not in seen:
-            seen.add(task_id)
-            waiting.extend(follow(task))
-    return False
+def _check_blockers(
+    state: TeamState, task_id: UUID, blockers: Collection[UUID], standing: Task | None, asking: Asking
+) -> None:
+    old = standing.blocked_by if standing is not None else ()
+    new = [blocker for blocker in blockers if blocker not in old]
+    if not new:
+        return
+    with _named("/blocked_by"):
+        if asking.blockers.closes(task_id, new, lambda other: _blockers_of(state, other)):
+            raise Conflict("cycle", "A task cannot wait for itself, even through others.")
+
+
+@contextmanager
+def _named(pointer: str) -> Iterator[None]:
+    """A refusal is about this field."""
+    try:
+        yield
+    except DomainError as refusal:
+        refusal.within(pointer)
+        raise
+
+
+def _parent_of(state: TeamState, task_id: UUID) -> tuple[UUID, ...]:
+    task = state.tasks.get(task_id)
+    return () if task is None or task.parent_id is None else (task.parent_id,)
+
+
+def _blockers_of(state: TeamState, task_id: UUID) -> tuple[UUID, ...]:
+    task = state.tasks.get(task_id)
+    return () if task is None else task.blocked_by

@@ -22,6 +22,7 @@ Quota = Literal[
     "attachments-per-task",
     "attachments-per-team",
     "attachment-bytes-per-team",
+    "links-per-command",
 ]
 """The stable public name of a limit that refuses. Sessions have none: the oldest one ends instead."""
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from core.commands import Asking, UndoTask
-from core.decide_tasks import board_task, check_references, check_version
+from core.decide_tasks import board_task, check_circles, check_references, check_version
 from core.errors import Conflict, InvalidReference, NotFound
 from core.events import (
     AnyTaskEvent,
@@ -93,7 +93,7 @@ def _put_away(state: TeamState, task: Task, before: Mapping[str, Any], asking: A
 def _put_back(state: TeamState, task: Task, before: Mapping[str, Any], asking: Asking) -> TaskRestored:
     """Onto the board, where it stood. What it refers to must still be there."""
     references = {name: getattr(task, name) for name in ("assignee_id", "label_ids", "parent_id", "blocked_by")}
-    _check_possible(state, task.id, references)
+    _check_possible(state, task.id, references, asking)
     _check_entry(state, task.column_id)
     after, ranks = _placed(state, _next(state, task, before, asking))
     return TaskRestored(**_event(asking, task, after), ranks=ranks)
@@ -106,7 +106,7 @@ def _reversed(
         raise _conflict({"recurrence"}, "has passed on to the next task")
     if all(getattr(task, name) == value for name, value in before.items()):
         return None  # A neighbour's move has spread its column anew, and has given it its old rank again.
-    _check_possible(state, task.id, before)
+    _check_possible(state, task.id, before, asking)
     after, ranks = _placed(state, _next(state, task, before, asking))
     if after.column_id != task.column_id:
         _check_entry(state, after.column_id)
@@ -131,11 +131,12 @@ def _placed(state: TeamState, task: Task) -> tuple[Task, dict[UUID, str]]:
     return structs.replace(task, rank=rank), ranks
 
 
-def _check_possible(state: TeamState, task_id: UUID, fields: Mapping[str, Any]) -> None:
+def _check_possible(state: TeamState, task_id: UUID, fields: Mapping[str, Any], asking: Asking) -> None:
     """Raise a Conflict that names the field when what it referred to is gone, or would go in a circle by now."""
     for name, value in fields.items():
         try:
-            check_references(state, task_id, {name: value})
+            check_references(state, {name: value})
+            check_circles(state, task_id, {name: value}, asking)
         except InvalidReference as error:
             raise _conflict({name}, "refers to something that is gone") from error
         except Conflict as error:
