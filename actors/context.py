@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.committer import Committer
 from actors.ports import Clock, Feed, Journal, NewId, Snapshots
 from actors.settings import ActorSettings
+from core.commands import Zones
 from core.quotas import Quotas
 
 __all__ = ["ActorContext"]
@@ -25,5 +26,6 @@ class ActorContext(Struct, frozen=True):
     committer: Committer
     settings: ActorSettings
     quotas: Quotas
+    zones: Zones
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     forget: Callable[[UUID], None]

@@ -35,12 +35,15 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
     UpdateLabel,
     UpdateTask,
     UpdateTeam,
+    Zones,
+    only_utc,
 )
 from core.comment import Comment
 from core.decide import decide
@@ -111,7 +114,9 @@ class PreparedBatch:
         """Whether there is nothing to make durable."""
         return not self.events and not self._keyed
 
-    def add(self, batch: Sequence[Envelope], now: datetime, new_id: NewId, quotas: Quotas) -> None:
+    def add(
+        self, batch: Sequence[Envelope], now: datetime, new_id: NewId, quotas: Quotas, zones: Zones = only_utc
+    ) -> None:
         """Decide envelopes on the fork, in order; a refusal leaves the fork as it was.
 
         An answer is kept for replays if the team's rules gave it. A refusal because of who the caller is may change
@@ -124,7 +129,7 @@ class PreparedBatch:
         for envelope in batch:
             answer: CommandResult | DomainError
             try:
-                answer = self._apply(envelope, Asking(envelope.ask.principal, now, new_id, quotas), salts)
+                answer = self._apply(envelope, Asking(envelope.ask.principal, now, new_id, quotas, zones), salts)
             except DomainError as refusal:
                 answer = refusal
                 self._note_refusal(refusal)
@@ -254,7 +259,7 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
                 affected.append(next(created))
             case UpdateTask() | MoveTask() | ArchiveTask() | RestoreTask() | UndoTask():
                 affected.append(operation.task_id)
-            case DeleteTask() | RedactHistory() | AddComment() | EditComment() | DeleteComment():
+            case DeleteTask() | RedactHistory() | RepeatTask() | AddComment() | EditComment() | DeleteComment():
                 pass
             case AddAttachment() | DeleteAttachment():
                 pass

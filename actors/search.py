@@ -10,9 +10,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from core.query import SortKey, TaskQuery, conditions, is_mentioned, search_text
+from core.query import SortKey, TaskQuery, conditions, is_mentioned, search_text, words_of
 from core.task import Task
-from core.text import fold_search
 
 __all__ = ["SLICE", "TASK_COST", "Found", "SearchTexts", "Tasks", "cost_of", "find_tasks"]
 
@@ -24,7 +23,7 @@ TASK_COST: Final = 150
 FOLD_COST: Final = 5
 """To fold a character of text; of text in ASCII alone it costs a fiftieth of that."""
 SCAN_SHARE: Final = 10
-"""So many characters of folded text are searched for one unit."""
+"""So many characters of folded text are searched for one word with one unit."""
 
 KEPT_CHARACTERS: Final = 2_000_000
 """Most folded text kept per team."""
@@ -69,7 +68,8 @@ class SearchTexts:
 
 def cost_of(query: TaskQuery, tasks: int, characters: int) -> int:
     """What `find_tasks` costs at most for a filtered query, on a board of so many tasks and characters of text."""
-    return tasks * TASK_COST + (0 if query.q is None else characters * FOLD_COST)
+    scans = 0 if query.q is None else len(words_of(query.q))
+    return tasks * TASK_COST + (characters * (FOLD_COST + scans // SCAN_SHARE) if scans else 0)
 
 
 def find_tasks(
@@ -77,7 +77,7 @@ def find_tasks(
 ) -> Generator[None, None, Found]:
     """Walk `order` from the query's cursor on, and yield after each slice. Both must not change between two slices."""
     fits = _field_condition(query)
-    words = None if query.q is None else fold_search(query.q)
+    words = None if query.q is None else words_of(query.q)
     found: list[Task] = []
     spent = 0
     for key in _walk(query, order):
@@ -89,8 +89,8 @@ def find_tasks(
             wanted = True
         else:
             text, cost = texts.of(task)
-            spent += cost
-            wanted = is_mentioned(words, task, text)
+            spent += cost + (len(words) - 1) * len(text) // SCAN_SHARE
+            wanted = is_mentioned(words, task.key, text)
         if wanted and task is not None:
             if len(found) == query.limit:
                 return Found(found, more=True)

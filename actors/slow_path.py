@@ -195,6 +195,7 @@ class SlowPath:
             self._context.clock.now(),
             self._context.new_id,
             self._context.quotas,
+            self._context.zones,
         )
         for stale in prepared.stale:
             await explain(self._context.journal, self.team_id, stale)

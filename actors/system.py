@@ -22,7 +22,7 @@ from actors.slices import in_slices
 from actors.team import TeamActor
 from core.ask import Ask
 from core.codec import Encoded
-from core.commands import AnyCommand, CreateTeam
+from core.commands import AnyCommand, CreateTeam, Zones, only_utc
 from core.errors import DeadlineExceeded, DomainError, ShuttingDown, StaleRead, StaleVersion
 from core.quotas import Quotas
 from core.writes import JournalPosition
@@ -71,6 +71,7 @@ class TeamSystem:
         settings: ActorSettings,
         freed: Freed = nothing_to_do,
         quotas: Quotas | None = None,
+        zones: Zones = only_utc,
     ) -> None:
         self._freed = freed
         self._committer = Committer(journal, clock)
@@ -83,6 +84,7 @@ class TeamSystem:
             self._committer,
             settings,
             quotas or Quotas(),
+            zones,
             self._spawn,
             self._forget,
         )
@@ -137,7 +139,8 @@ class TeamSystem:
         loaded.put_beside(prepared.state)
         reply: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         context = self._context
-        prepared.add([Envelope(command, ask, 0.0, None, reply)], context.clock.now(), context.new_id, context.quotas)
+        envelope = Envelope(command, ask, 0.0, None, reply)
+        prepared.add([envelope], context.clock.now(), context.new_id, context.quotas, context.zones)
         answer = prepared.answers[0]
         if isinstance(answer, StaleVersion | StaleRead):
             await explain(context.journal, team_id, answer)

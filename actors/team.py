@@ -169,7 +169,7 @@ class TeamActor:
             base = self._in_flight[-1].state if self._in_flight else self._team.current().state
             prepared = self._prepared = PreparedBatch(self.team_id, base)
         try:
-            prepared.add(batch, now, self._context.new_id, self._context.quotas)
+            prepared.add(batch, now, self._context.new_id, self._context.quotas, self._context.zones)
             prepared.needs_slow_path = prepared.task_missing or bool(prepared.stale)
         except Exception:
             # A bug in one team's data must not stop the transactions of all: the slow path meets it again, alone.

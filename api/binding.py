@@ -18,7 +18,7 @@ from msgspec import Struct
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
-from core.task import FieldError
+from core.field_error import FieldError
 from db.ids import uuid_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "decode_body",
     "decoder_for",
     "no_query",
+    "optional_body_of",
     "path_value",
     "query_of",
     "read_query",
@@ -62,6 +63,11 @@ async def body_of(request: Request, decoder: msgspec.json.Decoder[T], *media_typ
     """
     call = call_of(request)
     return decode_body(await _raw_body(call, *media_types), decoder)
+
+
+async def optional_body_of(request: Request, decoder: msgspec.json.Decoder[T], default: T) -> T:
+    """As `body_of`, and `default` for a request without a body, whatever it says that its type would be."""
+    return await body_of(request, decoder) if await call_of(request).body() else default
 
 
 async def _raw_body(call: Call, *media_types: str) -> bytes:

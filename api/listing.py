@@ -12,10 +12,9 @@ from msgspec import Meta, Struct, convert, structs
 from api.binding import read_query, read_uuid
 from api.paging import NO_EPOCH, PageQuery, task_place
 from core.errors import BadInput
-from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery
+from core.query import SORT_FIELDS, TIMES, SortField, TaskQuery, words_of
 from core.seq import ANYWHERE, Position, read_position
 from core.task import PRIORITIES, STATUSES, check_due, check_moment
-from core.text import fold_search
 from core.windows import When
 
 __all__ = ["ListRequest", "ListRequests", "read_list_request", "read_when"]
@@ -32,7 +31,9 @@ LONGEST: Final = 1_024
 """Longer query strings, in bytes, are parsed each time."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
-Time = Annotated[str, Meta(min_length=10, max_length=40)]
+Time = Text
+_LOST_PLUS: Final = re.compile(r"T.+ [0-9]{2}:?[0-9]{2}$")
+"""A query string means a blank by `+`."""
 External = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -222,8 +223,11 @@ def _composed(text: str | None) -> str | None:
 
 
 def _words(text: str | None) -> str | None:
-    if text is not None and not fold_search(text):
+    words = () if text is None else words_of(text)
+    if text is not None and not words:
         raise BadInput("There is nothing in it that could be looked for.", parameter="q")
+    if len(words) > SEVERAL:
+        raise BadInput(f"At most {SEVERAL} words at once.", parameter="q")
     return text
 
 
@@ -243,9 +247,10 @@ def read_when(text: str | None, parameter: str) -> When | None:
         moment: datetime = convert(text, Annotated[datetime, Meta(tz=True)])
         check_moment(parameter, moment)
     except ValueError as error:
+        hint = " In an address the + of an offset is written %2B." if _LOST_PLUS.search(text) else ""
         raise BadInput(
             f"The parameter {parameter} takes a date (2026-03-01) or a time with its offset (2026-03-01T12:00:00Z), "
-            "between the years 1900 and 9000.",
+            f"between the years 1900 and 9000.{hint}",
             parameter=parameter,
         ) from error
     return moment.astimezone(UTC)

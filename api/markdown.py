@@ -1,8 +1,8 @@
 """Markdown of people's, as HTML that is safe to put into a page: rendered without raw HTML, then sanitised once more.
 
-CommonMark with tables and strikethrough. Links lead to the web or to a mail address and nowhere else; pictures are
-shown as links, because a picture from elsewhere tells its host who reads. Whatever the renderer makes, `nh3` lets
-through only what is on the lists below.
+CommonMark with tables and strikethrough; a new line is a line break, and a bare address is a link. Links lead to the
+web or to a mail address and nowhere else; pictures are shown as links, because a picture from elsewhere tells its host
+who reads. Whatever the renderer makes, `nh3` lets through only what is on the lists below.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from api.bare_links import link_addresses
 from core.mentions import FORMER_MEMBER, MENTION
+from core.text import drop_forbidden
 
 __all__ = ["MarkdownPages", "Text", "render"]
 
@@ -63,6 +65,7 @@ def render(body: str, mentions: Collection[UUID], names: Mapping[UUID, str]) -> 
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
+    safe, _ = drop_forbidden(safe, lines=True)  # What may not be written as a character may not be as an entity either.
     return _WRITTEN.sub(lambda found: _in_code(found, mentions, names), safe)
 
 
@@ -103,11 +106,12 @@ def _shown_mention(
 
 
 def _renderer() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": NESTED})
+    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True, "maxNesting": NESTED})
     markdown.enable(["table", "strikethrough"]).disable("image")
     markdown.validateLink = lambda url: _SAFE_LINK.match(url) is not None  # type: ignore[method-assign]
     markdown.inline.ruler.before("autolink", "mention", _mention)
     markdown.add_render_rule("mention", _shown_mention)
+    markdown.core.ruler.push("addresses", link_addresses)
     return markdown
 
 

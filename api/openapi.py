@@ -70,7 +70,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     `replies` maps success statuses; `problems` are the codes of `api.problems.PROBLEMS` (those that any endpoint of its
     kind can give are added by themselves: 401 when secured, 400, 413 and 415 with a body, 503).
-    `body` is the msgspec type of the JSON body; `keyed` says that Idempotency-Key is honoured. `requires` is what it
+    `body` is the msgspec type of the JSON body, which may be left out unless `body_required`; `keyed` says that
+    Idempotency-Key is honoured. `requires` is what it
     takes of whoever asks; a test finds those that do not say it. `limit` names a class of endpoints that may be asked
     less often than others (`api.limits.policies`). Query parameters beyond `parameters` are refused, except with
     `open_query`: where programs of others send people to, they may add some of their own (RFC 6749, 4.1.2).
@@ -88,6 +89,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: Any = None
     body_media_types: tuple[str, ...] = ("application/json",)
     body_example: Any = None
+    body_required: bool = True
     secured: bool = True
     keyed: bool = False
     requires: Requirement | None = None
@@ -257,7 +259,10 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
         media: dict[str, Any] = {"schema": schemas[id(operation.body)]}
         if operation.body_example is not None:
             media["example"] = operation.body_example
-        described["requestBody"] = {"required": True, "content": dict.fromkeys(operation.body_media_types, media)}
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": dict.fromkeys(operation.body_media_types, media),
+        }
     return described
 
 

@@ -18,6 +18,7 @@ from core import columns, event_data, events, task
 from core.columns import Category
 from core.permissions import Role
 from core.query import SortKey, TaskQuery
+from core.recurrence import Recurrence
 from core.shapes import coincide, encoder, picker
 from core.task import Priority, Status
 
@@ -71,6 +72,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     version: int
     column_id: UUID
     due_on: date | None = None
+    recurrence: Recurrence | None = None
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):

@@ -27,9 +27,10 @@ from core.commands import (
 )
 from core.errors import BadInput
 from core.events import Team
+from core.field_error import FieldError
 from core.permissions import Permission, Role
 from core.seq import MAX_SEQ, POSITION, Position, read_position
-from core.task import FieldError, Status, TaskFields, TaskPatch, tidy
+from core.task import Status, TaskFields, TaskPatch, tidy
 from db.team_seen import Seen
 
 __all__ = [

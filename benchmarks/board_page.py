@@ -27,6 +27,21 @@ SCROLLED: Final = """() => {
   return left.length === 0 && document.querySelectorAll('.card').length === all;
 }"""
 """Scroll on to what is not loaded yet; true when every card that is counted is there."""
+TOPS: Final = """async (columns) => {
+  const moving = document.getAnimations().filter((one) => one.effect.target?.closest('.columns'));
+  await Promise.all(moving.map((one) => one.finished.catch(() => null)));
+  return columns.map((status) => {
+    const card = document.querySelector(`.column[data-status=${status}] .card`);
+    const { left, top } = card.getBoundingClientRect();
+    return { x: left + 60, y: top + 8, task: card.dataset.task, version: card.dataset.version };
+  });
+}"""
+"""Once all cards stand still: where the first of each column is taken, which is also where to drop one above it."""
+MOVED: Final = """([status, task, version]) => {
+  const card = document.querySelector(`.column[data-status=${status}] .card[data-task="${task}"]`);
+  return card !== null && card.dataset.version !== version;
+}"""
+"""Whether the card is in the column, in another version than before."""
 TO_THE_TOP: Final = "() => { for (const one of document.querySelectorAll('.scroll')) one.scrollTop = 0; }"
 
 
@@ -53,16 +68,19 @@ class BoardPage:
         await self._page.evaluate(PAINTED)
 
     async def drag(self) -> float:
-        """Seconds for dragging a column's first card to the top of another one, until the server has confirmed it."""
+        """Seconds for dragging a column's first card to the top of another one, until the server has confirmed it.
+
+        By the mouse and the document's own selectors: those of the driver go through every card, and are not the page.
+        """
         page, self._drags = self._page, self._drags + 1
         source, target = ("open", "done") if self._drags % 2 else ("done", "open")
-        card = page.locator(f".column[data-status={source}] .card").first
-        task, version = await card.get_attribute("data-task"), await card.get_attribute("data-version")
-        goal = page.locator(f".column[data-status={target}] .card-face").first
+        grip, goal = await page.evaluate(TOPS, [source, target])
         started = time.perf_counter()
-        await card.locator(".card-face").drag_to(goal, target_position={"x": 60, "y": 4})
-        moved = f".column[data-status={target}] .card[data-task='{task}']:not([data-version='{version}'])"
-        await page.wait_for_selector(moved)
+        await page.mouse.move(grip["x"], grip["y"])
+        await page.mouse.down()
+        await page.mouse.move(goal["x"], goal["y"], steps=4)
+        await page.mouse.up()
+        await page.wait_for_function(MOVED, arg=[target, grip["task"], grip["version"]], polling=10)
         await page.evaluate(PAINTED)
         return time.perf_counter() - started
 

@@ -61,7 +61,7 @@ class Asker:
     def patch(self) -> float:
         number = next(self._numbers)
         body = json.dumps({"title": f"Change {number} at {time.time_ns()}"}).encode()
-        return self._reader.latency(f"/v1/tasks/{self._ids[number % len(self._ids)]}", "PATCH", body)
+        return self._reader.patch_latency(f"/v1/tasks/{self._ids[number % len(self._ids)]}", self.team_id, body)
 
     def nothing(self) -> None:
         """What comes before a request that is measured as it comes."""

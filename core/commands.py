@@ -1,7 +1,7 @@
 """What can be asked of a team. A closed union; who asks, when and with which new ids is the `Asking` beside it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
@@ -39,15 +39,27 @@ clean_label_name: Final = partial(clean_line, most=LABEL_NAME_LENGTH)
 clean_column_name: Final = partial(clean_line, most=COLUMN_NAME_LENGTH)
 
 
+Zones = Callable[[str], tzinfo]
+"""Finds a time zone by its name in the IANA database, whose data are files."""
+
+
+def only_utc(name: str) -> tzinfo:
+    """For those who work with no other zone. Raises LookupError."""
+    if name != "UTC":
+        raise LookupError(f"no zone {name} here")
+    return UTC
+
+
 class Asking(Struct, frozen=True):
-    """Who asks, when (UTC), where new ids come from, how much there may be: all that `decide` needs from outside."""
+    """Who asks, when (UTC), where new ids, zones and limits come from: all that `decide` needs from outside."""
 
     principal: Principal
     now: datetime
     new_id: Callable[[], UUID]
     quotas: Quotas = Quotas()
-    parents: Circles = field(default_factory=Circles)
-    blockers: Circles = field(default_factory=Circles)
+    zones: Zones = only_utc
+    parents: Circles = field(default_factory=partial(Circles, "/parent_id"))
+    blockers: Circles = field(default_factory=partial(Circles, "/blocked_by"))
     """What this command, with all operations of a batch, has found out about the links between tasks."""
 
     @property
@@ -210,6 +222,16 @@ class UpdateTask(Struct, frozen=True, tag="update", gc=False):
     if_match: Versions | None = None
 
 
+class RepeatTask(Struct, frozen=True, tag="repeat", gc=False):
+    """Make the next task of a series, if the time for it has come `at` this moment, or by now.
+
+    Only this system asks for that.
+    """
+
+    task_id: UUID
+    at: datetime
+
+
 class MoveTask(Struct, frozen=True, kw_only=True, tag="move", gc=False):
     """Into a column (None: that of `status`; both None: stay), right before or right after a task of that column; with
     neither, to its bottom. Both must agree."""
@@ -342,6 +364,7 @@ AnyCommand = (
     | MoveColumn
     | DeleteColumn
     | CloseColumn
+    | RepeatTask
     | RedactHistory
     | TaskCommand
     | UndoTask

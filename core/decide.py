@@ -32,6 +32,7 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
@@ -42,6 +43,7 @@ from core.commands import (
 from core.decide_attachments import add_attachment, delete_attachment
 from core.decide_columns import change_columns
 from core.decide_comments import change_comments
+from core.decide_recurrence import repeat_task
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
@@ -89,6 +91,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return [restore_task(state, command, asking)]
         case UndoTask():
             return _one(undo_task(state, command, asking))
+        case RepeatTask():
+            return repeat_task(state, command, asking)
         case DeleteTask():
             return delete_task(state, command, asking)
         case AddComment() | EditComment() | DeleteComment():

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from core import columns, comment, events, task
 from core.columns import Category, WipPolicy
 from core.permissions import Role
+from core.recurrence import Recurrence
 from core.shapes import encoder, fields_encoder
 from core.task import Priority, Status
 
@@ -85,6 +86,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     version: int
     column_id: UUID = field(default_factory=lambda: task.NO_COLUMN)  # Events of before there were columns have none.
     due_on: date | None = None
+    recurrence: Recurrence | None = None
 
 
 class DeletedTask(Struct, frozen=True, kw_only=True, gc=False):

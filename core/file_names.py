@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from core.task import FieldError
+from core.field_error import FieldError
 from core.text import clean_line
 
 __all__ = ["LONGEST_NAME", "file_name"]

@@ -7,6 +7,7 @@ comment has mentioned exactly one of them before. `\\@` is never a mention.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
@@ -20,6 +21,8 @@ MOST_MENTIONS: Final = 50
 """Different people in one comment; whoever is named after them is not mentioned."""
 LOOKED_AT: Final = 1_000
 """Occurrences of `@` that can be mentions: a text of 64 KiB of them must not hold the event loop."""
+COMPARED: Final = 20_000
+"""Characters that are compared with names, of all occurrences together, for the same reason."""
 FORMER_MEMBER: Final = "Former member"
 """Somebody who is mentioned, and of whom no name is known any more."""
 
@@ -55,15 +58,14 @@ class _Resolving:
     def __init__(self, body: str, members: Mapping[UUID, str], before: Collection[UUID]) -> None:
         self._body, self._members, self._before = body, members, before
         self._names = _by_name(members)
-        self._starts = {_first(name) for name in self._names}
-        self._longest = max(map(len, self._names), default=0)
+        self._sorted = sorted(self._names)
         self._room = COMMENT_BYTES - len(body.encode())
-        self._looks = LOOKED_AT
+        self._looks, self._compared = LOOKED_AT, 0
         self.mentioned: dict[UUID, None] = {}
 
     def run(self) -> str:
         parts, after = list[str](), 0
-        while self._looks and (found := _MARKS.search(self._body, after)) is not None:
+        while self._looks and self._compared < COMPARED and (found := _MARKS.search(self._body, after)) is not None:
             self._looks -= 1
             parts.append(self._body[after : found.start()])
             written, after = self._at(found)
@@ -95,18 +97,25 @@ class _Resolving:
 
     def _named(self, start: int) -> tuple[UUID, int] | None:
         """The member whose name stands at a place of the text, and where it ends."""
-        if _first(self._body[start : start + 1]) not in self._starts:
-            return None
         longest: tuple[Collection[UUID], int] | None = None
         folded, end = "", start
-        while end < len(self._body) and len(folded) < self._longest:
-            end += 1
-            folded = _folded(self._body[start:end])
+        while end < len(self._body) and self._begins(folded):
+            # A letter with its marks, which only together have one form.
+            after = end + 1
+            while after < len(self._body) and unicodedata.combining(self._body[after]):
+                after += 1
+            folded, end = folded + _folded(self._body[end:after]), after
             if folded in self._names and not _is_of_word(self._body[end : end + 1]):
                 longest = self._names[folded], end
+        self._compared += end - start
         if longest is None or (user_id := self._one_of(longest[0])) is None:
             return None
         return user_id, longest[1]
+
+    def _begins(self, folded: str) -> bool:
+        """Whether any name begins so."""
+        place = bisect_left(self._sorted, folded)
+        return place < len(self._sorted) and self._sorted[place].startswith(folded)
 
     def _one_of(self, meant: Collection[UUID]) -> UUID | None:
         """Who is meant by a name: its only bearer, or the only one who was mentioned before."""
@@ -124,7 +133,7 @@ def _by_name(members: Mapping[UUID, str]) -> dict[str, list[UUID]]:
 
 def _folded(text: str) -> str:
     """Equal for names that differ in case only, or in how their accents are written."""
-    return unicodedata.normalize("NFC", text).casefold()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
 def _may_begin(body: str, at: int) -> bool:
@@ -135,8 +144,3 @@ def _may_begin(body: str, at: int) -> bool:
 
 def _is_of_word(character: str) -> bool:
     return character.isalnum() or character == "_" or (character != "" and unicodedata.combining(character) > 0)
-
-
-def _first(text: str) -> str:
-    """The first character of a name without case and accent, by which most of what follows an `@` is none."""
-    return unicodedata.normalize("NFD", _folded(text[:1]))[:1]

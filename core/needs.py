@@ -31,6 +31,7 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
@@ -96,7 +97,7 @@ def needs(command: AnyCommand) -> Needs:
             return NOTHING
         case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
-        case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory():
+        case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory() | RepeatTask():
             return NOTHING
         case CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn() | CloseColumn():
             return NOTHING

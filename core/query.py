@@ -1,5 +1,6 @@
 """Which tasks, in which order, from where on: one description for the answers from memory and those by SQL."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -107,10 +108,10 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
         )
 
     def matches(self, task: Task, comments: Sequence[str] = ()) -> bool:
-        """Whether the task satisfies all conditions; `q`: in title, description or comments, or as the whole key."""
+        """Whether the task satisfies all conditions; `q`: each of its words, as `is_mentioned` looks for them."""
         if not all(condition(task) for condition in conditions(self)):
             return False
-        return self.q is None or is_mentioned(fold_search(self.q), task, search_text(task, comments))
+        return self.q is None or is_mentioned(words_of(self.q), task.key, search_text(task, comments))
 
 
 TIMES: Final = (
@@ -180,9 +181,17 @@ def document(title: str, description: str, comments: Iterable[str]) -> str:
     return APART.join(fold_search(part) for part in (title, description, *comments))
 
 
-def is_mentioned(words: str, task: Task, text: str) -> bool:
-    """Whether `words`, folded, are in the task's `search_text` or are its whole key."""
-    return (words in text and APART not in words) or words == fold_search(task.key)
+def words_of(q: str) -> tuple[str, ...]:
+    """What `q` asks for: what stands between its blanks, folded, each once."""
+    return tuple(dict.fromkeys(word for word in _BLANKS.split(fold_search(q)) if word))
+
+
+_BLANKS: Final = re.compile("[ \t\r\n]+")
+
+
+def is_mentioned(words: Sequence[str], key: str, text: str) -> bool:
+    """Whether each of the words is somewhere in a task's `search_text`, in any order, or is its whole key."""
+    return bool(words) and all((word in text and APART not in word) or word == fold_search(key) for word in words)
 
 
 _VALUES: Final[dict[str, Callable[[Task], Any]]] = {

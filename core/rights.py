@@ -33,6 +33,7 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
@@ -132,7 +133,7 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
             return OWN_MEMBERSHIP
         case UpdateTeam() | CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn():
             return MANAGE_TEAM
-        case CreateTeam() | RedactHistory() | CloseColumn():
+        case CreateTeam() | RedactHistory() | CloseColumn() | RepeatTask():
             return OWN_TEAM
         case _:
             assert_never(command)
@@ -142,9 +143,9 @@ def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -
     """Raise NotFound("team") for strangers and for keys of another team, Forbidden when role or scopes do not suffice.
 
     The user who creates a team is its owner from the start. The system itself is no member: it may redact history, go
-    on with a column that is closing, and take somebody back whose account is not erased after all.
+    on with a column that is closing or a series of tasks, and take somebody back whose account is not erased after all.
     """
-    if isinstance(command, RedactHistory | CloseColumn) or principal.kind == "system":
+    if isinstance(command, RedactHistory | CloseColumn | RepeatTask) or principal.kind == "system":
         _check_system(state, command, principal)
         return
     creating = isinstance(command, CreateTeam)
@@ -157,5 +158,5 @@ def check_allowed(state: TeamState, command: AnyCommand, principal: Principal) -
 def _check_system(state: TeamState, command: AnyCommand, principal: Principal) -> None:
     if state.team is None:
         raise NotFound("team")
-    if principal.kind != "system" or not isinstance(command, RedactHistory | CloseColumn | AddMember):
+    if principal.kind != "system" or not isinstance(command, RedactHistory | CloseColumn | RepeatTask | AddMember):
         raise Forbidden("own_team")

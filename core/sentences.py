@@ -84,11 +84,12 @@ def _shown(field: str, value: Any, names: Names) -> Any:
 def sentence(row: JournalRow, event: AnyEvent | None, names: Names) -> str:
     """What happened, in one sentence. `event` is None for one of a type that this version does not know.
 
-    A redacted event says that what it was is forgotten; one of a type without words here says its type.
+    A redacted event says what kind of thing was done, and that the rest is forgotten; one of a type without words here
+    says its type.
     """
     who = names.person(row.actor_id)
     if row.redacted:
-        return f"{who} changed something that is forgotten for good."
+        return f"{who} {_FORGOTTEN.get(row.type, 'changed something that is forgotten for good')}."
     if isinstance(event, AttachmentEvent):
         return f"{who} {_OTHERS[row.type]} “{event.attachment.name}”."
     if not isinstance(event, AnyTaskEvent):
@@ -116,6 +117,18 @@ _OTHERS: Final = {
     "attachment.added": "attached",
     "attachment.deleted": "removed the file",
 }
+
+_FORGOTTEN: Final = {
+    **_TYPES,
+    "task.moved": "moved it",
+    "task.deleted": "deleted it for good",
+    "comment.added": "added a comment that was deleted",
+    "comment.edited": "edited a comment that was deleted",
+    "comment.deleted": "deleted a comment",
+    "attachment.added": "attached a file",
+    "attachment.deleted": "removed a file",
+}
+"""What is known of a redacted event: its type. What was said or changed is not."""
 
 Say = Callable[[Any, Any, Names, AnyTaskEvent], list[str]]
 
@@ -164,6 +177,12 @@ def _day(when: Any, names: Names) -> str:
     return f"{there.day} {there:%B %Y}, {there:%H:%M} ({names.zone})"
 
 
+def _recurrence(_: Any, new: Any, __: Names, ___: AnyTaskEvent) -> list[str]:
+    if new is None:
+        return ["ended its recurrence"]
+    return ["made the next one"] if new.next_id is not None else [f"made it recur ({new.rule}, when {new.when})"]
+
+
 def _estimate(_: float | None, new: float | None, __: Names, ___: AnyTaskEvent) -> list[str]:
     return ["took away the estimate"] if new is None else [f"set the estimate to {new:g}"]
 
@@ -190,6 +209,7 @@ _FIELDS: Final[Mapping[str, Say]] = {
     "label_ids": _labels,
     "due_at": _due,
     "due_on": _due,
+    "recurrence": _recurrence,
     "estimate": _estimate,
     "parent_id": _parent,
     "blocked_by": _blockers,

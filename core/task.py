@@ -6,8 +6,11 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from core.field_error import FieldError
+from core.recurrence import Recurrence, RecurrenceRule
 from core.text import LONGEST_TEXT, clean_line, clean_lines
 
 Status = Literal["open", "in_progress", "in_review", "done", "cancelled"]
@@ -31,6 +34,8 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset;
 CalendarDate = Annotated[date, Meta(description="A calendar date, judged in the team's time zone.")]
 ExternalName = Annotated[str, Meta(min_length=1, max_length=EXTERNAL_LENGTH)]
 
+
+_encode: Final = msgspec.json.Encoder().encode
 
 NO_COLUMN: Final = UUID(int=0)
 """In the data of an event from before there were columns, until it is decoded (`codec.decode`). No task has it."""
@@ -70,6 +75,12 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     version: int
     column_id: UUID = NO_COLUMN
     due_on: date | None = None
+    recurrence: Recurrence | None = None
+
+    @property
+    def recurrence_json(self) -> str | None:
+        """The recurrence as it is stored."""
+        return None if self.recurrence is None else _encode(self.recurrence).decode()
 
 
 class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -89,6 +100,7 @@ class TaskFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     external_source: ExternalName | None = None
     column_id: UUID | None = None
     due_on: CalendarDate | None = None
+    recurrence: RecurrenceRule | None = None
 
     def __post_init__(self) -> None:
         tidy(
@@ -119,6 +131,7 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
     blocked_by: Annotated[tuple[UUID, ...], Meta(max_length=REFERENCES)] | UnsetType | None = UNSET
     column_id: UUID | UnsetType = UNSET
     due_on: CalendarDate | UnsetType | None = UNSET
+    recurrence: RecurrenceRule | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         tidy(self, title=clean_title, description=clean_lines)
@@ -134,14 +147,6 @@ class TaskPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
 
 
 _EMPTY: Final[dict[str, Any]] = {"description": "", "label_ids": (), "blocked_by": ()}
-
-
-class FieldError(ValueError):
-    """A value that has the type of its field, `field`, and yet cannot be taken."""
-
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.field = field
 
 
 def tidy(struct: Struct, **cleaners: Callable[[str], str]) -> None:

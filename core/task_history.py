@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from core.events import AnyEvent, AnyTaskEvent, TaskCreated, TaskDeleted
 from core.task import Task
 
-__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of"]
+__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of", "passes_on"]
 
 UNDOABLE: Final = ("task.created", "task.updated", "task.moved", "task.archived", "task.restored")
 """The types of the changes that can be taken back: those of the task's own fields."""
@@ -43,7 +43,8 @@ class TaskHistory(Struct, frozen=True, gc=False):
             return structs.replace(self, deleted=True)
         if not isinstance(event, AnyTaskEvent):
             return self
-        if event.seq == wanted.seq or (wanted.seq is None and event.actor_id == wanted.user_id):
+        by_them = wanted.seq is None and event.actor_id == wanted.user_id and not passes_on(event)
+        if event.seq == wanted.seq or by_them:
             return TaskHistory(event)
         return structs.replace(self, later=self.later | changed_fields(event))
 
@@ -66,6 +67,12 @@ def history_of(
 def changed_fields(event: AnyTaskEvent) -> frozenset[str]:
     """The fields of the task that the event changed. Who created it has changed whether it is on the board."""
     return frozenset({"archived_at"}) if isinstance(event, TaskCreated) else frozenset(event.previous)
+
+
+def passes_on(event: AnyTaskEvent) -> bool:
+    """Whether the event says that a series of tasks has gone on without this one, which nobody's hand has done."""
+    recurrence = event.task.recurrence
+    return "recurrence" in event.previous and recurrence is not None and recurrence.next_id is not None
 
 
 def fields_before(event: AnyTaskEvent) -> dict[str, Any]:

@@ -7,19 +7,47 @@ emoji, Persian and the scripts of India are written with them.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from unicodedata import category, combining, normalize
 
-__all__ = ["LONGEST_TEXT", "clean_line", "clean_lines", "drop_forbidden", "fold_name", "fold_search", "is_visible"]
+__all__ = [
+    "LONGEST_TEXT",
+    "MOST_MARKS",
+    "clean_line",
+    "clean_lines",
+    "drop_forbidden",
+    "fold_name",
+    "fold_search",
+    "is_visible",
+]
 
 LONGEST_TEXT: Final = 64 * 1024
 """Bytes of UTF-8 that a text of several lines may have."""
+
+MOST_MARKS: Final = 30
+"""Marks in a row, as in the Stream-Safe Text Format (UAX 15, 13). Bringing marks into their order is quadratic in their
+number, and a tower of them covers the lines around it; no language stacks more than a handful."""
 
 _BIDI: Final = "\u202a-\u202e\u2066-\u2069"
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
 _UNSEEN: Final = f"{_BIDI}{_NONCHARACTERS}\ud800-\udfff"
+
+
+def _ranges(codes: Iterable[int]) -> str:
+    """The characters as the inside of a pattern's brackets."""
+    parts, last = list[list[int]](), -2
+    for code in codes:
+        if code != last + 1:
+            parts.append([code, code])
+        parts[-1][1] = last = code
+    return "".join(f"{chr(first)}-{chr(final)}" for first, final in parts)
+
+
+_MARKS: Final = _ranges(code for code in range(0x300, 0x1F000) if combining(chr(code)))
+_TOO_MANY_MARKS: Final = re.compile(f"([{_MARKS}]{{{MOST_MARKS}}})[{_MARKS}]+")
 _NOT_IN_LINES: Final = re.compile(f"[\0-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")
 _NOT_IN_A_LINE: Final = re.compile(f"[\0-\x1f\x7f-\x9f\u2028\u2029{_UNSEEN}]")
 _BREAKS: Final = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
@@ -40,7 +68,7 @@ _WITHOUT_DECOMPOSITION: Final = str.maketrans("\u0131łøđħŧ", "ilodht")
 
 def clean_line(text: str, most: int) -> str:
     """A title or a name in NFC: one line with a visible character, of at most `most` characters. Raises ValueError."""
-    line = text if text.isascii() else normalize("NFC", text)
+    line = _composed(text)
     _refuse(line, _NOT_IN_A_LINE)
     if len(line) > most:
         raise ValueError(f"text must have at most {most} characters (in NFC)")
@@ -51,7 +79,7 @@ def clean_line(text: str, most: int) -> str:
 
 def clean_lines(text: str) -> str:
     """A text of any lines in NFC, whose lines end with a newline alone, of at most 64 KiB. Raises ValueError."""
-    lines = text if text.isascii() else normalize("NFC", text)
+    lines = _composed(text)
     if "\r" in lines:
         lines = lines.replace("\r\n", "\n")
     _refuse(lines, _NOT_IN_LINES)
@@ -70,8 +98,9 @@ def is_visible(text: str) -> bool:
 def drop_forbidden(text: str, *, lines: bool) -> tuple[str, int]:
     """The text without what `clean_lines` (or, unless `lines`, `clean_line`) refuses, and how many characters went.
 
-    Breaks of a text that is to be one line become a space, and do not count.
+    Breaks of a text that is to be one line become a space, and do not count; nor do marks beyond the most in a row.
     """
+    text = _TOO_MANY_MARKS.sub(r"\1", text)
     if lines:
         return _NOT_IN_LINES.subn("", text.replace("\r\n", "\n"))
     return _NOT_IN_A_LINE.subn("", _BREAKS.sub(" ", text))
@@ -118,6 +147,16 @@ class _Folds(dict[int, str]):
 _REMEMBERED: Final = 30_000
 """More characters than any team writes in, at some 150 bytes each."""
 _FOLDS: Final = _Folds()
+
+
+def _composed(text: str) -> str:
+    """In NFC. Raises ValueError for more marks in a row than that can be done with in linear time."""
+    if text.isascii():
+        return text
+    found = _TOO_MANY_MARKS.search(text)
+    if found is not None:
+        raise ValueError(f"text must not have more than {MOST_MARKS} marks in a row (character {found.start() + 1})")
+    return normalize("NFC", text)
 
 
 def _refuse(text: str, forbidden: "re.Pattern[str]") -> None:

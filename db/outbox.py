@@ -92,19 +92,17 @@ async def put_all(tx: Writing, topic: Topic, purpose: str, subjects: Iterable[UU
     if _PURPOSE.fullmatch(purpose) is None:
         raise ValueError(f"no purpose: {purpose}")
     rows = [(new_id(), subject) for subject in subjects]
-    await tx.executemany(
-        _PUT.sql,
+    await tx.run_many(
+        _PUT,
         [
-            _PUT.arguments(
-                {
-                    "id": row_id,
-                    "topic": topic,
-                    "key": str(subject),
-                    "payload": _encode(_Payload(row_id, purpose, subject)).decode(),
-                    "discard": False,
-                    "traceparent": "",
-                }
-            )
+            {
+                "id": row_id,
+                "topic": topic,
+                "key": str(subject),
+                "payload": _encode(_Payload(row_id, purpose, subject)).decode(),
+                "discard": False,
+                "traceparent": "",
+            }
             for row_id, subject in rows
         ],
     )

@@ -14,8 +14,7 @@ from uuid import UUID
 import anyio.to_thread
 import asyncpg
 
-from core.query import APART, TaskQuery, document
-from core.text import fold_search
+from core.query import TaskQuery, document, is_mentioned, words_of
 from db.pool import Pool
 from db.task_query import select_unwritten
 from db.transaction import Reading, Writing, reading, writing
@@ -110,18 +109,18 @@ async def find_unwritten(
     The transaction must see one moment only (`snapshot`), and so must what is read with the answer.
     """
     assert query.q is not None, "only a search has texts to look at"
-    words, found = fold_search(query.q), list[UUID]()
-    if APART in words:
-        return found
+    words, found = words_of(query.q), list[UUID]()
     statement, arguments = select_unwritten(user_id, query, team_id, zones)
-    by_team: dict[UUID, list[UUID]] = {}
+    by_team: dict[UUID, dict[UUID, str]] = {}
     for row in await tx.fetch(statement, *arguments):
-        by_team.setdefault(row["team_id"], []).append(row["id"])
-    for of_team, task_ids in by_team.items():
+        by_team.setdefault(row["team_id"], {})[row["id"]] = row["key"]
+    for of_team, keys in by_team.items():
+        task_ids = list(keys)
         for start in range(0, len(task_ids), AT_ONCE):
             rows = await tx.fetch(_TEXTS, of_team, task_ids[start : start + AT_ONCE])
             texts = await anyio.to_thread.run_sync(_fold, rows)
-            found += [row["id"] for row, text in zip(rows, texts, strict=True) if words in text]
+            read = zip((row["id"] for row in rows), texts, strict=True)
+            found += [task_id for task_id, text in read if is_mentioned(words, keys[task_id], text)]
     return found
 
 

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from msgspec import structs
 
-from core.query import APART, CHOICES, SortField, TaskQuery
+from core.query import APART, CHOICES, SortField, TaskQuery, words_of
 from core.task import PRIORITY_ORDER
-from core.text import fold_search
 from db.arguments import Arguments
 from db.journal.sql import TASK_COLUMNS, TASK_SELECT
 from db.task_times import DUE_MOMENT, due_days_join, time_conditions
@@ -42,6 +41,7 @@ _ORDERS: Final[dict[SortField, _Order]] = {
 }
 
 
+_KEY: Final = "g.key || '-' || t.number"
 _DOCUMENTS: Final = "left join search_documents d on d.team_id = t.team_id and d.task_id = t.id"
 _IS_WRITTEN: Final = "d.seq is not distinct from t.version"
 """Whether the document is of the task as it is now. The texts of all others are folded by whoever searches."""
@@ -87,12 +87,12 @@ def select_tasks(
 def select_unwritten(
     user_id: UUID, query: TaskQuery, team_id: UUID | None, zones: Mapping[str, tzinfo]
 ) -> tuple[str, list[Any]]:
-    """The tasks that satisfy all but `q`, on any page, and have no document of their version: `team_id` and `id`."""
+    """The tasks that satisfy all but `q`, on any page, and have no document of their version: team, id and key."""
     arguments = Arguments()
     tables, conditions = _source(user_id, structs.replace(query, after=None), team_id, zones, arguments)
     tables.append(_DOCUMENTS)
     conditions.append(f"not {_IS_WRITTEN}")
-    return f"select t.team_id, t.id {' '.join(tables)} where {' and '.join(conditions)}", arguments
+    return f"select t.team_id, t.id, {_KEY} as key {' '.join(tables)} where {' and '.join(conditions)}", arguments
 
 
 def _source(
@@ -111,12 +111,12 @@ def _source(
 
 
 def _mentions(text: str, unwritten: Collection[UUID], arguments: Arguments) -> str:
-    words = fold_search(text)
-    if not is_storable(words) or APART in words:
+    words = words_of(text)
+    if not words or not all(is_storable(word) and APART not in word for word in words):
         return "false"
-    needle = arguments.add(words, "text")
-    found = f"({_IS_WRITTEN} and strpos(d.text, {needle}) > 0) or lower(g.key || '-' || t.number) = {needle}"
-    return f"({found} or t.id = any({arguments.add(list(unwritten), 'uuid[]')}))"
+    needles = [arguments.add(word, "text") for word in words]
+    there = " and ".join(f"(strpos(d.text, {needle}) > 0 or lower({_KEY}) = {needle})" for needle in needles)
+    return f"(({_IS_WRITTEN} and {there}) or t.id = any({arguments.add(list(unwritten), 'uuid[]')}))"
 
 
 def _conditions(query: TaskQuery, arguments: Arguments) -> list[str]:

@@ -104,6 +104,10 @@ class Writing(Reading):
         """Run a statement; the number of rows it touched."""
         return await self.execute(change.sql, *change.arguments(given))
 
+    async def run_many(self, change: Change, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run a statement once for each of the rows, in one go."""
+        await self._connection.executemany(change.sql, [change.arguments(row) for row in rows])
+
     async def executemany(self, query: str, arguments: Sequence[Sequence[Any]]) -> None:
         """Run SQL once per tuple of arguments, in one go."""
         await self._connection.executemany(query, arguments)

@@ -1,6 +1,18 @@
 """Piccolo's view of a team's work: tasks, what hangs on them, and their journal. The other half of `tables.py`."""
 
-from piccolo.columns import UUID, Array, BigInt, Bytea, Date, DoublePrecision, Integer, SmallInt, Text, Timestamptz
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    Bytea,
+    Date,
+    DoublePrecision,
+    Integer,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
 from piccolo.table import Table
 
 from db.dialect import POSTGRES
@@ -66,6 +78,7 @@ class Tasks(Table, tablename="tasks", db=POSTGRES):
     version = BigInt()
     column_id = UUID()
     due_on = Date(null=True, default=None)
+    recurrence = JSONB(null=True, default=None)
 
 
 class TaskEvents(Table, tablename="task_events", db=POSTGRES):

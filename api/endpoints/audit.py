@@ -23,11 +23,12 @@ from api.paths import pattern
 from api.services import Services
 from core.errors import BadInput, HistoryRewritten
 from core.events import EVENT_TYPES
+from core.field_error import FieldError
 from core.permissions import check_right
 from core.principal import ActorKind
 from core.redaction import DELETED_USER
 from core.rights import READ_AUDIT, in_team
-from core.task import FieldError, check_moment
+from core.task import check_moment
 from db.audit import AuditFilter, AuditRow, audit_newest, audit_oldest
 from db.pool import Pool
 

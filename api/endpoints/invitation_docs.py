@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api import paths
 from api.endpoints.team_examples import INVITATION, JOINED, page
 from api.openapi import MIN_SEQ, PAGE, Operation, Reply
+from core.field_error import FieldError
 from core.permissions import Role
 from core.rights import MANAGE_MEMBERS, SESSION, in_team
-from core.task import FieldError
 
 __all__ = ["OPERATIONS", "Acceptance", "InvitationAnswer", "InvitationPage", "Joined", "NewInvitation"]
 

@@ -11,6 +11,7 @@ from api import paths
 from api.answers import Header, empty
 from api.binding import no_query, path_value
 from api.calls import BodyTooLarge, call_of
+from api.etags import fresh
 from api.incoming_files import store_errors
 from api.object_links import LINK_SECONDS
 from api.openapi import Operation, Reply
@@ -48,7 +49,7 @@ OPERATIONS: Final = (
             "method, for an object that has gone, or of somebody who may not have it any more is a 404. Where the "
             "store hands objects out itself, the answer is a redirect. One range of bytes may be asked for, and "
             "`If-Range` by ETag, which is the digest. Only PNG, JPEG, GIF and WebP are shown by browsers; all else is "
-            "a file to be saved."
+            "a file to be saved. `If-None-Match` with the ETag is a 304."
         ),
         replies={
             200: Reply(
@@ -61,6 +62,7 @@ OPERATIONS: Final = (
                 media_type="application/octet-stream",
                 headers=("Content-Range", *FILE_HEADERS),
             ),
+            304: Reply(description="You have this already.", headers=("ETag", "Cache-Control")),
             302: Reply(description="Where the store hands it out.", headers=("Location", "Cache-Control")),
         },
         problems=("not-found", NOT_SATISFIABLE, "unavailable", "storage-unavailable"),
@@ -125,6 +127,8 @@ class _Objects:
         if found is None or self._store is None:
             raise NotFound("object")
         shown = _thumbnail(found) if link.method == "IMG" else _whole(found)
+        if fresh(call, shown.etag):
+            return empty(304, ((b"etag", shown.etag), PRIVATE))
         try:
             with store_errors():
                 # A store's own address is signed for GET alone. Our pages, whose policy knows no other host, show

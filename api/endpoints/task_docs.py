@@ -44,6 +44,7 @@ TASK: Final = {
     "version": 117,
     "column_id": COLUMN_ID,
     "due_on": None,
+    "recurrence": None,
 }
 CHANGE: Final = {
     "specversion": "1.0",
@@ -203,7 +204,7 @@ READS: Final = (
         method="GET",
         path=paths.TEAM_TASK_BY_NUMBER,
         id="getTaskByNumber",
-        summary="Read a task by its number (`42` of `ENG-42`)",
+        summary="Read a task by its number (42 of ENG-42)",
         tag="Tasks",
         description=(
             "Numbers are a team's own and are never given twice. The answer is that of `GET /v1/tasks/{task_id}`."

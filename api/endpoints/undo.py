@@ -10,7 +10,7 @@ from actors.ports import Representation
 from api import paths
 from api.access import Access
 from api.asks import ask_of
-from api.binding import body_of, decoder_for, no_query, path_value
+from api.binding import decoder_for, no_query, optional_body_of, path_value
 from api.calls import Call, call_of
 from api.changes import Changes
 from api.endpoints.task_changes import Shown, right_now
@@ -50,10 +50,11 @@ OPERATIONS: Final = (
             "`fields` names them. Where a task stands (column and place) is one thing, and so is when it is due. "
             "Undoing a creation archives the task; archiving and restoring take each other back. What was forgotten "
             "for good, as of a task that was deleted, is 409 `undo-redacted`. Of a batch it takes back what was done "
-            "to this task."
+            "to this task. No body is the same as `{}`."
         ),
         parameters=(IF_MATCH, TEAM_HINT, MIN_SEQ),
         body=UndoRequest,
+        body_required=False,
         body_example={},
         replies={200: CHANGED},
         problems=(*DECIDED, "invalid-reference", "stale-version"),
@@ -75,7 +76,7 @@ class _Undo:
         call, task_id = call_of(request), path_value(request, "task_id")
         no_query(call)
         team_id = await self._team_of(call, task_id)
-        wanted = await body_of(request, self._decoder)
+        wanted = await optional_body_of(request, self._decoder, UndoRequest())
         command = UndoTask(task_id=task_id, user_id=call.principal().user_id, seq=wanted.seq, if_match=if_match(call))
         shown = Shown(self._changes, team_id, self._representation)
         return (await self._changes.make(await ask_of(call), team_id, command, shown)).response()

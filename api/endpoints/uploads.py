@@ -29,11 +29,11 @@ from core.ask import Ask
 from core.commands import AddAttachment
 from core.errors import BadInput, Conflict, NotFound
 from core.events import AttachmentAdded
+from core.field_error import FieldError
 from core.file_names import file_name
 from core.file_types import declared_type
 from core.permissions import check_right
 from core.rights import WRITE_TASKS
-from core.task import FieldError
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.object_store import ObjectTooLarge, Stored

@@ -88,7 +88,7 @@ SHAPES: Final = (
     Shape(CHANGEABLE, True, True),
     Shape(CHANGEABLE, True, True, True),
 )
-_TYPES: Final = {TEXT: "commit_text", PLACE: "commit_place_2", CHANGEABLE: "commit_task_2"}
+_TYPES: Final = {TEXT: "commit_text", PLACE: "commit_place_2", CHANGEABLE: "commit_task_3"}
 
 
 def shape_for(touched: Iterable[str], *, keys: bool, creates: bool, beside_tasks: bool = False) -> Shape:
@@ -107,7 +107,7 @@ def statement_of(shape: Shape) -> str:
 
     Parameters, in this order, each an array of rows: `commit_team_2` (a team's id, its expected seq, how many events it
     adds, its highest new task number, its epoch), `commit_event_2`, the changed tasks; where there are keys,
-    `commit_key`; where tasks come and go, new ones as `commit_task_2`, and teams and ids of deleted ones as two arrays;
+    `commit_key`; where tasks come and go, new ones as `commit_task_3`, and teams and ids of deleted ones as two arrays;
     where there is anything beside tasks, `commit_settings_3`, and three arrays for each of `NOUNS`.
 
     Everything is written only for teams in `fence`, those whose seq and epoch were as expected: where another committer
@@ -243,7 +243,7 @@ gone as (
 ), created as (
     insert into tasks ({_NAMES})
     select {_NAMES}
-    from unnest($5::commit_task_2[]) n
+    from unnest($5::commit_task_3[]) n
     where (n.team_id in (select id from fence)) is true and (select count(*) from gone) >= 0
 )
 """  # noqa: S608 (as above)

@@ -1,6 +1,7 @@
 """Between the domain's shapes and rows: arguments for the statements of the journal, and rows read back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from msgspec import structs
 from core.codec import Encoded, JournalRow, readable
 from core.comment import Comment
 from core.events import Attachment, Noun, TaskCreated, TaskEvent, Team
+from core.recurrence import Recurrence
 from core.task import Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _encode_headers = msgspec.json.Encoder().encode
+_decode_recurrence = msgspec.json.Decoder(Recurrence).decode
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
 
@@ -98,9 +101,20 @@ def _key_row(row: KeyRow, team_id: UUID) -> tuple[Any, ...]:
 def _task_rows(tasks: Iterable[Task], names: tuple[str, ...], *, described: bool = True) -> list[tuple[Any, ...]]:
     """The tasks as rows of these columns; a description that nobody changed stays here."""
     if described or names[-1] != "description":
-        return list(map(attrgetter(*names), tasks))
-    short = attrgetter(*names[:-1])
+        return list(map(_getter(names), tasks))
+    short = _getter(names[:-1])
     return [(*short(task), None) for task in tasks]
+
+
+@cache
+def _getter(names: tuple[str, ...]) -> Callable[[Task], tuple[Any, ...]]:
+    """The values of these columns, of a task."""
+    getter: Callable[[Task], tuple[Any, ...]] = attrgetter(*(_ATTRIBUTES.get(name, name) for name in names))
+    return getter
+
+
+_ATTRIBUTES: Final = {"recurrence": "recurrence_json"}
+"""What a task calls the value of a column, where the names differ."""
 
 
 def _by_age(tasks: list[Task], events: Sequence[Encoded]) -> tuple[list[Task], list[Task]]:
@@ -168,6 +182,7 @@ def task_of(record: asyncpg.Record, team_key: str) -> Task:
         version=record[23],
         column_id=record[24],
         due_on=record[25],
+        recurrence=None if record[26] is None else _decode_recurrence(record[26]),
     )
 
 

@@ -51,6 +51,7 @@ TASK_COLUMNS: Final = {
     "version": "bigint",
     "column_id": "uuid",
     "due_on": "date",
+    "recurrence": "jsonb",
 }
 TASK_SELECT: Final = ", ".join(f"t.{name}" for name in TASK_COLUMNS)
 
@@ -105,5 +106,5 @@ select s.id, l.seq from unnest($2::uuid[]) as s(id) cross join lateral (
 """
 LAST_CHANGE: Final = """
 select max(seq) from task_events
-where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[])
+where team_id = $1 and subject_id = $2 and actor_id = $3 and type = any($4::text[]) and actor_kind <> 'system'
 """

@@ -93,6 +93,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "rank": NOTHING,
         "external_id": FREE_TEXT,
         "external_source": FREE_TEXT,
+        "recurrence": NOTHING,
     },
     "teams": {"name": _OF_TEAM, "key": _OF_TEAM, "time_zone": NOTHING, "wip": NOTHING},
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},

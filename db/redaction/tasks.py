@@ -7,7 +7,7 @@ from core.redaction import DELETED_TASK
 from db.redaction.role import as_redactor
 from db.transaction import Reading, Writing
 
-__all__ = ["REDACTED_BODY", "forget_answers", "forget_task", "is_written_about"]
+__all__ = ["FORGOTTEN_BODY", "REDACTED_BODY", "forget_answers", "forget_task", "is_written_about"]
 
 REDACTED_BODY: Final = b'{"redacted":true}'
 """What a used idempotency key answers once its body is forgotten: the change it stands for is still not made again."""
@@ -22,9 +22,17 @@ _COMMENTS: Final = f"""
 update idempotency_keys set body = convert_to((convert_from(body, 'UTF8')::jsonb || $3::jsonb)::text, 'UTF8')
 where team_id = $1 and status < 400 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and {_SHOWS_COMMENT}
 """  # noqa: S608 (the text above)
+# A refusal stays a problem document that says which kind it was.
+FORGOTTEN_BODY: Final = """
+case when status < 400 then $%d
+else convert_to(json_build_object('type', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'type', 'about:blank'),
+    'title', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'title', 'Forgotten'), 'status', status,
+    'detail', 'What this answer said was forgotten for good.',
+    'code', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'code', 'forgotten'))::text, 'UTF8') end
+"""
 # A refusal may quote a task without naming it, as a 412 does: all of the team's go.
 _REPLIES: Final = f"""
-update idempotency_keys set body = $3
+update idempotency_keys set body = {FORGOTTEN_BODY % 3}
 where team_id = $1 and (
     status >= 400 or (position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and not {_SHOWS_COMMENT})
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from db import outbox, thumbnails
+from db import outbox, recurring, thumbnails
 from db.operations import PURPOSE
 from streams.consumers.jobs import Job, read_job
 from streams.consumers.plan import ConsumerPlan, Handled, Permanent
@@ -11,7 +11,7 @@ from streams.consumers.plan import ConsumerPlan, Handled, Permanent
 __all__ = ["NAME", "operations"]
 
 NAME: Final = "operations"
-OTHERS: Final = frozenset({thumbnails.PURPOSE})
+OTHERS: Final = frozenset({thumbnails.PURPOSE, recurring.PURPOSE})
 """Jobs of other consumers of the same topic."""
 
 

@@ -16,6 +16,7 @@ from db.people.invitations import MAIL_PURPOSE
 from db.people.mail_preferences import Preference, UnsubscribeTokens, mails_of
 from db.people.recipients import Recipient, leaver, recipient, sign_in
 from db.transaction import Reading
+from streams.mail.digest import PURPOSE, digest_letter
 from streams.mail.messages import Letter
 from streams.paths import UNSUBSCRIBE
 
@@ -61,6 +62,7 @@ class Letters:
             "new-sign-in": Kind(self._new_sign_in),
             "account-deleted": Kind(self._account_deleted),
             MAIL_PURPOSE: Kind(self._invitation),
+            PURPOSE: Kind(self._digest, "digest"),
             **(more or {}),
         }
 
@@ -128,6 +130,9 @@ class Letters:
             return None
         facts = {"at": _local(made_at(job.id), found)}
         return Letter(job.id, job.purpose, found.email, found.name, "Your account was deleted", facts)
+
+    async def _digest(self, tx: Reading, job: MailJob) -> Letter | None:
+        return await digest_letter(tx, job.id, job.subject, self._site)
 
     async def _new_sign_in(self, tx: Reading, job: MailJob) -> Letter | None:
         session = await sign_in(tx, job.subject)

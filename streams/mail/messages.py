@@ -9,7 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import idna
@@ -36,7 +36,7 @@ class Letter(Struct, frozen=True):
     email: str
     name: str
     subject: str
-    facts: Mapping[str, str]
+    facts: Mapping[str, Any]
     user_id: UUID | None = None
     unsubscribe: str = ""
 

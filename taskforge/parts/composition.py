@@ -17,6 +17,7 @@ from db.object_store import ObjectStore, open_store
 from db.pool import Pool, Pools
 from db.signed import Signer
 from db.snapshots import ValkeySnapshots
+from db.zones import zone_named
 from streams.feeds.hub import Hub
 from taskforge.clock import SystemClock
 from taskforge.parts.background import Background, Teams, at_once
@@ -125,6 +126,7 @@ class Composition:
             settings=self.settings.actors,
             freed=give_memory_back,
             quotas=self.settings.quotas,
+            zones=zone_named,
         )
         self.hub.attach(teams)
         self.middle.append(Teams(teams))

@@ -20,6 +20,7 @@ PARTS: Final = (
     "thumbnails",
     "search",
     "history",
+    "recurrence",
     "scheduler",
 )
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from streams.scheduler.digest import digest
+from streams.scheduler.recurrence import recurrence
 from streams.scheduler.scheduler import Scheduler
 from streams.scheduler.schedules import Schedule
 from taskforge.parts.composition import Composition
@@ -10,7 +12,7 @@ from taskforge.parts.work_samples import scheduler_samples
 
 __all__ = ["SCHEDULES", "scheduler"]
 
-SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = ()
+SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = (lambda _: digest(), lambda _: recurrence())
 """Each makes one schedule out of the process that fires it."""
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from api.metrics import Sample
-from streams.consumers import history, mail, notifications, operations, redaction, search, thumbnails
+from streams.consumers import history, mail, notifications, operations, recurrence, redaction, search, thumbnails
 from streams.consumers.plan import ConsumerPlan
 from streams.consumers.runner import ConsumerRunner
 from streams.housekeeping import Housekeeper
@@ -67,6 +67,10 @@ def _history(made: Composition) -> ConsumerPlan:
     return history.history(made.pools.worker, made.objects)
 
 
+def _recurrence(made: Composition) -> ConsumerPlan:
+    return recurrence.recurrence(made.pools.worker, made.teams)
+
+
 CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     notifications.NAME: _notifications,
     mail.NAME: _mail,
@@ -75,6 +79,7 @@ CONSUMERS: Final[Mapping[str, Callable[[Composition], ConsumerPlan]]] = {
     thumbnails.NAME: _thumbnails,
     search.NAME: _search,
     history.NAME: _history,
+    recurrence.NAME: _recurrence,
 }
 """The consumers of this version by the names of their parts."""
 

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from core.commands import LabelName, clean_label_name
-from core.task import REFERENCES, ExternalName, FieldError, Task, TaskPatch, clean_external_name
+from core.field_error import FieldError
+from core.task import REFERENCES, ExternalName, Task, TaskPatch, clean_external_name
 from taskforge.transfer.files import Format, Row
 
 __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
@@ -18,7 +19,7 @@ __all__ = ["COLUMNS", "EXPORTED", "Wish", "read_wish", "row_of"]
 EXPORTED: Final = (
     "id", "key", "number", "title", "description", "status", "priority", "assignee", "labels", "due_at", "estimate",
     "parent", "blocked_by", "external_id", "external_source", "created_at", "updated_at", "completed_at", "due_on",
-    "column",
+    "column", "recurrence", "recurrence_when",
 )  # fmt: skip
 COLUMNS: Final = frozenset(EXPORTED)
 """What a file may have. `number` and the three times are read over: the server owns them."""
@@ -93,9 +94,17 @@ def _patch(cells: Mapping[str, Any]) -> TaskPatch:
             given["due_on"] = cell
         else:
             given[name] = cell
+    _recur(given, cells)
     _due_once(given, cells)
     patch: TaskPatch = _typed(given, TaskPatch)
     return patch
+
+
+def _recur(given: dict[str, Any], cells: Mapping[str, Any]) -> None:
+    """A rule, and when the next task is made; an empty rule ends a series, and no column says nothing of it."""
+    if "recurrence" in cells:
+        rule, when = cells["recurrence"], cells.get("recurrence_when")
+        given["recurrence"] = {"rule": rule, **({"when": when} if when else {})} if rule else None
 
 
 def _due_once(given: dict[str, Any], cells: Mapping[str, Any]) -> None:
@@ -189,6 +198,8 @@ def row_of(
     """A task as a row of an export; references by key, labels and column by name, the assignee by address (else id)."""
     assignee = None if task.assignee_id is None else emails.get(task.assignee_id, str(task.assignee_id))
     parent = None if task.parent_id is None else keys.get(task.parent_id, str(task.parent_id))
+    # A series that has passed on is its next task's.
+    series = task.recurrence if task.recurrence is not None and task.recurrence.next_id is None else None
     row: dict[str, Any] = {
         "id": str(task.id),
         "key": task.key,
@@ -210,6 +221,8 @@ def row_of(
         "completed_at": _moment(task.completed_at),
         "due_on": None if task.due_on is None else task.due_on.isoformat(),
         "column": columns.get(task.column_id),
+        "recurrence": None if series is None else series.rule,
+        "recurrence_when": None if series is None else series.when,
     }
     return row if form == "jsonl" else {name: _cell(value) for name, value in row.items()}
 

@@ -148,9 +148,15 @@ def _fields(wish: Wish, given: Mapping[str, Any]) -> TaskFields:
 
 def _differences(task: Task, given: Mapping[str, Any]) -> TaskPatch | None:
     """Only what differs; lists are compared as sets, because a file's order of labels means nothing."""
-    changed = {
-        name: value
-        for name, value in given.items()
-        if (set(getattr(task, name)) != set(value) if name in LISTS else getattr(task, name) != value)
-    }
+    changed = {name: value for name, value in given.items() if _differs(name, getattr(task, name), value)}
     return structs.replace(TaskPatch(), **changed) if changed else None
+
+
+def _differs(name: str, has: Any, wanted: Any) -> bool:
+    """A series is the same by its rule; one that has passed on to another task is none of this one's."""
+    if name in LISTS:
+        return set(has) != set(wanted)
+    if name == "recurrence" and has is not None:
+        mine = None if has.next_id is not None else (has.rule, has.when)
+        return mine != (None if wanted is None else (wanted.rule, wanted.when))
+    return bool(has != wanted)

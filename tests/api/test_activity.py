@@ -40,6 +40,17 @@ async def test_every_event_says_who_did_what(desk: Desk) -> None:
     assert created["id"] == f"{desk.team}:1:{task['version']}"
 
 
+async def test_what_a_deleted_comment_leaves_behind_says_so(desk: Desk) -> None:
+    task = await desk.task("First")
+    comments = f"/v1/tasks/{task['id']}/comments"
+    said = (await desk.post(comments, {"body": "a secret"})).json()
+    await desk.patch(f"/v1/comments/{said['id']}", {"body": "another secret"})
+    assert (await desk.delete(f"/v1/comments/{said['id']}")).is_success
+    sentences = [item["sentence"] for item in await activity(desk, task)]
+    assert sentences[0] == "Ada deleted a comment."
+    assert not any("something" in one for one in sentences)
+
+
 async def test_pages_go_back_in_time_without_a_gap(desk: Desk) -> None:
     task = await desk.task()
     for number in range(7):

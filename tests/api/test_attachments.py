@@ -296,6 +296,10 @@ class TestServed:
             refused = await fetch(desk, made["id"], Range=asked)
             assert refused.headers["content-range"] == "bytes */1024"
             problem(refused, 416, "range-not-satisfiable")
+        for known in (whole.headers["etag"], f'"another", W/{whole.headers["etag"]}', "*"):
+            again = await fetch(desk, made["id"], **{"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", whole.headers["etag"])
+        assert (await fetch(desk, made["id"], **{"If-None-Match": '"another"'})).content == data
         for asked in ("bytes=9-3", "lines=1-2", "bytes=0-1,5-6", "bytes=-", "bytes=a-b"):
             assert (await fetch(desk, made["id"], Range=asked)).status_code == 200, asked
         same = {"Range": "bytes=0-9", "If-Range": whole.headers["etag"]}

@@ -12,7 +12,7 @@ from tests.support.site import Person, Site, serving, settings_for
 
 pytestmark = pytest.mark.anyio
 
-ADDED: Final = frozenset({"column_id", "due_on", "wip", "seen_seq", "unread"})
+ADDED: Final = frozenset({"column_id", "due_on", "wip", "seen_seq", "unread", "recurrence"})
 GONE: Final = frozenset({"wip_limits"})
 SEEN: Final = re.compile(r'-\d+-\d+"$')
 

@@ -137,10 +137,31 @@ async def test_created_updated_and_completed_take_both_forms(desk: Desk) -> None
 
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize(
-    "value", ["yesterday", "2026-02-30", "2026-3-01", "2026-01-01T00:00:00", "1899-12-31", "9001-01-01", "20260101T0"]
+    "value",
+    [
+        "now",
+        "x" * 50,
+        "tomorrow",
+        "yesterday",
+        "2026-02-30",
+        "2026-3-01",
+        "2026-01-01T00:00:00",
+        "1899-12-31",
+        "9001-01-01",
+        "20260101T0",
+    ],
 )
 async def test_what_is_neither_a_date_nor_an_instant_is_refused_by_its_name(desk: Desk, name: str, value: str) -> None:
-    assert problem(await desk.get(f"/v1/tasks?{name}={value}"), 400, "bad-input")["parameter"] == name
+    document = problem(await desk.get(f"/v1/tasks?{name}={value}"), 400, "bad-input")
+    assert document["parameter"] == name
+    assert "takes a date (2026-03-01) or a time with its offset" in document["detail"]
+    assert "%2B" not in document["detail"]
+
+
+async def test_a_plus_that_became_a_blank_is_explained(desk: Desk) -> None:
+    path = "/v1/tasks?due_after=2026-03-01T12:00:00"
+    assert "written %2B" in problem(await desk.get(f"{path}+02:00"), 400, "bad-input")["detail"]
+    assert (await desk.get(f"{path}%2B02:00")).status_code == 200
 
 
 async def test_overdue_is_true_or_false(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from tests.support.site import Person, Site, serving, settings_for
 pytestmark = pytest.mark.anyio
 
 # Names that answers have got since, as the changelog says. Nothing else may differ, to the byte.
-ADDED: Final = frozenset({"time_zone", "mail", "column_id", "due_on", "wip", "seen_seq", "unread"})
+ADDED: Final = frozenset({"time_zone", "mail", "column_id", "due_on", "wip", "seen_seq", "unread", "recurrence"})
 # Limits by status are those of columns now.
 GONE: Final = frozenset({"wip_limits"})
 SEEN: Final = re.compile(r'-\d+-\d+"$')

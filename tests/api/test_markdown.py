@@ -92,11 +92,10 @@ def test_all_vectors_at_once_are_as_harmless() -> None:
     ("written", "html"),
     [
         ("**b** *e* ~~s~~ `c`", "<p><strong>b</strong> <em>e</em> <s>s</s> <code>c</code></p>\n"),
-        ("a\nb  \nc", "<p>a\nb<br>\nc</p>\n"),
+        ("a\nb  \nc", "<p>a<br>\nb<br>\nc</p>\n"),
         ("2. two", '<ol start="2">\n<li>two</li>\n</ol>\n'),
         ("# one\n- a\n- b", "<h1>one</h1>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
         ("```python\nx < 1\n```", "<pre><code>x &lt; 1\n</code></pre>\n"),
-        ("https://x.example is text", "<p>https://x.example is text</p>\n"),
         (
             '[a](https://x.example "t")',
             '<p><a href="https://x.example" title="t" rel="nofollow noopener noreferrer">a</a></p>\n',
@@ -108,6 +107,59 @@ def test_all_vectors_at_once_are_as_harmless() -> None:
 )
 def test_markdown_is_shown_as_it_is_meant(written: str, html: str) -> None:
     assert shown(written) == html
+
+
+REL = 'rel="nofollow noopener noreferrer"'
+
+
+@pytest.mark.parametrize(
+    ("written", "address", "href"),
+    [
+        ("see https://x.example/a_b_c?d=1&e=2#f now", "https://x.example/a_b_c?d=1&amp;e=2#f", None),
+        ("HTTP://X.example/", "HTTP://X.example/", None),
+        ("www.x.example/a", "www.x.example/a", "http://www.x.example/a"),
+        ("write to ada.l+x@mail.x.example!", "ada.l+x@mail.x.example", "mailto:ada.l+x@mail.x.example"),
+        ("(at https://x.example/a).", "https://x.example/a", None),
+        ("https://x.example/Shed_(red), then", "https://x.example/Shed_(red)", None),
+        ("**https://x.example**", "https://x.example", None),
+        ("看https://x.example。", "https://x.example", None),
+        ("<https://x.example>", "https://x.example", None),
+        ("[https://x.example](https://y.example)", "https://x.example", "https://y.example"),
+    ],
+)
+def test_a_bare_address_is_a_link_and_the_sentence_around_it_is_not(written: str, address: str, href: str) -> None:
+    html = shown(written)
+    check(html)
+    assert f">{address}</a>" in html
+    assert html.count("<a ") == 1
+    if href is not None:
+        assert f'<a href="{href}" {REL}>' in html
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "`https://x.example`",
+        "    https://x.example",
+        "javascript://x.example",
+        "https://",
+        "http:// x",
+        "www.",
+        "www.x",
+        "a@b",
+        "ftp://x.example",
+        "xhttps//x",
+        "data:text/html,www",
+    ],
+)
+def test_what_is_no_address_or_code_stays_text(written: str) -> None:
+    assert "<a " not in shown(written)
+
+
+def test_a_mention_beside_an_address_is_a_mention() -> None:
+    html = shown("@Ada https://x.example/@Ada")
+    assert html.count('class="mention"') >= 1
+    assert '<a href="https://x.example' in html
 
 
 def test_tables_are_tables() -> None:
@@ -154,6 +206,14 @@ HOSTILE = {
     "titles": '[a](b "',
     "backslashes": "\\",
     "words": "word ",
+    "addresses": "https://x.example/a ",
+    "one address": "https://x.example/",
+    "bare schemes": "http://",
+    "www": "www.",
+    "mail": "a@b.",
+    "mail addresses": "a@b.cd ",
+    "ats": "a@",
+    "closed brackets": "https://x.example/)))",
 }
 
 
@@ -216,3 +276,10 @@ async def test_what_is_kept_has_a_bound_and_a_page_may_be_larger() -> None:
     assert [html[:4] for html in htmls] == [f"<p>{number}" for number in range(5)]
     assert pages.at_once(texts[4], {}) is htmls[4]
     assert pages.at_once(texts[0], {}) is not htmls[0]
+
+
+@pytest.mark.parametrize("entity", ["&#x202e;", "&#8294;", "&#x7;", "&#xfffe;", "&#x202E;"])
+def test_an_entity_is_no_way_around_what_text_may_not_hold(entity: str) -> None:
+    for body in (f"{entity}txt.exe", f"[{entity}a](https://example.com 'b{entity}')", f"`a`{entity}"):
+        html = render(body, (), {})
+        assert not set(html) & {"\u202e", "\u2066", "\x07", "\ufffe"}, html

@@ -455,3 +455,24 @@ async def test_the_top_of_a_board_goes_on_by_cursor_to_its_end(desk: Desk) -> No
     for wrong in ("0", "101", "many", ""):
         answer = await desk.get(f"/v1/teams/{team}/board?per_column={wrong}")
         assert (answer.status_code, "per_column" in answer.text) == (400, True)
+
+
+async def test_a_task_recurs_by_a_rule_and_a_bad_one_names_its_field(desk: Desk) -> None:
+    body = {"team_id": desk.team, "title": "Water", "due_on": "2026-03-02"}
+    made = await desk.post("/v1/tasks", {**body, "recurrence": {"rule": "freq=weekly;byday=mo"}})
+    assert made.status_code == 201
+    series = {"start": "2026-03-02", "on": "2026-03-02", "number": 1, "time": None, "next_id": None}
+    assert made.json()["recurrence"] == {"rule": "FREQ=WEEKLY;BYDAY=MO", "when": "due", **series}
+    path = f"/v1/tasks/{made.json()['id']}"
+    for wanted, pointer in (
+        ({"rule": "FREQ=SECONDLY"}, "/recurrence/rule"),
+        ({"rule": "FREQ=DAILY", "next_id": desk.team}, "/recurrence/next_id"),
+        ({"rule": "FREQ=DAILY", "when": "never"}, "/recurrence/when"),
+        ({"rule": "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30"}, "/recurrence"),
+    ):
+        refused = await desk.patch(path, {"recurrence": wanted})
+        assert refused.status_code == 400, wanted
+        assert [error["pointer"] for error in refused.json()["errors"]] == [pointer]
+    ended = await desk.patch(path, {"recurrence": None})
+    assert ended.json()["recurrence"] is None
+    assert (await desk.get(path)).json() == ended.json()

@@ -72,7 +72,7 @@ tasks = [raw for text in json_of("boards.json").values()
 for raw in tasks:
     task = msgspec.json.decode(raw, type=core.task.Task)
     richer_task = structs.replace(task, column_id=MILESTONE, milestone_id=MILESTONE, until=UNTIL)
-    shown_then = bytes(raw)[:-1] + b',"column_id":"%s","due_on":null}' % str(MILESTONE).encode()
+    shown_then = bytes(raw)[:-1] + b',"column_id":"%s","due_on":null,"recurrence":null}' % str(MILESTONE).encode()
     assert REST_V1.task(richer_task) == shown_then
 print("the same bytes,", len(tasks), "tasks")
 """

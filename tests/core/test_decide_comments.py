@@ -22,9 +22,10 @@ from core.commands import (
 from core.decide import decide
 from core.errors import Conflict, DomainError, Forbidden, NotFound, StaleVersion
 from core.events import AnyEvent, CommentAdded, CommentDeleted, CommentEdited
+from core.field_error import FieldError
 from core.principal import Principal
 from core.redaction import DELETED_TASK, redacted
-from core.task import FieldError, TaskPatch
+from core.task import TaskPatch
 from core.writes import rows_of_events
 from tests.support.core_team import ADMIN, MEMBER, MISSING, OWNER, SALT, STRANGER, VIEWER, CoreTeam
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from core.field_error import FieldError
 from core.file_names import file_name
 from core.file_types import BYTES, HEAD_BYTES, PICTURES, declared_type, file_type
-from core.task import FieldError
 
 PNG, JPEG, PDF, ZIP = b"\x89PNG\r\n\x1a\n....", b"\xff\xd8\xff\xe0", b"%PDF-1.7\n", b"PK\x03\x04...."
 DOCUMENT = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

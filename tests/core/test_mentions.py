@@ -96,3 +96,19 @@ def test_a_hostile_text_does_not_hold_the_loop(text: str) -> None:
     stored, _ = resolve(hostile, crowd)
     assert time.process_time() - began < 0.5, "25 ms are usual for the worst"
     assert len(stored.encode()) <= COMMENT_BYTES
+
+
+MARKED = "a" + "\u0334\u0301\u0316" * 33
+
+
+@pytest.mark.parametrize("name", [MARKED, "a" * 100, "\u1e09" * 100, "a" + "\u0301" * 30 + "b" * 60])
+def test_a_hostile_name_does_not_hold_the_loop(name: str) -> None:
+    began = time.process_time()
+    for written in (name[:31], name, name[:-1]):
+        resolve(f"@{written} " * (COMMENT_BYTES // (2 * len(written) + 3)), {BOB: name})
+    assert time.process_time() - began < 0.5, "30 ms are usual for the worst"
+
+
+@pytest.mark.parametrize("written", ["\u01f0\u0323", "J\u030c\u0323", "j\u0323\u030c"])
+def test_marks_in_another_order_are_the_same_name(written: str) -> None:
+    assert resolve(f"@{written}o", {BOB: "\u01f0\u0323o"}) == (at(BOB), (BOB,))

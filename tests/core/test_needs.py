@@ -29,6 +29,7 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
@@ -39,6 +40,7 @@ from core.commands import (
 from core.needs import Needs, needs, needs_of
 from core.task import TaskFields, TaskPatch
 from core.task_history import Wanted
+from core.team import NEVER
 from tests.support.core_team import MEMBER, TEAM, CoreTeam, an_attachment
 
 ONE, TWO = UUID(int=101), UUID(int=102)
@@ -58,6 +60,7 @@ CASES: list[tuple[AnyCommand, Needs]] = [
     (MoveColumn(column_id=ONE), Needs()),
     (DeleteColumn(column_id=ONE), Needs()),
     (CloseColumn(ONE), Needs()),
+    (RepeatTask(ONE, NEVER), Needs()),
     (RedactHistory((ONE,), 7), Needs()),
     (CreateTask(TaskFields(title="t")), Needs()),
     (UpdateTask(ONE, TaskPatch(title="t")), OF_ONE),

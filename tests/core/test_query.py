@@ -58,6 +58,15 @@ def test_words_are_found_in_title_and_text_whatever_their_case_and_by_the_whole_
     assert found(team, q="eng-") == []
 
 
+def test_several_words_must_all_be_there_in_any_order_and_blanks_around_them_mean_nothing(team: CoreTeam) -> None:
+    assert found(team, q="  coffee ") == ["Überfällig"]
+    assert found(team, q="coffee\t fällig") == ["Überfällig"]
+    assert found(team, q="coffee absent") == []
+    assert found(team, q="ENG-2 child") == ["Child"]
+    assert found(team, q="ENG-2 coffee") == []
+    assert found(team, q="\u200b") == [], "what has no word finds nothing"
+
+
 def test_several_values_mean_any_and_negation_leaves_out_those_that_have_one(team: CoreTeam) -> None:
     parent = next(task for task in team.state.tasks.values() if task.title == "Parent")
     label, second = team.state.labels

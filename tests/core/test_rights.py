@@ -29,6 +29,7 @@ from core.commands import (
     RedactHistory,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     RestoreTask,
     UndoTask,
     UpdateColumn,
@@ -41,7 +42,7 @@ from core.permissions import PERMISSIONS, ROLES, Role
 from core.principal import EVERY_SCOPE, Principal, Scope
 from core.rights import check_allowed, right_of
 from core.task import TaskFields, TaskPatch
-from core.team import TeamState
+from core.team import NEVER, TeamState
 from tests.support.core_team import ADMIN, MEMBER, OWNER, STRANGER, TEAM, VIEWER, CoreTeam, an_attachment
 
 ONE, KEY, OTHER_TEAM = UUID(int=101), UUID(int=102), UUID(int=103)
@@ -61,6 +62,7 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (MoveColumn(column_id=ONE), "manage_team", "admin"),
     (DeleteColumn(column_id=ONE), "manage_team", "admin"),
     (CloseColumn(ONE), "own_team", "admin"),
+    (RepeatTask(ONE, NEVER), "own_team", "admin"),
     (RedactHistory((ONE,), 7), "own_team", "admin"),
     (CreateTask(TaskFields(title="t")), "write_tasks", "write"),
     (UpdateTask(ONE, TaskPatch(title="t")), "write_tasks", "write"),
@@ -76,6 +78,10 @@ NEEDED: list[tuple[AnyCommand, str, Scope]] = [
     (EditComment(ONE, "so"), "write_tasks", "write"),
     (DeleteComment(ONE), "write_tasks", "write"),
 ]
+
+
+SYSTEMS = RedactHistory | CloseColumn | RepeatTask
+"""What nobody else may ask for."""
 
 
 @pytest.mark.parametrize(("command", "permission", "scope"), NEEDED)
@@ -111,7 +117,7 @@ def test_role_and_scope_must_both_suffice(command: AnyCommand, permission: str, 
 
 @pytest.mark.parametrize(
     "command",
-    [command for command, _, _ in NEEDED if not isinstance(command, CreateTeam | RedactHistory | CloseColumn)],
+    [command for command, _, _ in NEEDED if not isinstance(command, CreateTeam | SYSTEMS)],
 )
 def test_a_key_of_one_team_sees_no_other_team(command: AnyCommand) -> None:
     team = CoreTeam()
@@ -178,7 +184,7 @@ def test_history_is_redacted_by_the_system_alone() -> None:
 
 @pytest.mark.parametrize("command", [command for command, _, _ in NEEDED])
 def test_the_system_may_do_no_more_than_redact_go_on_and_take_somebody_back(command: AnyCommand) -> None:
-    if isinstance(command, RedactHistory | CloseColumn | AddMember):
+    if isinstance(command, SYSTEMS | AddMember):
         check_allowed(CoreTeam().state, command, Principal.of_system(OWNER))
     else:
         with pytest.raises(Forbidden):

@@ -125,7 +125,25 @@ def test_a_redacted_event_says_so_and_nothing_else(team: CoreTeam) -> None:
     team.task("Secret")
     encoded, event = last(team)
     row = structs.replace(encoded.row, salt=b"")
-    assert sentence(row, event, names_of(team.state)) == "Olga changed something that is forgotten for good."
+    assert sentence(row, event, names_of(team.state)) == "Olga created it."
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("comment.added", "added a comment that was deleted"),
+        ("comment.edited", "edited a comment that was deleted"),
+        ("comment.deleted", "deleted a comment"),
+        ("attachment.added", "attached a file"),
+        ("task.moved", "moved it"),
+        ("task.updated", "changed something that is forgotten for good"),
+    ],
+)
+def test_a_redacted_event_says_what_kind_it_was(team: CoreTeam, kind: str, said: str) -> None:
+    team.task("Secret")
+    encoded, _ = last(team)
+    row = structs.replace(encoded.row, salt=b"", type=kind)
+    assert sentence(row, None, names_of(team.state)) == f"Olga {said}."
 
 
 def test_every_type_of_event_has_a_sentence_and_an_unknown_one_its_name() -> None:

@@ -9,10 +9,10 @@ import pytest
 from msgspec import structs
 
 from core.commands import CreateLabel, CreateTeam, UpdateTeam
+from core.field_error import FieldError
 from core.task import (
     DESCRIPTION_BYTES,
     REFERENCES,
-    FieldError,
     Task,
     TaskFields,
     TaskPatch,

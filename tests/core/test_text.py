@@ -1,12 +1,13 @@
 """Text at the door: what is refused, what is dropped, and what is the same."""
 
 import sys
+import time
 import unicodedata
 from functools import partial
 
 import pytest
 
-from core.text import clean_line, clean_lines, drop_forbidden, fold_name, fold_search, is_visible
+from core.text import MOST_MARKS, clean_line, clean_lines, drop_forbidden, fold_name, fold_search, is_visible
 
 title = partial(clean_line, most=500)
 
@@ -163,3 +164,27 @@ def test_folding_twice_changes_nothing() -> None:
     for fold in (fold_name, fold_search):
         wrong = [char for char in text if (folded := fold(char)) != char and fold(folded) != folded]
         assert wrong == []
+
+
+def test_towers_of_marks_are_refused_before_they_cost_anything() -> None:
+    most = "a" + "\u0301" * MOST_MARKS
+    assert clean_lines(most) == unicodedata.normalize("NFC", most)
+    began = time.process_time()
+    for clean in (clean_lines, partial(clean_line, most=100)):
+        with pytest.raises(ValueError, match=r"marks in a row \(character 2\)"):
+            clean("a" + "\u0301" * 16_000 + "\u0316" * 16_000)
+    lines = ("a" + "\u0301" * (MOST_MARKS // 2) + "\u0316" * (MOST_MARKS // 2)) * 1_000
+    assert clean_lines(lines) == unicodedata.normalize("NFC", lines)
+    assert time.process_time() - began < 0.2, "10 ms are usual"
+
+
+def test_what_is_dropped_of_a_tower_leaves_the_most_there_may_be() -> None:
+    assert drop_forbidden("a" + "\u0301" * 99 + "b", lines=True) == ("a" + "\u0301" * MOST_MARKS + "b", 0)
+
+
+def test_every_mark_counts() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.combining(chr(code))]
+    assert len(marks) > 800
+    for mark in marks:
+        with pytest.raises(ValueError, match="marks in a row"):
+            clean_lines(mark * (MOST_MARKS + 1))

@@ -73,13 +73,17 @@ async def test_versions_are_those_of_the_comment_and_of_no_other(pools: Pools, w
     assert older.type == "comment.added"
 
 
+STALE = {"type": "/problems/stale-version", "title": "Stale version", "status": 412, "code": "stale-version"}
+FORGOTTEN = {"detail": "What this answer said was forgotten for good."}
+
+
 async def test_a_stored_answer_loses_the_text_and_keeps_its_shape(pools: Pools, writer: Writer, superuser: Any) -> None:
     one, other, *_ = await page(pools, writer)
     shown = {"id": str(one.id), "version": 7, "body": "secret", "html": "<p>secret</p>", "mentions": [{"id": "x"}]}
     answers = {
         "shown": (201, shown, {**shown, "body": "", "html": "", "mentions": []}),
         "of a task": (200, {"id": str(one.id), "title": "secret"}, {"redacted": True}),
-        "refused": (412, {"conflicts": [{"theirs": "secret"}]}, {"redacted": True}),
+        "refused": (412, {**STALE, "detail": "secret", "conflicts": [{"theirs": "secret"}]}, {**STALE, **FORGOTTEN}),
         "another": (201, {**shown, "id": str(other.id)}, {**shown, "id": str(other.id)}),
     }
     for key, (status, before, _) in answers.items():

@@ -65,7 +65,7 @@ def test_every_parameter_is_used_and_counted(shape: Shape) -> None:
         ("commit_key", KEY_COLUMNS),
         ("commit_text", TEXT),
         ("commit_place_2", PLACE),
-        ("commit_task_2", TASK_ROW),
+        ("commit_task_3", TASK_ROW),
         ("commit_settings_3", SETTINGS),
         *((noun.kind, noun.columns) for noun in NOUNS),
     ],

@@ -19,7 +19,10 @@ from tests.support.team_writer import Writer, add_user, new_team
 pytestmark = pytest.mark.anyio
 
 TEXTS = ("Straße nach Köln", "İstanbul", "fix the LOGIN", "плохо", "東京", "żółć", "nothing")
-WORDS = ("strasse", "KOLN", "istanbul", "login", "ПЛОХО", "京", "zolc", "eng-3", "ENG-", "absent", "th")
+WORDS = (
+    *("strasse", "KOLN", "istanbul", "login", "ПЛОХО", "京", "zolc", "eng-3", "ENG-", "absent", "th"),
+    *("koln strasse", " login\tfix ", "login absent", "ENG-3 fix", "ENG-1 strasse", "strasse straße", "zug istanbul"),
+)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ first moment at which the clock shows a day or a later one.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-__all__ = ["DAY", "Piece", "first_moment", "pieces"]
+__all__ = ["DAY", "Piece", "first_moment", "first_showing", "pieces"]
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Piece = tuple[datetime, timedelta]
@@ -41,7 +41,12 @@ def pieces(name: str, first: int, last: int, step: timedelta) -> Sequence[Piece]
 
 def first_moment(day: date, changes: Sequence[Piece]) -> datetime:
     """Of all pieces, the first moment at which the clock shows midnight of the day or later."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return first_showing(datetime.combine(day, time()), changes)
+
+
+def first_showing(local: datetime, changes: Sequence[Piece]) -> datetime:
+    """Of all pieces, the first moment at which the clock shows this local time (naive) or later."""
+    wanted = local.replace(tzinfo=UTC)
     ends = [*(start for start, _ in changes[1:]), datetime.max.replace(tzinfo=UTC)]
-    moments = [max(start, midnight - shift) for start, shift in changes]
+    moments = [max(start, wanted - shift) for start, shift in changes]
     return min(moment for moment, end in zip(moments, ends, strict=True) if moment < end)

@@ -55,6 +55,41 @@ def test_columns_are_added_renamed_limited_reordered_and_deleted(
     assert list(account.columns(team_id)) == ["Open", "In progress", "In review", "Done", "On trial"]
 
 
+@pytest.mark.parametrize("limit", ["0", "-3", "2.5", "10001"])
+def test_a_limit_that_is_none_is_answered_with_a_sentence(
+    new_browser: Callable[..., Any], account: Account, limit: str
+) -> None:
+    page = new_browser()
+    sign_in(page, account, account.team("first"))
+    page.click("#edit-columns")
+    write(page, "Most tasks in Open", limit)
+    said = "A limit is a whole number from 1 to 10000; leave it empty for no limit."
+    expect(page.locator(".columns-dialog [role=alert]")).to_have_text(said)
+    expect(page.get_by_label("Most tasks in Open", exact=True)).to_have_value("")
+
+
+def test_the_columns_dialog_shows_its_fields_whole_on_a_phone(
+    new_browser: Callable[..., Any], account: Account
+) -> None:
+    page = new_browser(viewport={"width": 390, "height": 800})
+    sign_in(page, account, account.team("first"))
+    page.click("#edit-columns")
+    expect(page.locator(".column-row")).to_have_count(5)
+    # What does not fit into a field scrolls in it; a placeholder needs the width that its letters have as a value.
+    cut = """fields => fields.filter((field) => {
+        const empty = field.value === "";
+        if (empty) { field.type = "text"; field.value = field.placeholder; }
+        const cut = field.scrollWidth > field.clientWidth;
+        if (empty) { field.value = ""; field.type = "number"; }
+        return cut;
+    }).length"""
+    assert page.locator(".column-row input").evaluate_all(cut) == 0
+    heights = "all => new Set(all.map((one) => Math.round(one.getBoundingClientRect().height))).size"
+    assert page.locator(".column-add :is(input, select)").evaluate_all(heights) == 1
+    wide = "dialog => dialog.scrollWidth <= dialog.clientWidth"
+    assert page.locator(".columns-dialog").evaluate(wide)
+
+
 def test_cards_are_dragged_into_a_column_of_ones_own_and_leave_it_when_it_goes(
     new_browser: Callable[..., Any], account: Account
 ) -> None:

@@ -90,11 +90,40 @@ def test_a_comment_that_is_not_sent_keeps_the_panel_open(account: Account, new_b
     open_panel(page, account, account.team("Paint"), "Paint")
     page.fill("#comment-body", "half a thou")
     page.keyboard.press("Escape")
-    expect(page.locator("#panel-note")).to_contain_text("unsaved changes")
+    unsent = "Your comment is not sent: Comment sends it."
+    expect(page.locator("#panel-note")).to_have_text(f"{unsent} Cancel drops what you wrote.")
     page.fill("#p-title", "Paint it")
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel-note")).to_have_text(
+        f"There are unsaved changes: Save keeps them. {unsent} Cancel drops what you wrote."
+    )
     page.click("#panel-save")
-    expect(page.locator("#panel-note")).to_contain_text("not sent yet")
+    expect(page.locator("#panel-note")).to_have_text(f"Saved. {unsent}")
     expect(page.locator("#comment-body")).to_have_value("half a thou")
+    page.click("#comment-send")
+    expect(page.locator(".comment-text")).to_have_text("half a thou")
+    expect(page.locator("#panel-note")).to_have_text("")
+    page.click(".comment [data-does=edit]")
+    page.fill(".editor textarea", "a whole thought")
+    page.focus("#p-title")
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel-note")).to_contain_text("A comment is being edited: Save below it")
+
+
+def test_a_line_break_and_an_address_in_a_comment_are_what_they_look_like(
+    account: Account, new_browser: Callable[..., Any]
+) -> None:
+    page = new_browser()
+    open_panel(page, account, account.team("Paint"), "Paint")
+    page.fill("#comment-body", "First line\nsee https://example.com/a.")
+    page.click("#comment-send")
+    expect(page.locator(".comment-text br")).to_have_count(1)
+    link = page.locator(".comment-text a")
+    expect(link).to_have_text("https://example.com/a")
+    expect(link).to_have_attribute("rel", "nofollow noopener noreferrer")
+    expect(link).to_have_attribute("target", "_blank")
+    expect(page.locator(".card .talk svg")).to_be_visible()
+    expect(page.locator(".card .talk")).to_have_text("1")
 
 
 def test_whoever_only_looks_sees_everything_and_changes_nothing(

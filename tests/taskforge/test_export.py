@@ -225,3 +225,21 @@ async def test_columns_travel_by_name_and_dates_as_dates(office: Office, olga: U
     assert "no such column here: 'Straße'; its tasks went to the first column of their status" in office.said
     third = await office.team("Third")
     assert third.columns[by_title(third)["Dated"].column_id].name == "Open"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_series_of_tasks_travel_and_come_back_unchanged(office: Office, olga: UUID, form: Format) -> None:
+    rule = '"FREQ=WEEKLY;BYDAY=MO,TH"'
+    text = f"external_source,external_id,title,due_on,recurrence,recurrence_when\nS,R,Recurs,2026-03-02,{rule},done\n"
+    await office.load(office.file("series.csv", text))
+    await office.load(office.file("later.csv", "external_source,external_id,title,due_on\nS,R,Recurs,2026-03-04\n"))
+    task = by_title(await office.team())["Recurs"]
+    assert task.recurrence is not None
+    assert (task.recurrence.rule, task.recurrence.when) == ("FREQ=WEEKLY;BYDAY=MO,TH", "done")
+    assert (str(task.due_on), str(task.recurrence.on)) == ("2026-03-04", "2026-03-02"), "put off"
+    exported = await save(office, form)
+    assert str(await office.load(exported)).startswith("created 0, updated 0,"), office.said
+    await office.load(exported, "Copy")
+    copy = by_title(await office.team("Copy"))["Recurs"]
+    assert copy.recurrence is not None
+    assert (copy.recurrence.rule, copy.recurrence.when) == (task.recurrence.rule, "done")

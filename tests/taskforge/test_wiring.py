@@ -62,6 +62,7 @@ def test_every_list_of_parts_is_the_same() -> None:
         ({"redaction"}, ["format", "restores", "broker", "housekeeping", "redaction"]),
         ({"search"}, ["format", "restores", "broker", "housekeeping", "filling", "search"]),
         ({"history"}, ["format", "restores", "broker", "housekeeping", "history"]),
+        ({"recurrence"}, ["format", "restores", "broker", "housekeeping", "feeds", "teams", "recurrence"]),
         ({"scheduler"}, ["format", "restores", "broker", "housekeeping", "scheduler"]),
         (
             {"teams", "notifications"},

@@ -107,8 +107,15 @@ export class Activity {
   #undoOf(item) {
     const mine = item.actor.id === this.me().id && UNDONE.test(item.type) && !item.redacted;
     if (!mine || !this.#team.mayWrite) return null;
+    if (this.#isTakenBack(item)) return h("span", { class: "help" }, "Taken back");
     const button = h("button", { type: "button", class: "quiet", "aria-label": `Undo: ${item.sentence}` }, "Undo");
     return pressing(button, this.note, () => this.#undo(item));
+  }
+
+  /** Whether the task is by now as it was before: there is nothing left that undo could do. */
+  #isTakenBack({ changes }) {
+    const task = this.#team.board.confirmed(this.#task);
+    return task !== undefined && changes.length > 0 && changes.every(({ field, from }) => sameValue(task[field], from));
   }
 
   async #undo({ seq }) {
@@ -117,4 +124,10 @@ export class Activity {
     announce("Taken back.");
     if (task === this.#task) await this.refresh();
   }
+}
+
+/** A field of the task against one of a change, where ids come with their names. */
+function sameValue(now, then) {
+  if (Array.isArray(then)) return now.length === then.length && then.every((one) => now.includes(one.id ?? one));
+  return (now ?? null) === (then?.id ?? then ?? null);
 }

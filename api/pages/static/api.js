@@ -11,10 +11,10 @@ const TRIES = 7;
 /** Seconds that a request waits by itself when the server says how long. */
 const LONGEST_WAIT = 10;
 
-/** An answer that is not a success (RFC 9457). `fields` maps a body field to what is wrong with it. */
+/** An answer that is not a success (RFC 9457). `fields` maps a body field to what is wrong with it, `wait` is Retry-After in s. */
 export class Problem extends Error {
-  constructor(status, body) {
-    super(body.detail || body.title || `The server answered ${status}.`);
+  constructor(status, body, wait = 0) {
+    super(body.code === "rate-limited" && wait > 0 ? tooMany(wait) : body.detail || body.title || `The server answered ${status}.`);
     this.status = status;
     this.code = body.code ?? "";
     this.body = body;
@@ -160,10 +160,19 @@ export class Api {
   }
 }
 
+/** For people: in how long to try again, rounded up, so that it is never too early. */
+function tooMany(seconds) {
+  const [count, unit] = [[3600, "hour"], [60, "minute"], [1, "second"]]
+    .filter(([size]) => seconds >= size)
+    .map(([size, name]) => [Math.ceil(seconds / size), name])[0];
+  return `Too many attempts. Try again in ${count} ${unit}${count === 1 ? "" : "s"}.`;
+}
+
 async function problemOf(answer) {
+  const wait = Math.ceil(Number(answer.headers.get("retry-after"))) || 0;
   try {
-    return new Problem(answer.status, await answer.json());
+    return new Problem(answer.status, await answer.json(), wait);
   } catch {
-    return new Problem(answer.status, {});
+    return new Problem(answer.status, {}, wait);
   }
 }

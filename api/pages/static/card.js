@@ -1,7 +1,7 @@
 /** What a card looks like: one element per task, redrawn in place when the task changes. */
 
 import { dueChip } from "./due.js";
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 
 export const STATUS_NAMES = {
   open: "Open",
@@ -14,11 +14,13 @@ export const STATUS_NAMES = {
 export const PRIORITY_NAMES = { urgent: "Urgent", high: "High", medium: "Medium", low: "Low", none: "No priority" };
 
 const LABELS_SHOWN = 3;
+const BUBBLE = "M3 3.5h10a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1H7.5L4.5 14v-2.5H3a1 1 0 0 1-1-1v-6a1 1 0 0 1 1-1z";
+const CLIP = "M13 7.5l-5.3 5.3a3 3 0 0 1-4.3-4.3l5.7-5.7a2 2 0 0 1 2.9 2.9l-5.5 5.5a1 1 0 0 1-1.4-1.4l4.8-4.8";
 
 /** The card's list item; `draw` fills it. The focus moves between cards by arrow keys, so only one is in the tab order. */
 export function makeCard(task, board) {
   const face = h("div", { class: "card-face", role: "button", tabindex: "-1", draggable: "true", "aria-describedby": "card-help" });
-  const item = h("li", { class: "card", data: { task: task.id } }, face);
+  const item = h("div", { class: "card", role: "listitem", data: { task: task.id } }, face);
   draw(item, task, board);
   return item;
 }
@@ -67,12 +69,12 @@ function estimate(task) {
 
 function talk(task) {
   if (!task.comment_count) return null;
-  return h("span", { class: "talk", title: "Comments" }, String(task.comment_count));
+  return h("span", { class: "talk", title: "Comments" }, icon(BUBBLE), String(task.comment_count));
 }
 
 function files(task) {
   if (!task.attachment_count) return null;
-  return h("span", { class: "files", title: "Files" }, String(task.attachment_count));
+  return h("span", { class: "files", title: "Files" }, icon(CLIP), String(task.attachment_count));
 }
 
 function assignee(task, board) {

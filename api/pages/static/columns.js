@@ -58,7 +58,7 @@ export class ColumnsDialog {
     const title = h("input", { id: `name-${id}`, type: "text", maxlength: "50", value: name, "aria-label": `Name of ${name}`, disabled: closing });
     title.addEventListener("change", () => this.#patch(id, { name: title.value.trim() }));
     const most = h("input", { id: `most-${id}`, type: "number", min: "1", max: "10000", step: "1", value: limit ?? "", placeholder: "no limit", "aria-label": `Most tasks in ${name}`, disabled: closing });
-    most.addEventListener("change", () => this.#patch(id, { wip_limit: most.value === "" ? null : Number(most.value) }));
+    most.addEventListener("change", () => this.#limit(id, most));
     const row = h("li", { class: "column-row", data: { column: id, status: category } },
       h("span", { class: "dot", title: STATUS_NAMES[category] }), title, most,
       this.#button(`left-${id}`, "↑", `Move ${name} up`, index === 0, () => this.#move(id, { before_id: this.board.order[index - 1].id })),
@@ -104,6 +104,13 @@ export class ColumnsDialog {
     }
     const made = await this.#run((api, path, options) => api.post(path, { name, category: this.category.value }, options));
     if (made) this.name.value = "";
+  }
+
+  /** What the server could only refuse with its own words is said here, and the row shows what is true. */
+  #limit(id, most) {
+    if (most.validity.valid) return this.#patch(id, { wip_limit: most.value === "" ? null : Number(most.value) });
+    this.wrong.textContent = `A limit is a whole number from ${most.min} to ${most.max}; leave it empty for no limit.`;
+    return this.#draw();
   }
 
   #patch(id, patch) {

@@ -36,10 +36,11 @@ export class Comments {
     this.box.addEventListener("keydown", (event) => onSend(event, () => this.#say()));
   }
 
-  /** Whether something is written and not sent. */
+  /** What is written and not sent, as a sentence that says what sends it; empty when there is nothing. */
   get unsent() {
+    if (this.box.value.trim() !== "") return "Your comment is not sent: Comment sends it.";
     const edited = [...this.list.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
-    return edited || this.box.value.trim() !== "";
+    return edited ? "A comment is being edited: Save below it keeps what you wrote." : "";
   }
 
   /** Begin with another task of the team. Rejects when its comments cannot be loaded. */
@@ -172,6 +173,7 @@ export class Comments {
       if (task !== this.#task) return;
       this.box.value = "";
       this.note.textContent = "";
+      this.box.dispatchEvent(new Event("input", { bubbles: true }));  // What the panel says of an unsent comment is over.
       this.#take(data);
       this.#tell();
       this.#item(data.id)?.scrollIntoView({ block: "nearest" });

@@ -16,6 +16,17 @@ export function h(tag, props, ...children) {
   return element;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A small picture in the colour of the text, drawn by `path` in a square of 16; it says nothing by itself. */
+export function icon(path) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [name, value] of [["viewBox", "0 0 16 16"], ["class", "glyph"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
+  svg.append(document.createElementNS(SVG, "path"));
+  svg.firstChild.setAttribute("d", path);
+  return svg;
+}
+
 /** The element with this id; the page's own markup always has it. */
 export function byId(id) {
   return document.getElementById(id);

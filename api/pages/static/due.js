@@ -9,6 +9,7 @@ const DAY_MS = 86_400_000;
 const REFRESH_MS = 20_000;
 const SHORT = { day: "numeric", month: "short" };
 const WITH_YEAR = { ...SHORT, year: "numeric" };
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const FINISHED = ["done", "cancelled"];
 
 const calendars = new Map();
@@ -29,10 +30,27 @@ function calendar(zone) {
   }
 }
 
-/** The date that a panel shows of `due` (a date, an instant or null). */
-export function dayOf(due, zone) {
+/** The reader's time zone, by its IANA name. */
+export function localZone() {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** The date that a panel shows of `due` (a date, an instant or null): of an instant the one where the reader is. */
+export function dayOf(due) {
   if (!due) return "";
-  return isDate(due) ? due : dayIn(new Date(due), zone);
+  return isDate(due) ? due : dayIn(new Date(due), localZone());
+}
+
+/** The time of day (HH:MM) where the reader is; empty for what is no instant. */
+export function timeOf(due) {
+  if (!due || isDate(due)) return "";
+  const moment = new Date(due);
+  return [moment.getHours(), moment.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+/** When it is due, in words. */
+export function dueWords(due) {
+  return due ? new Intl.DateTimeFormat(undefined, spokenShape(due, "medium")).format(new Date(due)) : "no date";
 }
 
 /** A task with `due`, its date or its instant: a panel edits one field, whichever of the two it is. */
@@ -40,11 +58,15 @@ export function withDue(task) {
   return { ...task, due: task.due_on ?? task.due_at ?? null };
 }
 
-/** The fields to send for a patch that may have `due`, a date: it takes the place of an instant. */
+/** The fields to send for a patch that may have `due`: a date and an instant take each other's place. */
 export function asFields({ due, ...patch }, before) {
   if (due === undefined) return patch;
-  const instead = before && !isDate(before) ? { due_at: null } : {};
-  return { ...patch, due_on: due, ...instead };
+  const gone = before ? { [fieldOf(before)]: null } : {};
+  return { ...patch, ...gone, ...(due === null ? {} : { [fieldOf(due)]: due }) };
+}
+
+function fieldOf(due) {
+  return isDate(due) ? "due_on" : "due_at";
 }
 
 /** What a card says of when its task is due; null when it never is. */
@@ -59,7 +81,8 @@ export function dueChip(task, zone) {
   return chip;
 }
 
-function isDate(due) {
+/** Whether it is a date of the calendar, rather than an instant. */
+export function isDate(due) {
   return due.length === "2026-03-01".length;
 }
 
@@ -76,8 +99,12 @@ function spoken(state) {
 }
 
 function titleOf(due, state) {
-  const shape = isDate(due) ? { dateStyle: "full", timeZone: "UTC" } : { dateStyle: "full", timeStyle: "short" };
-  return `Due ${new Intl.DateTimeFormat(undefined, shape).format(new Date(due))}${state === "late" ? " (overdue)" : ""}`;
+  return `Due ${new Intl.DateTimeFormat(undefined, spokenShape(due, "full")).format(new Date(due))}${state === "late" ? " (overdue)" : ""}`;
+}
+
+/** A date is formatted as the UTC day that it was parsed to, so that no zone moves it. */
+function spokenShape(due, dateStyle) {
+  return isDate(due) ? { dateStyle, timeZone: "UTC" } : { dateStyle, timeStyle: "short" };
 }
 
 function shortOf(due) {
@@ -85,7 +112,9 @@ function shortOf(due) {
   // A date is formatted as the UTC day that it was parsed to, so that no zone moves it.
   const zone = isDate(due) ? { timeZone: "UTC" } : {};
   const year = isDate(due) ? Number(due.slice(0, 4)) : moment.getFullYear();
-  return new Intl.DateTimeFormat(undefined, { ...(year === new Date().getFullYear() ? SHORT : WITH_YEAR), ...zone }).format(moment);
+  const shape = { ...(year === new Date().getFullYear() ? SHORT : WITH_YEAR), ...zone };
+  const day = new Intl.DateTimeFormat(undefined, shape).format(moment);
+  return isDate(due) ? day : `${day}, ${CLOCK.format(moment)}`;
 }
 
 /** Time goes on while a board is open: what has become overdue is seen without a change of its task. */

@@ -79,25 +79,18 @@ export class Moving {
   /** Where the card would land under the pointer, and the line that says so. */
   #aim(column, clientY) {
     if (this.#dragged === null) return;
-    const list = this.view.list(column);
-    const items = list.children;
-    let low = 0;
-    let high = items.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const box = items[middle].getBoundingClientRect();
-      if (box.top + box.height / 2 < clientY) low = middle + 1;
-      else high = middle;
-    }
-    this.#draw(list, low);
-    this.#target = { column, index: this.#withoutDragged(column, low) };
+    const cards = this.view.cards(column);
+    const index = cards.countAbove(clientY);
+    this.#draw(cards, index);
+    this.#target = { column, index: this.#withoutDragged(column, index) };
   }
 
   /** The line lies over the gap beside the list, so that aiming shifts no card. */
-  #draw(list, index) {
-    const [previous, next] = [list.children[index - 1], list.children[index]];
-    const top = previous ? previous.offsetTop + previous.offsetHeight : next ? next.offsetTop - GAP : 0;
-    const scroll = list.parentElement;
+  #draw(cards, index) {
+    const [previous, next] = [cards.at(index - 1), cards.at(index)];
+    const scroll = cards.element.parentElement;
+    const above = scroll.getBoundingClientRect().top - scroll.scrollTop;
+    const top = previous ? previous.getBoundingClientRect().bottom - above - GAP : next ? next.getBoundingClientRect().top - above - GAP : 0;
     if (this.line.parentElement !== scroll) scroll.append(this.line);
     this.line.style.transform = `translateY(${top + GAP / 2 - 1}px)`;
     for (const section of this.view.root.querySelectorAll(".aimed")) section.classList.remove("aimed");

@@ -19,7 +19,7 @@ export class Sections {
     this.note = byId("sections-note");
   }
 
-  /** Whether something is written and not sent. */
+  /** What is written and not sent, in words; empty when there is nothing. */
   get unsent() {
     return this.comments.unsent;
   }

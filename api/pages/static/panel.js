@@ -6,10 +6,12 @@
 import { Problem } from "./api.js";
 import { PRIORITY_NAMES, labelChip } from "./card.js";
 import { byId, h } from "./dom.js";
-import { asFields, dayOf, withDue } from "./due.js";
+import { asFields, dueWords, withDue } from "./due.js";
+import { dueIsWhole, followDue, readDue, writeDue } from "./due-field.js";
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const STALE_TRIES = 3;
+const CLASHES = "Somebody changed the same field. Choose theirs or yours above; then you can save.";
 
 /** How each field is read from its control (`base` is the value it was filled with), and written to it. */
 const FIELDS = {
@@ -19,7 +21,7 @@ const FIELDS = {
   priority: { read: (control) => control.value, write: setValue },
   assignee_id: { read: (control) => control.value || null, write: setValue },
   estimate: { read: (control) => (control.value === "" ? null : Number(control.value)), write: setValue },
-  due: { read: readDue, write: (control, value) => setValue(control, dayOf(value, control.dataset.zone)) },
+  due: { read: readDue, write: writeDue },
   label_ids: { read: readLabels, write: writeLabels },
 };
 
@@ -158,9 +160,12 @@ export class Panel {
   }
 
   #offer() {
+    followDue(this.#control("due"));
     const dirty = this.#dirty();
-    this.save.disabled = dirty.length === 0 || this.#value("title") === "" || this.#clashes.size > 0 || this.#locked;
-    if (dirty.length === 0 && this.note.dataset.kind === "unsaved") this.#say("");
+    this.save.disabled = dirty.length === 0 || this.#value("title") === "" || this.#clashes.size > 0 || this.#locked || !dueIsWhole(this.#control("due"));
+    if (dirty.length === 0 && !this.sections.unsent && this.note.dataset.kind === "unsaved") this.#say("");
+    if (this.#clashes.size > 0) this.#say(CLASHES, "clash");
+    else if (this.note.dataset.kind === "clash") this.#say("");
   }
 
   async #onSubmit(event) {
@@ -173,10 +178,10 @@ export class Panel {
       await this.#saveMerging(id);
       if (this.#id !== id) return;
       if (!this.sections.unsent) this.close();
-      else this.#say("Saved. Your comment is not sent yet.", "unsaved");
+      else this.#say(`Saved. ${this.sections.unsent}`, "unsaved");
     } catch (error) {
       if (this.#id !== id) return;
-      this.#say(this.#clashes.size > 0 ? "Somebody changed the same field. Choose below, then save." : error.message, "error");
+      this.#say(error.message, "error");
       this.#offer();
     }
   }
@@ -217,10 +222,13 @@ export class Panel {
       const box = h(
         "div",
         { class: "clash", role: "group", "aria-label": `${NAMES[name]} was changed by somebody else` },
-        h("span", null, "Changed meanwhile to: "),
-        h("q", null, this.#spoken(name, theirs)),
-        h("button", { type: "button", class: "quiet", onclick: choose(false) }, "Take theirs"),
-        h("button", { type: "button", class: "quiet", onclick: choose(true) }, "Keep mine"),
+        h("span", null, "Changed meanwhile to: ", h("q", null, this.#spoken(name, theirs))),
+        h(
+          "span",
+          { class: "clash-choice" },
+          h("button", { type: "button", class: "quiet", onclick: choose(false) }, "Take theirs"),
+          h("button", { type: "button", class: "quiet", onclick: choose(true) }, "Keep mine"),
+        ),
       );
       this.#control(name).closest(".field").append(box);
     }
@@ -231,7 +239,6 @@ export class Panel {
     if (!keep) FIELDS[name].write(this.#control(name), theirs);
     this.#clashes.delete(name);
     this.#drawClashes();
-    if (this.#clashes.size === 0) this.#say("");
     this.#offer();
   }
 
@@ -239,7 +246,7 @@ export class Panel {
     if (name === "column_id") return this.board.column(value)?.name ?? "a column that is gone";
     if (name === "priority") return PRIORITY_NAMES[value];
     if (name === "assignee_id") return value ? (this.board.members.get(value)?.name ?? "Former member") : "Nobody";
-    if (name === "due") return dayOf(value, this.#control("due").dataset.zone) || "no date";
+    if (name === "due") return dueWords(value);
     if (name === "label_ids") return value.map((id) => this.board.labels.get(id)?.name ?? "?").join(", ") || "none";
     return value === null || value === "" ? "(empty)" : String(value);
   }
@@ -277,11 +284,13 @@ export class Panel {
   }
 
   get #unsaved() {
-    return (this.#dirty().length > 0 || this.sections.unsent) && !this.#locked;
+    return (this.#dirty().length > 0 || this.sections.unsent !== "") && !this.#locked;
   }
 
   #warn() {
-    this.#say("There are unsaved changes: save them, or press Cancel to drop them.", "unsaved");
+    const changes = this.#dirty().length > 0 ? "There are unsaved changes: Save keeps them." : "";
+    const parts = [changes, this.sections.unsent, "Cancel drops what you wrote."];
+    this.#say(parts.filter((part) => part !== "").join(" "), "unsaved");
   }
 
   #leave() {
@@ -315,9 +324,4 @@ function readLabels(box) {
 
 function writeLabels(box, ids) {
   for (const input of box.querySelectorAll("input")) input.checked = ids.includes(input.value);
-}
-
-/** A day of the team's calendar. An untouched one stays the exact moment that it may have come from. */
-function readDue(control, base) {
-  return control.value === dayOf(base, control.dataset.zone) ? (base ?? null) : control.value || null;
 }

@@ -6,6 +6,7 @@
 
 import { draw, makeCard } from "./card.js";
 import { h, prefersCalm } from "./dom.js";
+import { Groups } from "./groups.js";
 
 const FIRST_CARDS = 40;
 const CHUNK = 60;
@@ -22,10 +23,10 @@ class Column {
     this.drawn = 0;
     this.more = h("button", { type: "button", class: "more quiet", hidden: true, onclick: more });
     this.count = h("span", { class: "count", "aria-hidden": "true" });
-    this.list = h("ul", { class: "cards", role: "list" });
+    this.cards = new Groups();
     this.name = h("span", { class: "column-name" });
     this.heading = h("h2", null, h("span", { class: "dot", "aria-hidden": "true" }), this.name, this.count);
-    const scroll = h("div", { class: "scroll" }, this.list, this.more);
+    const scroll = h("div", { class: "scroll" }, this.cards.element, this.more);
     this.sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { root: scroll, rootMargin: AHEAD });
     this.element = h("section", { class: "column", data: { column: id } }, this.heading, scroll, add);
   }
@@ -38,7 +39,7 @@ class Column {
     this.element.dataset.closing = String(Boolean(closing));
     this.count.textContent = limit ? `${total} / ${limit}` : String(total);
     this.count.dataset.full = String(Boolean(limit) && total >= limit);
-    this.list.setAttribute("aria-label", `${name}, ${total} ${total === 1 ? "task" : "tasks"}`);
+    this.cards.element.setAttribute("aria-label", `${name}, ${total} ${total === 1 ? "task" : "tasks"}`);
   }
 
   /** Offer the next page while cards are left `below`; with `watch`, load it as soon as its button is in sight. */
@@ -74,7 +75,7 @@ export class View {
     this.#columns = new Map(board.order.map(({ id }) => [id, before.get(id) ?? this.#column(id)]));
     this.root.replaceChildren(...[...this.#columns.values()].map((column) => column.element));
     for (const column of this.#columns.values()) {
-      column.list.replaceChildren();
+      column.cards.clear();
       column.drawn = 0;
       this.#extend(column, FIRST_CARDS);
       this.#tally(column);
@@ -122,8 +123,9 @@ export class View {
     return this.root.querySelector(`.card[data-task="${CSS.escape(id)}"]`);
   }
 
-  list(id) {
-    return this.#columns.get(id).list;
+  /** The cards of a column, as they are grouped on the screen. */
+  cards(id) {
+    return this.#columns.get(id).cards;
   }
 
   /** Load and draw the next page of a column, if there is one. */
@@ -153,7 +155,7 @@ export class View {
     const column = this.#columns.get(id);
     if (index >= column.drawn) return;
     column.drawn -= 1;
-    item.remove();
+    column.cards.remove(item);
   }
 
   /** Draw the card at its place, unless it belongs to the part that is not drawn yet. */
@@ -163,7 +165,7 @@ export class View {
     if (index > column.drawn || (index === column.drawn && !wholeBefore)) return null;
     const shown = item ?? makeCard(task, this.board);
     if (item !== null) draw(item, task, this.board);
-    column.list.insertBefore(shown, column.list.children[index] ?? null);
+    column.cards.insert(shown, index);
     column.drawn += 1;
     return shown;
   }
@@ -196,9 +198,7 @@ export class View {
 
   #extend(column, amount) {
     const ids = this.board.columns[column.id].slice(column.drawn, column.drawn + amount);
-    const cards = document.createDocumentFragment();
-    for (const id of ids) cards.append(makeCard(this.board.task(id), this.board));
-    column.list.append(cards);
+    column.cards.append(ids.map((id) => makeCard(this.board.task(id), this.board)));
     column.drawn += ids.length;
   }
 

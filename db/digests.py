@@ -1,0 +1,101 @@
+"""Who has overdue tasks, and which, for the mails of the morning. For the worker's role, which sees all teams.
+
+What is due on a date is judged in the team's zone, as everywhere (`core/calendar.py`); whose morning it is, in the
+user's.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from core.calendar import day_of
+from core.windows import FINISHED
+from db.transaction import Reading
+from db.zones import zone_named
+
+__all__ = ["LateTask", "Morning", "late_tasks_of", "late_users"]
+
+
+class Morning(Struct, frozen=True):
+    """It has become morning for a user, on this date of theirs."""
+
+    user_id: UUID
+    day: date
+
+
+class LateTask(Struct, frozen=True):
+    """A task that is overdue. `due_at` is an instant, `due_on` a date; one of them is there."""
+
+    team_id: UUID
+    team: str
+    time_zone: str
+    key: str
+    title: str
+    due_at: datetime | None
+    due_on: date | None
+
+
+async def late_users(
+    tx: Reading, schedule: str, days: Mapping[str, date], now: datetime, limit: int
+) -> Sequence[Morning]:
+    """At most `limit` users in zones of `days` to whom a task is overdue at `now`, without a mark of the schedule yet.
+
+    Only those who have proven their address, since nobody else's mailbox is to be filled.
+    """
+    zones, todays = await _todays(tx, now)
+    rows = await tx.fetch(
+        _LATE_USERS, schedule, list(days), list(days.values()), zones, todays, now, list(FINISHED), limit
+    )
+    return [Morning(**row) for row in rows]
+
+
+async def late_tasks_of(tx: Reading, user_id: UUID, now: datetime, limit: int) -> tuple[int, Sequence[LateTask]]:
+    """How many tasks of the user's are overdue at `now` in all their teams, and the first of them, by team and date."""
+    zones, todays = await _todays(tx, now)
+    rows = await tx.fetch(_LATE_TASKS, user_id, zones, todays, now, list(FINISHED), limit)
+    tasks = [LateTask(**{name: row[name] for name in LateTask.__struct_fields__}) for row in rows]
+    return rows[0]["total"] if rows else 0, tasks
+
+
+async def _todays(tx: Reading, now: datetime) -> tuple[list[str], list[date]]:
+    """The zones of all teams, and which day it is there."""
+    zones = [row["time_zone"] for row in await tx.fetch(_ZONES)]
+    return zones, [day_of(now, zone_named(name)) for name in zones]
+
+
+_ZONES: Final = "select distinct time_zone from teams"
+# What is overdue to the user `u.id`, in teams that they are members of today.
+_LATE: Final = """
+from memberships m
+join teams g on g.id = m.team_id
+join unnest($4::text[], $5::date[]) z (zone, today) on z.zone = g.time_zone
+join tasks t on t.team_id = m.team_id and t.assignee_id = m.user_id
+where m.user_id = u.id and t.archived_at is null and t.status <> all ($7::text[])
+  and (t.due_at < $6 or t.due_on < z.today)
+"""
+_LATE_USERS: Final = f"""
+select u.id as user_id, d.day
+from users u
+join unnest($2::text[], $3::date[]) d (zone, day) on d.zone = u.time_zone
+where u.erased_at is null and u.email_verified_at is not null
+  and not exists (
+      select from schedule_marks k
+      where k.schedule = $1 and k.subject_id = u.id and k.occurrence = to_char(d.day, 'YYYY-MM-DD')
+  )
+  and exists (select {_LATE})
+order by u.id limit $8
+"""  # noqa: S608 (a text of our own)
+_LATE_TASKS: Final = """
+select t.team_id, g.name as team, g.time_zone, g.key || '-' || t.number as key, t.title, t.due_at, t.due_on,
+       count(*) over () as total
+from memberships m
+join teams g on g.id = m.team_id
+join unnest($2::text[], $3::date[]) z (zone, today) on z.zone = g.time_zone
+join tasks t on t.team_id = m.team_id and t.assignee_id = m.user_id
+where m.user_id = $1 and t.archived_at is null and t.status <> all ($5::text[])
+  and (t.due_at < $4 or t.due_on < z.today)
+order by g.name, g.id, t.due_on, t.due_at, t.number limit $6
+"""

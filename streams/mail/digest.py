@@ -1,0 +1,55 @@
+"""What the daily digest says: the tasks that are overdue to somebody, by team, with links to their boards."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+from uuid import UUID
+
+from db.digests import LateTask, late_tasks_of
+from db.ids import made_at
+from db.people.recipients import recipient
+from db.transaction import Reading
+from db.zones import zone_named
+from streams.mail.messages import Letter
+
+__all__ = ["PURPOSE", "digest_letter"]
+
+PURPOSE: Final = "digest"
+"""What a mail job says it is for; its subject is a user."""
+LISTED: Final = 50
+"""Most tasks that one mail lists; it says how many more there are."""
+
+
+async def digest_letter(tx: Reading, job_id: UUID, user_id: UUID, site: str) -> Letter | None:
+    """The digest as of when it was asked for, with what is known now; None when nothing is overdue any more."""
+    found = await recipient(tx, user_id)
+    if found is None:
+        return None
+    count, tasks = await late_tasks_of(tx, user_id, made_at(job_id), LISTED)
+    if not tasks:
+        return None
+    subject = "1 task is overdue" if count == 1 else f"{count} tasks are overdue"
+    facts = {"count": count, "more": count - len(tasks), "teams": _by_team(tasks, found.time_zone, site)}
+    return Letter(job_id, PURPOSE, found.email, found.name, subject, facts, user_id=user_id)
+
+
+def _by_team(tasks: Sequence[LateTask], zone: str, site: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": group[0].team,
+            "url": f"{site}/#{team_id}",
+            "tasks": [{"key": task.key, "title": task.title, "due": _due(task, zone)} for task in group],
+        }
+        for team_id, found in groupby(tasks, key=lambda task: task.team_id)
+        if (group := list(found))
+    ]
+
+
+def _due(task: LateTask, zone: str) -> str:
+    """A date as the team has it, a moment by the clock of whoever reads it."""
+    if task.due_on is not None:
+        return f"{task.due_on.day} {task.due_on:%B %Y}"
+    assert isinstance(task.due_at, datetime), "what is overdue is due"
+    local = task.due_at.astimezone(zone_named(zone))
+    return f"{local.day} {local:%B %Y, %H:%M}"
