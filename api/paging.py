@@ -28,6 +28,7 @@ __all__ = [
     "COMMENTS",
     "COMMENT_EDITS",
     "COLUMNS",
+    "DELIVERIES",
     "FORMER_MEMBERS",
     "INVITATIONS",
     "LABELS",
@@ -36,8 +37,10 @@ __all__ = [
     "NO_EPOCH",
     "NOTIFICATIONS",
     "OVERDUE",
+    "REPORTS",
     "SESSIONS",
     "TEAMS",
+    "WEBHOOKS",
     "Cursors",
     "PageQuery",
     "page_json",
@@ -119,6 +122,7 @@ COMMENTS: Final = Cursors[tuple[int, bool, datetime, UUID]](
 """The epoch, whether the newest come first, and when the last one was written."""
 COMMENT_EDITS: Final = Cursors[tuple[int, int]]("comment-edits", tuple[_Seq, _Seq])
 """As in a page of activity."""
+DELIVERIES: Final = Cursors[UUID]("deliveries", UUID)
 FORMER_MEMBERS: Final = Cursors[tuple[datetime, UUID]]("former", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 IDENTITIES: Final = Cursors[UUID]("identities", UUID)
 INVITATIONS: Final = Cursors[UUID]("invitations", UUID)
@@ -127,7 +131,9 @@ LABELS: Final = Cursors[tuple[str, UUID]]("labels", tuple[str, UUID])
 MEMBERS: Final = Cursors[tuple[datetime, UUID]]("members", tuple[Annotated[datetime, Meta(tz=True)], UUID])
 NOTIFICATIONS: Final = Cursors[UUID]("notifications", UUID)
 OVERDUE: Final = Cursors[UUID]("overdue", UUID)
+REPORTS: Final = Cursors[UUID]("reports", UUID)
 SESSIONS: Final = Cursors[UUID]("sessions", UUID)
+WEBHOOKS: Final = Cursors[UUID]("webhooks", UUID)
 TEAMS: Final = Cursors[UUID]("teams", UUID)
 
 

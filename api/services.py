@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from db.people.tickets import Tickets
     from db.pool import Pools
     from db.sealed_replies import SealedReplies
+    from db.webhooks.secrets import WebhookSecrets
     from streams.feeds.hub import Hub
     from streams.mail.delivery import Mailbox
+    from streams.webhooks.urls import Rules
 
 __all__ = ["Services"]
 
@@ -67,6 +69,8 @@ class Services(Struct, kw_only=True):
     invitations: "Invitations"
     acceptances: "Acceptances"
     sealed: "SealedReplies"
+    webhook_secrets: "WebhookSecrets"
+    webhook_rules: "Rules"
     external: External
     mailbox: "Mailbox | None" = None
     objects: "ObjectStore | None" = None

@@ -25,7 +25,7 @@ from benchmarks.plot import draw
 
 SCENARIOS: Final = (
     "reads", "writes", "commit_path", "fanout", "list_latency", "growth", "two_processes", "stalls", "neighbour",
-    "foreign_ids", "k6_scenarios"
+    "foreign_ids", "webhooks", "k6_scenarios", "relay", "reports"
 )  # fmt: skip
 RESULTS: Final = ROOT / "benchmarks" / "results"
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from actors.envelope import CommandResult
 from api.services import Services
 from benchmarks.measure import Sample, sample_of
 from benchmarks.stack import Stack
@@ -53,7 +54,7 @@ class InProcess:
         result = await self.services.teams.ask(team_id, created, self._by_owner)
         return [(team_id, item.task.id) for item in result.items]
 
-    async def change(self, target: Target, patch: TaskPatch) -> object:
+    async def change(self, target: Target, patch: TaskPatch) -> CommandResult:
         """One change by the actor of the team."""
         return await self.services.teams.ask(target[0], UpdateTask(target[1], patch), self._by_owner)
 

@@ -50,12 +50,15 @@ ConflictReason = Literal[
     "identity-taken",
     "last-way-in",
     "export-running",
+    "reports-running",
     "nothing-to-undo",
     "undo-conflict",
     "undo-redacted",
     "already-attached",
     "upload-missing",
     "upload-differs",
+    "webhook-disabled",
+    "too-old",
     "constraint",
 ]
 

@@ -17,6 +17,7 @@ Quota = Literal[
     "columns-per-team",
     "members-per-team",
     "invitations-per-team",
+    "webhooks-per-team",
     "uploads-per-user",
     "attachments-per-task",
     "attachments-per-team",
@@ -51,6 +52,7 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     labels_per_team: Annotated[int, Meta(ge=1, description="Labels of one team.")] = 200
     members_per_team: Annotated[int, Meta(ge=1, description="Members of one team.")] = 500
     invitations_per_team: Annotated[int, Meta(ge=1, description="Open invitations of one team.")] = 200
+    webhooks_per_team: Annotated[int, Meta(ge=1, description="Webhooks of one team.")] = 50
     uploads_per_user: Annotated[int, Meta(ge=1, description="Files of one user that are on their way to a task.")] = 50
     attachments_per_task: Annotated[int, Meta(ge=1, description="Attachments of one task.")] = 100
     attachments_per_team: Annotated[int, Meta(ge=1, description="Attachments of one team.")] = 20_000

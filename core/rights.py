@@ -52,6 +52,7 @@ __all__ = [
     "MANAGE_LABELS",
     "MANAGE_MEMBERS",
     "MANAGE_TEAM",
+    "MAKE_REPORTS",
     "MARK_SEEN",
     "OWN_MEMBERSHIP",
     "READ",
@@ -77,6 +78,8 @@ READ_AUDIT: Final = Right("read_audit", "admin")
 OWN_TEAM: Final = Right("own_team", "admin")
 MARK_SEEN: Final = Right("read", "write")
 """Every member notes for themselves what they have looked at."""
+MAKE_REPORTS: Final = Right("read", "write")
+"""Every member may have printed what they see."""
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
 

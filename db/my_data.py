@@ -27,6 +27,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "external_sign_ins": "secrets of sign-ins on their way, for some minutes",
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
+    "notification_mails": "mails that leave within minutes, about what is in the export",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
 }
 """Tables with somebody in them that an export does not have, and why."""
@@ -39,6 +40,10 @@ _BECAUSE: Final[Mapping[str, str]] = {
     " objects.thumbnail_key": "what the program proves and finds its things by",
     "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
+    "webhook_subscriptions.secret webhook_subscriptions.previous_secret webhook_subscriptions.previous_until"
+    " webhook_subscriptions.start_seq webhook_subscriptions.last_seq webhook_subscriptions.failing_since"
+    " webhook_subscriptions.noticed_at webhook_subscriptions.throttle webhook_subscriptions.paused_until"
+    " webhook_subscriptions.due_at": "the team's, and how its events get there",
     "users.erased_at": "whoever has one has no export",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
     " teams.wip": "the team's, and nobody's in it",
@@ -75,7 +80,13 @@ SECTIONS: Final = (
         "preferences",
         "How things are shown, and what is told by mail.",
         ("users",),
-        _json("select time_zone, mail_digest, mail_mentions, mail_assignments from users where id = $1"),
+        _json("select time_zone, mail_digest, mail_mentions, mail_assignments, digest_hour from users where id = $1"),
+    ),
+    Section(
+        "notification_preferences",
+        "What the account has switched on or off, by what is told and how.",
+        ("notification_preferences",),
+        _json("select kind, channel, wanted from notification_preferences where user_id = $1 order by kind, channel"),
     ),
     Section(
         "sessions",
@@ -155,8 +166,18 @@ SECTIONS: Final = (
         "What the account was notified of.",
         ("notifications",),
         _json(
-            "select id, kind, team_id, task_id, actor_id, event_id, data, created_at, read_at from notifications"
-            " where user_id = $1 order by id"
+            "select id, kind, team_id, task_id, actor_id, actor_name, event_id, data, in_app,"
+            " mail_id is not null as mailed, created_at, read_at from notifications where user_id = $1 order by id"
+        ),
+    ),
+    Section(
+        "webhooks",
+        "Webhooks that the account has made, in teams that it is a member of now. Their secrets are the teams'.",
+        ("webhook_subscriptions",),
+        _json(
+            "select id, team_id, url, description, event_types, statuses, label_ids, assignee_ids, format, in_order,"
+            " created_at, updated_at, disabled_at, disabled_reason from webhook_subscriptions"
+            " where created_by = $1 order by id"
         ),
     ),
     Section(
@@ -184,6 +205,16 @@ SECTIONS: Final = (
         ("attachments",),
         _json(
             "select id, team_id, task_id, name, media_type, size, digest, created_at from attachments"
+            " where team_id in (select team_id from memberships where user_id = $1) and created_by = $1"
+            " order by team_id, id"
+        ),
+    ),
+    Section(
+        "reports",
+        "Reports that the account has had made, in teams that it is a member of now. The files are the teams'.",
+        ("reports",),
+        _json(
+            "select id, team_id, kind, since, until, pages, seq, created_at from reports"
             " where team_id in (select team_id from memberships where user_id = $1) and created_by = $1"
             " order by team_id, id"
         ),

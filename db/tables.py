@@ -35,6 +35,8 @@ __all__ = [
     "Invitations",
     "LiveTickets",
     "Memberships",
+    "NotificationMails",
+    "NotificationPreferences",
     "Notifications",
     "Objects",
     "Operations",
@@ -63,6 +65,7 @@ class Users(Table, tablename="users", db=POSTGRES):
     mail_digest = Boolean(default=True)
     mail_mentions = Boolean(default=True)
     mail_assignments = Boolean(default=True)
+    digest_hour = SmallInt(default=7)
 
 
 class AccountTokens(Table, tablename="account_tokens", db=POSTGRES):
@@ -251,6 +254,25 @@ class Notifications(Table, tablename="notifications", db=POSTGRES):
     data = Json()
     created_at = Timestamptz()
     read_at = Timestamptz(null=True, default=None)
+    in_app = Boolean(default=True)
+    mail_id = UUID(null=True, default=None)
+    actor_name = Text(default="")
+
+
+class NotificationPreferences(Table, tablename="notification_preferences", db=POSTGRES):
+    user_id = UUID()
+    kind = Text()
+    channel = Text(primary_key=True)
+    wanted = Boolean()
+
+
+class NotificationMails(Table, tablename="notification_mails", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID()
+    subject_id = UUID()
+    first_at = Timestamptz()
+    leaves_at = Timestamptz()
 
 
 class Outbox(Table, tablename="outbox", db=POSTGRES):

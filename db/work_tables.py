@@ -5,6 +5,7 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
+    Boolean,
     Bytea,
     Date,
     DoublePrecision,
@@ -21,15 +22,21 @@ __all__ = [
     "Attachments",
     "BoardSnapshotDrops",
     "BoardSnapshots",
+    "CheckpointThings",
+    "Checkpoints",
     "Columns",
     "Comments",
     "Labels",
     "RelayCursors",
+    "Reports",
     "SearchDocuments",
     "TaskEvents",
     "Tasks",
     "TeamEpochs",
     "TeamSeen",
+    "WebhookAttempts",
+    "WebhookDeliveries",
+    "WebhookSubscriptions",
 ]
 
 
@@ -109,6 +116,29 @@ class RelayCursors(Table, tablename="relay_cursors", db=POSTGRES):
     updated_at = Timestamptz()
 
 
+class Checkpoints(Table, tablename="checkpoints", db=POSTGRES):
+    team_id = UUID(primary_key=True, default=None)
+    format = SmallInt()
+    epoch = Integer(default=1)
+    seq = BigInt(default=0)
+    digest = Bytea(default=b"")
+    chain = Bytea(default=bytes(32))
+    redacted_seq = BigInt(default=0)
+    at = Timestamptz(null=True, default=None)
+    published_seq = BigInt(default=0)
+    published_epoch = Integer(default=1)
+    published_at = Timestamptz()
+    incarnation = Text(default="")
+
+
+class CheckpointThings(Table, tablename="checkpoint_things", db=POSTGRES):
+    team_id = UUID()
+    kind = Text()
+    id = UUID(primary_key=True, default=None)
+    task_id = UUID(null=True, default=None)
+    hash = Bytea()
+
+
 class Comments(Table, tablename="comments", db=POSTGRES):
     team_id = UUID()
     id = UUID(primary_key=True, default=None)
@@ -160,8 +190,81 @@ class Attachments(Table, tablename="attachments", db=POSTGRES):
     created_at = Timestamptz()
 
 
+class Reports(Table, tablename="reports", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    kind = Text()
+    since = Timestamptz()
+    until = Timestamptz()
+    pages = Integer()
+    seq = BigInt()
+    created_by = UUID()
+    created_at = Timestamptz()
+
+
 class SearchDocuments(Table, tablename="search_documents", db=POSTGRES):
     team_id = UUID()
     task_id = UUID(primary_key=True, default=None)
     seq = BigInt()
     text = Text()
+
+
+class WebhookSubscriptions(Table, tablename="webhook_subscriptions", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    url = Text()
+    description = Text()
+    event_types = Array(base_column=Text())
+    statuses = Array(base_column=Text())
+    label_ids = Array(base_column=UUID())
+    assignee_ids = Array(base_column=UUID())
+    format = Text()
+    in_order = Boolean()
+    secret = Bytea()
+    previous_secret = Bytea(null=True, default=None)
+    previous_until = Timestamptz(null=True, default=None)
+    created_by = UUID()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    start_seq = BigInt()
+    last_seq = BigInt()
+    disabled_reason = Text(null=True, default=None)
+    disabled_at = Timestamptz(null=True, default=None)
+    failing_since = Timestamptz(null=True, default=None)
+    noticed_at = Timestamptz(null=True, default=None)
+    throttle = SmallInt()
+    paused_until = Timestamptz()
+    due_at = Timestamptz()
+
+
+class WebhookDeliveries(Table, tablename="webhook_deliveries", db=POSTGRES):
+    team_id = UUID()
+    id = UUID(primary_key=True, default=None)
+    subscription_id = UUID()
+    event_type = Text()
+    epoch = Integer()
+    seq = BigInt()
+    prev_seq = BigInt()
+    task_id = UUID(null=True, default=None)
+    happened_at = Timestamptz()
+    created_at = Timestamptz()
+    status = Text()
+    step = SmallInt()
+    attempts = Integer()
+    claim = UUID(null=True, default=None)
+    next_at = Timestamptz()
+    ended_at = Timestamptz(null=True, default=None)
+    last_status = SmallInt(null=True, default=None)
+    last_error = Text(null=True, default=None)
+    last_duration_ms = Integer(null=True, default=None)
+
+
+class WebhookAttempts(Table, tablename="webhook_attempts", db=POSTGRES):
+    team_id = UUID()
+    delivery_id = UUID()
+    number = Integer(primary_key=True)
+    at = Timestamptz()
+    status = SmallInt(null=True, default=None)
+    error = Text(null=True, default=None)
+    duration_ms = Integer(null=True, default=None)
+    response = Text()

@@ -53,13 +53,15 @@ class _CloudEvent(Struct, gc=False):
     traceparent: str | msgspec.UnsetType
     salt: bytes | msgspec.UnsetType
     redacted: bool | msgspec.UnsetType
+    digest: bytes | msgspec.UnsetType
     data: msgspec.Raw
 
 
 def cloud_event(row: JournalRow) -> bytes:
-    """The CloudEvent of a journal row, always the same bytes for the same row. The salt in it is Base64.
+    """The CloudEvent of a journal row, always the same bytes for the same row. Salt and digest in it are Base64.
 
-    A row that was redacted has no salt and says `redacted`.
+    A row that was redacted has no salt and says `redacted`; with its digest nobody finds out what was written, and
+    everybody can follow the chain of a checkpoint over it (`core/checkpoints.py`).
     """
     return _encode(
         _CloudEvent(
@@ -80,6 +82,7 @@ def cloud_event(row: JournalRow) -> bytes:
             row.traceparent or msgspec.UNSET,
             row.salt or msgspec.UNSET,
             True if row.redacted else msgspec.UNSET,
+            (row.digest if row.redacted else b"") or msgspec.UNSET,
             msgspec.Raw(row.payload),
         )
     )
@@ -101,6 +104,7 @@ class _Attributes(Struct, gc=False):
     actorkind: ActorKind = "user"
     via: UUID | None = None
     salt: bytes = b""
+    digest: bytes = b""
 
 
 _decode = msgspec.json.Decoder(_Attributes).decode
@@ -109,7 +113,7 @@ _decode = msgspec.json.Decoder(_Attributes).decode
 def parse_cloud_event(body: bytes) -> JournalRow:
     """The journal row that a CloudEvent of ours was made from. Raises msgspec.MsgspecError for anything else.
 
-    Without a salt there is no digest either: that of a redacted row is in the journal only.
+    Redacted events of before they carried their digest have neither that nor a salt.
     """
     event = _decode(body)
     version = _VERSION.search(event.dataschema)
@@ -126,7 +130,7 @@ def parse_cloud_event(body: bytes) -> JournalRow:
         event.traceparent,
         payload,
         event.salt,
-        digest_of(event.salt, payload) if event.salt else b"",
+        digest_of(event.salt, payload) if event.salt else event.digest,
         event.actorkind,
         event.via,
         int(version[1]),

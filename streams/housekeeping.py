@@ -23,6 +23,7 @@ from db.people.team_places import forget_left_places
 from db.people.tickets import forget_unused_tickets
 from db.pool import Pool
 from db.schedules import forget_marks
+from db.webhooks.keeping import forget_old_deliveries
 
 __all__ = ["Housekeeper", "HousekeepingStatistics", "tidy"]
 
@@ -42,6 +43,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "invitations that expired": forget_expired_invitations,
     "operations that ended": forget_ended_operations,
     "places of teams that were not made": forget_left_places,
+    "deliveries of webhooks": forget_old_deliveries,
     "marks of schedules": forget_marks,
 }
 

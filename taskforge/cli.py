@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         _restored,
         _promoted,
         _openapi,
+        _asyncapi,
         _import,
         _export,
         _events,
@@ -149,6 +150,10 @@ def _promoted(commands: Any) -> None:
     command.add_argument(
         "--lossless", action="store_true", required=True, help="it has everything that was ever acknowledged"
     )
+
+
+def _asyncapi(commands: Any) -> None:
+    _add(commands, "asyncapi", "Print the AsyncAPI document of the topics.", needs="nothing")
 
 
 def _openapi(commands: Any) -> None:

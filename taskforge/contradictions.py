@@ -131,6 +131,8 @@ def _unfit_for_production(settings: Settings) -> Iterator[str]:
         yield "TASKFORGE_OBJECTS__URL: is missing (production keeps exports in a store that its processes share)"
     elif settings.objects.url.startswith("memory:"):
         yield "TASKFORGE_OBJECTS__URL: must not be memory:, which ends with the process"
+    if settings.webhooks.loopback:
+        yield "TASKFORGE_WEBHOOKS__LOOPBACK: must not be true in production, where it reaches what is not for guests"
     yield from _open_valkey(settings.valkey.url.reveal())
     yield from _open_kafka(settings.kafka)
 

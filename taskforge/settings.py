@@ -257,7 +257,7 @@ def default_text(variable: Variable) -> str:
         case bool():
             return str(variable.default).lower()
         case tuple():
-            return ",".join(variable.default)
+            return ",".join(map(str, variable.default))
         case None | msgspec.UnsetType() | Secret():
             return ""
         case _:

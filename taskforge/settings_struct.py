@@ -10,7 +10,7 @@ from api.settings import AuthSettings, HttpSettings, OpsSettings
 from core.quotas import Quotas
 from core.secret import Secret
 from db.settings import DatabaseSettings, ObjectSettings, ValkeySettings
-from streams.settings import FeedSettings, KafkaSettings, MailSettings
+from streams.settings import FeedSettings, KafkaSettings, MailSettings, WebhookSettings
 
 __all__ = ["Keys", "Settings"]
 
@@ -52,3 +52,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     objects: ObjectSettings = ObjectSettings()
     quotas: Quotas = Quotas()
     limits: LimitSettings = LimitSettings()
+    webhooks: WebhookSettings = WebhookSettings()

@@ -24,10 +24,14 @@ MODULES: Final = (
     "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.insights",
+    "api.endpoints.webhooks",
+    "api.endpoints.webhook_deliveries",
+    "api.endpoints.reports",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",
     "api.endpoints.me",
+    "api.endpoints.notifications",
     "api.endpoints.api_keys",
     "api.endpoints.identities",
     "api.endpoints.oidc",
@@ -41,6 +45,7 @@ MODULES: Final = (
     "api.endpoints.event_schemas",
     "api.endpoints.ops",
     "api.endpoints.docs",
+    "api.endpoints.topics",
     "api.pages",
 )
 

@@ -4,7 +4,18 @@ from typing import Final
 
 from api.endpoints.task_docs import TASK, TEAM_ID
 
-__all__ = ["API_KEY", "IDENTITY", "ISSUERS", "NEW_API_KEY", "NOTIFICATION", "MY_SESSION", "TICKET", "TOKENS", "USER"]
+__all__ = [
+    "API_KEY",
+    "IDENTITY",
+    "ISSUERS",
+    "MY_SESSION",
+    "NEW_API_KEY",
+    "NOTIFICATION",
+    "PREFERENCES",
+    "TICKET",
+    "TOKENS",
+    "USER",
+]
 
 TOKENS: Final = {
     "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6…",
@@ -34,13 +45,23 @@ MY_SESSION: Final = {
 NOTIFICATION: Final = {
     "id": "019a3b1e-7000-7000-8000-0000000000e1",
     "kind": "task.assigned",
+    "sentence": f"Grace Hopper assigned {TASK['key']} “{TASK['title']}” to you.",
     "team_id": TEAM_ID,
+    "team_name": "Engineering",
     "task_id": TASK["id"],
     "actor_id": "019a3b1e-5b00-7000-8000-000000000002",
+    "actor_name": "Grace Hopper",
     "event_id": f"{TEAM_ID}:1:116",
     "data": {"key": TASK["key"], "title": TASK["title"]},
     "created_at": "2026-02-02T10:25:00Z",
     "read_at": None,
+}
+PREFERENCES: Final = {
+    "kinds": [
+        {"kind": "comment.mentioned", "about": "when somebody mentions you", "in_app": True, "mail": True},
+        {"kind": "digest.daily", "about": "in the morning, about what is overdue", "in_app": None, "mail": True},
+    ],
+    "digest_hour": 7,
 }
 API_KEY: Final = {
     "id": "019a3b1e-5b20-7000-8000-0000000000a1",

@@ -1,4 +1,4 @@
-"""`/v1/me`: the account of the caller, their sessions and their notifications."""
+"""`/v1/me`: the account of the caller and their sessions; `notifications.py` has what they are told."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -16,29 +16,25 @@ from api.auth.emails import clean_name
 from api.auth.time_zones import check_time_zone
 from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
-from api.endpoints.account_examples import MY_SESSION, NOTIFICATION, USER
+from api.endpoints.account_examples import MY_SESSION, USER
 from api.endpoints.team_examples import page
 from api.names import Names
 from api.openapi import PAGE, Operation, Parameter, Reply
-from api.paging import NOTIFICATIONS, SESSIONS, PageQuery, page_of
+from api.paging import SESSIONS, PageQuery, page_of
 from api.paths import pattern
 from api.preconditions import refuse_if_match
 from api.problems import problem_answer
 from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import NotFound
-from core.permissions import check_scope
-from core.rights import SESSION, SIGNED_IN, SIGNED_IN_TO_WRITE
+from core.rights import SESSION, SIGNED_IN
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
 from db.people.identity import User
 from db.people.mail_preferences import Preference
-from db.people.notifications import Notification, list_notifications, mark_read
-from db.transaction import Writing, reading
+from db.transaction import Writing
 
 __all__ = ["OPERATIONS", "register"]
-
-LARGEST_PAGE: Final = 100
 
 
 class MailPatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,34 +79,6 @@ class Sessions(Struct, frozen=True):
 
     items: Sequence[MySession]
     next_cursor: str | None
-
-
-class Notifications(Struct, frozen=True):
-    """A page of notifications, newest first."""
-
-    items: Sequence[Notification]
-    next_cursor: str | None
-
-
-class ReadNotifications(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which notifications were read: `ids`, or `all` of them."""
-
-    ids: Annotated[tuple[UUID, ...], Meta(min_length=1, max_length=LARGEST_PAGE)] | UnsetType = UNSET
-    all: Literal[True] | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if (self.ids is UNSET) == (self.all is UNSET):
-            raise ValueError("give either ids or all")
-
-
-class Marked(Struct, frozen=True):
-    """How many notifications were unread until now."""
-
-    marked: int
-
-
-class _NotificationPage(PageQuery, frozen=True, kw_only=True):
-    unread: Literal["true", "false"] = "false"
 
 
 class _Everywhere(Struct, frozen=True, kw_only=True):
@@ -182,32 +150,6 @@ OPERATIONS: Final = (
         keyed=True,
         requires=SESSION,
     ),
-    Operation(
-        method="GET",
-        path=paths.MY_NOTIFICATIONS,
-        id="listMyNotifications",
-        summary="What happened that concerns me",
-        tag="Me",
-        description="`event_id` names the event that each tells of. A key for one team sees those of that team.",
-        replies={
-            200: Reply(description="Notifications, newest first.", body=Notifications, example=page(NOTIFICATION))
-        },
-        parameters=(*PAGE, Parameter(name="unread", schema=_FLAG, description="`true` leaves out what was read.")),
-        requires=SIGNED_IN,
-    ),
-    Operation(
-        method="POST",
-        path=paths.MY_READ_NOTIFICATIONS,
-        id="readMyNotifications",
-        summary="Mark notifications as read",
-        tag="Me",
-        description="Give `ids` of at most 100, or `all`. What was read already is not counted again.",
-        replies={200: Reply(description="How many were unread.", body=Marked, example={"marked": 3})},
-        body=ReadNotifications,
-        body_example={"all": True},
-        keyed=True,
-        requires=SIGNED_IN_TO_WRITE,
-    ),
 )
 
 
@@ -219,8 +161,6 @@ def register(router: Router, services: Services) -> None:
     router.add_get(pattern(paths.MY_SESSIONS), me.sessions)
     router.add_delete(pattern(paths.MY_SESSIONS), keyed(me.end_sessions))
     router.add_delete(pattern(paths.MY_SESSION), keyed(me.end_session))
-    router.add_get(pattern(paths.MY_NOTIFICATIONS), me.notifications)
-    router.add_post(pattern(paths.MY_READ_NOTIFICATIONS), keyed(me.read))
 
 
 class _Me:
@@ -230,7 +170,6 @@ class _Me:
         self._revocations = services.revocations
         self._names = Names(services)
         self._patch = decoder_for(MePatch)
-        self._read = decoder_for(ReadNotifications)
 
     async def show(self, request: Request) -> Response:
         """The account."""
@@ -305,32 +244,6 @@ class _Me:
         if response.status == 204:
             await self._revocations.announce([session_id])
         return response
-
-    async def notifications(self, request: Request) -> Response:
-        """What happened that concerns the user, in the teams that the caller reaches."""
-        principal, query = call_of(request).principal(), query_of(request, _NotificationPage)
-        before = None if query.cursor is None else NOTIFICATIONS.read(query.cursor)
-        unread, limit = query.unread == "true", query.limit + 1
-        async with reading(self._pool, principal.user_id) as tx:
-            found = await list_notifications(
-                tx, principal.user_id, team_id=principal.team_id, unread=unread, before=before, limit=limit
-            )
-        shown, last = page_of(found, query.limit)
-        return json(200, Notifications(shown, None if last is None else NOTIFICATIONS.write(last.id)))
-
-    async def read(self, request: Request) -> Response:
-        """Mark notifications as read; ids that are not the user's change nothing."""
-        call = call_of(request)
-        principal = call.principal()
-        check_scope(principal, "write", "read_notifications")
-        wanted = await body_of(request, self._read)
-        ids = None if isinstance(wanted.ids, UnsetType) else wanted.ids
-
-        async def run(tx: Writing) -> Answer:
-            marked = await mark_read(tx, principal.user_id, ids, team_id=principal.team_id)
-            return Answer(200, encode(Marked(marked)))
-
-        return await self._once(call, run)
 
     async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
         """Run a change under the request's idempotency key, if it has one."""

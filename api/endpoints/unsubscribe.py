@@ -1,4 +1,4 @@
-"""`/v1/mail/unsubscribe`: no more mails of one sort, by the link in one, without a login and without a cookie.
+"""`/v1/mail/unsubscribe`: no more mails of one kind, by the link in one, without a login and without a cookie.
 
 RFC 8058: a mailbox posts `List-Unsubscribe=One-Click` to the address in the header `List-Unsubscribe`. A person opens
 the same address, and finds a page with one button that does the same.
@@ -25,21 +25,17 @@ from api.preconditions import refuse_if_match
 from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput
+from core.notices import KINDS, NoticeKind
 from core.rights import ANYBODY
 from core.writes import StoredReply
 from db.idempotency import replay_or_run
-from db.people.mail_preferences import Preference, choose_mails_in
+from db.notices.preferences import choose_in
 from db.transaction import Writing
 
 __all__ = ["OPERATIONS", "register"]
 
 FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 ONE_CLICK: Final = [("List-Unsubscribe", "One-Click")]
-SORTS: Final[dict[Preference, str]] = {
-    "digest": "the summary of your teams",
-    "mentions": "mails when somebody mentions you",
-    "assignments": "mails when a task becomes yours",
-}
 NO_REFERRER: Final[Header] = (b"referrer-policy", b"no-referrer")
 """The address has the token in it, and the page a link."""
 
@@ -73,7 +69,7 @@ OPERATIONS: Final = (
         method="GET",
         path=paths.UNSUBSCRIBE,
         id="showUnsubscribe",
-        summary="A page with a button that switches off the mails of one sort",
+        summary="A page with a button that switches off the mails of one kind",
         tag="Mail",
         description="It changes nothing, so that a program that only looks at links does no harm.",
         replies={
@@ -89,11 +85,11 @@ OPERATIONS: Final = (
         method="POST",
         path=paths.UNSUBSCRIBE,
         id="unsubscribe",
-        summary="No more mails of one sort",
+        summary="No more mails of one kind",
         tag="Mail",
         description=(
             "For the address in the header `List-Unsubscribe` of a mail (RFC 8058). The account switches them on again "
-            "by `PATCH /v1/me`."
+            "by `PATCH /v1/me/notification-preferences`."
         ),
         replies={
             200: Reply(
@@ -130,23 +126,23 @@ class _Unsubscribing:
     async def page(self, request: Request) -> Response:
         """The page with the button. Raises BadInput for a bad token."""
         token = query_of(request, Unsubscribing).token
-        _, preference = self._tokens.read(token)
+        _, kind = self._tokens.read(token)
         headers = [NO_STORE, NO_REFERRER, policy("self")]
-        return Response(200, headers, Content(HTML_UTF8, _question(token, preference).encode()))
+        return Response(200, headers, Content(HTML_UTF8, _question(token, kind).encode()))
 
     async def unsubscribe(self, request: Request) -> Response:
         """200 whether the mails were on, or the account is still there. Raises BadInput for a bad token or form."""
         call = call_of(request)
         refuse_if_match(call)
         token = query_of(request, Unsubscribing).token
-        user_id, preference = self._tokens.read(token)
+        user_id, kind = self._tokens.read(token)
         await _check_form(call)
         ask = await anonymous_ask(call, token, self._sealed)
 
         async def run(tx: Writing) -> StoredReply:
-            await choose_mails_in(tx, user_id, {preference: False})
+            await choose_in(tx, user_id, {(kind, "mail"): False})
             headers = (NO_STORE, NO_REFERRER, policy())
-            return Answer(200, _done(preference).encode(), headers, HTML_UTF8).stored(0)
+            return Answer(200, _done(kind).encode(), headers, HTML_UTF8).stored(0)
 
         ran = await replay_or_run(self._pool, ask, run, user_id=user_id)
         return replay(ran.reply, replayed=ran.replayed).response()
@@ -174,19 +170,19 @@ def _parts(declared: bytes, body: bytes) -> list[tuple[str, str]]:
     ]
 
 
-def _question(token: str, preference: Preference) -> str:
+def _question(token: str, kind: NoticeKind) -> str:
     return document(
         "Fewer mails",
         f'<form method="post" action="{paths.UNSUBSCRIBE}?token={html.escape(token)}" class="letter">'
         '<input type="hidden" name="List-Unsubscribe" value="One-Click">'
-        f"<p>Do you want to stop getting {SORTS[preference]}?</p>"
+        f"<p>Do you want to stop getting mails {KINDS[kind].about}?</p>"
         '<p><button type="submit" class="primary">Unsubscribe</button></p></form>',
     )
 
 
-def _done(preference: Preference) -> str:
+def _done(kind: NoticeKind) -> str:
     return document(
         "Fewer mails",
         '<div class="letter"><p role="status">Done: you no longer get '
-        f'{SORTS[preference]}.</p><p>You can change that in <a href="/account#mail">your account</a>.</p></div>',
+        f'mails {KINDS[kind].about}.</p><p>You can change that in <a href="/account#mail">your account</a>.</p></div>',
     )

@@ -11,7 +11,19 @@ from api.paths import ACCOUNT_PAGE, DEV_MAIL, PAGES, TEAM_SETTINGS_PAGE, pattern
 __all__ = ["Rule", "is_exempt", "rules_of"]
 
 EXEMPT: Final = frozenset(
-    {*PAGES, ACCOUNT_PAGE, TEAM_SETTINGS_PAGE, DEV_MAIL, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+    {
+        *PAGES,
+        ACCOUNT_PAGE,
+        TEAM_SETTINGS_PAGE,
+        DEV_MAIL,
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/asyncapi",
+        "/asyncapi.json",
+    }
 )
 EXEMPT_BELOW: Final = ("/assets/", "/docs/", "/problems/", "/schemas")
 """Probes come every few seconds from one address, and static files cost no more than a refusal."""

@@ -16,7 +16,7 @@ from piccolo.query.functions import Lower
 from piccolo.query.functions.aggregate import Count
 
 from core.errors import Conflict, Unauthenticated
-from db.expressions import NOW, folded, limited
+from db.expressions import DEFAULT, NOW, folded, limited
 from db.ids import LAST_ID, new_id
 from db.pool import Pool
 from db.statements import change, columns, given, insert, returned, returned_values, rows, values
@@ -204,6 +204,7 @@ _NEW: Final = {
     "mail_digest": True,
     "mail_mentions": True,
     "mail_assignments": True,
+    "digest_hour": DEFAULT,
 }
 _ADD_USER: Final = change(
     insert(Users, id=given("user_id"), name=given("name"), email=given("email"), email_verified_at=NOW, **_NEW)

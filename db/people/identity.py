@@ -11,7 +11,7 @@ from piccolo.query.functions import Lower
 
 from core.errors import Conflict, Unauthenticated
 from core.quotas import Quotas
-from db.expressions import NOW, folded
+from db.expressions import DEFAULT, NOW, folded
 from db.ids import new_id
 from db.people.mail_preferences import MailPreferences, Preference, choose_mails_in
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
@@ -172,6 +172,7 @@ _ADD: Final = change(
         mail_digest=True,
         mail_mentions=True,
         mail_assignments=True,
+        digest_hour=DEFAULT,
     )
 )
 _CREDENTIALS: Final = rows(

@@ -5,13 +5,14 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
+from piccolo.query.functions import Lower
 
-from db.expressions import Host
-from db.statements import columns, given, rows
+from db.expressions import Host, folded
+from db.statements import columns, given, rows, values
 from db.tables import Sessions, Users
 from db.transaction import Reading
 
-__all__ = ["Recipient", "SignIn", "leaver", "recipient", "sign_in"]
+__all__ = ["Recipient", "SignIn", "account_of", "leaver", "recipient", "sign_in"]
 
 
 class Recipient(Struct, frozen=True):
@@ -42,6 +43,11 @@ async def leaver(tx: Reading, user_id: UUID) -> Recipient | None:
     return await tx.one(_LEAVER, user_id=user_id)
 
 
+async def account_of(tx: Reading, email: str) -> UUID | None:
+    """Whose proven address it is, in any case; None when it is nobody's."""
+    return await tx.one(_ACCOUNT, email=email)
+
+
 async def sign_in(tx: Reading, session_id: UUID) -> SignIn | None:
     """The session, or None when it is forgotten."""
     return await tx.one(_SIGN_IN, session_id=session_id)
@@ -57,6 +63,12 @@ _LEAVER: Final = rows(
     Recipient,
     Users.select(*columns(Users, Recipient)).where(
         Users.id == given("user_id"), Users.erased_at.is_not_null(), Users.email.not_like("deleted-%@invalid")
+    ),
+)
+_ACCOUNT: Final = values(
+    UUID,
+    Users.select(Users.id).where(
+        Lower(Users.email) == folded(given("email")), Users.email_verified_at.is_not_null(), Users.erased_at.is_null()
     ),
 )
 _SIGN_IN: Final = rows(

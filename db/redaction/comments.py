@@ -5,6 +5,7 @@ from uuid import UUID
 
 from db.redaction.role import as_redactor
 from db.redaction.tasks import forget_answers
+from db.redaction.webhooks import forget_excerpts_of_task
 from db.transaction import Reading, Writing
 
 __all__ = ["comment_is_written_about", "forget_comment"]
@@ -32,3 +33,4 @@ async def forget_comment(tx: Writing, team_id: UUID, task_id: UUID, comment_id: 
     async with as_redactor(tx):
         await tx.execute(_NOTIFICATIONS, team_id, task_id, str(comment_id))
         await forget_answers(tx, team_id, comment_id)
+        await forget_excerpts_of_task(tx, team_id, task_id)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from core.redaction import DELETED_TASK
 from db.redaction.role import as_redactor
+from db.redaction.webhooks import forget_excerpts_of_task
 from db.transaction import Reading, Writing
 
 __all__ = ["FORGOTTEN_BODY", "REDACTED_BODY", "forget_answers", "forget_task", "is_written_about"]
@@ -58,6 +59,7 @@ async def forget_task(tx: Writing, team_id: UUID, task_id: UUID) -> None:
     async with as_redactor(tx):
         await tx.execute(_NOTIFICATIONS, team_id, task_id, DELETED_TASK)
         await forget_answers(tx, team_id, task_id)
+        await forget_excerpts_of_task(tx, team_id, task_id)
 
 
 async def forget_answers(tx: Writing, team_id: UUID, subject: UUID) -> None:

@@ -15,6 +15,7 @@ from core.permissions import Role
 from core.redaction import DELETED_USER
 from db.redaction.role import as_redactor
 from db.redaction.tasks import FORGOTTEN_BODY, REDACTED_BODY
+from db.redaction.webhooks import forget_excerpts_of_user
 from db.transaction import Reading, Writing
 
 __all__ = ["close_account", "forget_user", "name_of", "places_in", "places_left"]
@@ -90,16 +91,20 @@ _TRACES: Final = (
     "delete from team_places where user_id = $1",
     "delete from team_seen where user_id = $1",
     "delete from notifications where user_id = $1",
+    "delete from notification_mails where user_id = $1",
+    "delete from notification_preferences where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",
 )
 _NAMES: Final = (
     "update memberships set name = $2 where user_id = $1",
     "update former_members set name = $2 where user_id = $1",
+    "update notifications set actor_name = $2 where actor_id = $1 and actor_name <> ''",
 )
 _EMPTY: Final = """
 update users set name = $2, email = 'deleted-' || id::text || '@invalid', password_hash = null,
-    email_verified_at = null, time_zone = 'UTC', updated_at = now(), erased_at = coalesce(erased_at, now())
+    email_verified_at = null, time_zone = 'UTC', digest_hour = 7, updated_at = now(),
+    erased_at = coalesce(erased_at, now())
 where id = $1
 """
 
@@ -116,6 +121,7 @@ async def forget_user(tx: Writing, user_id: UUID) -> None:
         await _all(tx, _TRACES, user_id)
         for statement in _NAMES:
             await tx.execute(statement, user_id, DELETED_USER)
+        await forget_excerpts_of_user(tx, user_id)
         await tx.execute(_EMPTY, user_id, DELETED_USER)
 
 

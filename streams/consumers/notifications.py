@@ -1,5 +1,7 @@
-"""In-app notifications, each once: of a task that somebody else has assigned, and of what others say."""
+"""Notifications, each once: of a task that somebody else has assigned, and of what others say."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -9,7 +11,8 @@ from core.codec import JournalRow, decode, event_id
 from core.comment_notices import COMMENTING_TYPES, newly_mentioned
 from core.events import AnyEvent, AnyTaskEvent, CommentAdded, CommentEvent
 from core.upcasts import UnknownEvent
-from db.people.notifications import add_assigned, add_commented
+from db.notices.notify import Collecting
+from db.notices.tasks import add_assigned, add_commented
 from db.pool import Pool
 from db.transaction import Writing
 from streams.consumers.plan import ConsumerPlan, Permanent
@@ -21,9 +24,17 @@ __all__ = ["NAME", "notifications"]
 NAME: Final = "notifications"
 
 
-def notifications(pool: Pool) -> ConsumerPlan:
+def notifications(
+    pool: Pool,
+    collecting: Collecting = Collecting(),  # noqa: B008 (frozen)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> ConsumerPlan:
     """The consumer group `taskforge.notifications`, writing through `pool` (the worker's)."""
-    return ConsumerPlan(NAME, TASK_EVENTS, in_transaction(pool, _notify, concerns=_concerns_somebody))
+
+    async def effect(tx: Writing, row: JournalRow) -> bool:
+        return await _notify(tx, row, now(), collecting)
+
+    return ConsumerPlan(NAME, TASK_EVENTS, in_transaction(pool, effect, concerns=_concerns_somebody))
 
 
 def _concerns_somebody(row: JournalRow) -> bool:
@@ -34,15 +45,15 @@ def _concerns_somebody(row: JournalRow) -> bool:
     return row.type in ASSIGNING_TYPES and newly_assigned(_event(row)) is not None
 
 
-async def _notify(tx: Writing, row: JournalRow) -> bool:
+async def _notify(tx: Writing, row: JournalRow, now: datetime, collecting: Collecting) -> bool:
     event = _event(row)
     if isinstance(event, CommentEvent):
-        return await add_commented(tx, event, event_id(row))
+        return await add_commented(tx, event, event_id(row), now=now, collecting=collecting)
     user_id = newly_assigned(event)
     if user_id is None:
         return False
     assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
-    return await add_assigned(tx, user_id, event, event_id(row))
+    return await add_assigned(tx, user_id, event, event_id(row), now=now, collecting=collecting)
 
 
 def _event(row: JournalRow) -> AnyEvent:

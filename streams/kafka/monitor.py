@@ -8,7 +8,7 @@ relay and consumers wait for a change of incarnation.
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import anyio
@@ -18,7 +18,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from streams.kafka import relay_state, topics
+from streams.kafka import relay_state, topic_configs, topics
 from streams.kafka.broker import Backoff, BrokerUnavailable, administrating, broker_errors, producing, reading
 from streams.kafka.relay_state import BROKER, RelayState
 from streams.kafka.topics import RELAY_STATE
@@ -37,11 +37,12 @@ DELETE_SECONDS: Final = 10.0
 
 class MonitorStatistics(Struct, frozen=True):
     """`reachable` by the last look, unless the next one is long overdue; `incarnation` is empty before the first;
-    `losses` counts lost topics."""
+    `losses` counts lost topics, `differing` what is other about those that stand than the settings say."""
 
     reachable: bool
     incarnation: str
     losses: int
+    differing: int = 0
 
 
 class _Clients(Struct, frozen=True):
@@ -58,7 +59,7 @@ class BrokerMonitor:
 
     def __init__(self, settings: KafkaSettings, consumers: Iterable[str] = ()) -> None:
         self._settings = settings
-        self._plans = topics.plans(settings.partitions, consumers)
+        self._plans = topics.plans(settings, consumers)
         self._condition = anyio.Condition()
         self._poke = anyio.Event()
         self._incarnation = ""
@@ -66,7 +67,7 @@ class BrokerMonitor:
         self._laying_out = False
         self._lost = ""
         self._reachable = False
-        self._losses = 0
+        self._losses = self._differing = 0
         self._begun = self._finished = 0
         self._looked = float("-inf")
         self._state: RelayState = {}
@@ -79,7 +80,7 @@ class BrokerMonitor:
 
     def statistics(self) -> MonitorStatistics:
         frozen = not self._laying_out and time.monotonic() - self._looked > FROZEN_SECONDS
-        return MonitorStatistics(self._reachable and not frozen, self._incarnation, self._losses)
+        return MonitorStatistics(self._reachable and not frozen, self._incarnation, self._losses, self._differing)
 
     def is_current(self, incarnation: str) -> bool:
         """Whether the broker still lives the life called `incarnation`, as far as anybody knows."""
@@ -105,6 +106,21 @@ class BrokerMonitor:
             while not (self._incarnation and self.is_current(self._incarnation)):
                 await self._condition.wait()
             return self._incarnation
+
+    async def known_unless(self, stopping: anyio.Event) -> str:
+        """The same; empty as soon as `stopping` is set instead."""
+        incarnation = ""
+
+        async def wait_for_broker() -> None:
+            nonlocal incarnation
+            incarnation = await self.known()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_for_broker)
+            await stopping.wait()
+            group.cancel_scope.cancel()
+        return incarnation
 
     async def changed(self, incarnation: str) -> None:
         """Wait until the broker lives another life than `incarnation`."""
@@ -140,13 +156,22 @@ class BrokerMonitor:
                 await backoff.wait()
 
     async def _look_again_and_again(self, clients: _Clients, backoff: Backoff) -> None:
+        settled = False
         while True:
             self._poke = anyio.Event()
             with broker_errors(), anyio.fail_after(ANSWER_SECONDS + DELETE_SECONDS):
                 await self._look(clients)
             backoff.reset()
+            if not settled:
+                with broker_errors(), anyio.fail_after(ANSWER_SECONDS):
+                    await self._settle(clients.admin)
+                settled = True
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._poke.wait()
+
+    async def _settle(self, admin: AIOKafkaAdminClient) -> None:
+        """Once for each connection, make topics that were there what the settings say, as far as that goes."""
+        self._differing = len(await topic_configs.settle(admin, self._plans, self._settings.replicas))
 
     async def _look(self, clients: _Clients) -> None:
         self._begun += 1
@@ -162,7 +187,7 @@ class BrokerMonitor:
                 await self._lay_out(clients, state.get(BROKER, b""))
             state = await relay_state.read(clients.consumer)
         else:
-            await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+            await self._create_missing(clients, counts)
         await self._conclude(state, doubted_before)
 
     async def _conclude(self, state: RelayState, doubted_before: bool) -> None:
@@ -201,18 +226,19 @@ class BrokerMonitor:
         """
         if self._incarnation:
             await self._create_missing(clients)
-            await self._delete(clients, {plan.name for plan in self._plans if plan.from_journal})
+            await self._delete(clients, {plan.name for plan in self._plans if plan.of_journal})
             return True
         counts = await topics.partition_counts(clients.admin)
-        known = [(plan, counts[plan.name]) for plan in self._plans if plan.from_journal and plan.name in counts]
+        known = [(plan, counts[plan.name]) for plan in self._plans if plan.of_journal and plan.name in counts]
         odd = {plan.name: count for plan, count in known if count != plan.partitions}
         empty = {name for name, count in odd.items() if await _is_empty(clients.consumer, name, count)}
         await self._delete(clients, empty)
         return bool(empty)
 
-    async def _create_missing(self, clients: _Clients) -> None:
-        counts = await topics.partition_counts(clients.admin)
-        await topics.create(clients.admin, [plan for plan in self._plans if plan.name not in counts])
+    async def _create_missing(self, clients: _Clients, counts: Mapping[str, int] | None = None) -> None:
+        counts = await topics.partition_counts(clients.admin) if counts is None else counts
+        missing = [plan for plan in self._plans if plan.name not in counts]
+        await topics.create(clients.admin, missing, self._settings.replicas)
 
     async def _delete(self, clients: _Clients, names: set[str]) -> None:
         if not names:

@@ -4,8 +4,9 @@
 |---|---|---|---|
 | task-events | team id as text | CloudEvent (`streams/cloud_events.py`, to the byte) | `seq` per team |
 | tasks (compacted) | task id as text | the task's JSON, null once it is deleted | `version` per task |
-| <consumer>.retry, .dlq | as the original | as the original | none; kept for 14 days |
-| mail, jobs, ai-usage | subject as text | `db.outbox`: the row's id, a purpose, a subject | per subject; for 14 days |
+| checkpoints (compacted) | team id as text | `core.checkpoints.Checkpoint` | (`epoch`, `seq`) per team |
+| <consumer>.retry, .dlq | as the original | as the original | none |
+| mail, jobs, ai-usage | subject as text | `db.outbox`: the row's id, a purpose, a subject | per subject |
 | relay (ours alone) | see `relay_state.py` | what the relays remember on the broker itself | |
 """
 
@@ -20,8 +21,10 @@ from msgspec import Struct
 from core.codec import JournalRow, event_id
 from db import outbox
 from streams.cloud_events import MEDIA_TYPE
+from streams.settings import KafkaSettings
 
 __all__ = [
+    "CHECKPOINTS",
     "FAILED_DAYS",
     "INCARNATION",
     "RELAY_STATE",
@@ -30,6 +33,7 @@ __all__ = [
     "TASK_EVENTS",
     "Headers",
     "TopicPlan",
+    "checkpoint_headers",
     "create",
     "dlq_topic",
     "event_headers",
@@ -42,6 +46,7 @@ __all__ = [
 
 TASK_EVENTS: Final = "taskforge.task-events.v1"
 TASKS: Final = "taskforge.tasks.v1"
+CHECKPOINTS: Final = "taskforge.checkpoints.v1"
 RELAY_STATE: Final = "taskforge.relay.v1"
 
 INCARNATION: Final = "tf-incarnation"
@@ -49,11 +54,8 @@ INCARNATION: Final = "tf-incarnation"
 
 RETRY_LEVELS: Final = 5
 FAILED_DAYS: Final = 14
-"""How long records of the retry and dead-letter topics are kept."""
-REPLICAS: Final = 3  # Or as many as there are brokers.
-DAY_MS: Final = 86_400_000
-# As long as an effect outside may still be due for what is in there: older mails and jobs are not run any more.
-OUTBOX_DAYS: Final = 14
+"""Older events have no effect outside any more, so that nobody needs their failures for longer."""
+HOUR_MS: Final = 3_600_000
 # A description of 64 KiB, before and after, can grow sixfold as JSON.
 LARGEST_RECORD: Final = 2 * 1024 * 1024
 
@@ -61,12 +63,19 @@ Headers = list[tuple[str, bytes]]
 
 
 class TopicPlan(Struct, frozen=True):
-    """How a topic is made. `from_journal`: it can be emptied and written anew from Postgres at any time."""
+    """How a topic is made. `from_journal`: it can be emptied and written anew from Postgres at any time, and is when it
+    is lost. `beside_journal`: it says something of those, so that it goes with them."""
 
     name: str
     partitions: int
     config: Mapping[str, str]
     from_journal: bool = False
+    beside_journal: bool = False
+
+    @property
+    def of_journal(self) -> bool:
+        """Whether nothing is lost with it that the journal does not have."""
+        return self.from_journal or self.beside_journal
 
 
 def retry_topic(consumer: str) -> str:
@@ -79,23 +88,39 @@ def dlq_topic(consumer: str) -> str:
     return f"taskforge.{consumer}.dlq.v1"
 
 
-def plans(partitions: int, consumers: Iterable[str] = ()) -> tuple[TopicPlan, ...]:
-    """Every topic of ours, with those of the named consumers; `partitions` is for the topics that carry events."""
-    forever, large = {"retention.ms": "-1"}, {"max.message.bytes": str(LARGEST_RECORD)}
+def plans(settings: KafkaSettings, consumers: Iterable[str] = ()) -> tuple[TopicPlan, ...]:
+    """Every topic of ours, with those of the named consumers."""
+    large = {"max.message.bytes": str(LARGEST_RECORD)}
+    events, work, compacted = _kept(24 * settings.event_days), _kept(24 * settings.work_days), _compacted(settings)
     return (
-        TopicPlan(TASK_EVENTS, partitions, forever | large, from_journal=True),
-        TopicPlan(TASKS, partitions, {"cleanup.policy": "compact"} | large, from_journal=True),
-        *(TopicPlan(name, partitions, {"retention.ms": str(OUTBOX_DAYS * DAY_MS)}) for name in outbox.TOPICS),
-        TopicPlan(RELAY_STATE, 1, forever),
-        *(plan for consumer in consumers for plan in _failure_topics(consumer, large)),
+        TopicPlan(TASK_EVENTS, settings.partitions, events | large, from_journal=True),
+        TopicPlan(TASKS, settings.partitions, compacted | large, from_journal=True),
+        TopicPlan(CHECKPOINTS, settings.partitions, compacted, beside_journal=True),
+        *(TopicPlan(name, settings.partitions, work) for name in outbox.TOPICS),
+        TopicPlan(RELAY_STATE, 1, {"retention.ms": "-1"}),
+        *(plan for consumer in consumers for plan in _failure_topics(consumer, work | large)),
     )
 
 
+def _kept(hours: float) -> dict[str, str]:
+    """Brokers drop whole segments, and never the one that is written to: without short ones records outlive their time
+    by a week."""
+    retention = round(hours * HOUR_MS)
+    return {"retention.ms": str(retention), "segment.ms": str(max(HOUR_MS, min(24 * HOUR_MS, retention // 7)))}
+
+
+def _compacted(settings: KafkaSettings) -> dict[str, str]:
+    return {
+        "cleanup.policy": "compact",
+        "max.compaction.lag.ms": str(round(settings.compaction_hours * HOUR_MS)),
+        "delete.retention.ms": str(round(settings.tombstone_hours * HOUR_MS)),
+    }
+
+
 def _failure_topics(consumer: str, config: Mapping[str, str]) -> Iterable[TopicPlan]:
-    kept = {"retention.ms": str(FAILED_DAYS * DAY_MS), **config}
     # Partition n carries the n-th delay, so that due times within a partition are in order and one pause is enough.
-    yield TopicPlan(retry_topic(consumer), RETRY_LEVELS, kept)
-    yield TopicPlan(dlq_topic(consumer), 1, kept)
+    yield TopicPlan(retry_topic(consumer), RETRY_LEVELS, config)
+    yield TopicPlan(dlq_topic(consumer), 1, config)
 
 
 def team_key(team_id: UUID) -> bytes:
@@ -128,6 +153,15 @@ def task_headers(row: JournalRow, incarnation: str) -> Headers:
     ]
 
 
+def checkpoint_headers(event: str, incarnation: str) -> Headers:
+    """The id of the last event that a checkpoint counts, and the life of the broker that has all of them."""
+    return [
+        ("event_id", event.encode()),
+        ("content-type", b"application/json"),
+        (INCARNATION, incarnation.encode()),
+    ]
+
+
 async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     """Every topic of the broker with its number of partitions.
 
@@ -137,11 +171,11 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
 
-async def create(admin: AIOKafkaAdminClient, wanted: Sequence[TopicPlan]) -> None:
+async def create(admin: AIOKafkaAdminClient, wanted: Sequence[TopicPlan], most_replicas: int) -> None:
     """Make the topics that are not there yet. Raises KafkaError when the broker refuses one."""
     if not wanted:
         return
-    replicas = min(REPLICAS, len((await admin.describe_cluster())["brokers"]))
+    replicas = min(most_replicas, len((await admin.describe_cluster())["brokers"]))
     made = [NewTopic(plan.name, plan.partitions, replicas, topic_configs=dict(plan.config)) for plan in wanted]
     answer = await admin.create_topics(made)
     for name, code, *_ in answer.topic_errors:

@@ -8,13 +8,15 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
+from core.notices import NoticeKind
 from db.ids import made_at
 from db.keyset import Keyset
+from db.notices.preferences import wants_mail
 from db.people import invitations
 from db.people.account_tokens import AccountTokens, Purpose
 from db.people.invitations import MAIL_PURPOSE
-from db.people.mail_preferences import Preference, UnsubscribeTokens, mails_of
-from db.people.recipients import Recipient, leaver, recipient, sign_in
+from db.people.mail_preferences import UnsubscribeTokens
+from db.people.recipients import Recipient, account_of, leaver, recipient, sign_in
 from db.transaction import Reading
 from streams.mail.digest import PURPOSE, digest_letter
 from streams.mail.messages import Letter
@@ -43,7 +45,7 @@ class Kind(Struct, frozen=True):
     """
 
     write: Callable[[Reading, MailJob], Awaitable[Letter | None]]
-    preference: Preference | None = None
+    preference: NoticeKind | None = None
 
 
 class Letters:
@@ -62,7 +64,7 @@ class Letters:
             "new-sign-in": Kind(self._new_sign_in),
             "account-deleted": Kind(self._account_deleted),
             MAIL_PURPOSE: Kind(self._invitation),
-            PURPOSE: Kind(self._digest, "digest"),
+            PURPOSE: Kind(self._digest, "digest.daily"),
             **(more or {}),
         }
 
@@ -79,12 +81,11 @@ class Letters:
             return letter
         return await self._if_wanted(tx, letter, kind.preference)
 
-    async def _if_wanted(self, tx: Reading, letter: Letter, preference: Preference) -> Letter | None:
+    async def _if_wanted(self, tx: Reading, letter: Letter, preference: NoticeKind) -> Letter | None:
         """The letter with a link that switches its sort off, unless it is off. Raises ValueError if it is nobody's."""
         if letter.user_id is None:
             raise ValueError(f"a mail that can be switched off names its user: {letter.template}")
-        wanted = await mails_of(tx, letter.user_id)
-        if wanted is None or not getattr(wanted, preference):
+        if not await wants_mail(tx, letter.user_id, preference):
             return None
         token = self._unsubscribe.token(letter.user_id, preference)
         return structs.replace(letter, unsubscribe=f"{self._site}{UNSUBSCRIBE}?token={token}")
@@ -115,7 +116,12 @@ class Letters:
             "url": f"{self._site}/invitation#token={found.token}",
         }
         subject = f"{found.inviter_name} invites you to {found.team_name}"
-        return Letter(job.id, job.purpose, found.email, "", subject, facts)
+        letter = Letter(job.id, job.purpose, found.email, "", subject, facts)
+        # Whoever has an account may want no invitations; anybody else is asked nothing, and can say nothing.
+        invited = await account_of(tx, found.email)
+        if invited is None:
+            return letter
+        return await self._if_wanted(tx, structs.replace(letter, user_id=invited), "team.invited")
 
     async def _password_changed(self, tx: Reading, job: MailJob) -> Letter | None:
         found = await recipient(tx, job.subject)

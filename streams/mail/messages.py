@@ -27,8 +27,8 @@ LONGEST_SUBJECT: Final = 200
 class Letter(Struct, frozen=True):
     """A mail before it is written out: `template` names two files, of text and of HTML, which read `facts`.
 
-    `user_id` is whose wish it depends on, and `unsubscribe` the address that switches its sort off; both are empty for
-    a mail that always comes.
+    `user_id` is whose wish it depends on, and `unsubscribe` the address that switches its kind off; both are empty for
+    a mail that always comes. Mails with the same `thread` are shown together by mailboxes.
     """
 
     job_id: UUID
@@ -39,6 +39,7 @@ class Letter(Struct, frozen=True):
     facts: Mapping[str, Any]
     user_id: UUID | None = None
     unsubscribe: str = ""
+    thread: str = ""
 
 
 def compose(letter: Letter, sender: Address) -> EmailMessage:
@@ -60,12 +61,23 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
         message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
         if letter.unsubscribe.startswith("https:"):  # RFC 8058 knows no other.
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    if letter.thread:  # RFC 5322: the first of them is a mail that never was.
+        message["References"] = f"<{letter.thread}@{sender.domain}>"
     facts = {**letter.facts, "name": letter.name, "subject": letter.subject, "unsubscribe": letter.unsubscribe}
     text = _templates().get_template(f"{letter.template}.txt").render(facts)
-    message.set_content(text + _templates().get_template("unsubscribe.txt").render(facts))
+    message.set_content(text + _way_out(letter))
     message.add_alternative(_templates().get_template(f"{letter.template}.html").render(facts), subtype="html")
     message.set_boundary(hashlib.sha256(letter.job_id.bytes).hexdigest()[:40])
     return message
+
+
+def _way_out(letter: Letter) -> str:
+    """At the foot of the text, unless the letter has its own."""
+    return (
+        ""
+        if "ways_out" in letter.facts
+        else _templates().get_template("unsubscribe.txt").render(unsubscribe=letter.unsubscribe)
+    )
 
 
 def _mailable(address: str) -> str:

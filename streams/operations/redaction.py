@@ -21,6 +21,7 @@ from core.errors import DomainError, NotFound
 from core.principal import Principal
 from core.writes import StoredReply
 from db.object_store import ObjectStore
+from db.objects import forget_expired_objects
 from db.past.snapshots import forget_expired
 from db.pool import Pool
 from db.redaction.boards import drop_boards
@@ -130,13 +131,14 @@ def _task_of(context: Context) -> UUID:
 
 
 async def tell_team(ports: RedactionPorts, team_id: UUID, subjects: Sequence[UUID], actor_id: UUID) -> None:
-    """Have the team say that its journal has forgotten the subjects, and drop the snapshots that may not have.
+    """Have the team say that its journal has forgotten the subjects, and drop the copies that may not have.
 
     An idempotency key of the first subject's, which commits with the event, makes it one event for however many
     attempts. A team that is gone has nobody to be told. Raises an Unavailable, and ObjectStoreUnavailable.
     """
     await drop_boards(ports.worker, team_id, subjects)
     await forget_expired(ports.worker, ports.objects, team_id)
+    await forget_expired_objects(ports.worker, ports.objects)
     try:
         await forget_snapshots(ports.valkey, team_id)
     except ValkeyUnavailable as error:

@@ -64,8 +64,6 @@ class _Lost(Exception):
 class OperationRunner:
     """Moves operations of the given kinds until stopped. Any number of them may run at once, in any processes."""
 
-    name = "steps"
-
     def __init__(
         self,
         pool: Pool,
@@ -74,7 +72,9 @@ class OperationRunner:
         *,
         lease_seconds: float = LEASE_SECONDS,
         at_once: int = AT_ONCE,
+        name: str = "steps",
     ) -> None:
+        self.name = name
         self._pool = pool
         self._kinds = {kind.plan.kind: kind for kind in kinds}
         self._notify = notify

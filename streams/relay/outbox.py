@@ -89,7 +89,7 @@ class OutboxRelay:
         task_status.started()
         while not self._stopping.is_set():
             try:
-                incarnation = await self._broker_or_stop()
+                incarnation = await self._monitor.known_unless(self._stopping)
                 if incarnation:
                     await self._move_while(incarnation, backoff)
             except (BrokerUnavailable, StorageUnavailable) as error:
@@ -98,21 +98,6 @@ class OutboxRelay:
                 self._monitor.doubt()
                 await backoff.wait()
         self._count(ready=False)
-
-    async def _broker_or_stop(self) -> str:
-        """The broker's incarnation; empty when the relay is to stop instead."""
-        incarnation = ""
-
-        async def wait_for_broker() -> None:
-            nonlocal incarnation
-            incarnation = await self._monitor.known()
-            group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(wait_for_broker)
-            await self._stopping.wait()
-            group.cancel_scope.cancel()
-        return incarnation
 
     async def _move_while(self, incarnation: str, backoff: Backoff) -> None:
         """Round after round, as long as the broker lives this life."""

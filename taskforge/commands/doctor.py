@@ -29,11 +29,14 @@ from db.object_store import ObjectStoreUnavailable, open_store
 from db.roles import excess_rights, may_become_redactor
 from db.settings import ObjectSettings
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
+from streams.kafka.topic_configs import Difference, differences
+from streams.kafka.topics import plans
 from streams.mail.delivery import SmtpServer
 from streams.relay_watch import look
 from streams.settings import KafkaSettings, MailSettings
 from taskforge import embedded
 from taskforge.devstack.ports import is_free
+from taskforge.parts.names import PARTS
 from taskforge.processes import http_get, near
 from taskforge.settings import Settings, SettingsError, load, read_variables
 
@@ -221,7 +224,16 @@ async def _kafka(kafka: KafkaSettings) -> list[Finding]:
     async with administrating(kafka) as client:
         with broker_errors():
             topics = await client.list_topics()
-    return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics")]
+            differing = await differences(client, plans(kafka, PARTS), kafka.replicas)
+    return [Finding("kafka", f"{kafka.bootstrap_servers}, {len(topics)} topics"), *map(_differing, differing)]
+
+
+def _differing(difference: Difference) -> Finding:
+    """A topic that stands and is other than the settings say."""
+    remedy = (
+        "restart a worker, which changes it where the broker lets it" if difference.alterable else "see docs/topics.md"
+    )
+    return Finding("topic", str(difference), remedy)
 
 
 async def _issuer(settings: IssuerSettings) -> list[Finding]:

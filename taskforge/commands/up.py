@@ -40,6 +40,7 @@ OWN_MACHINE = {
     "TASKFORGE_LIMITS__SIGNUP": "10000",
     "TASKFORGE_LIMITS__ACCEPT": "10000",
     "TASKFORGE_LIMITS__INVITATIONS": "10000",
+    "TASKFORGE_WEBHOOKS__LOOPBACK": "true",
 }
 """All users of a machine of one's own have one address, and scripts are quicker than people."""
 

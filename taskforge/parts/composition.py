@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from api.services import Services
     from streams.kafka.monitor import BrokerMonitor
     from streams.operations.runner import OperationRunner
+    from streams.webhooks.sender import WebhookSender
 
 __all__ = ["Composition"]
 
@@ -68,6 +69,8 @@ class Composition:
         self.broker: BrokerMonitor | None = None
         self.services: Services | None = None
         self.operations: OperationRunner | None = None
+        self.webhooks: WebhookSender | None = None
+        self.reports: OperationRunner | None = None
         self._samples: list[Callable[[], Iterable[Sample]]] = []
 
     def show(self, samples: Callable[[], Iterable[Sample]]) -> None:

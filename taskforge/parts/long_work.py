@@ -8,11 +8,15 @@ from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
 from streams.operations.notices import NoticeSender
 from streams.operations.redaction import RedactionPorts, comment_redaction, task_redaction
+from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
 from taskforge.parts.composition import Composition
-from taskforge.parts.work_samples import operation_samples
+from taskforge.parts.work_samples import operation_samples, printing_samples
 
-__all__ = ["KINDS", "operation_runner"]
+__all__ = ["KINDS", "operation_runner", "report_runner"]
+
+REPORTS_AT_ONCE: Final = 2
+"""Reports that one worker prints at a time: each keeps a core busy."""
 
 
 def _export(made: Composition) -> Kind:
@@ -36,12 +40,21 @@ def _comment_redaction(made: Composition) -> Kind:
 
 
 KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export, _erasure, _task_redaction, _comment_redaction)
-"""Each makes one kind out of the process that moves it."""
+"""Each makes one kind out of the process that moves it. Reports have a runner of their own."""
 
 
 def operation_runner(made: Composition) -> OperationRunner:
-    """The runner of all kinds, with its numbers."""
+    """The runner of all kinds but reports, with its numbers."""
     kinds = [kind(made) for kind in KINDS]
     runner = made.operations = OperationRunner(made.pools.worker, kinds, NoticeSender(made.valkey, made.signer))
     made.show(lambda: operation_samples(runner.statistics()))
+    return runner
+
+
+def report_runner(made: Composition) -> OperationRunner:
+    """The runner of reports, with its numbers."""
+    kind, notify = report(ReportPorts(made.pools.worker, made.objects)), NoticeSender(made.valkey, made.signer)
+    runner = OperationRunner(made.pools.worker, [kind], notify, at_once=REPORTS_AT_ONCE, name="printing")
+    made.reports = runner
+    made.show(lambda: printing_samples(runner.statistics()))
     return runner

@@ -21,6 +21,8 @@ PARTS: Final = (
     "search",
     "history",
     "recurrence",
+    "webhooks",
+    "reports",
     "scheduler",
 )
 """What a worker does, in the words of `taskforge worker --only`, `/readyz` and the metrics."""

@@ -4,15 +4,21 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from streams.scheduler.digest import digest
+from streams.scheduler.due import due
 from streams.scheduler.recurrence import recurrence
 from streams.scheduler.scheduler import Scheduler
 from streams.scheduler.schedules import Schedule
+from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.work_samples import scheduler_samples
 
 __all__ = ["SCHEDULES", "scheduler"]
 
-SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = (lambda _: digest(), lambda _: recurrence())
+SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = (
+    lambda _: digest(),
+    lambda _: recurrence(),
+    lambda made: due(collecting_of(made)),
+)
 """Each makes one schedule out of the process that fires it."""
 
 

@@ -35,9 +35,11 @@ from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
 from db.sealed_replies import SealedReplies
+from db.webhooks.secrets import WebhookSecrets
 from streams.mail.delivery import mailbox_of
 from streams.operations.notices import NoticeListener
 from streams.relay_watch import RelayWatch
+from streams.webhooks.urls import Rules
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
 from taskforge.parts.issuer_samples import issuer_samples
@@ -81,6 +83,8 @@ def add_services(made: Composition) -> None:
         invitations=Invitations(made.pools.api, made.keys, quotas.invitations_per_team),
         acceptances=Acceptances(made.pools.api),
         sealed=SealedReplies(made.keys),
+        webhook_secrets=WebhookSecrets(made.keys),
+        webhook_rules=Rules(made.settings.webhooks.ports, made.settings.webhooks.loopback),
         external=external,
         mailbox=mailbox_of(made.settings.mail),
         objects=made.objects,

@@ -7,18 +7,25 @@ from api.metrics import Sample, total
 from streams.consumers.runner import ConsumerStatistics
 from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
+from streams.mail.leaving import LeavingStatistics
 from streams.operations.runner import OperationStatistics
+from streams.relay.checkpoints import CheckpointStatistics
 from streams.relay.outbox import OutboxStatistics
 from streams.relay.relay import RelayStatistics
 from streams.scheduler.scheduler import SchedulerStatistics
+from streams.webhooks.sender import SenderStatistics
 
 __all__ = [
     "broker_samples",
+    "checkpoint_samples",
     "consumer_samples",
     "housekeeping_samples",
+    "leaving_samples",
     "operation_samples",
     "outbox_samples",
+    "printing_samples",
     "relay_samples",
+    "webhook_samples",
     "scheduler_samples",
 ]
 
@@ -35,6 +42,7 @@ CONSUMER_TOTALS: Final = {
 def broker_samples(statistics: MonitorStatistics) -> Iterator[Sample]:
     yield Sample("broker_reachable", "1 when the last look reached the broker.", float(statistics.reachable))
     yield total("broker_losses", "Times the broker was found without its topics.", statistics.losses)
+    yield Sample("broker_topics_differing", "What topics have other than the settings say.", statistics.differing)
 
 
 def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:
@@ -56,6 +64,11 @@ def outbox_samples(statistics: OutboxStatistics) -> Iterator[Sample]:
     yield Sample("outbox_lag_seconds", "Age of the oldest row in the outbox.", statistics.seconds, greatest=True)
 
 
+def checkpoint_samples(statistics: CheckpointStatistics) -> Iterator[Sample]:
+    yield total("checkpoints_published", "Checkpoints of teams published.", statistics.published)
+    yield total("checkpoint_pages", "Pages of events taken in for checkpoints.", statistics.pages)
+
+
 def consumer_samples(name: str, statistics: ConsumerStatistics) -> Iterator[Sample]:
     for field, about in CONSUMER_TOTALS.items():
         yield total(f"consumer_{field}", about, getattr(statistics, field), consumer=name)
@@ -71,9 +84,26 @@ def operation_samples(statistics: OperationStatistics) -> Iterator[Sample]:
     yield Sample("operations_stuck", "Operations that somebody should look at.", statistics.stuck, greatest=True)
 
 
+def printing_samples(statistics: OperationStatistics) -> Iterator[Sample]:
+    yield total("report_attempts_failed", "Attempts at a step of a report that came to nothing.", statistics.failed)
+    yield total("reports_ended", "Reports that came to an end here, printed or not.", statistics.ended)
+
+
 def housekeeping_samples(statistics: HousekeepingStatistics) -> Iterator[Sample]:
     for what, rows in statistics.forgotten.items():
         yield total("forgotten_rows", "Rows deleted because their time was up.", rows, what=what)
+
+
+def leaving_samples(statistics: LeavingStatistics) -> Iterator[Sample]:
+    yield total("notification_mails_left", "Mails of notifications that left for the outbox.", statistics.left)
+
+
+def webhook_samples(statistics: SenderStatistics) -> Iterator[Sample]:
+    for outcome in ("delivered", "failed", "throttled", "gone", "expired"):
+        yield total(
+            "webhook_attempts", "Attempts at webhooks by outcome.", getattr(statistics, outcome), outcome=outcome
+        )
+    yield Sample("webhook_busy", "Requests to endpoints on their way.", statistics.busy)
 
 
 def scheduler_samples(statistics: SchedulerStatistics) -> Iterator[Sample]:

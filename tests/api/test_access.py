@@ -3,6 +3,7 @@
 The cases are made from the operations, so that a new endpoint is swept as soon as it is documented.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -38,12 +39,18 @@ BODIES: dict[str, Any] = {
     "updateColumn": {"wip_limit": 7},
     "moveColumn": {},
     "createLiveTicket": {},
+    "createWebhook": {"url": "https://hooks.example.com/in"},
     "changePassword": {"password": "correct horse battery", "new_password": "correct horse battery"},
 }
 """What is sent instead of the documented example, which is there for people."""
-IN_TEAM = {"createTask", "batchTasks", "createLiveTicket"}
+IN_TEAM = {"createTask", "batchTasks", "createLiveTicket", "createWebhook"}
 """Those that name their team in the body."""
-QUERIES = {"listTasks": "team_id={team_id}", "revokeMySessions": "others=true", "readEvents": "after=0"}
+QUERIES = {
+    "listTasks": "team_id={team_id}",
+    "listWebhooks": "team_id={team_id}",
+    "revokeMySessions": "others=true",
+    "readEvents": "after=0",
+}
 
 Case = tuple[Operation, str, Requirement]
 
@@ -63,7 +70,7 @@ def cases() -> list[Case]:
 
 def varies(operation: Operation) -> bool:
     """Whether the request names a thing that is somebody's."""
-    return "{" in operation.path or operation.id in IN_TEAM | {"listTasks", "acceptInvitation"}
+    return "{" in operation.path or operation.id in IN_TEAM | {"listTasks", "listWebhooks", "acceptInvitation"}
 
 
 CASES = cases()
@@ -102,6 +109,8 @@ def body_of(scene: Scene, operation: Operation, values: Any, place: str) -> Any:
         return {"name": f"swept {scene.next()}", "color": "#000000"}
     if operation.id == "undoTask":
         return {"seq": int(values["seq"])}
+    if operation.id == "recoverWebhook":
+        return {"since": datetime.now(UTC).isoformat()}
     if operation.id == "createColumn":
         return {"name": f"swept {scene.next()}", "category": "open"}
     body = BODIES.get(operation.id, operation.body_example)

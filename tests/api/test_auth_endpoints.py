@@ -21,7 +21,7 @@ from api.auth.api_keys import KeyReader
 from api.auth.bearer import authenticate
 from api.auth.passwords import Passwords
 from api.auth.tokens import AccessTokens, Revocations
-from api.endpoints import auth, me
+from api.endpoints import auth, me, notifications
 from api.health import Health
 from api.metrics import Metrics
 from api.object_links import ObjectLinks
@@ -36,12 +36,13 @@ from core.quotas import Quotas
 from core.secret import Secret
 from core.task import Task
 from db.keyset import Keyset
+from db.notices.notify import Collecting
+from db.notices.tasks import add_assigned
 from db.past.boards import PastBoards
 from db.people.account_tokens import AccountTokens
 from db.people.api_keys import ApiKeys
 from db.people.identity import Identity
 from db.people.mail_preferences import UnsubscribeTokens
-from db.people.notifications import add_assigned
 from db.people.sessions import Lifetimes
 from db.people.team_places import TeamPlaces
 from db.people.tickets import Tickets
@@ -100,6 +101,8 @@ def _parts(pools: Pools, valkey: Any) -> Services:
         invitations=absent,
         acceptances=absent,
         sealed=SealedReplies(keyset),
+        webhook_secrets=absent,
+        webhook_rules=absent,
         external=absent,
         clock=clock,
         new_id=uuids.uuid7,
@@ -113,6 +116,7 @@ def client_of(services: Services) -> httpx.AsyncClient:
     router = EdgeRouter()
     auth.register(router, services)
     me.register(router, services)
+    notifications.register(router, services)
     transport = httpx.ASGITransport(TaskForge(services, router))
     return httpx.AsyncClient(transport=transport, base_url="http://test", headers={"user-agent": "a browser"})
 
@@ -442,7 +446,7 @@ async def notified(pools: Pools, superuser: "asyncpg.Connection", user_id: UUID,
         )
         event = TaskCreated(team_id=team, seq=seq, actor_id=team, at=now, task=task)
         async with writing(pools.worker) as tx:
-            assert await add_assigned(tx, user_id, event, f"{team}:1:{seq}")
+            assert await add_assigned(tx, user_id, event, f"{team}:1:{seq}", now=now, collecting=Collecting())
     return team
 
 

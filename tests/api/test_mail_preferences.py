@@ -8,9 +8,9 @@ import httpx
 import pytest
 import uuid_utils.compat as uuids
 
+from core.notices import NoticeKind
 from core.secret import Secret
 from db.keyset import Keyset
-from db.people.mail_preferences import Preference
 from db.tokens import shown
 from tests.support.desk import Desk, new_key, problem
 
@@ -25,7 +25,7 @@ async def mails(desk: Desk, person: Any) -> Any:
     return (await desk.client.get("/v1/me", headers=person.headers)).json()["mail"]
 
 
-def token_of(desk: Desk, person: Any, preference: Preference = "digest") -> str:
+def token_of(desk: Desk, person: Any, preference: NoticeKind = "digest.daily") -> str:
     return desk.site.services.unsubscribe_tokens.token(UUID(person.user_id), preference)
 
 
@@ -65,11 +65,11 @@ async def test_what_is_no_preference_is_refused(desk: Desk, mail: Any, pointer: 
 @pytest.mark.parametrize("form", [{}, {"data": None, "files": {"List-Unsubscribe": (None, "One-Click")}}])
 async def test_one_click_switches_one_sort_off_without_a_login(desk: Desk, form: Any) -> None:
     person = await desk.site.person()
-    answer = await unsubscribe(desk, token_of(desk, person, "mentions"), **form)
+    answer = await unsubscribe(desk, token_of(desk, person, "comment.mentioned"), **form)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "set-cookie" not in answer.headers
     assert await mails(desk, person) == {**ALL, "mentions": False}
-    again = await unsubscribe(desk, token_of(desk, person, "mentions"))
+    again = await unsubscribe(desk, token_of(desk, person, "comment.mentioned"))
     assert (again.status_code, again.content) == (200, answer.content), "twice is once"
 
 
@@ -94,10 +94,10 @@ async def test_an_idempotency_key_gets_the_same_answer_again_and_no_second_effec
     assert await mails(desk, person) == ALL, "the replay has no effect of its own"
 
 
-@pytest.mark.parametrize("how", ["changed", "cut", "padded", "another spelling", "another key", "another sort", "text"])
+@pytest.mark.parametrize("how", ["changed", "cut", "padded", "another spelling", "another key", "another kind", "text"])
 async def test_a_link_that_was_not_made_here_is_refused(desk: Desk, how: str) -> None:
     person = await desk.site.person()
-    good = token_of(desk, person, "assignments")
+    good = token_of(desk, person, "task.assigned")
     foreign = type(desk.site.services.unsubscribe_tokens)(Keyset([Secret("another key of another installation")]))
     raw = urlsafe_b64decode(good.removeprefix("tfu_") + "==")
     token = {
@@ -105,8 +105,8 @@ async def test_a_link_that_was_not_made_here_is_refused(desk: Desk, how: str) ->
         "cut": good[:-8],
         "padded": good + "=",
         "another spelling": good + "\n",
-        "another key": foreign.token(UUID(person.user_id), "assignments"),
-        "another sort": shown("tfu_", raw.replace(b"assignments", b"mentions")),
+        "another key": foreign.token(UUID(person.user_id), "task.assigned"),
+        "another kind": shown("tfu_", raw.replace(b"task.assigned", b"comment.mentioned")),
         "text": "tfu_é",
     }[how]
     for answer in (await unsubscribe(desk, token), await desk.client.get(ADDRESS, params={"token": token})):
@@ -135,5 +135,5 @@ async def test_a_form_that_says_anything_else_is_refused(desk: Desk, options: An
 async def test_the_link_of_an_account_that_is_gone_says_the_same(desk: Desk) -> None:
     person = await desk.site.person()
     known = await unsubscribe(desk, token_of(desk, person))
-    unknown = await unsubscribe(desk, desk.site.services.unsubscribe_tokens.token(uuids.uuid7(), "digest"))
+    unknown = await unsubscribe(desk, desk.site.services.unsubscribe_tokens.token(uuids.uuid7(), "digest.daily"))
     assert (unknown.status_code, unknown.content) == (known.status_code, known.content)

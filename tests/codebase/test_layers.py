@@ -23,6 +23,7 @@ BUDGET = {
         "hashlib",
         "hmac",
         "itertools",
+        "json",
     ),
     *("math", "operator", "re", "string", "typing", "unicodedata", "uuid", "zlib"),
     *("dateutil", "fractional_indexing", "msgspec", "core"),

@@ -10,8 +10,10 @@ import uuid_utils.compat as uuids
 
 from core.events import AnyTaskEvent, TaskCreated
 from core.task import Task
+from db.notices.notify import Collecting
+from db.notices.tasks import add_assigned
 from db.people.identity import Identity
-from db.people.notifications import add_assigned, list_notifications, mark_read
+from db.people.notifications import list_notifications, mark_read
 from db.people.sessions import Client, Lifetimes
 from db.pool import Pools
 from db.transaction import reading, writing
@@ -67,7 +69,7 @@ def created(assignee: UUID | None, *, seq: int = 7, by: UUID = SOMEBODY) -> Task
 
 async def assigned(pools: Pools, user_id: UUID, event: AnyTaskEvent, seq: int = 7) -> bool:
     async with writing(pools.worker) as tx:
-        return await add_assigned(tx, user_id, event, f"{TEAM}:1:{seq}")
+        return await add_assigned(tx, user_id, event, f"{TEAM}:1:{seq}", now=NOW, collecting=Collecting())
 
 
 async def test_an_assignment_is_one_notification_however_often_it_is_written(pools: Pools, ada: UUID) -> None:

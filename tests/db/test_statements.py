@@ -54,6 +54,7 @@ ADD = change(
         mail_digest=True,
         mail_mentions=True,
         mail_assignments=True,
+        digest_hour=7,
         erased_at=None,
     )
 )

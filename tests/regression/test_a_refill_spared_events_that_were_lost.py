@@ -81,7 +81,7 @@ async def test_a_topic_that_was_emptied_behind_the_monitors_back_is_filled_again
         await until(lambda: relay.statistics().published == 4)
         async with administrating(kafka) as admin:
             await admin.delete_topics([EVENTS])
-            await topics.create(admin, [plan for plan in topics.plans(kafka.partitions) if plan.name == EVENTS])
+            await topics.create(admin, [plan for plan in topics.plans(kafka) if plan.name == EVENTS], 1)
         await journal.append(team_id, 1)
         relay.wake(team_id)
         await until(lambda: monitor.statistics().losses == 1 and relay.statistics().published == 9)

@@ -31,7 +31,7 @@ async def test_they_agree_on_the_first_name(kafka: KafkaSettings, monkeypatch: p
         return state
 
     async with administrating(kafka) as admin:  # The topics are there; nobody has named the broker.
-        await topics.create(admin, topics.plans(kafka.partitions))
+        await topics.create(admin, topics.plans(kafka), 1)
     monkeypatch.setattr(relay_state, "read", read_with_the_others)
     async with anyio.create_task_group() as group:
         for monitor in monitors:
@@ -48,7 +48,7 @@ async def test_they_agree_on_the_first_name(kafka: KafkaSettings, monkeypatch: p
 
 async def test_a_name_counts_only_after_the_one_it_was_written_for(kafka: KafkaSettings) -> None:
     async with administrating(kafka) as admin, producing(kafka) as producer, reading(kafka) as consumer:
-        await topics.create(admin, topics.plans(kafka.partitions))
+        await topics.create(admin, topics.plans(kafka), 1)
         for name, after in ((b"one", b""), (b"two", b""), (b"three", b"one"), (b"four", b"one"), (b"five", None)):
             await relay_state.write(producer, BROKER, name, after=after)
             if name != b"five":

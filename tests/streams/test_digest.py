@@ -175,7 +175,7 @@ async def test_the_mail_lists_what_is_overdue_by_team_with_links(mornings: Morni
         assert absent not in text
         assert absent not in html
     token = message["List-Unsubscribe"].strip("<>").partition("=")[2]
-    assert UnsubscribeTokens(KEYSET).read(token) == (ada, "digest")
+    assert UnsubscribeTokens(KEYSET).read(token) == (ada, "digest.daily")
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 

@@ -258,7 +258,7 @@ async def a_digest(tx: Reading, job: MailJob) -> Letter | None:
 
 
 def with_digest(site: str = "https://tasks.example") -> Letters:
-    return Letters(KEYSET, site, {"digest": Kind(a_digest, "digest")})
+    return Letters(KEYSET, site, {"digest": Kind(a_digest, "digest.daily")})
 
 
 async def digest_of(pools: Pools, user_id: UUID, letters: Letters | None = None) -> Any:
@@ -274,7 +274,7 @@ async def test_a_mail_that_can_be_switched_off_says_how_in_its_head_and_at_its_f
     address = message["List-Unsubscribe"].strip("<>")
     assert address.startswith(DIGEST)
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert UnsubscribeTokens(KEYSET).read(address.partition("=")[2]) == (user_id, "digest")
+    assert UnsubscribeTokens(KEYSET).read(address.partition("=")[2]) == (user_id, "digest.daily")
     text, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
     assert address in text
     assert address in html
@@ -311,6 +311,6 @@ async def test_a_kind_that_can_be_switched_off_must_say_whose_wish_counts(pools:
         letter = await a_digest(tx, job)
         return None if letter is None else structs.replace(letter, user_id=None)
 
-    letters = Letters(KEYSET, "https://tasks.example", {"digest": Kind(nobodys, "digest")})
+    letters = Letters(KEYSET, "https://tasks.example", {"digest": Kind(nobodys, "digest.daily")})
     with pytest.raises(ValueError, match="names its user"):
         await digest_of(pools, await a_user(pools), letters)

@@ -22,6 +22,7 @@ from db.people.sessions import Client
 from db.transaction import writing
 from tests.support.desk import RANDOM, Desk
 from tests.support.files import attached, begun, picture, uploaded
+from tests.support.printed import kept_report
 from tests.support.sagas import started
 
 __all__ = ["ASKERS", "FORBIDDEN", "OK", "Asker", "Scene", "expected", "keys_of"]
@@ -143,6 +144,8 @@ class Scene:
             "key_id": await scene.key("outsider"),
             "identity_id": await scene.identity("outsider"),
             "operation_id": await scene.operation("outsider"),
+            **await scene.webhook(team, "outsider"),
+            "report_id": await kept_report(desk.site.services.pools.worker, desk["outsider"].user_id, team),
             "number": "1",
             "seq": "1",
         }
@@ -163,6 +166,16 @@ class Scene:
                 await desk.delete(f"{path}/{column['id']}")
         body = {"name": f"swept {self.next()}", "category": "open"}
         return str((await desk.post(path, body)).raise_for_status().json()["id"])
+
+    async def webhook(self, team_id: str, who: str = "owner") -> dict[str, str]:
+        """A further webhook of the team, and a delivery of it; those of before go, so that no quota is reached."""
+        desk, path = self.desk, "/v1/webhooks/subscriptions"
+        for old in (await desk.get(f"{path}?team_id={team_id}&limit=100", who)).raise_for_status().json()["items"]:
+            await desk.delete(f"{path}/{old['id']}", who)
+        body = {"team_id": team_id, "url": "https://hooks.example.com/in", "description": "foreign webhook"}
+        made = (await desk.post(path, body, who)).raise_for_status().json()
+        tried = (await desk.post(f"{path}/{made['id']}/test", None, who)).raise_for_status().json()
+        return {"subscription_id": made["id"], "delivery_id": tried["id"]}
 
     async def session(self, who: str) -> str:
         """A further session of somebody's."""
@@ -193,7 +206,7 @@ class Scene:
         return str(made.raise_for_status().json()["id"])
 
     async def no_export(self, who: str) -> None:
-        """Nothing is on its way that would be in the way of another export."""
+        """Nothing is on its way that would be in the way of another export or report."""
         async with writing(self.desk.site.services.pools.worker) as tx:
             await tx.execute(ENDED, UUID(self.desk[who].user_id))
 
@@ -232,11 +245,16 @@ class Scene:
             view = await desk.site.services.teams.view(UUID(desk.team))
             if UUID(desk["guest"].user_id) not in view.state.members:
                 await desk.join(desk.team, "owner", "guest", "viewer")
+        if "{subscription_id}" in operation.path or "{delivery_id}" in operation.path:
+            values |= await self.webhook(desk.team)
         if "{session_id}" in operation.path:
             values["session_id"] = RANDOM if asker.person is None else await self.session(asker.person)
         if "{operation_id}" in operation.path:
             values["operation_id"] = RANDOM if asker.person is None else await self.operation(asker.person)
-        if operation.id == "exportMe" and asker.person is not None:
+        if "{report_id}" in operation.path:
+            owner = desk["owner"].user_id
+            values["report_id"] = await kept_report(desk.site.services.pools.worker, owner, desk.team)
+        if operation.id in {"exportMe", "makeReport"} and asker.person is not None:
             await self.no_export(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)

@@ -37,14 +37,20 @@ SAMPLES: Final[dict[str, str]] = {
     "salt": "decode(repeat('00', 16), 'hex')",
     "idempotency_keys.status": "200",
     "operations.status": "'running'",
+    "webhook_deliveries.status": "'pending'",
+    "webhook_subscriptions.format": "'slack'",
     "steps": "'[]'",
     "media_type": "'application/zip'",
     "size": "1",
     "attachments.digest": "repeat('ab', 32)",
     "sha256": f"decode('{HASH.hex()}', 'hex')",
+    "checkpoint_things.kind": "'task'",
     "color": "'#ff0000'",
     "actor_kind": "'user'",
+    "channel": "'mail'",
     "created_at": "now()",
+    "reports.kind": "'board'",
+    "reports.since": "now()",
 }
 """What stands in columns of this name, or of one table, where the type alone does not say it."""
 

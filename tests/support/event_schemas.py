@@ -35,12 +35,13 @@ def path_of(urn: str) -> Path:
     return FOLDER / f"{name}.{version}.json"
 
 
-def breaks(old: Schema, new: Schema) -> list[str]:
+def breaks(old: Schema, new: Schema, of: Schema | None = None, by: Schema | None = None) -> list[str]:
     """What a reader who relies on the old schema may not find any more in data of the new one, by JSON pointer.
 
-    Data may say more than it did: a member that is new breaks nobody, a value that no reader knows may.
+    Data may say more than it did: a member that is new breaks nobody, a value that no reader knows may. `of` and `by`
+    are the documents that the two stand in, if they are not whole ones.
     """
-    return list(_breaks(old, new, old, new, ""))
+    return list(_breaks(old, new, of or old, by or new, ""))
 
 
 def _breaks(old: Schema, new: Schema, of: Schema, by: Schema, at: str) -> Iterator[str]:
@@ -76,8 +77,12 @@ def _alternatives(old: Schema, new: Schema, of: Schema, by: Schema, at: str) -> 
 
 
 def _resolved(schema: Schema, document: Schema) -> Schema:
+    """Names of ours hold neither `/` nor `~`, so that a pointer is its parts."""
     while "$ref" in schema:
-        schema = document["$defs"][schema["$ref"].rpartition("/")[2]]
+        found: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        schema = found
     return schema
 
 

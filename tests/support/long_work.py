@@ -15,6 +15,7 @@ from db.operations import Operation
 from db.signed import Signer
 from streams.operations.export import ExportPorts, export
 from streams.operations.notices import NoticeSender
+from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
 from tests.support.site import Person, Site
 from tests.support.waiting import until_answered
@@ -38,7 +39,9 @@ class Hands:
 
     def runner_for(self, largest_bytes: int) -> OperationRunner:
         pools = self.site.services.pools
-        return OperationRunner(pools.worker, [export(ExportPorts(pools.api, self.store, largest_bytes))], self._notify)
+        exports, reports = ExportPorts(pools.api, self.store, largest_bytes), ReportPorts(pools.worker, self.store)
+        kinds = [export(exports), report(reports)]
+        return OperationRunner(pools.worker, kinds, self._notify)
 
     async def _notify(self, operation: Operation) -> None:
         self.heard.append(operation)

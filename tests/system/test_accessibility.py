@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from playwright.sync_api import expect
 
 from core.secret import Secret
 from db.keyset import Keyset
@@ -46,6 +47,18 @@ def test_the_forms_before_signing_in(page: Any, path: str, form: str) -> None:
     page.goto(path)
     page.wait_for_selector(f"#{form}:not([hidden])")
     assert violations(page) == []
+
+
+def test_the_page_about_the_topics_unfolds_what_a_record_says(page: Any) -> None:
+    page.goto("/asyncapi")
+    moved = page.locator("details", has=page.locator("summary code", has_text="task.moved.1"))
+    moved.locator("summary").click()
+    row = moved.locator("tr", has=page.get_by_text("dataschema", exact=True))
+    expect(row).to_contain_text('"urn:taskforge:schema:task.moved:1"')
+    assert violations(page) == []
+    moved.get_by_role("link", name="TaskData").click()
+    expect(page.locator("#schema-TaskData")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
 
 
 def test_signing_up_with_what_is_wrong_beside_the_fields(page: Any) -> None:
@@ -141,7 +154,7 @@ def test_a_board_that_somebody_may_only_read(page: Any, account: Account) -> Non
 def test_the_page_of_a_link_that_switches_mails_off(page: Any, account: Account, system: System) -> None:
     keys = DataDir(system.data).secrets().keyset
     tokens = UnsubscribeTokens(Keyset([Secret(key) for key in keys]))
-    token = tokens.token(UUID(account.call("GET", "/v1/me")["id"]), "digest")
+    token = tokens.token(UUID(account.call("GET", "/v1/me")["id"]), "digest.daily")
     page.goto(f"/v1/mail/unsubscribe?token={token}")
     page.wait_for_selector("button:has-text('Unsubscribe')")
     assert violations(page) == []

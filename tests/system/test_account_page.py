@@ -142,15 +142,23 @@ def test_a_key_is_shown_once_works_and_is_revoked(page: Any, account: Account, s
         eventually(lambda: program.get(f"/v1/teams/{team_id}/board").status_code == 401, "the key has ended")
 
 
-def test_mails_are_switched_off_and_on_by_hand(page: Any, account: Account) -> None:
-    page.uncheck("#mail-choices input[name=mentions]")
-    page.wait_for_selector("#mail-result:has-text('Saved')")
+def test_what_i_am_told_is_switched_off_and_on_by_hand(page: Any, account: Account) -> None:
+    page.uncheck("#told input[name='comment.mentioned/mail']")
+    expect(page.locator("#mail-result")).to_have_text("Saved.")
     assert me(account)["mail"] == {"digest": True, "mentions": False, "assignments": True}
+    page.uncheck("#told input[name='comment.added/in_app']")
+    expect(page.locator("#mail-result")).to_have_text("Saved.")
+    page.select_option("#digest-hour", "6")
+    expect(page.locator("#mail-result")).to_have_text("Saved.")
+    expect(page.locator("#told input[name='digest.daily/in_app']")).to_have_count(0)
     page.reload()
     page.wait_for_selector(READY)
-    expect(page.locator("#mail-choices input[name=mentions]")).not_to_be_checked()
-    page.check("#mail-choices input[name=mentions]")
-    page.wait_for_selector("#mail-result:has-text('Saved')")
+    expect(page.locator("#told input[name='comment.mentioned/mail']")).not_to_be_checked()
+    expect(page.locator("#told input[name='comment.added/in_app']")).not_to_be_checked()
+    expect(page.locator("#told input[name='comment.added/mail']")).to_be_checked()
+    expect(page.locator("#digest-hour")).to_have_value("6")
+    page.check("#told input[name='comment.mentioned/mail']")
+    expect(page.locator("#mail-result")).to_have_text("Saved.")
     assert me(account)["mail"]["mentions"]
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +69,7 @@ TABLES: Final = (
     "comments",
     "task_events",
     "attachments",
+    "webhook_subscriptions",
 )
 """Where an effect shows as rows; those that work in the background fills come later, and follow from these."""
 BUT_FOR: Final = {"task_events": "type = 'history.redacted'", "operations": "kind = 'comment-redaction'"}
@@ -193,6 +195,11 @@ class Scene:
                 return str((await self.column())["id"])
             case "invitation_id":
                 return str((await self.do("POST", f"/v1/teams/{self.team}/invitations", {"role": "viewer"}))["id"])
+            case "subscription_id":
+                return str((await self.webhook())["id"])
+            case "delivery_id":
+                path = f"/v1/webhooks/subscriptions/{(await self.webhook())['id']}/test"
+                return str((await self.do("POST", path))["id"])
             case "user_id":
                 return (await self.member()).user_id
             case "session_id":
@@ -209,13 +216,18 @@ class Scene:
         body = {"name": str(uuids.uuid7()), "category": "open"}
         return await self.do("POST", f"/v1/teams/{self.team}/columns", body)
 
+    async def webhook(self) -> Any:
+        """One that no event matches: nothing is sent but what a test asks for."""
+        body = {"team_id": self.team, "url": "https://hooks.example.com/in", "event_types": ["team.restored"]}
+        return await self.do("POST", "/v1/webhooks/subscriptions", body)
+
     async def task(self) -> str:
         return str((await self.do("POST", "/v1/tasks", {"team_id": self.team, "title": "T"}))["id"])
 
     async def unsubscribe_token(self) -> str:
         keys = DataDir(self.system.data).secrets().keyset
         user_id = UUID((await self.person()).user_id)
-        return UnsubscribeTokens(Keyset([Secret(key) for key in keys])).token(user_id, "digest")
+        return UnsubscribeTokens(Keyset([Secret(key) for key in keys])).token(user_id, "digest.daily")
 
     async def another_session(self, who: Person) -> str:
         (await self.http.post("/v1/auth/login", json={"email": who.email, "password": PASSWORD})).raise_for_status()
@@ -267,6 +279,12 @@ class Scene:
 
     async def createLiveTicket(self) -> tuple[Any, Person | None]:  # noqa: N802
         return {"team_id": self.team}, self.owner
+
+    async def createWebhook(self) -> tuple[Any, Person | None]:  # noqa: N802
+        return {"team_id": self.team, "url": "https://hooks.example.com/in", "event_types": []}, self.owner
+
+    async def recoverWebhook(self) -> tuple[Any, Person | None]:  # noqa: N802
+        return {"since": datetime.now(UTC).isoformat()}, self.owner
 
     async def unsubscribe(self) -> tuple[Any, Person | None]:
         return {"List-Unsubscribe": "One-Click"}, None

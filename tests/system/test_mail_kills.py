@@ -50,12 +50,13 @@ class Killer:
 
 
 @contextmanager
-def mailing(root: Path, folder: Path) -> Iterator[tuple[System, Sink]]:
+def mailing(root: Path, folder: Path, **more: str) -> Iterator[tuple[System, Sink]]:
     with open_directory(root) as directory, mail_sink(folder) as (sink, url, _):
         environment = {
             "TASKFORGE_MAIL__URL": url,
             "TASKFORGE_MAIL__FROM": "TaskForge <hello@tasks.example>",
             "SSL_CERT_FILE": str(folder / "certificate.pem"),
+            **more,
         }
         system = System(directory, environment=environment)
         try:

@@ -70,7 +70,7 @@ def external(services: DevStack, database: DatabaseSettings) -> dict[str, str]:
         ["up", "--workers", "-1"],
         ["worker", "--only", "relay,cook"],
         ["worker", "--only", ","],
-        ["worker", "--only", "relay,webhooks"],
+        ["worker", "--only", "relay,embeddings"],
         ["migrate", "--check", "--back", "1"],
         ["migrate", "--check", "--finish"],
         ["import"],

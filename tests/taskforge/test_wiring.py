@@ -52,8 +52,8 @@ def test_every_list_of_parts_is_the_same() -> None:
     [
         (API, ["format", "restores", "sessions", "api-keys", "feeds", "limits", "notices", "relay-watch", "teams"]),
         (TEAMS, ["format", "restores", "feeds", "teams"]),
-        ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox"]),
-        ({"notifications"}, ["format", "restores", "broker", "housekeeping", "notifications"]),
+        ({"relay"}, ["format", "restores", "broker", "housekeeping", "wakeups", "relay", "outbox", "checkpoints"]),
+        ({"notifications"}, ["format", "restores", "broker", "housekeeping", "leaving", "notifications"]),
         ({"mail"}, ["format", "restores", "broker", "housekeeping", "mail"]),
         (
             {"operations"},
@@ -66,7 +66,7 @@ def test_every_list_of_parts_is_the_same() -> None:
         ({"scheduler"}, ["format", "restores", "broker", "housekeeping", "scheduler"]),
         (
             {"teams", "notifications"},
-            ["format", "restores", "feeds", "broker", "housekeeping", "teams", "notifications"],
+            ["format", "restores", "feeds", "broker", "housekeeping", "leaving", "teams", "notifications"],
         ),
     ],
 )
@@ -87,8 +87,8 @@ async def test_what_a_process_was_started_without_is_out_of_reach(settings: Sett
 
 
 async def test_a_role_that_does_not_exist_is_refused_before_anything_is_opened(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="no such role: webhooks"):
-        async with running(settings, frozenset({"relay", "webhooks"})):
+    with pytest.raises(ValueError, match="no such role: embeddings"):
+        async with running(settings, frozenset({"relay", "embeddings"})):
             pytest.fail("it must not run")
 
 
@@ -109,7 +109,7 @@ async def test_a_worker_can_ask_teams_and_its_relay_publishes_what_they_decide(
         readiness = await process.health.readiness()
     assert (readiness.status, readiness.checks) == (
         "ready",
-        {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok", "outbox": "ok"},
+        {"postgres": "ok", "valkey": "ok", "kafka": "ok", "relay": "ok", "outbox": "ok", "checkpoints": "ok"},
     )
     records = await read_count(settings.kafka.bootstrap_servers, EVENTS, created.seq)
     assert seqs_by_team(records) == {str(UUID(int=team_id.int)): [*range(1, created.seq + 1)]}
@@ -123,7 +123,14 @@ async def test_an_api_without_kafka_is_degraded_and_a_worker_without_it_is_of_no
         readiness = await process.health.readiness()
         assert (readiness.status, readiness.checks) == (
             "unavailable",
-            {"postgres": "ok", "valkey": "ok", "kafka": "down", "relay": "down", "outbox": "down"},
+            {
+                "postgres": "ok",
+                "valkey": "ok",
+                "kafka": "down",
+                "relay": "down",
+                "outbox": "down",
+                "checkpoints": "down",
+            },
         )
 
 

@@ -12,9 +12,8 @@ import { Shell } from "./shell.js";
 const shell = new Shell(async (api, me) => {
   showProfile(api, me);
   showPassword(api, shell.session, me);
-  showMail(api, me);
   showExport(api);
   showDeletion(api, (note) => shell.end(note));
-  await Promise.all([showSessions(api), showIdentities(api), showKeys(api)]);
+  await Promise.all([showSessions(api), showIdentities(api), showKeys(api), showMail(api)]);
 });
 shell.open();

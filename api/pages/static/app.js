@@ -5,6 +5,7 @@ import { note, wanted } from "./detour.js";
 import { ColumnsDialog } from "./columns.js";
 import { byId, h, toast } from "./dom.js";
 import { Founding, Gate, askedForm } from "./gate.js";
+import { Inbox } from "./inbox.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
 import { Sections } from "./panel-sections.js";
@@ -36,6 +37,7 @@ const panel = new Panel({
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
 }, new Sections(api, () => person));
+const inbox = new Inbox(api, (team, task) => guarded(() => showTask(team, task)));
 const columns = new ColumnsDialog((work) => open.changeColumns(work));
 byId("edit-columns").addEventListener("click", () => columns.open(open.board));
 new Moving(view, {
@@ -53,8 +55,8 @@ byId("retry").addEventListener("click", () => start());
 byId("found-cancel").addEventListener("click", () => show("workplace"));
 byId("teams").addEventListener("change", onTeamChosen);
 window.addEventListener("hashchange", () => {
-  const wanted = teamInAddress();
-  if (session.signedIn && wanted !== open?.team.id && teams.some((team) => team.id === wanted)) guarded(() => openTeam(wanted));
+  const [wanted, task] = placeInAddress();
+  if (session.signedIn && teams.some((team) => team.id === wanted)) guarded(() => showTask(wanted, task));
 });
 const asked = askedForm();
 if (asked === null) start();
@@ -98,7 +100,8 @@ async function start() {
     person = me;
     showMe(me);
     if (teams.length === 0) showFounding(true);
-    else await openTeam(preferredTeam());
+    else await showTask(preferredTeam(), placeInAddress()[1]);
+    inbox.refresh();
   });
 }
 
@@ -118,17 +121,31 @@ function showFounding(first) {
   founding.show(first);
 }
 
-function teamInAddress() {
-  return location.hash.replace(/^#\/?/u, "");
+/** The team, and the task in it if there is one: a mail links to a card as `/#/<team>/<task>`. */
+function placeInAddress() {
+  return location.hash.replace(/^#\/?/u, "").split("/");
 }
 
 function preferredTeam() {
-  const wanted = [teamInAddress(), localStorage.getItem(LAST_TEAM)].find((id) => teams.some((team) => team.id === id));
+  const wanted = [placeInAddress()[0], localStorage.getItem(LAST_TEAM)].find((id) => teams.some((team) => team.id === id));
   return wanted ?? teams[0].id;
+}
+
+/** The team's board, unless it is there, and on it the task, also one that stands below the cards shown so far. */
+async function showTask(team, id) {
+  if (team !== open?.team.id) await openTeam(team);
+  if (!id || team !== open?.team.id) return;
+  history.replaceState(null, "", `#/${team}`);
+  if (id === panel.openId && byId("panel").open) return;
+  const found = open.board.confirmed(id) ?? (await open.fetch(id));
+  if (team !== open?.team.id) return;
+  if (found === undefined) toast("This task is not on the board any more.");
+  else panel.open(open, id, found);
 }
 
 function leaveTeam() {
   panel.close();
+  inbox.close();
   columns.close();
   open?.close();
   open = null;
@@ -144,7 +161,7 @@ async function openTeam(id) {
     changed: (change) => open === mine && onChanged(change),
     team: () => open === mine && showTeam(mine),
     columns: () => open === mine && onColumns(mine),
-    happened: (event) => open === mine && panel.sections.follow(event),
+    happened: (event) => open === mine && onHappened(event),
     reloaded: () => open === mine && panel.sections.reload(),
   });
   open = mine;
@@ -187,6 +204,11 @@ function onRemoved(team) {
   toast(`You are no longer a member of ${team.name}.`, "error");
   leaveTeam();
   start();
+}
+
+function onHappened(event) {
+  panel.sections.follow(event);
+  if (event.actor !== person?.id) inbox.follow();
 }
 
 /** What shows columns beside the board follows. */

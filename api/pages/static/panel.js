@@ -66,9 +66,9 @@ export class Panel {
     return this.#id;
   }
 
-  open(team, id) {
+  /** `found` is the task where the board does not show it. */
+  open(team, id, found = team.board.confirmed(id)) {
     const { board } = team;
-    const found = board.confirmed(id);
     if (found === undefined) return;
     const task = withDue(found);
     this.board = board;

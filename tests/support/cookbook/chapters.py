@@ -180,6 +180,21 @@ _HISTORY: Final = Chapter(
         ),
         Step(operation="readOverdue", says="Who is late with what.", query={"tasks": "3"}),
         Step(operation="readStats", says="The last twelve weeks, and the board as it is now."),
+        Step(
+            operation="makeReport",
+            says="What is on the board, as a PDF.",
+            body={"kind": "board"},
+            gives={"PRINTING": "id"},
+        ),
+        Step(
+            operation="getOperation",
+            says="Until it is printed; the result is the report.",
+            path={"operation_id": "$PRINTING"},
+            until=("status", "succeeded"),
+            gives={"REPORT": "result.id"},
+        ),
+        Step(operation="listReports", says="Those of the last 30 days."),
+        Step(operation="getReport", says="With an address to download it from.", gives={"PDF": "download_url"}),
         Step(operation="readAudit", says="Who changed which fields; for admins.", query={"type": "task.updated"}),
         Step(operation="markSeen", says="What others changed afterwards is `unread` of the team.", body={"seq": 2}),
         Step(operation="createLiveTicket", says="For a browser's WebSocket.", gives={"TICKET": "ticket"}),
@@ -203,10 +218,26 @@ _HISTORY: Final = Chapter(
             until=("items.0.kind", "task.assigned"),
         ),
         Step(
+            operation="countMyUnreadNotifications",
+            says="What a bell shows.",
+            by="GRACE_TOKEN",
+        ),
+        Step(
             operation="readMyNotifications",
             says="One of them; `all` marks every one.",
             by="GRACE_TOKEN",
             body={"ids": ["$NOTIFICATION"]},
+        ),
+        Step(
+            operation="getMyNotificationPreferences",
+            says="Every kind, in the inbox and by mail.",
+            by="GRACE_TOKEN",
+        ),
+        Step(
+            operation="patchMyNotificationPreferences",
+            says="What is left out stays as it is.",
+            by="GRACE_TOKEN",
+            body={"kinds": {"comment.added": {"mail": False}}, "digest_hour": 7},
         ),
         Step(
             operation="showUnsubscribe",
@@ -220,6 +251,43 @@ _HISTORY: Final = Chapter(
             query={"token": "tfu_nobody"},
             answers=400,
         ),
+    ),
+)
+
+_WEBHOOKS: Final = Chapter(
+    "Webhooks",
+    "What happens in the team is sent to an endpoint; `docs/webhooks.md` says what a receiver does with it.",
+    (
+        Step(
+            operation="createWebhook",
+            says="The secret is shown this once.",
+            body={
+                "team_id": "$TEAM",
+                "url": "https://hooks.example.com/taskforge",
+                "event_types": ["task.created", "task.moved"],
+                "filter": {"status": ["in_review", "done"]},
+            },
+            gives={"SUBSCRIPTION": "id", "SECRET": "secret"},
+        ),
+        Step(operation="listWebhooks", says="All of the team's.", query={"team_id": "$TEAM"}),
+        Step(operation="updateWebhook", says="An empty list is every type.", body={"event_types": []}),
+        Step(operation="getWebhook", says="Also how its endpoint is."),
+        Step(operation="testWebhook", says="Whether anybody listens, the log says.", gives={"DELIVERY": "id"}),
+        Step(operation="getDelivery", says="Its attempts, each with what came of it."),
+        Step(operation="redeliver", says="At once, and under the same id."),
+        Step(operation="listDeliveries", says="Newest first.", query={"limit": "10"}),
+        Step(
+            operation="recoverWebhook",
+            says="After an endpoint was away for long: from when on, at most 14 days ago.",
+            first="SINCE=$(date -u +%Y-%m-%dT%H:%M:%SZ)",
+            body={"since": "$SINCE"},
+        ),
+        Step(
+            operation="rotateWebhookSecret",
+            says="The old one is good for 24 hours.",
+            gives={"SECRET": "secret"},
+        ),
+        Step(operation="deleteWebhook", says="With its log."),
     ),
 )
 
@@ -255,4 +323,4 @@ _END: Final = Chapter(
     ),
 )
 
-CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, *BOARD, _HISTORY, _END)
+CHAPTERS: Final = (_SERVER, _ACCOUNT, _ISSUERS, _SESSIONS, _TEAM, *BOARD, _HISTORY, _WEBHOOKS, _END)

@@ -1,0 +1,118 @@
+"""Webhooks at the edge: whose they are, how they are shown, and changes of them once per idempotency key."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from blacksheep import Response
+from msgspec import UNSET, structs
+
+from actors.board import TeamView
+from api.access import Access
+from api.answers import Answer, Header, about_team, replay
+from api.asks import ask_of
+from api.calls import Call
+from api.services import Services
+from api.webhook_shapes import DeliveryAnswer, ShownFilter, SubscriptionAnswer
+from core.errors import BadInput, NotFound
+from core.permissions import check_right
+from core.rights import MANAGE_TEAM
+from core.webhooks import TEST_TYPE
+from core.writes import StoredReply
+from db.idempotency import replay_or_run
+from db.transaction import Writing, reading
+from db.webhooks.deliveries import Delivery, find_delivery
+from db.webhooks.subscriptions import Subscription, find_subscription
+from streams.webhooks.urls import NotAllowed, read_target
+
+__all__ = ["WebhookDesk", "about", "shown_delivery", "shown_subscription"]
+
+Run = Callable[[Writing], Awaitable[Answer]]
+
+
+class WebhookDesk:
+    """What all endpoints of webhooks share over one set of services."""
+
+    def __init__(self, services: Services) -> None:
+        self._access, self._pool = Access(services), services.pools.api
+        self._sealed, self._rules = services.sealed, services.webhook_rules
+
+    async def team(self, call: Call, team_id: UUID) -> TeamView:
+        """The team, for an admin of it. Raises NotFound("team"), Forbidden."""
+        view, principal = await self._access.team(call, team_id), call.principal()
+        check_right(view.role_of(principal.user_id), principal, MANAGE_TEAM)
+        return view
+
+    async def subscription(self, call: Call, subscription_id: UUID) -> Subscription:
+        """The webhook, for an admin of its team. Raises NotFound("webhook"), Forbidden."""
+        async with reading(self._pool, call.principal().user_id) as tx:
+            found = await find_subscription(tx, subscription_id)
+        await self._check(call, found.team_id, "webhook")
+        return found
+
+    async def delivery(self, call: Call, delivery_id: UUID) -> Delivery:
+        """The delivery, for an admin of its team. Raises NotFound("delivery"), Forbidden."""
+        async with reading(self._pool, call.principal().user_id) as tx:
+            found = await find_delivery(tx, delivery_id)
+        await self._check(call, found.team_id, "delivery")
+        return found
+
+    async def _check(self, call: Call, team_id: UUID, what: str) -> None:
+        try:
+            await self.team(call, team_id)
+        except NotFound:
+            raise NotFound(what) from None
+
+    def check_url(self, url: str) -> None:
+        """Raise BadInput for a URL that nothing is sent to, with the same words for all of them."""
+        try:
+            read_target(url, self._rules)
+        except NotAllowed as error:
+            detail = "Webhooks are sent by https, on port 443, to hosts on the internet."
+            raise BadInput(detail, pointer="/url") from error
+
+    async def once(self, call: Call, run: Run, *, secret: bool = False) -> Response:
+        """Run a change under the request's idempotency key, if it has one. Refusals are not stored, secrets sealed."""
+
+        async def stored(tx: Writing) -> StoredReply:
+            return (await run(tx)).stored(call.seq)
+
+        ran = await replay_or_run(self._pool, await ask_of(call), stored, sealed=self._sealed if secret else None)
+        return replay(ran.reply, replayed=ran.replayed).response()
+
+
+def about(call: Call, *more: Header) -> tuple[Header, ...]:
+    """The headers of an answer about a team's webhook."""
+    return about_team(call.team, call.seq, call.epoch, more)
+
+
+def shown_subscription(one: Subscription, secret: str | None = None) -> SubscriptionAnswer:
+    """The webhook as admins see it."""
+    return SubscriptionAnswer(
+        id=one.id,
+        team_id=one.team_id,
+        url=one.url,
+        event_types=one.event_types,
+        filter=ShownFilter(status=one.filter.status, label=one.filter.label, assignee=one.filter.assignee),
+        description=one.description,
+        format=one.format,
+        in_order=one.in_order,
+        enabled=one.disabled_at is None,
+        disabled_reason=one.disabled_reason,
+        disabled_at=one.disabled_at,
+        failing_since=one.failing_since,
+        paused_until=one.paused_until,
+        previous_secret_until=one.previous_secret_until,
+        start_seq=one.start_seq,
+        created_by=one.created_by,
+        created_at=one.created_at,
+        updated_at=one.updated_at,
+        secret=UNSET if secret is None else secret,
+    )
+
+
+def shown_delivery(one: Delivery) -> DeliveryAnswer:
+    """The delivery as admins see it, with the id that its requests have."""
+    fields = structs.asdict(one)
+    test = one.event_type == TEST_TYPE
+    event_id = f"test_{one.id}" if test else f"{one.team_id}:{one.epoch}:{one.seq}"
+    return DeliveryAnswer(event_id=event_id, attempt_count=fields.pop("attempts"), **fields)

@@ -1,0 +1,1 @@
+"""Webhooks as rows: subscriptions, deliveries and their attempts."""

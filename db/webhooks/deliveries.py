@@ -1,0 +1,179 @@
+"""The delivery log as the admins of a team read it, and what is sent again at their word.
+
+What is sent again keeps its row, and with it the id by which receivers know it. Every function runs in a transaction of
+the admin's; those that write hold the subscription first.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from core.errors import Conflict, NotFound
+from core.webhooks import OLDEST, TEST_TYPE
+from db.ids import LAST_ID, new_id
+from db.transaction import Reading, Writing
+from db.webhooks.subscriptions import Subscription
+
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "DeliveryStatus",
+    "add_test",
+    "attempts_of",
+    "find_delivery",
+    "list_deliveries",
+    "recover",
+    "redeliver",
+]
+
+DeliveryStatus = Literal["pending", "delivered", "failed", "expired"]
+"""Waiting for an attempt; answered with a 2xx; given up; too old to be sent."""
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One event for one subscription. `next_at` is when it is tried next; `last_…` are of the newest attempt to end.
+
+    A test has the `seq` 0, and no place among the events.
+    """
+
+    id: UUID
+    team_id: UUID
+    subscription_id: UUID
+    event_type: str
+    epoch: int
+    seq: int
+    prev_seq: int
+    task_id: UUID | None
+    happened_at: datetime
+    created_at: datetime
+    status: DeliveryStatus
+    attempts: int
+    next_at: datetime | None
+    ended_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    last_duration_ms: int | None
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One request. `status` is the answer's; without one, `error` says why there is none."""
+
+    number: int
+    at: datetime
+    status: int | None
+    error: str | None
+    duration_ms: int | None
+    response: str
+
+
+async def list_deliveries(
+    tx: Reading,
+    subscription: Subscription,
+    *,
+    status: DeliveryStatus | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[Delivery]:
+    """The subscription's deliveries, newest first."""
+    place = (subscription.team_id, subscription.id, before or LAST_ID, limit)
+    found = await (tx.fetch(_LIST, *place) if status is None else tx.fetch(_LIST_OF_STATUS, *place, status))
+    return list(map(_delivery, found))
+
+
+async def find_delivery(tx: Reading, delivery_id: UUID) -> Delivery:
+    """The delivery, of whichever of the user's teams. Raises NotFound."""
+    row = await tx.fetchrow(_FIND, delivery_id)
+    if row is None:
+        raise NotFound("delivery")
+    return _delivery(row)
+
+
+async def attempts_of(tx: Reading, delivery: Delivery) -> Sequence[Attempt]:
+    """The delivery's attempts, oldest first, at most the newest hundred of them."""
+    rows = await tx.fetch(_ATTEMPTS, delivery.team_id, delivery.id)
+    return [Attempt(**row) for row in reversed(rows)]
+
+
+async def add_test(tx: Writing, held: Subscription) -> Delivery:
+    """A delivery of an event that is none, to be tried once. Raises Conflict for a subscription that is disabled."""
+    _check_enabled(held)
+    delivery_id = new_id()
+    await tx.execute(_TEST, held.team_id, delivery_id, held.id, TEST_TYPE)
+    await _wake(tx, held)
+    return await find_delivery(tx, delivery_id)
+
+
+async def redeliver(tx: Writing, held: Subscription, delivery: Delivery) -> Delivery:
+    """Begin the delivery's schedule anew, at once; one whose attempt is on its way is left to it.
+
+    Raises Conflict for a subscription that is disabled, and for an event of more than two weeks ago.
+    """
+    _check_enabled(held)
+    if not await tx.execute(_REDELIVER, delivery.team_id, delivery.id, OLDEST):
+        raise Conflict("too-old", "The event happened more than 14 days ago: it is not sent any more.")
+    await _wake(tx, held)
+    return await find_delivery(tx, delivery.id)
+
+
+async def recover(tx: Writing, held: Subscription, since: datetime) -> int:
+    """Send again what failed of the events since then; how many. Raises Conflict for a subscription that is disabled.
+
+    Events of more than two weeks ago are left out.
+    """
+    _check_enabled(held)
+    recovered = await tx.execute(_RECOVER, held.team_id, held.id, since, OLDEST)
+    if recovered:
+        await _wake(tx, held)
+    return recovered
+
+
+def _check_enabled(held: Subscription) -> None:
+    if held.disabled_at is not None:
+        raise Conflict("webhook-disabled", "This webhook is disabled: enable it first.")
+
+
+async def _wake(tx: Writing, held: Subscription) -> None:
+    await tx.execute(_DUE, held.team_id, held.id)
+
+
+def _delivery(row: Mapping[str, Any]) -> Delivery:
+    return Delivery(**row)
+
+
+_SHOWN: Final = """
+id, team_id, subscription_id, event_type, epoch, seq, prev_seq, task_id, happened_at, created_at, status, attempts,
+case when status = 'pending' then next_at end as next_at, ended_at, last_status, last_error, last_duration_ms
+"""
+_FIND: Final = f"select {_SHOWN} from webhook_deliveries where id = $1"  # noqa: S608 (column names of our own)
+_LIST: Final = f"""
+select {_SHOWN} from webhook_deliveries where team_id = $1 and subscription_id = $2 and id < $3
+order by id desc limit $4
+"""  # noqa: S608
+_LIST_OF_STATUS: Final = f"""
+select {_SHOWN} from webhook_deliveries where team_id = $1 and subscription_id = $2 and id < $3 and status = $5
+order by id desc limit $4
+"""  # noqa: S608
+_ATTEMPTS: Final = """
+select number, at, status, error, duration_ms, response from webhook_attempts
+where team_id = $1 and delivery_id = $2 order by number desc limit 100
+"""
+_TEST: Final = """
+insert into webhook_deliveries (team_id, id, subscription_id, event_type, epoch, seq, prev_seq, happened_at, status)
+values ($1, $2, $3, $4, 1, 0, 0, now(), 'pending')
+"""
+_REDELIVER: Final = """
+update webhook_deliveries set
+    status = 'pending', ended_at = null,
+    step = case when status = 'pending' and claim is not null then step else 0 end,
+    next_at = case when status = 'pending' and claim is not null then next_at else now() end
+where team_id = $1 and id = $2 and happened_at > now() - $3::interval
+"""
+_RECOVER: Final = """
+update webhook_deliveries set status = 'pending', ended_at = null, step = 0, next_at = now()
+where team_id = $1 and subscription_id = $2 and status = 'failed' and seq > 0 and happened_at >= $3
+  and happened_at > now() - $4::interval
+"""
+_DUE: Final = "update webhook_subscriptions set due_at = least(due_at, now()) where team_id = $1 and id = $2"

@@ -1,0 +1,279 @@
+"""What users want to be told, one notification per event, and the mails that collect them and leave once."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import uuid_utils.compat as uuids
+from msgspec import structs
+
+from core.notices import DEFAULTS, KINDS, said
+from db.notices.mails import PURPOSE, mail_of, release
+from db.notices.notify import OLDEST, Collecting, Notice, notify
+from db.notices.preferences import Preferences, choose_in, digest_readers, preferences_of, wants_mail
+from db.pool import Pools
+from db.redaction.users import forget_user
+from db.transaction import reading, writing
+from tests.db.test_notifications import NOW, SOMEBODY, TEAM, member
+from tests.support.waiting import until_answered
+
+pytestmark = pytest.mark.anyio
+
+QUIET, LONGEST = timedelta(minutes=2), timedelta(minutes=10)
+COLLECTING = Collecting(QUIET, LONGEST)
+WAITING = (
+    "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%notification_mails%')"
+)
+REPORT = uuids.uuid7()
+
+
+@pytest.fixture
+async def ada(pools: Pools, superuser: "asyncpg.Connection[Any]") -> UUID:
+    user_id = await member(pools, superuser, "ada@example.com")
+    await superuser.execute("update users set email_verified_at = now() where id = $1", user_id)
+    return user_id
+
+
+def about(subject_id: UUID, seq: int = 7, **changes: Any) -> Notice:
+    notice = Notice(
+        team_id=TEAM,
+        event_id=f"{TEAM}:1:{seq}",
+        subject_id=subject_id,
+        at=NOW,
+        data={"key": "ENG-42", "title": "Feed the cat"},
+        task_id=subject_id,
+        actor_id=SOMEBODY,
+    )
+    return structs.replace(notice, **changes)
+
+
+async def told(pools: Pools, user_id: UUID, kind: Any, notice: Notice, now: datetime = NOW) -> bool:
+    async with writing(pools.worker) as tx:
+        return await notify(tx, user_id, kind, notice, now=now, collecting=COLLECTING)
+
+
+async def wishes(pools: Pools, user_id: UUID) -> Preferences:
+    async with reading(pools.worker, None) as tx:
+        found = await preferences_of(tx, user_id)
+    assert found is not None
+    return found
+
+
+async def choose(pools: Pools, user_id: UUID, switches: Any, **more: Any) -> None:
+    async with writing(pools.api, user_id) as tx:
+        await choose_in(tx, user_id, switches, **more)
+
+
+async def released(pools: Pools, now: datetime, limit: int = 100) -> int:
+    async with writing(pools.worker) as tx:
+        return await release(tx, now, limit=limit)
+
+
+async def jobs(superuser: "asyncpg.Connection[Any]") -> list[UUID]:
+    """The mails whose jobs wait in the outbox."""
+    found = await superuser.fetch("select key from outbox where payload like $1 order by position", f'%"{PURPOSE}"%')
+    return [UUID(row["key"]) for row in found]
+
+
+def test_the_table_of_kinds_says_all_that_preferences_know_and_each_kind_has_a_way() -> None:
+    assert {kind for kind, _ in DEFAULTS} == set(KINDS)
+    assert DEFAULTS["digest.daily", "mail"]
+    assert ("digest.daily", "in_app") not in DEFAULTS
+    assert not DEFAULTS["task.overdue", "mail"], "the digest says it"
+    data = {"key": "ENG-1", "title": "Shed"}
+    assert said("task.assigned", "Ann", data) == "Ann assigned ENG-1 “Shed” to you."
+    assert said("comment.added", "", data) == "Somebody commented on ENG-1 “Shed”."
+    assert said("task.cloned", "Ann", {}) == "task.cloned."
+    for kind, one in KINDS.items():
+        assert one.about
+        assert (one.in_app is None) == (not one.sentence), kind
+
+
+async def test_nothing_is_stored_until_somebody_chooses_and_a_choice_changes_one_switch_of_one_user(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    bob = await member(pools, superuser, "bob@example.com")
+    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 7)
+    for switch, default in DEFAULTS.items():
+        await choose(pools, ada, {switch: not default})
+        assert dict((await wishes(pools, ada)).switches) == {**DEFAULTS, switch: not default}
+        await choose(pools, ada, {switch: default})
+    await choose(pools, ada, {}, digest_hour=6)
+    assert (await wishes(pools, ada)).digest_hour == 6
+    assert (await wishes(pools, bob)) == Preferences(DEFAULTS, 7)
+    async with reading(pools.worker, None) as tx:
+        assert await preferences_of(tx, uuids.uuid7()) is None
+        assert not await wants_mail(tx, uuids.uuid7(), "task.assigned")
+
+
+async def test_nobody_chooses_for_somebody_else(pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID) -> None:
+    bob = await member(pools, superuser, "bob@example.com")
+    async with writing(pools.api, bob) as tx:
+        await choose_in(tx, ada, {("task.due_soon", "mail"): False, ("task.assigned", "mail"): False}, digest_hour=3)
+    assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 7)
+
+
+async def test_readers_of_the_digest_come_in_pages_with_their_hour_and_zone(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    bob, cid, dan = [await member(pools, superuser, f"{name}@example.com") for name in ("bob", "cid", "dan")]
+    await superuser.execute("update users set time_zone = 'Asia/Tokyo' where id = $1", bob)
+    await choose(pools, bob, {}, digest_hour=6)
+    await choose(pools, cid, {("digest.daily", "mail"): False})
+    async with reading(pools.worker, None) as tx:
+        first = await digest_readers(tx, limit=2)
+        rest = await digest_readers(tx, after=first[-1].user_id, limit=2)
+    found = {one.user_id: (one.time_zone, one.hour) for one in (*first, *rest)}
+    assert found == {ada: ("UTC", 7), bob: ("Asia/Tokyo", 6), dan: ("UTC", 7)}
+    assert [len(first), len(rest)] == [2, 1]
+
+
+async def test_a_channel_that_is_off_gets_nothing_and_the_other_goes_on(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    task = uuids.uuid7()
+    await choose(pools, ada, {("comment.added", "in_app"): False})
+    assert await told(pools, ada, "comment.added", about(task, 1))
+    await choose(pools, ada, {("comment.added", "mail"): False})
+    assert not await told(pools, ada, "comment.added", about(task, 2))
+    await choose(pools, ada, {("comment.added", "in_app"): True})
+    assert await told(pools, ada, "comment.added", about(task, 3))
+    rows = await superuser.fetch(
+        "select event_id, in_app, mail_id is not null as mailed from notifications order by id"
+    )
+    assert [tuple(row) for row in rows] == [(f"{TEAM}:1:1", False, True), (f"{TEAM}:1:3", True, False)]
+
+
+async def test_the_author_and_strangers_get_nothing(pools: Pools, ada: UUID) -> None:
+    assert not await told(pools, ada, "comment.added", about(uuids.uuid7(), actor_id=ada))
+    assert not await told(pools, ada, "comment.added", about(uuids.uuid7(), team_id=uuids.uuid7()))
+    assert not await told(pools, uuids.uuid7(), "comment.added", about(uuids.uuid7()))
+
+
+async def test_a_burst_about_one_task_is_one_mail_that_leaves_when_it_is_quiet(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    shed, roof = uuids.uuid7(), uuids.uuid7()
+    for minute in range(4):
+        assert await told(pools, ada, "comment.added", about(shed, minute), NOW + timedelta(minutes=minute))
+    assert await told(pools, ada, "comment.added", about(roof, 100), NOW)
+    assert await released(pools, NOW + QUIET - timedelta(seconds=1)) == 0
+    assert await released(pools, NOW + QUIET) == 1, "the other task has been quiet"
+    assert await released(pools, NOW + timedelta(minutes=3) + QUIET) == 1
+    assert await released(pools, NOW + timedelta(days=1)) == 0
+    of_roof, of_shed = await jobs(superuser)
+    async with reading(pools.worker, None) as tx:
+        mailed, other = await mail_of(tx, of_shed), await mail_of(tx, of_roof)
+    assert mailed is not None
+    assert other is not None
+    assert (mailed.to.id, mailed.total, mailed.team_name) == (ada, 4, "Team")
+    assert [part.kind for part in mailed.parts] == ["comment.added"] * 4
+    assert other.total == 1
+
+
+async def test_a_burst_without_an_end_leaves_after_the_longest_wait(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    task = uuids.uuid7()
+    for minute in range(10):
+        await told(pools, ada, "comment.added", about(task, minute), NOW + timedelta(minutes=minute))
+    assert await superuser.fetchval("select leaves_at from notification_mails") == NOW + LONGEST
+    assert await released(pools, NOW + LONGEST) == 1
+    assert await told(pools, ada, "comment.added", about(task, 11), NOW + timedelta(minutes=11))
+    assert await released(pools, NOW + timedelta(minutes=13)) == 1
+    assert len(set(await jobs(superuser))) == 2
+
+
+async def test_workers_that_release_at_once_let_each_mail_leave_once(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    for seq in range(40):
+        await told(pools, ada, "comment.added", about(uuids.uuid7(), seq))
+    counts = [await asyncio.gather(*(released(pools, NOW + LONGEST, 7) for _ in range(5))) for _ in range(4)]
+    assert sum(map(sum, counts)) == 40
+    assert len(set(await jobs(superuser))) == 40
+
+
+async def test_what_is_no_task_leaves_at_once_and_the_same_event_notifies_once(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    ready = about(REPORT, event_id=f"report:{REPORT}", task_id=None, actor_id=None, data={})
+    answers = await asyncio.gather(*(told(pools, ada, "report.ready", ready) for _ in range(8)))
+    assert sum(answers) == 1
+    assert await released(pools, NOW) == 1
+    (mail_id,) = await jobs(superuser)
+    async with reading(pools.worker, None) as tx:
+        mailed = await mail_of(tx, mail_id)
+    assert mailed is not None
+    assert (mailed.key, mailed.title, mailed.total) == (None, None, 1)
+
+
+async def test_what_was_read_is_unwanted_by_now_or_must_not_be_seen_is_not_mailed(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    task = uuids.uuid7()
+    await told(pools, ada, "comment.added", about(task, 1))
+    await told(pools, ada, "task.assigned", about(task, 2))
+    await told(pools, ada, "comment.mentioned", about(task, 3))
+    assert await released(pools, NOW + LONGEST) == 1
+    (mail_id,) = await jobs(superuser)
+
+    async def kinds() -> list[str]:
+        async with reading(pools.worker, None) as tx:
+            mailed = await mail_of(tx, mail_id)
+        return [] if mailed is None else [part.kind for part in mailed.parts]
+
+    assert await kinds() == ["comment.added", "task.assigned", "comment.mentioned"]
+    await superuser.execute("update notifications set read_at = now() where kind = 'task.assigned'")
+    assert await kinds() == ["comment.added", "comment.mentioned"]
+    await choose(pools, ada, {("comment.mentioned", "mail"): False})
+    assert await kinds() == ["comment.added"]
+    await superuser.execute("update users set email_verified_at = null")
+    assert await kinds() == [], "nobody has proven that the address is theirs"
+    await superuser.execute("update users set email_verified_at = now()")
+    assert await kinds() == ["comment.added"]
+    await superuser.execute("delete from memberships where user_id = $1", ada)
+    assert await kinds() == []
+
+
+async def test_what_happened_more_than_two_weeks_ago_is_in_the_inbox_and_no_mail(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    old = about(uuids.uuid7(), 1, at=NOW - OLDEST - timedelta(seconds=1))
+    assert await told(pools, ada, "task.assigned", old)
+    assert await told(pools, ada, "task.assigned", structs.replace(old, event_id=f"{TEAM}:1:2", at=NOW - OLDEST))
+    rows = await superuser.fetch("select event_id from notifications where mail_id is not null")
+    assert [row["event_id"] for row in rows] == [f"{TEAM}:1:2"]
+
+
+async def test_whoever_adds_to_a_mail_that_is_leaving_begins_the_next_one(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    task = uuids.uuid7()
+    await told(pools, ada, "comment.added", about(task, 1))
+    async with writing(pools.worker) as leaving:
+        assert await release(leaving, NOW + LONGEST, limit=10) == 1
+        adding = asyncio.ensure_future(told(pools, ada, "comment.added", about(task, 2)))
+        await until_answered(lambda: superuser.fetchval(WAITING))
+    assert await adding
+    assert await superuser.fetchval("select count(distinct mail_id) from notifications") == 2
+    assert await released(pools, NOW + LONGEST) == 1
+
+
+async def test_an_erased_user_leaves_no_choice_no_mail_and_no_name(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    bob = await member(pools, superuser, "bob@example.com")
+    await choose(pools, bob, {("task.due_soon", "mail"): False}, digest_hour=5)
+    await told(pools, bob, "comment.added", about(uuids.uuid7(), 1))
+    await told(pools, ada, "comment.added", about(uuids.uuid7(), 2, actor_id=bob))
+    assert await superuser.fetchval("select actor_name from notifications where user_id = $1", ada) == "Name"
+    async with writing(pools.worker) as tx:
+        await forget_user(tx, bob)
+    assert await superuser.fetchval("select actor_name from notifications where user_id = $1", ada) == "Deleted user"
+    for table in ("notification_preferences", "notification_mails", "notifications"):
+        assert await superuser.fetchval(f"select count(*) from {table} where user_id = $1", bob) == 0
+    assert await superuser.fetchval("select digest_hour from users where id = $1", bob) == 7
