@@ -7,7 +7,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.events import EVENT_TYPES
-from core.task import FieldError, Status, tidy
+from core.field_error import FieldError
+from core.task import Status, tidy
 from core.text import clean_line
 from core.webhooks import MOST_DESCRIPTION, DisabledReason, Filter, Format
 from db.webhooks.deliveries import DeliveryStatus

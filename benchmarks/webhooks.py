@@ -152,7 +152,7 @@ async def _arrivals(
         await asyncio.sleep(max(0.0, start + number / RATE - time.perf_counter()))
         asked = time.perf_counter()
         done = await system.change(targets[number % len(targets)], TaskPatch(title=f"Change {time.time_ns()}"))
-        began[done.seq] = asked  # type: ignore[attr-defined]
+        began[done.seq] = asked
         await catch_up(system.services.pools.worker, project)
     wanted = [(f"/{path}", seq) for path in range(ENDPOINTS) for seq in began]
     with anyio.fail_after(SECONDS_TO_ARRIVE):

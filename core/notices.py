@@ -18,6 +18,7 @@ NoticeKind = Literal[
     "task.due_soon",
     "task.overdue",
     "report.ready",
+    "webhook.failing",
     "webhook.disabled",
     "team.invited",
     "digest.daily",
@@ -54,8 +55,13 @@ KINDS: Final[Mapping[NoticeKind, Kind]] = {
         about="when a task of yours is overdue", sentence="{task} is overdue.", mail=False, collects=True
     ),
     "report.ready": Kind(about="when a report that you asked for is ready", sentence="Your report is ready."),
+    "webhook.failing": Kind(
+        about="when a webhook of your team has failed for a day",
+        sentence="A webhook has failed for a day; after five it is switched off.",
+    ),
     "webhook.disabled": Kind(
-        about="when a webhook of your team is switched off", sentence="A webhook was switched off: it failed too often."
+        about="when a webhook of your team is switched off",
+        sentence="A webhook was switched off: its endpoint took nothing any more.",
     ),
     # Whoever is invited is no member yet, and has no inbox for the team: the mail is all there is.
     "team.invited": Kind(about="when somebody invites you to a team", in_app=None),

@@ -7,18 +7,23 @@ months and years. `python-dateutil` expands them, one period at a time: asked fo
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args
 
-from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule, weekday  # type: ignore[import-untyped]
+from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule, weekday
 from msgspec import Struct
 
 __all__ = ["LONGEST_RULE", "Frequency", "Rule", "clean_rule", "dates_after", "read_rule"]
 
 Frequency = Literal["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
-FREQUENCIES: Final = {"DAILY": DAILY, "WEEKLY": WEEKLY, "MONTHLY": MONTHLY, "YEARLY": YEARLY}
+FREQUENCIES: Final[Mapping[str, Literal[1, 0, 2, 3]]] = {
+    "DAILY": DAILY,
+    "WEEKLY": WEEKLY,
+    "MONTHLY": MONTHLY,
+    "YEARLY": YEARLY,
+}
 DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 LONGEST_RULE: Final = 200
 MOST: Final = 1_000

@@ -21,7 +21,7 @@ from db.ids import new_id
 from db.notices.preferences import preferences_of
 from db.transaction import Writing
 
-__all__ = ["OLDEST", "Collecting", "Notice", "notify"]
+__all__ = ["OLDEST", "Collecting", "Notice", "notify", "notify_managers"]
 
 OLDEST: Final = timedelta(days=14)
 """No mail tells of what is older, as no outbound effect does: a topic that is written anew repeats none."""
@@ -84,6 +84,12 @@ async def notify(
     return True
 
 
+async def notify_managers(tx: Writing, kind: NoticeKind, notice: Notice, *, now: datetime) -> int:
+    """Notify the owners and admins of the team, as `notify` does; how many there were to tell."""
+    managers = [row["user_id"] for row in await tx.fetch(_MANAGERS, notice.team_id)]
+    return sum([await notify(tx, user_id, kind, notice, now=now) for user_id in managers])
+
+
 def _fields(notice: Notice) -> tuple[object, ...]:
     return (
         notice.team_id,
@@ -104,6 +110,7 @@ def _collected(
 
 
 _IS_MEMBER: Final = "select exists (select from memberships where team_id = $1 and user_id = $2)"
+_MANAGERS: Final = "select user_id from memberships where team_id = $1 and role in ('owner', 'admin') order by user_id"
 _ADD: Final = """
 insert into notifications
     (user_id, id, kind, in_app, team_id, event_id, task_id, actor_id, data, created_at, actor_name)

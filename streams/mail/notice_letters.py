@@ -100,6 +100,7 @@ _HEADLINES: Final[Mapping[NoticeKind, str]] = {
     "task.due_soon": "due soon",
     "task.overdue": "overdue",
     "report.ready": "your report is ready",
+    "webhook.failing": "a webhook fails",
     "webhook.disabled": "a webhook was switched off",
     "team.invited": "you are invited",
     "digest.daily": "what is overdue",

@@ -5,12 +5,11 @@ from functools import partial
 import anyio
 
 from core.errors import StorageUnavailable
-from db.transaction import Writing
-from db.webhooks.claiming import Told
 from db.webhooks.secrets import WebhookSecrets
 from streams.consumers.webhooks import catch_up, webhook_projection
 from streams.webhooks.client import WebhookClient
 from streams.webhooks.sender import WebhookSender, logger
+from streams.webhooks.telling import tell_managers
 from streams.webhooks.urls import Rules
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.composition import Composition
@@ -28,17 +27,13 @@ def webhook_sender(made: Composition) -> WebhookSender:
         made.pools.worker,
         WebhookClient(Rules(wanted.ports, wanted.loopback)),
         WebhookSecrets(made.keys),
-        _tell,
+        tell_managers,
         at_once=wanted.at_once,
         per_endpoint=wanted.per_endpoint,
     )
     made.base.append(Background("webhook-gaps", at_once(partial(_catch_up_always, made, sender))))
     made.show(lambda: webhook_samples(sender.statistics()))
     return sender
-
-
-async def _tell(_: Writing, told: Told) -> None:
-    """The log tells it."""
 
 
 async def _catch_up_always(made: Composition, sender: WebhookSender) -> None:

@@ -176,6 +176,13 @@ async def test_five_days_of_failing_disable_with_a_notice_after_one(hooks: Hooks
         found = await hooks.found(hook)
     assert found.disabled_reason == "failing"
     assert [one.notice for one in hooks.told] == ["failing", "disabled"]
+    async with writing(hooks.pools.worker) as tx:
+        rows = await tx.fetch(
+            "select user_id, kind, mail_id is not null as mailed from notifications order by created_at"
+        )
+    assert [(row["user_id"], row["kind"], row["mailed"]) for row in rows] == [
+        (hooks.admin, kind, True) for kind in ("webhook.failing", "webhook.disabled")
+    ]
     assert not [one for one in await hooks.deliveries(hook) if one.status == "pending"]
 
 

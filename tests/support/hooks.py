@@ -25,6 +25,7 @@ from db.webhooks.subscriptions import Subscription, Wanted, create_subscription,
 from streams.consumers.webhooks import NAME, webhook_projection
 from streams.webhooks.client import WebhookClient
 from streams.webhooks.sender import WebhookSender
+from streams.webhooks.telling import tell_managers
 from streams.webhooks.urls import Rules
 from tests.support.journal_writer import JournalWriter, a_task, created
 from tests.support.waiting import until_answered
@@ -91,8 +92,9 @@ class Hooks:
         client = client or WebhookClient(LOCAL, seconds=options.pop("seconds", 15.0))
         return WebhookSender(self.pools.worker, client, self.secrets, self._tell, ahead=lambda: self.ahead, **options)
 
-    async def _tell(self, _: Writing, told: Told) -> None:
+    async def _tell(self, tx: Writing, told: Told) -> None:
         self.told.append(told)
+        await tell_managers(tx, told)
 
     @asynccontextmanager
     async def sending(self, *, senders: int = 1, **options: Any) -> AsyncIterator[WebhookSender]:
