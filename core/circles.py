@@ -22,10 +22,11 @@ class Circles:
     because every new one is looked at here first; links that are taken away only make it larger than it need be.
     """
 
-    __slots__ = ("_known", "_left")
+    __slots__ = ("_known", "_left", "_pointer")
 
-    def __init__(self, links: int = LINKS) -> None:
-        self._left = links
+    def __init__(self, pointer: str, links: int = LINKS) -> None:
+        """`pointer` names the field whose links these are, for refusals."""
+        self._pointer, self._left = pointer, links
         self._known: set[UUID] = set()
 
     def closes(self, goal: UUID, start: Iterable[UUID], links: Links) -> bool:
@@ -62,4 +63,6 @@ class Circles:
             detail = (
                 f"To see that this closes no circle, more than {LINKS} links between tasks would have to be followed."
             )
-            raise QuotaReached("links-per-command", LINKS, detail)
+            refusal = QuotaReached("links-per-command", LINKS, detail)
+            refusal.pointer = self._pointer
+            raise refusal

@@ -58,8 +58,8 @@ class Asking(Struct, frozen=True):
     new_id: Callable[[], UUID]
     quotas: Quotas = Quotas()
     zones: Zones = only_utc
-    parents: Circles = field(default_factory=Circles)
-    blockers: Circles = field(default_factory=Circles)
+    parents: Circles = field(default_factory=partial(Circles, "/parent_id"))
+    blockers: Circles = field(default_factory=partial(Circles, "/blocked_by"))
     """What this command, with all operations of a batch, has found out about the links between tasks."""
 
     @property

@@ -1,7 +1,6 @@
 """The task commands of `decide`: each function returns the event it causes, or None when nothing changes."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from msgspec import UNSET, structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
 from core.decide_recurrence import recurrence_after
-from core.errors import Conflict, Contradiction, DomainError, InvalidReference, NotFound, StaleVersion
+from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
     DeletedTask,
@@ -278,9 +277,8 @@ def check_circles(state: TeamState, task_id: UUID, fields: Mapping[str, Any], as
     parent = fields.get("parent_id")
     if parent is None or (standing is not None and standing.parent_id == parent):
         return
-    with _named("/parent_id"):
-        if asking.parents.closes(task_id, (parent,), lambda other: _parent_of(state, other)):
-            raise Conflict("cycle", "A task cannot be its own ancestor.")
+    if asking.parents.closes(task_id, (parent,), lambda other: _parent_of(state, other)):
+        raise Conflict("cycle", "A task cannot be its own ancestor.", pointer="/parent_id")
 
 
 def _check_blockers(
@@ -288,21 +286,8 @@ def _check_blockers(
 ) -> None:
     old = standing.blocked_by if standing is not None else ()
     new = [blocker for blocker in blockers if blocker not in old]
-    if not new:
-        return
-    with _named("/blocked_by"):
-        if asking.blockers.closes(task_id, new, lambda other: _blockers_of(state, other)):
-            raise Conflict("cycle", "A task cannot wait for itself, even through others.")
-
-
-@contextmanager
-def _named(pointer: str) -> Iterator[None]:
-    """A refusal is about this field."""
-    try:
-        yield
-    except DomainError as refusal:
-        refusal.within(pointer)
-        raise
+    if new and asking.blockers.closes(task_id, new, lambda other: _blockers_of(state, other)):
+        raise Conflict("cycle", "A task cannot wait for itself, even through others.", pointer="/blocked_by")
 
 
 def _parent_of(state: TeamState, task_id: UUID) -> tuple[UUID, ...]:

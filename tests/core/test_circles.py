@@ -2,15 +2,18 @@
 
 import itertools
 import random
+from contextlib import nullcontext
 from uuid import UUID
 
 import pytest
 
 from core.circles import LINKS, Circles
-from core.commands import ArchiveTask, Batch, RestoreTask, UpdateTask
+from core.commands import ArchiveTask, Asking, Batch, RestoreTask, UpdateTask
+from core.decide import decide
 from core.errors import Conflict, InvalidReference, QuotaReached
+from core.principal import Principal
 from core.task import TaskPatch
-from tests.support.core_team import CoreTeam
+from tests.support.core_team import OWNER, CoreTeam
 
 TASKS = [UUID(int=number) for number in range(1, 15)]
 Graph = dict[UUID, set[UUID]]
@@ -34,7 +37,7 @@ def test_random_links_close_a_circle_exactly_when_a_plain_search_says_so(seed: i
     found = {True: 0, False: 0}
     for _ in range(20):
         graph: Graph = {task_id: set() for task_id in TASKS}
-        circles = Circles()
+        circles = Circles("/blocked_by")
         for _ in range(60):
             goal, start = dice.choice(TASKS), dice.sample(TASKS, dice.randint(1, 3))
             if graph[goal] and dice.random() < 0.2:
@@ -43,7 +46,7 @@ def test_random_links_close_a_circle_exactly_when_a_plain_search_says_so(seed: i
             assert circles.closes(goal, start, graph.__getitem__) == expected
             found[expected] += 1
             if expected:
-                circles = Circles()  # The command is refused, and the next one knows nothing.
+                circles = Circles("/blocked_by")  # The command is refused, and the next one knows nothing.
             else:
                 graph[goal] |= set(start)
     assert min(found.values()) > 100
@@ -58,7 +61,7 @@ def test_a_graph_is_walked_once_for_all_operations_of_a_command() -> None:
         walked.append(task_id)
         return graph.get(task_id, ())
 
-    circles = Circles()
+    circles = Circles("/blocked_by")
     for number in range(100):
         assert not circles.closes(UUID(int=20_000 + number), [chain[0]], links)
     assert len(walked) == len(chain)
@@ -93,13 +96,14 @@ def test_a_batch_over_a_tangled_board_is_refused_soon_with_its_operation_named()
 
 def test_links_that_stand_are_not_followed_again() -> None:
     team = CoreTeam()
-    a, b, c = (team.task(name) for name in "ABC")
+    a, b, c, d = (team.task(name) for name in "ABCD")
+    team.ask(update(a.id, d.id))
     team.ask(update(b.id, a.id))
-    left = Circles(links=0)
-    assert not left.closes(c.id, [a.id], lambda _: ())
-    team.ask(update(b.id, a.id, c.id))
-    with pytest.raises(Conflict):
-        team.ask(update(c.id, b.id))
+    for command, refused in ((update(b.id, a.id, c.id), False), (update(c.id, a.id), True)):
+        none_left = Circles("/blocked_by", links=0)
+        asking = Asking(Principal.of_user(OWNER), team.now, team.new_id, blockers=none_left)
+        with pytest.raises(QuotaReached) if refused else nullcontext():
+            decide(team.state.fork(), command, asking)
 
 
 def test_a_batch_sees_the_circle_that_its_own_operations_close() -> None:
