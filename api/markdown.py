@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any, Final
 from uuid import UUID
@@ -39,7 +40,8 @@ NESTED: Final = 20
 KEPT_BYTES: Final = 16 * 2**20
 """Of texts and their HTML, least recently used first to go."""
 
-_MARK: Final = re.compile(r"[\[\]()*_~`<>&|#!\\+\n-]")
+# All at which the parser stops, whether or not they mean something: so many steps it takes, and each looks around.
+_MARK: Final = re.compile(r"[\[\]()*_~`<>&|#!\\+\n$%:=@^{}-]")
 _SAFE_LINK: Final = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 _HEADINGS: Final = {"h1", "h2", "h3", "h4", "h5", "h6"}
@@ -140,14 +142,21 @@ class MarkdownPages:
         new = [len(text[0]) for text in texts if _key(text, names) not in self._kept]
         if sum(new) <= AT_ONCE:
             return [self.at_once(text, names) for text in texts]
-        async with self._turn:
-            return [await self._beside(text, names) for text in texts]
+        return [await self._beside(text, names) for text in texts]
 
     async def _beside(self, text: Text, names: Mapping[UUID, str]) -> str:
+        """In a thread, one text after the other, whoever asks; what was begun is kept, whether or not anybody waits."""
         key = _key(text, names)
-        if key in self._kept:
-            return self.at_once(text, names)
-        return self._keep(key, await asyncio.to_thread(render, *text, names))
+        async with self._turn:
+            if key in self._kept:
+                return self.at_once(text, names)
+            rendering = asyncio.get_running_loop().run_in_executor(None, render, *text, names)
+            rendering.add_done_callback(partial(self._keep_done, key))
+            return await asyncio.shield(rendering)
+
+    def _keep_done(self, key: "_Key", rendering: "asyncio.Future[str]") -> None:
+        if not rendering.cancelled() and rendering.exception() is None:
+            self._keep(key, rendering.result())
 
     def _keep(self, key: "_Key", html: str) -> str:
         if key not in self._kept:

@@ -2,15 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from threading import get_ident
+from typing import Any
 from uuid import UUID
 
+import anyio
 import pytest
 
 from api.markdown import AT_ONCE, MARKS, MarkdownPages, render
 from core.comment import COMMENT_BYTES
 from core.mentions import resolve
+from tests.support.waiting import until
 from tests.support.xss_vectors import CLASSES, VECTORS
 
 ADA, EVE, BOB = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -214,6 +218,8 @@ HOSTILE = {
     "mail addresses": "a@b.cd ",
     "ats": "a@",
     "closed brackets": "https://x.example/)))",
+    "dollars": "$",
+    "stops": "%=^{}@$:",
 }
 
 
@@ -283,3 +289,34 @@ def test_an_entity_is_no_way_around_what_text_may_not_hold(entity: str) -> None:
     for body in (f"{entity}txt.exe", f"[{entity}a](https://example.com 'b{entity}')", f"`a`{entity}"):
         html = render(body, (), {})
         assert not set(html) & {"\u202e", "\u2066", "\x07", "\ufffe"}, html
+
+
+def test_brackets_before_many_other_stops_are_no_way_around_the_bound() -> None:
+    began = time.process_time()
+    check(render("[" * (MARKS - 10) + "$" * 57_000, (), {}))
+    assert time.process_time() - began < 0.3, "a hundredth of that is usual; it was ten times as much"
+
+
+@pytest.mark.anyio
+async def test_what_was_begun_is_kept_although_nobody_waits_any_more() -> None:
+    pages, long = MarkdownPages(), ("a *b* " * 3_000, ())
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await pages.rendered([long], {})
+    await until(lambda: bool(pages._kept))
+    assert "<em>b</em>" in pages.at_once(long, {})
+
+
+@pytest.mark.anyio
+async def test_a_short_text_waits_for_one_long_text_and_not_for_a_page_of_them() -> None:
+    pages, done = MarkdownPages(), list[str]()
+
+    async def ask(name: str, texts: Sequence[Any]) -> None:
+        await pages.rendered(texts, {})
+        done.append(name)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask, "page", [(f"{number} *b* " * 2_000, ()) for number in range(20)])
+        await asyncio.sleep(0)
+        group.start_soon(ask, "short", [("c *d* " * 400, ())])
+    assert done == ["short", "page"]
