@@ -25,9 +25,18 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 2
 """Boards that are folded at the same time in one process: each holds a whole team in memory."""
-WAITING: Final = 16
+WAITING: Final = 64
+OF_A_TEAM: Final = 8
+"""Of those that wait, these may be of one team; and of those that are folded, one. So one team delays no other."""
 CANDIDATES: Final = 3
 """Snapshots that are tried before the whole journal is folded."""
+
+
+class _Queue:
+    """Those who want boards of one team."""
+
+    def __init__(self) -> None:
+        self.turn, self.waiting = asyncio.Lock(), 0
 
 
 class PastBoards:
@@ -37,22 +46,28 @@ class PastBoards:
         self._pool, self._store = pool, store
         self._codec = SnapshotCodec()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._teams: dict[UUID, _Queue] = {}
         self._waiting = 0
 
     @asynccontextmanager
     async def at(self, user_id: UUID, team_id: UUID, seq: int) -> AsyncIterator[TeamState]:
         """The team as it was after its event `seq`, which must have been given out, for a member, in their turn.
 
-        Raises NotFound("team") for everybody else, Overloaded when too many wait, StorageUnavailable.
+        Raises NotFound("team") for everybody else, Overloaded when too many wait (in all, or for this team),
+        StorageUnavailable.
         """
-        if self._waiting >= WAITING:
+        queue = self._teams.get(team_id) or _Queue()
+        if self._waiting >= WAITING or queue.waiting >= OF_A_TEAM:
             raise Overloaded("Too many boards of the past are being read at once.")
-        self._waiting += 1
+        self._teams[team_id] = queue
+        self._waiting, queue.waiting = self._waiting + 1, queue.waiting + 1
         try:
-            async with self._turns:
+            async with queue.turn, self._turns:
                 yield await self._state(user_id, team_id, seq)
         finally:
-            self._waiting -= 1
+            self._waiting, queue.waiting = self._waiting - 1, queue.waiting - 1
+            if queue.waiting == 0:
+                del self._teams[team_id]
 
     async def _state(self, user_id: UUID, team_id: UUID, seq: int) -> TeamState:
         state = await self._nearest(user_id, team_id, seq)

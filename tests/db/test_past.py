@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import anyio
 import asyncpg
 import pytest
 from msgspec import structs
@@ -31,6 +32,7 @@ from taskforge.devstack import DevStack
 from tests.support import databases
 from tests.support.core_team import MEMBER, OWNER, STRANGER, TEAM, every_event
 from tests.support.past import board_of, fold_of, lived, stored
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -271,14 +273,38 @@ async def test_nobody_else_reads_a_board_of_the_past(
 async def test_only_so_many_wait_for_their_turn(
     pools: Pools, rows: Sequence[JournalRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "WAITING", 2)
+    monkeypatch.setattr(boards, "WAITING", 1)
     past = PastBoards(pools.api, None)
-    async with past.at(OWNER, TEAM, 1), past.at(OWNER, TEAM, 2):
+    async with past.at(OWNER, TEAM, 1):
         with pytest.raises(Overloaded):
             async with past.at(OWNER, TEAM, 3):
-                pytest.fail("two are being read already")
+                pytest.fail("one is being read already")
     async with past.at(OWNER, TEAM, 3) as state:
         assert state.seq == 3
+
+
+async def test_a_team_has_one_turn_at_a_time_and_takes_nobody_elses(
+    pools: Pools, rows: Sequence[JournalRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "OF_A_TEAM", 3)
+    past, read = PastBoards(pools.api, None), list[int]()
+
+    async def ask(seq: int) -> None:
+        async with past.at(OWNER, TEAM, seq):
+            read.append(seq)
+
+    async with anyio.create_task_group() as group, past.at(OWNER, TEAM, 1):
+        for seq in (2, 3):
+            group.start_soon(ask, seq)
+        await until(lambda: past._waiting == 3)
+        with pytest.raises(Overloaded):
+            await ask(4)
+        with pytest.raises(NotFound):  # It gets as far as to see that there is no such team.
+            async with past.at(STRANGER, uuid4(), 1):
+                pytest.fail("there is no such team")
+        assert read == []
+    assert read == [2, 3]
+    assert past._teams == {}
 
 
 async def test_what_a_newer_program_wrote_is_left_to_it(
