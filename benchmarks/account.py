@@ -49,9 +49,16 @@ class Account:
         """Change a task: everything cached of its team is stale afterwards."""
         self._call("PATCH", f"/v1/tasks/{task_id}", {"TaskForge-Team": team_id}, title=title)
 
-    def make(self, path: str, body: dict[str, Any]) -> str:
-        """The id of what a POST has made."""
-        return str(self._call("POST", path, **body)["id"])
+    def make(self, path: str, body: dict[str, Any], name: str = "id") -> str:
+        """The id of what a POST has made, whatever its name is in the answer."""
+        return str(self._call("POST", path, **body)[name])
+
+    def attach(self, task_id: str, name: str, content: bytes) -> str:
+        """The id of a file that was added to a task."""
+        answer = self._http.post(f"/v1/tasks/{task_id}/attachments", files={"file": (name, content)})
+        if not answer.is_success:
+            raise RuntimeError(f"attaching {name}: {answer.status_code} {answer.text[:500]}")
+        return str(answer.json()["id"])
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         """Any GET, whatever its status."""

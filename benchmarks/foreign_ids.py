@@ -5,6 +5,7 @@ the foreign team is in memory, which is when it could differ most. So are the ad
 has, where somebody signs in with a wrong password or has forgotten one.
 """
 
+import hashlib
 import http.client
 import json
 import statistics
@@ -27,6 +28,7 @@ MILLISECONDS: Final = 0.2
 PAIRS: Final = 400
 QUICK_PAIRS: Final = 40
 TASKS: Final = 100
+UPLOAD: Final = {"name": "notes.txt", "size": 5, "digest": hashlib.sha256(b"notes").hexdigest()}
 
 
 class Route(Struct, frozen=True):
@@ -65,6 +67,32 @@ ROUTES: Final = (
     Route("deleting a label", "DELETE", "/v1/teams/{team}/labels/{label}"),
     Route("invitation", "GET", "/v1/teams/{team}/invitations/{invitation}"),
     Route("revoking an invitation", "DELETE", "/v1/teams/{team}/invitations/{invitation}"),
+    Route("board of the past", "GET", "/v1/teams/{team}/board?as_of=3"),
+    Route("columns", "GET", "/v1/teams/{team}/columns"),
+    Route("making a column", "POST", "/v1/teams/{team}/columns", {"name": "x", "category": "open"}),
+    Route("column", "GET", "/v1/teams/{team}/columns/{column}"),
+    Route("changing a column", "PATCH", "/v1/teams/{team}/columns/{column}", {"name": "x"}),
+    Route("moving a column", "POST", "/v1/teams/{team}/columns/{column}/move", {}),
+    Route("deleting a column", "DELETE", "/v1/teams/{team}/columns/{column}"),
+    Route("list by column", "GET", "/v1/tasks?team_id={team}&column={column}"),
+    Route("search for text", "GET", "/v1/tasks?team_id={team}&q=scheduler"),
+    Route("overdue", "GET", "/v1/teams/{team}/overdue"),
+    Route("stats", "GET", "/v1/teams/{team}/stats"),
+    Route("noting what was seen", "PUT", "/v1/teams/{team}/seen", {"seq": 1}),
+    Route("undoing a change", "POST", "/v1/tasks/{task}/undo", {}),
+    Route("comments", "GET", "/v1/tasks/{task}/comments"),
+    Route("commenting", "POST", "/v1/tasks/{task}/comments", {"body": "x"}),
+    Route("comment", "GET", "/v1/comments/{comment}"),
+    Route("versions of a comment", "GET", "/v1/comments/{comment}/edits"),
+    Route("editing a comment", "PATCH", "/v1/comments/{comment}", {"body": "x"}),
+    Route("deleting a comment", "DELETE", "/v1/comments/{comment}"),
+    Route("files of a task", "GET", "/v1/tasks/{task}/attachments"),
+    Route("beginning an upload", "POST", "/v1/tasks/{task}/attachments/uploads", UPLOAD),
+    Route("completing an upload", "POST", "/v1/tasks/{task}/attachments/uploads/{upload}/complete"),
+    Route("file", "GET", "/v1/attachments/{attachment}"),
+    Route("download", "GET", "/v1/attachments/{attachment}/download"),
+    Route("thumbnail", "GET", "/v1/attachments/{attachment}/thumbnail"),
+    Route("deleting a file", "DELETE", "/v1/attachments/{attachment}"),
     Route("live ticket", "POST", "/v1/live-tickets", {"team_id": "{team}"}),
     Route("ending a session", "DELETE", "/v1/me/sessions/{session}"),
     Route("API key", "GET", "/v1/me/api-keys/{key}"),
@@ -121,12 +149,15 @@ async def run(*, quick: bool) -> Result:
 def _things_of(owner: Account) -> dict[str, str]:
     """Ids of what the asker must not know of."""
     team, tasks = owner.team(1, TASKS)
-
     return {
         "team": team,
         "task": tasks[0],
         "user": owner.get("/v1/me").json()["id"],
         "label": owner.make(f"/v1/teams/{team}/labels", {"name": "theirs", "color": "#000000"}),
+        "column": owner.make(f"/v1/teams/{team}/columns", {"name": "theirs", "category": "open"}),
+        "comment": owner.make(f"/v1/tasks/{tasks[0]}/comments", {"body": "theirs"}),
+        "attachment": owner.attach(tasks[0], "notes.txt", b"notes"),
+        "upload": owner.make(f"/v1/tasks/{tasks[0]}/attachments/uploads", UPLOAD, "upload_id"),
         "invitation": owner.make(f"/v1/teams/{team}/invitations", {"role": "viewer"}),
         "key": owner.make("/v1/me/api-keys", {"name": "theirs", "scopes": ["read"]}),
         "session": owner.get("/v1/me/sessions").json()["items"][0]["id"],

@@ -152,6 +152,7 @@ async def _services(directory: Path, core: int | None) -> AsyncIterator[Stack]:
             **embedded_variables(running.secrets, running.ports, kinds),
             # The broker is not under test and nothing here talks to it; the setting must only be there.
             "TASKFORGE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "TASKFORGE_OBJECTS__URL": (directory / "objects").as_uri(),
             "TASKFORGE_DATABASE__POOL_SIZE": str(POOL),
             "TASKFORGE_LOG_LEVEL": "warning",
             "TASKFORGE_LOG_FORMAT": "json",

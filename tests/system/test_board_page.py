@@ -283,7 +283,7 @@ def test_a_board_of_three_thousand_tasks_stays_usable(new_browser: Callable[[], 
     face(page, re.compile(r"task 0$"), "done").wait_for()
     assert time.monotonic() - started < 5
     shows(page, lambda: account.board(team_id))
-    # The browser watches each group of cards in every frame. When it was each card, a drag took four times as long.
+    # The browser watches each group of cards in every frame. When it was each card, a drag took thrice as long.
     assert len(groups(page)) <= 3000 / 50 + len(STATUSES)
 
 
