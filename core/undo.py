@@ -95,7 +95,7 @@ def _put_back(state: TeamState, task: Task, before: Mapping[str, Any], asking: A
     references = {name: getattr(task, name) for name in ("assignee_id", "label_ids", "parent_id", "blocked_by")}
     _check_possible(state, task.id, references, asking)
     _check_entry(state, task.column_id)
-    after, ranks = _placed(state, _next(state, task, before, asking))
+    after, ranks = _placed(state, task, _next(state, task, before, asking))
     return TaskRestored(**_event(asking, task, after), ranks=ranks)
 
 
@@ -107,7 +107,7 @@ def _reversed(
     if all(getattr(task, name) == value for name, value in before.items()):
         return None  # A neighbour's move has spread its column anew, and has given it its old rank again.
     _check_possible(state, task.id, before, asking)
-    after, ranks = _placed(state, _next(state, task, before, asking))
+    after, ranks = _placed(state, task, _next(state, task, before, asking))
     if after.column_id != task.column_id:
         _check_entry(state, after.column_id)
     kind = TaskMoved if isinstance(change, TaskMoved) else TaskUpdated
@@ -121,14 +121,14 @@ def _check_entry(state: TeamState, column_id: UUID) -> None:
     check_entry(state, column, "/column_id")
 
 
-def _placed(state: TeamState, task: Task) -> tuple[Task, dict[UUID, str]]:
-    """The task at its rank, or beside the one that has it by now; and the ranks of neighbours that were spread."""
-    column = column_without(state, task.column_id, task)
-    index = bisect_left(column, (task.rank, task.id))
-    if all(rank != task.rank for rank, _ in column[max(0, index - 1) : index + 1]):
-        return task, {}
+def _placed(state: TeamState, task: Task, after: Task) -> tuple[Task, dict[UUID, str]]:
+    """The task at its rank, or beside another one that has it by now; and the ranks of neighbours that were spread."""
+    column = column_without(state, after.column_id, task)
+    index = bisect_left(column, (after.rank, after.id))
+    if all(rank != after.rank for rank, _ in column[max(0, index - 1) : index + 1]):
+        return after, {}
     rank, ranks = insert_at(column, index)
-    return structs.replace(task, rank=rank), ranks
+    return structs.replace(after, rank=rank), ranks
 
 
 def _check_possible(state: TeamState, task_id: UUID, fields: Mapping[str, Any], asking: Asking) -> None:

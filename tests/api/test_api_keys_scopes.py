@@ -1,6 +1,7 @@
 """Every operation of the OpenAPI document by a key of every scope: what the document says it takes is what it takes."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from core.principal import Scope
 from tests.support.desk import RANDOM, Desk, problem
 from tests.support.files import picture, uploaded
 from tests.support.keys import Key, make_key
+from tests.support.printed import kept_report
 from tests.support.sagas import started
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +26,12 @@ IF_SEQ = 117
 """In the examples, where a team is."""
 FORM = {"file": ("swept.txt", b"swept", "text/plain")}
 REACH = {"read": 0, "write": 1, "admin": 2, "session": 3}
+OF_LATE = "2026-02-01T00:00:00Z"
+"""In the example of what is sent again."""
+HOOKS = "/v1/webhooks/subscriptions"
 SECURED = [operation for operation in all_operations() if operation.secured]
+
+WEBHOOKS = {operation.id for operation in SECURED if operation.tag == "Webhooks"}
 
 
 def needed(operation: Operation) -> str:
@@ -44,6 +51,7 @@ class Place:
         self._ids = {"team_id": team, "user_id": desk["viewer"].user_id, "number": "1", **ids}
         first = str(default_column_id(UUID(team), "open"))
         examples = {TEAM_ID: team, TASK["id"]: ids.get("task_id", RANDOM), COLUMN_ID: first, IF_SEQ: seq}
+        examples[OF_LATE] = datetime.now(UTC).isoformat()
         self._examples: dict[Any, Any] = examples
 
     @classmethod
@@ -67,6 +75,13 @@ class Place:
         }
         if operation_id == "completeUpload":
             ids["upload_id"] = await uploaded(desk, task)
+        if operation_id in WEBHOOKS:
+            hook = await desk.post(HOOKS, {"team_id": team, "url": "https://hooks.example.com/in"})
+            ids["subscription_id"] = hook.json()["id"]
+            ids["delivery_id"] = (await desk.post(f"{HOOKS}/{ids['subscription_id']}/test")).json()["id"]
+        if operation_id == "getReport":
+            owner = desk["owner"].user_id
+            ids["report_id"] = await kept_report(desk.site.services.pools.worker, owner, team)
         return cls(desk, team, ids, seq=(await desk.get(f"/v1/tasks/{task}")).json()["version"])
 
     def path(self, operation: Operation) -> str:
@@ -74,7 +89,7 @@ class Place:
         while "{" in path:
             name = path.partition("{")[2].partition("}")[0]
             path = path.replace(f"{{{name}}}", self._ids.get(name, RANDOM))
-        return path
+        return f"{path}?team_id={self._ids['team_id']}" if operation.id == "listWebhooks" else path
 
     def body(self, example: Any) -> Any:
         """The documented example about this team."""

@@ -379,6 +379,7 @@ class Life(RuleBasedStateMachine):
         if isinstance(event, TaskEvent):
             self.numbers.add(event.task.number)
             self.seen["ranks"] += bool(event.ranks)
+            assert event.task.id not in event.ranks, "a task has one rank"
             self.archive.pop(event.task.id, None)
             assert event.task.version == event.seq
             if isinstance(event, TaskArchived):

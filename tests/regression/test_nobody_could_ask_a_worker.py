@@ -31,6 +31,7 @@ async def test_a_worker_as_it_runs_in_production_answers_its_operators(
         checks = json.loads(answer[1])["checks"]
         parts = {"relay", "outbox", "notifications", "mail", "steps", "operations", "redaction"}
         parts |= {"thumbnails", "search", "history", "recurrence", "scheduler", "checkpoints", "printing", "reports"}
+        parts |= {"webhooks", "deliveries"}
         assert set(checks) == {"postgres", "valkey", "kafka", *parts}
         status, numbers = await http_get("127.0.0.1", port, "/metrics")
         assert status == 200

@@ -197,5 +197,5 @@ def test_who_has_asked_too_often_is_told_so_at_once(new_browser: Callable[..., A
     page.route("**/invitations", refused)
     page.fill("#invite-email", "grace@example.com")
     page.click("#invite-send")
-    page.wait_for_selector("#new-invitation .wrong-form:has-text('try again in 600 seconds')")
+    page.wait_for_selector("#new-invitation .wrong-form:has-text('Try again in 10 minutes')")
     assert asked == ["POST"], "it is not asked for again and again"

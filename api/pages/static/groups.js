@@ -1,7 +1,7 @@
 /**
  * The cards of a column on screen, in groups that the browser passes over as a whole while they are out of sight
  * (`content-visibility` of the stylesheet). With that on each card it watched thousands of boxes in every frame, and
- * looked through all of them to find the one under the pointer: a drag among 5,000 cards took about three times as long.
+ * looked through all of them for the one under the pointer: a drag among 5,000 cards took about three times as long.
  */
 
 import { h } from "./dom.js";
