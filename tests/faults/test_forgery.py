@@ -21,7 +21,15 @@ from tests.support.directories import open_directory
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
 
 FORGERIES = 1_000
-VOLATILE = {"relay_cursors", "installation", "sessions", "refresh_tokens", "schedules", "checkpoints", "checkpoint_things"}
+VOLATILE = {
+    "relay_cursors",
+    "installation",
+    "sessions",
+    "refresh_tokens",
+    "schedules",
+    "checkpoints",
+    "checkpoint_things",
+}
 """Tables that the system writes by itself, when it comes to it."""
 
 
