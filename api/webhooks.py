@@ -1,32 +1,30 @@
 """Webhooks at the edge: whose they are, how they are shown, and changes of them once per idempotency key."""
 
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from blacksheep import Response
+from blacksheep import Request, Response
 from msgspec import UNSET, structs
 
 from actors.board import TeamView
 from api.access import Access
-from api.answers import Answer, Header, about_team, replay
-from api.asks import ask_of
-from api.calls import Call
+from api.answers import Header, about_team
+from api.binding import no_query
+from api.calls import Call, call_of
+from api.once import Run, once
+from api.preconditions import refuse_if_match
 from api.services import Services
 from api.webhook_shapes import DeliveryAnswer, ShownFilter, SubscriptionAnswer
+from core.codec import id_of_event
 from core.errors import BadInput, NotFound
 from core.permissions import check_right
 from core.rights import MANAGE_TEAM
-from core.webhooks import TEST_TYPE
-from core.writes import StoredReply
-from db.idempotency import replay_or_run
-from db.transaction import Writing, reading
+from core.webhooks import TEST_TYPE, id_of_test
+from db.transaction import reading
 from db.webhooks.deliveries import Delivery, find_delivery
 from db.webhooks.subscriptions import Subscription, find_subscription
 from streams.webhooks.urls import NotAllowed, read_target
 
-__all__ = ["WebhookDesk", "about", "shown_delivery", "shown_subscription"]
-
-Run = Callable[[Writing], Awaitable[Answer]]
+__all__ = ["WebhookDesk", "about", "changing", "shown_delivery", "shown_subscription"]
 
 
 class WebhookDesk:
@@ -73,11 +71,16 @@ class WebhookDesk:
     async def once(self, call: Call, run: Run, *, secret: bool = False) -> Response:
         """Run a change under the request's idempotency key, if it has one. Refusals are not stored, secrets sealed."""
 
-        async def stored(tx: Writing) -> StoredReply:
-            return (await run(tx)).stored(call.seq)
+        return await once(self._pool, call, run, sealed=self._sealed if secret else None)
 
-        ran = await replay_or_run(self._pool, await ask_of(call), stored, sealed=self._sealed if secret else None)
-        return replay(ran.reply, replayed=ran.replayed).response()
+
+def changing(request: Request) -> Call:
+    """The call of a change. Raises Unauthenticated, and BadInput for parameters and for an `If-Match`."""
+    call = call_of(request)
+    call.principal()
+    no_query(call)
+    refuse_if_match(call)
+    return call
 
 
 def about(call: Call, *more: Header) -> tuple[Header, ...]:
@@ -114,5 +117,5 @@ def shown_delivery(one: Delivery) -> DeliveryAnswer:
     """The delivery as admins see it, with the id that its requests have."""
     fields = structs.asdict(one)
     test = one.event_type == TEST_TYPE
-    event_id = f"test_{one.id}" if test else f"{one.team_id}:{one.epoch}:{one.seq}"
+    event_id = id_of_test(one.id) if test else id_of_event(one.team_id, one.epoch, one.seq)
     return DeliveryAnswer(event_id=event_id, attempt_count=fields.pop("attempts"), **fields)

@@ -274,7 +274,12 @@ _EVENT_ID: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?
 
 def event_id(row: JournalRow) -> str:
     """`<team id>:<epoch>:<seq>`: no two contents ever have the same, not even after a restore."""
-    return f"{row.team_id}:{row.epoch}:{row.seq}"
+    return id_of_event(row.team_id, row.epoch, row.seq)
+
+
+def id_of_event(team_id: UUID, epoch: int, seq: int) -> str:
+    """The same, of an event that is not at hand."""
+    return f"{team_id}:{epoch}:{seq}"
 
 
 def parse_event_id(text: str) -> tuple[UUID, int, int]:

@@ -70,6 +70,7 @@ KINDS: Final[Mapping[NoticeKind, Kind]] = {
 """In the order of how much they matter: of several about one task, the first names the mail."""
 
 
+_SENTENCES: Final[Mapping[str, str]] = {name: kind.sentence for name, kind in KINDS.items()}
 _IN_APP: Final[Mapping[Switch, bool | None]] = {(name, "in_app"): kind.in_app for name, kind in KINDS.items()}
 _MAIL: Final[Mapping[Switch, bool | None]] = {(name, "mail"): kind.mail for name, kind in KINDS.items()}
 DEFAULTS: Final[Mapping[Switch, bool]] = {
@@ -83,5 +84,5 @@ def said(kind: str, actor: str, data: Mapping[str, Any]) -> str:
 
     A kind that this version does not know, left by a later one, is named.
     """
-    sentence = next((known.sentence for name, known in KINDS.items() if name == kind), f"{kind}.")
+    sentence = _SENTENCES.get(kind, f"{kind}.")
     return sentence.format(actor=actor or "Somebody", task=f"{data.get('key', '')} “{data.get('title', '')}”")

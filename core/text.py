@@ -7,7 +7,6 @@ emoji, Persian and the scripts of India are written with them.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 from unicodedata import category, combining, normalize
 
@@ -34,20 +33,8 @@ _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
 _UNSEEN: Final = f"{_BIDI}{_NONCHARACTERS}\ud800-\udfff"
-
-
-def _ranges(codes: Iterable[int]) -> str:
-    """The characters as the inside of a pattern's brackets."""
-    parts, last = list[list[int]](), -2
-    for code in codes:
-        if code != last + 1:
-            parts.append([code, code])
-        parts[-1][1] = last = code
-    return "".join(f"{chr(first)}-{chr(final)}" for first, final in parts)
-
-
-_MARKS: Final = _ranges(code for code in range(0x300, 0x1F000) if combining(chr(code)))
-_TOO_MANY_MARKS: Final = re.compile(f"([{_MARKS}]{{{MOST_MARKS}}})[{_MARKS}]+")
+# Where there may be marks at all; which of these characters are marks, only a look at each tells.
+_MANY: Final = re.compile(f"[\u0300-\U0010ffff]{{{MOST_MARKS + 1},}}")
 _NOT_IN_LINES: Final = re.compile(f"[\0-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")
 _NOT_IN_A_LINE: Final = re.compile(f"[\0-\x1f\x7f-\x9f\u2028\u2029{_UNSEEN}]")
 _BREAKS: Final = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
@@ -100,7 +87,7 @@ def drop_forbidden(text: str, *, lines: bool) -> tuple[str, int]:
 
     Breaks of a text that is to be one line become a space, and do not count; nor do marks beyond the most in a row.
     """
-    text = _TOO_MANY_MARKS.sub(r"\1", text)
+    text = _without_towers(text)
     if lines:
         return _NOT_IN_LINES.subn("", text.replace("\r\n", "\n"))
     return _NOT_IN_A_LINE.subn("", _BREAKS.sub(" ", text))
@@ -153,10 +140,32 @@ def _composed(text: str) -> str:
     """In NFC. Raises ValueError for more marks in a row than that can be done with in linear time."""
     if text.isascii():
         return text
-    found = _TOO_MANY_MARKS.search(text)
-    if found is not None:
-        raise ValueError(f"text must not have more than {MOST_MARKS} marks in a row (character {found.start() + 1})")
+    tower = _tower(text)
+    if tower is not None:
+        raise ValueError(f"text must not have more than {MOST_MARKS} marks in a row (character {tower + 1})")
     return normalize("NFC", text)
+
+
+def _tower(text: str) -> int | None:
+    """Where the first mark of too many in a row stands."""
+    for found in _MANY.finditer(text):
+        run = 0
+        for place in range(found.start(), found.end()):
+            run = run + 1 if combining(text[place]) else 0
+            if run > MOST_MARKS:
+                return place - MOST_MARKS
+    return None
+
+
+def _without_towers(text: str) -> str:
+    if _tower(text) is None:
+        return text
+    kept, run = list[str](), 0
+    for char in text:
+        run = run + 1 if combining(char) else 0
+        if run <= MOST_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def _refuse(text: str, forbidden: "re.Pattern[str]") -> None:

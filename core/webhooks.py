@@ -34,9 +34,11 @@ __all__ = [
     "Verdict",
     "delay_before",
     "health_after",
+    "is_about_task",
     "matches",
     "needs_past",
     "pause_after",
+    "id_of_test",
     "verdict_of",
 ]
 
@@ -133,6 +135,16 @@ _decode: Final = msgspec.json.Decoder(_Data).decode
 _ABOUT_TASKS: Final = ("task.", "comment.", "attachment.")
 
 
+def is_about_task(event_type: str) -> bool:
+    """Whether events of the type have a task for their subject, or carry one."""
+    return event_type.startswith(_ABOUT_TASKS)
+
+
+def id_of_test(delivery_id: UUID) -> str:
+    """The `webhook-id` of a test, which is no event and has no id of one."""
+    return f"test_{delivery_id}"
+
+
 def needs_past(row: JournalRow, wanted: Filter) -> bool:
     """Whether the event does not say what its task was like: one that is deleted for good says its ids only."""
     return bool(wanted) and row.type == "task.deleted"
@@ -147,7 +159,7 @@ def matches(row: JournalRow, event_types: Sequence[str], wanted: Filter, past: b
         return False
     if not wanted:
         return True
-    if not row.type.startswith(_ABOUT_TASKS):
+    if not is_about_task(row.type):
         return False
     payload = past if row.type == "task.deleted" else row.payload
     return payload is not None and any(_is_like(facts, wanted) for facts in _facts(payload, row.type))

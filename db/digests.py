@@ -11,10 +11,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from core.calendar import day_of
 from core.windows import FINISHED
 from db.transaction import Reading
-from db.zones import zone_named
+from db.zones import todays_in
 
 __all__ = ["LateTask", "Morning", "late_tasks_of", "late_users"]
 
@@ -63,7 +62,7 @@ async def late_tasks_of(tx: Reading, user_id: UUID, now: datetime, limit: int) -
 async def _todays(tx: Reading, now: datetime) -> tuple[list[str], list[date]]:
     """The zones of all teams, and which day it is there."""
     zones = [row["time_zone"] for row in await tx.fetch(_ZONES)]
-    return zones, [day_of(now, zone_named(name)) for name in zones]
+    return zones, todays_in(zones, now)
 
 
 _ZONES: Final = "select distinct time_zone from teams"

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -72,40 +72,29 @@ async def put(
     is nobody to act for (a mail to an address that nobody has), so that the request does the same work in the same
     time. Raises ValueError for a purpose that is not up to five lower-case words with hyphens in between.
     """
-    if _PURPOSE.fullmatch(purpose) is None:
-        raise ValueError(f"no purpose: {purpose}")
-    row_id = new_id()
-    await tx.run(
-        _PUT,
-        id=row_id,
-        topic=topic,
-        key=str(subject),
-        payload=_encode(_Payload(row_id, purpose, subject)).decode(),
-        discard=discard,
-        traceparent=traceparent,
-    )
+    row = _row(topic, purpose, subject, discard=discard, traceparent=traceparent)
+    await tx.run(_PUT, **row)
+    row_id: UUID = row["id"]
     return row_id
 
 
 async def put_all(tx: Writing, topic: Topic, purpose: str, subjects: Iterable[UUID]) -> None:
     """The same for many subjects at once, in their order. Raises ValueError as `put` does."""
+    await tx.run_many(_PUT, [_row(topic, purpose, subject) for subject in subjects])
+
+
+def _row(topic: Topic, purpose: str, subject: UUID, *, discard: bool = False, traceparent: str = "") -> dict[str, Any]:
     if _PURPOSE.fullmatch(purpose) is None:
         raise ValueError(f"no purpose: {purpose}")
-    rows = [(new_id(), subject) for subject in subjects]
-    await tx.run_many(
-        _PUT,
-        [
-            {
-                "id": row_id,
-                "topic": topic,
-                "key": str(subject),
-                "payload": _encode(_Payload(row_id, purpose, subject)).decode(),
-                "discard": False,
-                "traceparent": "",
-            }
-            for row_id, subject in rows
-        ],
-    )
+    row_id = new_id()
+    return {
+        "id": row_id,
+        "topic": topic,
+        "key": str(subject),
+        "payload": _encode(_Payload(row_id, purpose, subject)).decode(),
+        "discard": discard,
+        "traceparent": traceparent,
+    }
 
 
 @asynccontextmanager

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from core.calendar import day_of
 from db.schedules import Mark
 from db.transaction import Reading
-from db.zones import zone_named
+from db.zones import todays_in
 
 __all__ = ["PURPOSE", "Bearer", "find_bearer", "to_pass_on"]
 
@@ -29,8 +28,7 @@ class Bearer(NamedTuple):
 async def to_pass_on(tx: Reading, schedule: str, now: datetime, limit: int) -> Sequence[Mark]:
     """At most `limit` tasks of boards whose time has come at `now`, without a mark of the schedule for that time."""
     zones = [row["time_zone"] for row in await tx.fetch(_ZONES)]
-    todays = [day_of(now, zone_named(name)) for name in zones]
-    rows = await tx.fetch(_BEARERS, schedule, now, zones, todays, limit)
+    rows = await tx.fetch(_BEARERS, schedule, now, zones, todays_in(zones, now), limit)
     return [Mark(row["id"], row["occurrence"]) for row in rows]
 
 
@@ -40,7 +38,12 @@ async def find_bearer(tx: Reading, task_id: UUID) -> Bearer | None:
     return None if row is None else Bearer(row["team_id"], row["created_by"])
 
 
-_ZONES: Final = "select distinct time_zone from teams"
+# It is asked every second: only the few teams with series of dates are looked at, which an index finds.
+_ZONES: Final = """
+select distinct g.time_zone from tasks t join teams g on g.id = t.team_id
+where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
+  and t.due_on is not null and t.recurrence ->> 'when' = 'due'
+"""
 # `due_at` itself is overdue a moment later than at `now`; a date is from the first moment of the next one.
 _BEARERS: Final = """
 with due as (

@@ -1,16 +1,16 @@
 """The zones in which the dates of a user's teams are judged. SQL gets dates and instants, and never a zone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from functools import cache
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from core.calendar import due_moment
+from core.calendar import day_of, due_moment
 from db.transaction import Reading
 
-__all__ = ["DueDays", "due_days_of", "zone_named", "zones_of"]
+__all__ = ["DueDays", "due_days_of", "todays_in", "zone_named", "zones_of"]
 
 DueDays = Mapping[tuple[str, date], datetime]
 """When tasks are due that are due on a date, by the name of their team's zone and that date."""
@@ -31,6 +31,11 @@ where t.due_on is not null and (t.archived_at is not null) = $3 and ($2::uuid is
 def zone_named(name: str) -> tzinfo:
     """A zone of the IANA database, from the tzdata wheel where the system has none."""
     return ZoneInfo(name)
+
+
+def todays_in(names: Iterable[str], now: datetime) -> list[date]:
+    """Which day it is in each of the zones."""
+    return [day_of(now, zone_named(name)) for name in names]
 
 
 async def zones_of(rows: Reading, user_id: UUID, team_id: UUID | None) -> dict[str, tzinfo]:

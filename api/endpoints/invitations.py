@@ -3,7 +3,6 @@
 The membership is given by whoever invited: it comes about only while they may still give that role.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from api.endpoints.invitation_docs import (
     Joined,
     NewInvitation,
 )
+from api.once import once
 from api.paging import INVITATIONS, PageQuery, page_of
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
@@ -78,7 +78,7 @@ class _Managing:
             headers = about_team(call.team, call.seq, call.epoch, (NO_STORE, (b"location", location)))
             return Answer(201, encode(shown(view, made.invitation, made.token)), headers)
 
-        return await self._once(call, run)
+        return await once(self._pool, call, run, sealed=self._sealed)
 
     async def list(self, request: Request) -> Response:
         """GET /v1/teams/{team_id}/invitations."""
@@ -117,7 +117,7 @@ class _Managing:
             await self._invitations.revoke_in(tx, team_id, invitation_id)
             return Answer(204, b"", about_team(call.team, call.seq, call.epoch), b"")
 
-        return await self._once(call, run)
+        return await once(self._pool, call, run, sealed=self._sealed)
 
     async def _admin(self, call: Call, team_id: UUID) -> tuple[TeamView, Role]:
         """The team, and the caller's role as it is committed at this moment. Raises NotFound("team"), Forbidden.
@@ -128,15 +128,6 @@ class _Managing:
         role = await self._invitations.role_of(principal.user_id, team_id)
         check_right(role, principal, MANAGE_MEMBERS)
         return view, role
-
-    async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
-        """Run a change under the request's idempotency key, if it has one. Refusals are not stored."""
-
-        async def stored(tx: Writing) -> StoredReply:
-            return (await run(tx)).stored(call.seq)
-
-        ran = await replay_or_run(self._pool, await ask_of(call), stored, sealed=self._sealed)
-        return replay(ran.reply, replayed=ran.replayed).response()
 
 
 class _Accepting:

@@ -1,6 +1,6 @@
 """`/v1/me`: the account of the caller and their sessions; `notifications.py` has what they are told."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -9,8 +9,7 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paths
-from api.answers import Answer, encode, json, replay
-from api.asks import ask_of
+from api.answers import Answer, encode, json
 from api.auth.bearer import session_of
 from api.auth.emails import clean_name
 from api.auth.time_zones import check_time_zone
@@ -19,17 +18,15 @@ from api.calls import Call, call_of
 from api.endpoints.account_examples import MY_SESSION, USER
 from api.endpoints.team_examples import page
 from api.names import Names
+from api.once import once
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import SESSIONS, PageQuery, page_of
 from api.paths import pattern
 from api.preconditions import refuse_if_match
-from api.problems import problem_answer
 from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import NotFound
 from core.rights import SESSION, SIGNED_IN
-from core.writes import StoredReply
-from db.idempotency import replay_or_run
 from db.people.identity import User
 from db.people.mail_preferences import Preference
 from db.transaction import Writing
@@ -189,7 +186,8 @@ class _Me:
             user = await self._identity.change_in(tx, user_id, name=name, time_zone=time_zone, mail=mail)
             return Answer(200, encode(user))
 
-        response = await self._once(call, run)
+        refuse_if_match(call)
+        response = await once(self._pool, call, run, refusals=True)
         if response.status == 200 and name is not None:
             await self._names.carry(call.principal(), call.traceparent)
         return response
@@ -225,7 +223,8 @@ class _Me:
             ended.extend(await self._identity.sessions.revoke_all_in(tx, user_id, keep=keep))
             return Answer(204)
 
-        response = await self._once(call, run)
+        refuse_if_match(call)
+        response = await once(self._pool, call, run, refusals=True)
         await self._revocations.announce(ended)
         return response
 
@@ -240,22 +239,11 @@ class _Me:
                 raise NotFound("session")
             return Answer(204)
 
-        response = await self._once(call, run)
+        refuse_if_match(call)
+        response = await once(self._pool, call, run, refusals=True)
         if response.status == 204:
             await self._revocations.announce([session_id])
         return response
-
-    async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
-        """Run a change under the request's idempotency key, if it has one."""
-        refuse_if_match(call)
-
-        async def stored(tx: Writing) -> StoredReply:
-            return (await run(tx)).stored(0)
-
-        ran = await replay_or_run(
-            self._pool, await ask_of(call), stored, render=lambda error: problem_answer(error).stored(0)
-        )
-        return replay(ran.reply, replayed=ran.replayed).response()
 
 
 def own_account(call: Call) -> UUID:

@@ -1,6 +1,6 @@
 """`/v1/me/notifications`: what happened that concerns the caller; and which of it they want to be told, and how."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -8,26 +8,23 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paths
-from api.answers import Answer, encode, json, replay
-from api.asks import ask_of
+from api.answers import Answer, encode, json
 from api.auth.bearer import session_of
 from api.binding import MERGE_PATCH, body_of, decoder_for, no_query, query_of
-from api.calls import Call, call_of
+from api.calls import call_of
 from api.endpoints.account_examples import NOTIFICATION, PREFERENCES
 from api.endpoints.team_examples import page
+from api.once import once
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import NOTIFICATIONS, PageQuery, page_of
 from api.paths import pattern
 from api.preconditions import refuse_if_match
-from api.problems import problem_answer
 from api.services import Services
 from api.used_keys import UsedKeys
 from core.errors import BadInput, Unauthenticated
 from core.notices import DEFAULTS, KINDS, Channel, NoticeKind, Switch
 from core.permissions import check_scope
 from core.rights import SESSION, SIGNED_IN, SIGNED_IN_TO_WRITE
-from core.writes import StoredReply
-from db.idempotency import replay_or_run
 from db.notices.preferences import Preferences, choose_in, preferences_of
 from db.people.notifications import MOST_COUNTED, Notification, list_notifications, mark_read, unread_of
 from db.transaction import Reading, Writing, reading
@@ -227,7 +224,8 @@ class _Inbox:
             marked = await mark_read(tx, principal.user_id, ids, up_to=up_to, team_id=principal.team_id)
             return Answer(200, encode(Marked(marked)))
 
-        return await self._once(call, run)
+        refuse_if_match(call)
+        return await once(self._pool, call, run, refusals=True)
 
     async def preferences(self, request: Request) -> Response:
         """Every switch."""
@@ -249,19 +247,8 @@ class _Inbox:
             await choose_in(tx, user_id, switches, digest_hour=hour)
             return Answer(200, encode(await _shown(tx, user_id)))
 
-        return await self._once(call, run)
-
-    async def _once(self, call: Call, run: Callable[[Writing], Awaitable[Answer]]) -> Response:
-        """Run a change under the request's idempotency key, if it has one."""
         refuse_if_match(call)
-
-        async def stored(tx: Writing) -> StoredReply:
-            return (await run(tx)).stored(0)
-
-        ran = await replay_or_run(
-            self._pool, await ask_of(call), stored, render=lambda error: problem_answer(error).stored(0)
-        )
-        return replay(ran.reply, replayed=ran.replayed).response()
+        return await once(self._pool, call, run, refusals=True)
 
 
 async def _shown(tx: Reading, user_id: UUID) -> NotificationPreferences:

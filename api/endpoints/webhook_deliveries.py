@@ -12,11 +12,10 @@ from api.calls import Call, call_of
 from api.endpoints.webhook_docs import DELIVERIES as OPERATIONS
 from api.paging import DELIVERIES, PageQuery, page_of
 from api.paths import link, pattern
-from api.preconditions import refuse_if_match
 from api.services import Services
 from api.used_keys import UsedKeys
 from api.webhook_shapes import AttemptAnswer, DeliveryDetail, DeliveryPage, Recovered, Recovery
-from api.webhooks import WebhookDesk, about, shown_delivery
+from api.webhooks import WebhookDesk, about, changing, shown_delivery
 from core.errors import BadInput
 from core.webhooks import OLDEST
 from db.transaction import Writing, reading
@@ -50,7 +49,7 @@ class Deliveries:
 
     async def test(self, request: Request) -> Response:
         """POST /v1/webhooks/subscriptions/{subscription_id}/test: 202 with the delivery."""
-        call = _changing(request)
+        call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
 
         async def run(tx: Writing) -> Answer:
@@ -60,7 +59,7 @@ class Deliveries:
 
     async def recover(self, request: Request) -> Response:
         """POST /v1/webhooks/subscriptions/{subscription_id}/recover: 202 with how many wait again."""
-        call = _changing(request)
+        call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
         since = (await body_of(request, self._recovery)).since
         now = self._clock.now()
@@ -98,7 +97,7 @@ class Deliveries:
 
     async def redeliver(self, request: Request) -> Response:
         """POST /v1/webhooks/deliveries/{delivery_id}/redeliver: 202 with the delivery."""
-        call = _changing(request)
+        call = changing(request)
         found = await self._desk.delivery(call, path_value(request, "delivery_id"))
 
         async def run(tx: Writing) -> Answer:
@@ -106,14 +105,6 @@ class Deliveries:
             return _waits(call, await redeliver(tx, held, await find_delivery(tx, found.id)))
 
         return await self._desk.once(call, run)
-
-
-def _changing(request: Request) -> Call:
-    call = call_of(request)
-    call.principal()
-    no_query(call)
-    refuse_if_match(call)
-    return call
 
 
 def _waits(call: Call, delivery: Delivery) -> Answer:

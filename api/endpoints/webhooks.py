@@ -13,11 +13,10 @@ from api.calls import call_of
 from api.endpoints.webhook_docs import SUBSCRIPTIONS as OPERATIONS
 from api.paging import WEBHOOKS, PageQuery, page_of
 from api.paths import link, pattern
-from api.preconditions import refuse_if_match
 from api.services import Services
 from api.used_keys import UsedKeys
 from api.webhook_shapes import NewSubscription, SubscriptionPage, SubscriptionPatch
-from api.webhooks import WebhookDesk, about, shown_subscription
+from api.webhooks import WebhookDesk, about, changing, shown_subscription
 from core.webhooks import Filter
 from db.ids import new_id
 from db.transaction import Writing, reading
@@ -53,10 +52,8 @@ class Webhooks:
 
     async def create(self, request: Request) -> Response:
         """POST /v1/webhooks/subscriptions. The secret is in this answer, and never again."""
-        call = call_of(request)
+        call = changing(request)
         user_id = call.principal().user_id
-        no_query(call)
-        refuse_if_match(call)
         new = await body_of(request, self._new)
         await self._desk.team(call, new.team_id)
         self._desk.check_url(new.url)
@@ -95,10 +92,7 @@ class Webhooks:
 
     async def update(self, request: Request) -> Response:
         """PATCH /v1/webhooks/subscriptions/{subscription_id}."""
-        call = call_of(request)
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
+        call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
         patch = await body_of(request, self._patch, *MERGE_PATCH)
         if patch.url is not UNSET:
@@ -114,10 +108,7 @@ class Webhooks:
 
     async def delete(self, request: Request) -> Response:
         """DELETE /v1/webhooks/subscriptions/{subscription_id}."""
-        call = call_of(request)
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
+        call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
 
         async def run(tx: Writing) -> Answer:
@@ -128,10 +119,7 @@ class Webhooks:
 
     async def rotate(self, request: Request) -> Response:
         """POST /v1/webhooks/subscriptions/{subscription_id}/rotate-secret: 200 with the new secret, shown once."""
-        call = call_of(request)
-        call.principal()
-        no_query(call)
-        refuse_if_match(call)
+        call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
 
         async def run(tx: Writing) -> Answer:

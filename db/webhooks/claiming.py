@@ -31,6 +31,7 @@ from core.webhooks import (
 from db.journal.rows import journal_row
 from db.journal.sql import EVENT_SELECT
 from db.transaction import Reading, Writing
+from db.webhooks.disabling import disable
 
 __all__ = ["Claimed", "Endpoint", "Settled", "Told", "claim", "give_back", "settle"]
 
@@ -207,9 +208,9 @@ async def _disable(tx: Writing, told: Iterable[Told], ahead: float) -> Sequence[
     really = []
     for one in told:
         if one.notice == "disabled":
-            if not await tx.execute(_DISABLE, one.team_id, one.subscription_id, one.reason, ahead):
+            assert one.reason is not None, "whoever disables knows why"
+            if not await disable(tx, one.team_id, one.subscription_id, one.reason, ahead=ahead):
                 continue
-            await tx.execute(_FAIL_WAITING, one.team_id, one.subscription_id, ahead)
         really.append(one)
     return really
 
@@ -350,12 +351,4 @@ update webhook_subscriptions s set failing_since = n.failing_since, noticed_at =
 from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::smallint[], $5::float8[])
     as n (id, failing_since, noticed_at, throttle, pause)
 where s.id = n.id
-"""  # noqa: S608
-_DISABLE: Final = f"""
-update webhook_subscriptions set disabled_at = {_T.format("$4")}, disabled_reason = $3
-where team_id = $1 and id = $2 and disabled_at is null
-"""  # noqa: S608
-_FAIL_WAITING: Final = f"""
-update webhook_deliveries set status = 'failed', ended_at = {_T.format("$3")}, claim = null
-where team_id = $1 and subscription_id = $2 and status = 'pending'
 """  # noqa: S608

@@ -10,10 +10,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
-from core.webhooks import OLDEST, Filter
+from core.webhooks import OLDEST, Filter, is_about_task
 from db.ids import new_id
 from db.projections import Position
 from db.transaction import Reading, Writing
+from db.webhooks.subscriptions import filter_of
 
 __all__ = [
     "Asking",
@@ -66,7 +67,7 @@ async def add_delivery(tx: Writing, row: JournalRow, asking: Asking) -> bool:
 
     Whether there is something to send.
     """
-    task_id = row.subject if row.type.startswith(_ABOUT_TASKS) else None
+    task_id = row.subject if is_about_task(row.type) else None
     names = (row.team_id, asking.id, row.seq)
     added = await tx.fetchval(_ADD, *names, new_id(), row.type, row.epoch, task_id, row.at, OLDEST)
     await tx.execute(_MOVE, *names)
@@ -83,11 +84,9 @@ async def drop_lost(tx: Writing, team_id: UUID) -> None:
 
 
 def _asking(row: Mapping[str, Any]) -> Asking:
-    wanted = Filter(status=tuple(row["statuses"]), label=tuple(row["label_ids"]), assignee=tuple(row["assignee_ids"]))
-    return Asking(row["id"], tuple(row["event_types"]), wanted)
+    return Asking(row["id"], tuple(row["event_types"]), filter_of(row))
 
 
-_ABOUT_TASKS: Final = ("task.", "comment.", "attachment.")
 _PLACE: Final = """
 select coalesce(p.seq, 0) as seq, coalesce(p.epoch, 0) as epoch,
        (select min(s.start_seq) from webhook_subscriptions s where s.team_id = $2) as start_seq

@@ -12,6 +12,7 @@ from core.errors import Forbidden, NotFound, QuotaReached
 from core.webhooks import DisabledReason, Filter, Format
 from db.ids import LAST_ID
 from db.transaction import Reading, Writing
+from db.webhooks.disabling import disable
 
 __all__ = [
     "Subscription",
@@ -19,6 +20,7 @@ __all__ = [
     "change_subscription",
     "create_subscription",
     "delete_subscription",
+    "filter_of",
     "find_subscription",
     "hold_subscription",
     "list_subscriptions",
@@ -104,9 +106,8 @@ async def change_subscription(tx: Writing, held: Subscription, wanted: Wanted, *
     await tx.execute(_CHANGE, held.team_id, held.id, *_columns(wanted))
     if enabled is True and held.disabled_at is not None:
         await tx.execute(_ENABLE, held.team_id, held.id)
-    if enabled is False and held.disabled_at is None:
-        await tx.execute(_DISABLE, held.team_id, held.id)
-        await tx.execute(_FAIL_WAITING, held.team_id, held.id)
+    if enabled is False:
+        await disable(tx, held.team_id, held.id, "by_hand")
     return await find_subscription(tx, held.id)
 
 
@@ -139,12 +140,15 @@ def _columns(wanted: Wanted) -> tuple[Any, ...]:
 def _subscription(row: Mapping[str, Any]) -> Subscription:
     fields = dict(row)
     fields["event_types"] = tuple(fields["event_types"])
-    fields["filter"] = Filter(
-        status=tuple(fields.pop("statuses")),
-        label=tuple(fields.pop("label_ids")),
-        assignee=tuple(fields.pop("assignee_ids")),
-    )
+    fields["filter"] = filter_of(row)
+    for name in ("statuses", "label_ids", "assignee_ids"):
+        del fields[name]
     return Subscription(**fields)
+
+
+def filter_of(row: Mapping[str, Any]) -> Filter:
+    """The filter that a row of a subscription has in three columns."""
+    return Filter(status=tuple(row["statuses"]), label=tuple(row["label_ids"]), assignee=tuple(row["assignee_ids"]))
 
 
 # Under row-level security: members see them, owners and admins change them.
@@ -176,13 +180,6 @@ _ENABLE: Final = """
 update webhook_subscriptions set disabled_at = null, disabled_reason = null, failing_since = null, noticed_at = null,
     throttle = 0, paused_until = '-infinity', due_at = now()
 where team_id = $1 and id = $2
-"""
-_DISABLE: Final = """
-update webhook_subscriptions set disabled_at = now(), disabled_reason = 'by_hand' where team_id = $1 and id = $2
-"""
-_FAIL_WAITING: Final = """
-update webhook_deliveries set status = 'failed', ended_at = now(), claim = null
-where team_id = $1 and subscription_id = $2 and status = 'pending'
 """
 _ROTATE: Final = """
 update webhook_subscriptions set previous_secret = secret, previous_until = now() + make_interval(hours => $4),

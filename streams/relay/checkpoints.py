@@ -21,6 +21,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct, structs
 
 from core.checkpoints import Checkpoint
+from core.codec import id_of_event
 from core.errors import StorageUnavailable
 from db import checkpoints
 from db.checkpoints import Pace
@@ -155,7 +156,7 @@ class CheckpointWriter:
         return False
 
     async def _publish(self, checkpoint: Checkpoint, incarnation: str, publisher: Publisher) -> None:
-        event = f"{checkpoint.team}:{checkpoint.epoch}:{checkpoint.seq}"
+        event = id_of_event(checkpoint.team, checkpoint.epoch, checkpoint.seq)
         headers = checkpoint_headers(event, incarnation)
         record = Record(CHECKPOINTS, team_key(checkpoint.team), _encode(checkpoint), headers)
         async with self._monitor.publishing:

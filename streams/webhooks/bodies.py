@@ -14,7 +14,7 @@ from core.codec import JournalRow, decode
 from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, CommentEvent
 from core.sentences import Names, references_of, sentence
 from core.upcasts import UnknownEvent
-from core.webhooks import TEST_TYPE
+from core.webhooks import TEST_TYPE, id_of_test
 from db.webhooks.claiming import Claimed
 from db.webhooks.naming import Known
 from streams import paths
@@ -48,7 +48,7 @@ def test_event(claimed: Claimed) -> bytes:
     return _encode(
         {
             "specversion": "1.0",
-            "id": f"test_{claimed.id}",
+            "id": id_of_test(claimed.id),
             "source": paths.TEAM.format(team_id=claimed.endpoint.team_id),
             "type": TEST_TYPE,
             "subject": claimed.endpoint.id,

@@ -10,6 +10,7 @@ from typing import Final
 from standardwebhooks import Webhook
 
 from core.codec import event_id
+from core.webhooks import id_of_test
 from db.webhooks.claiming import Claimed
 from streams.webhooks.client import Header
 
@@ -18,7 +19,7 @@ __all__ = ["headers_of", "webhook_id"]
 
 def webhook_id(claimed: Claimed) -> str:
     """What stays the same for all attempts: the event's own id, so that a receiver knows it from any subscription."""
-    return f"test_{claimed.id}" if claimed.row is None else event_id(claimed.row)
+    return id_of_test(claimed.id) if claimed.row is None else event_id(claimed.row)
 
 
 def headers_of(claimed: Claimed, secrets: Sequence[str], body: bytes, media_type: bytes, now: datetime) -> list[Header]:

@@ -13,7 +13,7 @@ from msgspec import structs
 from core.notices import DEFAULTS, KINDS, said
 from db.notices.mails import PURPOSE, mail_of, release
 from db.notices.notify import OLDEST, Collecting, Notice, notify
-from db.notices.preferences import Preferences, choose_in, digest_readers, preferences_of, wants_mail
+from db.notices.preferences import Preferences, choose_in, preferences_of, wants_mail
 from db.pool import Pools
 from db.redaction.users import forget_user
 from db.transaction import reading, writing
@@ -114,21 +114,6 @@ async def test_nobody_chooses_for_somebody_else(pools: Pools, superuser: "asyncp
     async with writing(pools.api, bob) as tx:
         await choose_in(tx, ada, {("task.due_soon", "mail"): False, ("task.assigned", "mail"): False}, digest_hour=3)
     assert (await wishes(pools, ada)) == Preferences(DEFAULTS, 7)
-
-
-async def test_readers_of_the_digest_come_in_pages_with_their_hour_and_zone(
-    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
-) -> None:
-    bob, cid, dan = [await member(pools, superuser, f"{name}@example.com") for name in ("bob", "cid", "dan")]
-    await superuser.execute("update users set time_zone = 'Asia/Tokyo' where id = $1", bob)
-    await choose(pools, bob, {}, digest_hour=6)
-    await choose(pools, cid, {("digest.daily", "mail"): False})
-    async with reading(pools.worker, None) as tx:
-        first = await digest_readers(tx, limit=2)
-        rest = await digest_readers(tx, after=first[-1].user_id, limit=2)
-    found = {one.user_id: (one.time_zone, one.hour) for one in (*first, *rest)}
-    assert found == {ada: ("UTC", 7), bob: ("Asia/Tokyo", 6), dan: ("UTC", 7)}
-    assert [len(first), len(rest)] == [2, 1]
 
 
 async def test_a_channel_that_is_off_gets_nothing_and_the_other_goes_on(

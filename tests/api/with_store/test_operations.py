@@ -23,47 +23,13 @@ from db.transaction import writing
 from streams.housekeeping import tidy
 from taskforge.devstack import DevStack
 from tests.support.account import NO_TLS
-from tests.support.databases import superuser_url
 from tests.support.desk import RANDOM, new_key, problem
 from tests.support.keys import make_key
-from tests.support.leaks import leak_free
 from tests.support.long_work import Hands
 from tests.support.s3 import KEY_ID, SECRET, running_s3
 from tests.support.site import Person, Site, frame, joined, removed, serving, settings_for
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("objects")
-
-
-@pytest.fixture(scope="module")
-async def site(services: DevStack, module_database: DatabaseSettings, folder: Path) -> AsyncIterator[Site]:
-    """An API worker with an object store."""
-    await services.valkey.start()
-    settings = settings_for(module_database, services.valkey.url)
-    settings = structs.replace(settings, objects=ObjectSettings(url=folder.as_uri()))
-    async with leak_free(), serving(settings) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def guarded() -> None:
-    """The module's worker outlives each test, and its tasks with it."""
-
-
-@pytest.fixture
-def hands(site: Site, folder: Path) -> Hands:
-    return Hands(site, folder)
-
-
-@pytest.fixture
-async def superuser(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
-    connection = await asyncpg.connect(superuser_url(services, module_database))
-    yield connection
-    await connection.close()
 
 
 def links(site: Site) -> ObjectLinks:

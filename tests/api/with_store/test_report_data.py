@@ -1,6 +1,6 @@
 """What reports say of a team that lives: read from its tables, and printed once whoever dies in between."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,66 +9,21 @@ from uuid import UUID
 import anyio
 import asyncpg
 import pytest
-from msgspec import structs
 
 from db import reports
 from db.redaction.boards import drop_boards
 from db.report_data import shares
-from db.settings import DatabaseSettings, ObjectSettings
 from streams.housekeeping import tidy
 from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
 from streams.reports.printing import print_report
-from taskforge.devstack import DevStack
-from tests.support.databases import superuser_url
 from tests.support.desk import Desk, problem
-from tests.support.leaks import leak_free
 from tests.support.long_work import Hands
 from tests.support.printed import SCRIPTS, make, printed
 from tests.support.sagas import Killed
-from tests.support.site import Site, serving, settings_for
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("objects")
-
-
-@pytest.fixture(scope="module")
-async def site(services: DevStack, module_database: DatabaseSettings, folder: Path) -> AsyncIterator[Site]:
-    """An API worker with an object store."""
-    await services.valkey.start()
-    settings = settings_for(module_database, services.valkey.url)
-    settings = structs.replace(settings, objects=ObjectSettings(url=folder.as_uri()))
-    async with leak_free(), serving(settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def desk(site: Site) -> AsyncIterator[Desk]:
-    opened = await Desk.open(site)
-    yield opened
-    await opened.app.stop()  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture(autouse=True)
-def guarded() -> None:
-    """The module's worker outlives each test, and its tasks with it."""
-
-
-@pytest.fixture
-def hands(site: Site, folder: Path) -> Hands:
-    return Hands(site, folder)
-
-
-@pytest.fixture
-async def superuser(services: DevStack, module_database: DatabaseSettings) -> AsyncIterator["asyncpg.Connection"]:
-    connection = await asyncpg.connect(superuser_url(services, module_database))
-    yield connection
-    await connection.close()
 
 
 def squeezed(text: str) -> str:
