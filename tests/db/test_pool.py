@@ -19,7 +19,9 @@ from db.pool import Pools, UnsafeServer, open_pools
 from db.settings import DatabaseSettings
 from db.transaction import Writing, reading, savepoint, transaction, writing
 from tests.support.databases import name_of
+from tests.support.freezing import family, states
 from tests.support.team_writer import Writer, add_user, new_team
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -158,7 +160,10 @@ async def test_after_a_crash_of_the_server_the_same_pools_work_again(services: A
     journal, owner = PostgresJournal(pools), await add_user(pools)
     writer = await new_team(journal, owner, 1)
     task_id = next(iter(writer.state.tasks.values())).id
+    processes = family(services.postgres.pid)
     await services.postgres.kill()
+    # Those that serve connections end a moment later, and may answer until then.
+    await until(lambda: not any(set(states(pid)) - {"Z", "X"} for pid in processes))
     for _ in range(3):
         with pytest.raises((StorageUnavailable, CommitUnknown)):
             await writer.commit(journal, UpdateTask(task_id, TaskPatch(title=f"{uu.uuid7()}")))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -18,8 +19,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_worker_as_it_runs_in_production_answers_its_operators(
-    services: DevStack, database: DatabaseSettings, kafka_bootstrap: str, no_taskforge_environment: pytest.MonkeyPatch
+    services: DevStack,
+    database: DatabaseSettings,
+    kafka_bootstrap: str,
+    no_taskforge_environment: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    no_taskforge_environment.chdir(tmp_path)  # Where nobody has left the data of an embedded system.
     port = free_port()
     environment = os.environ | external(services, database) | {"TASKFORGE_OPS__PORT": str(port)}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "taskforge", "worker", env=environment)

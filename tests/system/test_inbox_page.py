@@ -11,6 +11,7 @@ from tests.support.account import Account
 from tests.support.browser import AXE, sign_in, violations
 from tests.support.panel import guest_of
 from tests.support.system import System
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -25,7 +26,14 @@ def told(account: Account, system: System) -> Any:
         task = account.task(team_id, "Paint")
         me = account.call("GET", "/v1/me")["id"]
         guest.call("POST", f"/v1/tasks/{task['id']}/comments", body=f"<@{me}> is it dry?")
+        await_unread(account, 1)
         yield team_id, task, guest
+
+
+def await_unread(account: Account, count: int) -> None:
+    """A page that opens before is told of nothing, and asks again in a minute."""
+    path = "/v1/me/notifications/unread"
+    eventually(lambda: account.call("GET", path)["unread"] == count, f"{count} are unread")
 
 
 def counted(page: Any, count: str) -> None:
@@ -83,6 +91,7 @@ def test_an_inbox_of_many_pages_and_one_of_nothing(
         guest.call(
             "POST", f"/v1/tasks/{task['id']}/comments", body=f"<@{account.call('GET', '/v1/me')['id']}> {number}"
         )
+    await_unread(account, 25)
     page = new_browser()
     sign_in(page, account, team_id)
     counted(page, "25")

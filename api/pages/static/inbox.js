@@ -6,13 +6,15 @@ import { moment } from "./shell.js";
 
 const PATH = "/v1/me/notifications";
 const EVERY_MS = 60_000;
-const AFTER_EVENT_MS = 2_000; // By then whoever makes notifications of events has usually done so.
+const AFTER_EVENT_MS = 2_000; // By then whoever makes notifications of events has usually done so,
+const LATE_MS = 8_000; // and so long after that on a bad day.
 
 export class Inbox {
   #cursor = null;
   #newest = null;
   #asking = null;
   #after = null;
+  #late = null;
 
   /** `show(teamId, taskId)` opens the card, or the board where there is no task. */
   constructor(api, show) {
@@ -42,6 +44,8 @@ export class Inbox {
     this.#after ??= setTimeout(() => {
       this.#after = null;
       this.refresh();
+      clearTimeout(this.#late);
+      this.#late = setTimeout(() => this.refresh(), LATE_MS);
     }, AFTER_EVENT_MS);
   }
 
