@@ -19,7 +19,7 @@ from db.transaction import Writing, reading, writing
 
 __all__ = ["Mark", "Place", "Replay", "begin", "end", "event", "forget_old_replays", "marked", "marks", "newest"]
 
-KEPT_DAYS: Final = 400
+KEPT_DAYS: Final = 366
 
 Place = tuple[int, int]
 """Partition and offset of a dead letter in the topic of its consumer."""
@@ -85,7 +85,7 @@ async def event(pool: Pool, team_id: UUID, seq: int) -> JournalRow | None:
 
 
 async def forget_old_replays(pool: Pool) -> int:
-    """Delete what is older than a year and a bit; how many replays there were. Raises StorageUnavailable."""
+    """Delete what is older than a year; how many replays there were. Raises StorageUnavailable."""
 
     async def forget(tx: Writing, limit: int) -> int:
         return await tx.execute(_FORGET, KEPT_DAYS, limit)

@@ -39,7 +39,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "checkpoints": {"digest": NOTHING, "chain": NOTHING, "incarnation": NOTHING},
     "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
-    # Whoever operates an installation is none of its users. What they said goes after 400 days.
+    # Whoever operates an installation is none of its users. What they said goes after a year.
     "dead_letter_replays": {"who": NOTHING, "why": NOTHING, "wanted": NOTHING},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
     "external_sign_ins": {"state_hash": NOTHING, "code_hash": NOTHING},

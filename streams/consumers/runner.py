@@ -83,6 +83,11 @@ class ConsumerRunner:
         return self._plan.name
 
     @property
+    def topic(self) -> str:
+        """What it reads, beside its retries."""
+        return self._plan.topic
+
+    @property
     def ready(self) -> bool:
         """Whether it is a member of its group, and its effect does not hang."""
         return self._statistics.ready and (self._life is None or self._life.attempt_seconds() < FROZEN_SECONDS)
