@@ -1,6 +1,6 @@
 """`taskforge bootstrap`: files that copies of teams begin with, and a manifest of what each must add up to.
 
-For whoever runs TaskForge: it reads the journal as the worker does, team by team, and needs neither a worker nor an API.
+For whoever runs TaskForge: it reads the journal as a worker does, team by team, and needs neither worker nor API.
 """
 
 import argparse
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return USAGE
     try:
         check_installed(args.format)
+        folder.mkdir(parents=True, exist_ok=True)
         manifest = asyncio.run(_write(settings, args.team, args.format, folder, console))
     except ExtraMissing as error:
         console.print(str(error), style="red", markup=False)
@@ -81,11 +82,10 @@ async def _all_teams(pool: Pool) -> Sequence[UUID]:
 
 
 async def write_bootstraps(pool: Pool, teams: Sequence[UUID], form: Format, folder: Path, console: Console) -> Manifest:
-    """Write a file of each team, and then the manifest; teams that have ended meanwhile have none.
+    """Write a file of each team into the folder, and then the manifest; teams that have ended meanwhile have none.
 
     `pool` is the worker's. Raises StorageUnavailable, and OSError for a disk that is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("teams"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     files: dict[str, Checkpoint] = {}
     with Progress(*columns, console=console) as progress:
