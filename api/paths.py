@@ -100,6 +100,7 @@ PAGES: Final = ("/", "/sign-in", "/forgot-password", "/reset-password", "/verify
 ACCOUNT_PAGE: Final = "/account"
 TEAM_SETTINGS_PAGE: Final = "/team-settings"
 """The team is behind #, as the board's."""
+WEBHOOKS_PAGE: Final = "/dashboard/webhooks"
 DEV_MAIL: Final = "/dev/mail"
 
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")
