@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from api.markup import document
@@ -15,9 +15,7 @@ from streams.dead_letters.replaying import SENT, VERDICTS, Judged, Outcome
 from streams.dead_letters.watching import Backlog
 from streams.relay_watch import RelayView
 from taskforge.letters_shown import LetterView
-
-if TYPE_CHECKING:
-    from taskforge.ops.page import Overview
+from taskforge.ops.overview import Overview
 
 __all__ = ["dry_run", "letter", "letters", "overview", "replayed", "said"]
 
@@ -36,7 +34,7 @@ def said(text: str) -> str:
     return _page(f'<p>{_text(text)}</p><p><a href="/ops">Overview</a></p>')
 
 
-def overview(shown: "Overview") -> str:
+def overview(shown: Overview) -> str:
     """Relay, consumers, and what was tried again lately."""
     consumers = "".join(_consumer(backlog, shown.here.get(backlog.consumer)) for backlog in shown.backlogs.backlogs)
     old = shown.backlogs.age > LATE_SECONDS or shown.backlogs.at is None

@@ -1,6 +1,5 @@
 """The operators' page: its paths, and what each of them asks of the process."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPMethod
@@ -11,24 +10,19 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from core.errors import StorageUnavailable
-from db import dead_letters
-from db.dead_letters import Replay
-from db.pool import Pool
-from streams.consumers.runner import ConsumerRunner, ConsumerStatistics
 from streams.dead_letters.letters import Wanted, parse_id
 from streams.dead_letters.replaying import Judge, Judged, Outcome, count, judged, replay
-from streams.dead_letters.watching import WatchStatistics
 from streams.kafka.broker import BrokerUnavailable
-from streams.kafka.monitor import MonitorStatistics
-from streams.relay_watch import RelayView, look
+from streams.relay_watch import look
 from taskforge.letters_shown import LetterView
 from taskforge.ops import markup
 from taskforge.ops.access import Access, Operator, from_the_page
+from taskforge.ops.overview import look
 from taskforge.parts.failures import GROUPS
 from taskforge.parts.process import Process
 from taskforge.settings import Settings
 
-__all__ = ["OpsPage", "Overview", "PageAnswer"]
+__all__ = ["OpsPage", "PageAnswer"]
 
 PATH: Final = "/ops"
 CONSUMERS: Final = tuple(group.consumer for group in GROUPS)
@@ -74,16 +68,6 @@ class PageAnswer(Struct, frozen=True):
     body: bytes
     kind: str = HTML
     headers: tuple[tuple[str, str], ...] = HEADERS
-
-
-class Overview(Struct, frozen=True):
-    """What the first page shows. `here` has the consumers of this very worker."""
-
-    broker: MonitorStatistics
-    relay: RelayView | None
-    backlogs: WatchStatistics
-    here: Mapping[str, ConsumerStatistics]
-    replays: Sequence[Replay]
 
 
 class _Refused(Exception):
@@ -135,7 +119,7 @@ class OpsPage:
             return _said(NOT_READY, "This worker waits for its database, or is about to end.")
         match method, path.removeprefix(PATH).strip("/"):
             case "GET" | "HEAD", "":
-                return _html(markup.overview(_in_time(ask(lambda: _overview(process), SECONDS))))
+                return _html(markup.overview(_in_time(ask(lambda: look(process, SECONDS / 2), SECONDS))))
             case "GET" | "HEAD", "dead-letters":
                 wanted = _wanted(_fields(environ.get("QUERY_STRING", "")))
                 found = _in_time(ask(lambda: _newest(self._judge(process), wanted), SECONDS))
@@ -177,25 +161,6 @@ class OpsPage:
             )
         assert isinstance(outcome, Outcome)
         return _html(markup.replayed(outcome))
-
-
-async def _overview(process: Process) -> Overview:
-    return Overview(
-        process.broker.statistics(),
-        await _relay(process.pools.worker),
-        process.failures.statistics(),
-        {part.name: part.statistics() for part in process.parts if isinstance(part, ConsumerRunner)},
-        await dead_letters.newest(process.pools.worker, REPLAYS),
-    )
-
-
-async def _relay(pool: Pool) -> RelayView | None:
-    """None when a look at all teams takes too long for a page."""
-    try:
-        async with asyncio.timeout(SECONDS / 2):
-            return await look(pool)
-    except TimeoutError:
-        return None
 
 
 async def _newest(judge: Judge, wanted: Wanted) -> Sequence[Judged]:
