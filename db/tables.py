@@ -36,6 +36,7 @@ __all__ = [
     "Invitations",
     "LiveTickets",
     "Memberships",
+    "MovedMornings",
     "NotificationMails",
     "NotificationPreferences",
     "Notifications",
@@ -344,6 +345,14 @@ class Objects(Table, tablename="objects", db=POSTGRES):
     claimed_sha256 = Bytea(null=True, default=None)
     thumbnail_key = Text(null=True, default=None)
     thumbnail_size = BigInt(null=True, default=None)
+
+
+class MovedMornings(Table, tablename="moved_mornings", db=POSTGRES):
+    user_id = UUID()
+    schedule = Text(primary_key=True)
+    time_zone = Text()
+    digest_hour = SmallInt()
+    moved_at = Timestamptz()
 
 
 class Schedules(Table, tablename="schedules", db=POSTGRES):

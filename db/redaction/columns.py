@@ -55,6 +55,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "labels": {"name": _OF_TEAM, "color": NOTHING},
     "live_tickets": {"ticket_hash": NOTHING, "network": PERSONAL},
     "memberships": {"role": NOTHING, "name": PERSONAL},
+    "moved_mornings": {"schedule": NOTHING, "time_zone": PERSONAL},
     "notification_preferences": {"kind": NOTHING, "channel": NOTHING},
     "notifications": {"kind": NOTHING, "event_id": NOTHING, "data": FREE_TEXT, "actor_name": PERSONAL},
     "objects": {
