@@ -13,7 +13,6 @@ from core.errors import StorageUnavailable
 from streams.dead_letters.letters import Wanted, parse_id
 from streams.dead_letters.replaying import Judge, Judged, Outcome, count, judged, replay
 from streams.kafka.broker import BrokerUnavailable
-from streams.relay_watch import look
 from taskforge.letters_shown import LetterView
 from taskforge.ops import markup
 from taskforge.ops.access import Access, Operator, from_the_page
