@@ -2,7 +2,7 @@
 
 import { announce, byId, h, toast } from "./dom.js";
 import { SessionEnded } from "./session.js";
-import { moment } from "./shell.js";
+import { momentIn } from "./shell.js";
 
 const PATH = "/v1/me/notifications";
 const EVERY_MS = 60_000;
@@ -16,10 +16,11 @@ export class Inbox {
   #after = null;
   #late = null;
 
-  /** `show(teamId, taskId)` opens the card, or the board where there is no task. */
-  constructor(api, show) {
+  /** `show(teamId, what)` opens a card by its id, the `reports`, or the board; `zone()` is this person's time zone. */
+  constructor(api, show, zone) {
     this.api = api;
     this.show = show;
+    this.zone = zone;
     this.bell = byId("bell");
     this.count = byId("bell-count");
     this.list = h("ul", { class: "inbox-list" });
@@ -97,7 +98,7 @@ export class Inbox {
 
   #row(item) {
     const words = h("span", { class: "notice-words" }, item.read_at === null && h("span", { class: "unseen" }, "Unread: "), item.sentence);
-    const where = h("span", { class: "notice-where" }, item.team_name, " · ", moment(item.created_at));
+    const where = h("span", { class: "notice-where" }, item.team_name, " · ", momentIn(item.created_at, this.zone()));
     const data = { unread: String(item.read_at === null) };
     const row = h("button", { type: "button", class: "notice", data }, h("span", { class: "notice-dot", "aria-hidden": "true" }), words, where);
     row.addEventListener("click", () => this.#take(item, row));
@@ -108,7 +109,8 @@ export class Inbox {
     this.close();
     row.dataset.unread = "false";
     if (item.read_at === null) this.#guarded(() => this.#read({ ids: [item.id] }));
-    this.show(item.team_id, item.task_id);
+    if (item.kind.startsWith("webhook.")) location.assign(`/dashboard/webhooks#/${item.team_id}`);
+    else this.show(item.team_id, item.kind === "report.ready" ? "reports" : item.task_id);
   }
 
   /** All up to the newest one that is shown: what has come since is not read by anybody yet. */
