@@ -27,6 +27,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "external_sign_ins": "secrets of sign-ins on their way, for some minutes",
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
+    "moved_mornings": "what the hour of the morning and the zone were until minutes ago",
     "notification_mails": "mails that leave within minutes, about what is in the export",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
 }

@@ -122,22 +122,29 @@ async def lagging(
 
 
 _READ: Final = f"""
-select e.*, w.team_id as team, t.seq as head, coalesce(c.published_seq, 0) as published
-from unnest($1::uuid[]) with ordinality w (team_id, place)
+select e.*, w.team_id as team, t.seq as head, p.seq as published
+from unnest($1::uuid[], $3::bigint[]) with ordinality w (team_id, ahead, place)
 join teams t on t.id = w.team_id
 left join relay_cursors c on c.team_id = w.team_id
+cross join lateral (select greatest(coalesce(c.published_seq, 0), w.ahead) as seq) p
 left join lateral (
     select {STORED_EVENT_SELECT} from task_events e
-    where e.team_id = w.team_id and e.seq > coalesce(c.published_seq, 0) order by e.seq limit $2
+    where e.team_id = w.team_id and e.seq > p.seq order by e.seq limit $2
 ) e on true
 order by w.place, e.seq
 """  # noqa: S608 (column names of our own)
+_NOWHERE: Final[Mapping[UUID, int]] = {}
 
 
-async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[Page]:
-    """The next events of each team that exists, at most `per_team` of each, by seq. Raises StorageUnavailable."""
+async def read(
+    pool: Pool, team_ids: Sequence[UUID], *, per_team: int, ahead: Mapping[UUID, int] = _NOWHERE
+) -> list[Page]:
+    """The next events of each team that exists, at most `per_team` of each, by seq. Raises StorageUnavailable.
+
+    `ahead` has the seqs that cursors are being stepped to meanwhile: they count as if they were there already.
+    """
     with storage_errors():
-        records = await pool.fetch(_READ, list(team_ids), per_team)
+        records = await pool.fetch(_READ, list(team_ids), per_team, [ahead.get(team_id, 0) for team_id in team_ids])
     heads: dict[UUID, tuple[int, int]] = {}
     rows: dict[UUID, list[JournalRow]] = {}
     for record in records:

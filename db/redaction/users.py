@@ -93,6 +93,7 @@ _TRACES: Final = (
     "delete from notifications where user_id = $1",
     "delete from notification_mails where user_id = $1",
     "delete from notification_preferences where user_id = $1",
+    "delete from moved_mornings where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",
 )
