@@ -15,6 +15,8 @@ from core.checkpoints import Checkpoint, Ledger
 from db.bootstrap.folding import folded
 from db.redaction.boards import drop_boards
 from db.redaction.history import redact_history
+from db.redactions_due import clear_due
+from db.transaction import writing
 from streams.bootstrap import files
 from streams.cloud_events import parse_cloud_event
 from streams.housekeeping import tidy
@@ -219,6 +221,8 @@ async def forget(desk: Desk, team: str, task_id: str) -> None:
     worker, task = desk.site.services.pools.worker, UUID(task_id)
     await redact_history(worker, UUID(team), {task}, among={task})
     await drop_boards(worker, UUID(team), [task])
+    async with writing(desk.site.services.pools.worker) as tx:
+        await clear_due(tx, UUID(team), UUID(task_id), UUID(task_id))
 
 
 async def test_it_goes_with_whatever_the_journal_forgets(desk: Desk, hands: Hands) -> None:
