@@ -15,15 +15,27 @@ from db.expressions import NOW, ahead, any_of, limited
 from db.ids import new_id
 from db.object_store import ObjectStore, Stored
 from db.pool import Pool
-from db.redactions_due import OBJECT_IS_DUE
+from db.redactions_due import REPORT_IS_DUE
 from db.statements import change, columns, given, insert, returned_values, rows, values
 from db.tables import Objects, Users
 from db.transaction import Reading, Writing, reading, writing
 
-__all__ = ["Object", "complete", "expire", "expire_all_of", "find", "forget_expired_objects", "new_key", "reserve"]
+__all__ = [
+    "BOOTSTRAPS",
+    "Object",
+    "complete",
+    "expire",
+    "expire_all_of",
+    "find",
+    "forget_expired_objects",
+    "new_key",
+    "reserve",
+]
 
 logger = logging.getLogger(__name__)
 
+BOOTSTRAPS: Final = "bootstraps"
+"""The kind of objects that have everything of a team in them."""
 AT_ONCE: Final = 100
 UNFINISHED_SECONDS: Final = 86_400.0
 """How long a row may wait for its object."""
@@ -103,9 +115,9 @@ async def find(tx: Reading, object_id: UUID) -> Object | None:
     if await tx.one(_SOMEBODY) is None:
         return None
     found = await tx.one(_FIND, id=object_id)
-    if found is None or await tx.fetchval(OBJECT_IS_DUE, found.team_id, found.id, found.kind):
-        return None
-    return found
+    if found is None or found.team_id is None:
+        return found
+    return None if await tx.fetchval(_IS_DUE, found.team_id, found.id, found.kind == BOOTSTRAPS) else found
 
 
 async def forget_expired_objects(pool: Pool, store: ObjectStore | None) -> int:
@@ -178,6 +190,10 @@ _FIND: Final = rows(
         Objects.expires_at.is_null() | (Objects.expires_at > NOW),
     ),
 )
+_IS_DUE: Final = f"""
+select exists (select from reports r where r.team_id = $1 and r.id = $2 and {REPORT_IS_DUE})
+    or ($3::boolean and exists (select from redactions_due d where d.team_id = $1))
+"""  # noqa: S608 (an expression of our own)
 _EXPIRED: Final = rows(
     _Expired,
     limited(Objects.select(Objects.id, Objects.kind).where(Objects.expires_at <= NOW), given("limit")),

@@ -15,7 +15,7 @@ from db.statements import given, values
 from db.transaction import Reading, Writing
 from db.work_tables import RedactionsDue
 
-__all__ = ["OBJECT_IS_DUE", "REPORT_IS_DUE", "SHOWN_BODY", "clear_due", "tasks_due"]
+__all__ = ["REPORT_IS_DUE", "SHOWN_BODY", "clear_due", "tasks_due"]
 
 # `k` is a row of `idempotency_keys`. The names within are those of `s`, as the redaction's own statements have them.
 SHOWN_BODY: Final = f"""
@@ -40,14 +40,6 @@ exists (
 )
 """
 """Whether a report, of `reports` as `r`, may say what is to be forgotten."""
-
-
-# A bootstrap has all that there is of a team in it.
-OBJECT_IS_DUE: Final = f"""
-select exists (select from reports r where r.team_id = $1 and r.id = $2 and {REPORT_IS_DUE})
-    or ($3 = 'bootstraps' and exists (select from redactions_due d where d.team_id = $1))
-"""  # noqa: S608
-"""Whether the object $2 of the team $1, of the kind $3, is a copy that may say what is to be forgotten."""
 
 
 async def tasks_due(tx: Reading, team_ids: Collection[UUID]) -> frozenset[UUID]:
