@@ -225,7 +225,11 @@ SECTIONS: Final = (
         "Changes that the account has made, in teams that it is a member of now.",
         ("task_events",),
         _json(
-            "select team_id, seq, type, subject_id as subject, at as time, actor_kind, via, payload::json as data"
+            "select team_id, seq, type, subject_id as subject, at as time, actor_kind, via, case when exists ("
+            "select from redactions_due d where d.team_id = task_events.team_id and d.task_id = task_events.subject_id"
+            " and (d.subject_id = d.task_id"
+            ' or starts_with(task_events.payload, \'{"comment":{"id":"\' || d.subject_id::text || \'"\'))'
+            ") then '{\"redacted\":true}' else payload::json end as data"
             " from task_events where actor_id = $1 and team_id = $2 and seq >= $3 and seq < $4 order by seq"
         ),
         by_seq=True,

@@ -24,6 +24,7 @@ from db.dialect import POSTGRES
 __all__ = [
     "ApiKeys",
     "AccountTokens",
+    "DeadLetterReplays",
     "EpochsDue",
     "ExternalIdentities",
     "ExternalSignIns",
@@ -44,6 +45,7 @@ __all__ = [
     "Outbox",
     "Projections",
     "RefreshTokens",
+    "ReplayedDeadLetters",
     "ScheduleMarks",
     "Schedules",
     "Sessions",
@@ -205,6 +207,24 @@ class Inbox(Table, tablename="inbox", db=POSTGRES):
     event_id = Text(primary_key=True)
     at = Timestamptz()
     claimed_until = Timestamptz(null=True, default=None)
+
+
+class DeadLetterReplays(Table, tablename="dead_letter_replays", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    at = Timestamptz()
+    who = Text()
+    why = Text()
+    wanted = Text()
+    letters = Integer()
+    ended_at = Timestamptz(null=True, default=None)
+
+
+class ReplayedDeadLetters(Table, tablename="replayed_dead_letters", db=POSTGRES):
+    incarnation = Text()
+    consumer = Text()
+    partition = Integer()
+    position = BigInt(primary_key=True)
+    replay_id = UUID()
 
 
 class Installation(Table, tablename="installation", db=POSTGRES):
