@@ -9,6 +9,7 @@ import { Inbox } from "./inbox.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
 import { Sections } from "./panel-sections.js";
+import { Reports } from "./reports.js";
 import { Session, SessionEnded } from "./session.js";
 import { showMe } from "./shell.js";
 import { OpenTeam } from "./team.js";
@@ -38,6 +39,11 @@ const panel = new Panel({
   closed: (id) => view.focus(id),
 }, new Sections(api, () => person));
 const inbox = new Inbox(api, (team, task) => guarded(() => showTask(team, task)));
+const reports = new Reports(api);
+byId("print-report").addEventListener("click", () => {
+  byId("menu").hidePopover();
+  reports.open(open.team);
+});
 const columns = new ColumnsDialog((work) => open.changeColumns(work));
 byId("edit-columns").addEventListener("click", () => columns.open(open.board));
 new Moving(view, {
@@ -147,6 +153,7 @@ function leaveTeam() {
   panel.close();
   inbox.close();
   columns.close();
+  reports.leave();
   open?.close();
   open = null;
 }
@@ -162,6 +169,7 @@ async function openTeam(id) {
     team: () => open === mine && showTeam(mine),
     columns: () => open === mine && onColumns(mine),
     happened: (event) => open === mine && onHappened(event),
+    notice: (operation) => open === mine && reports.follow(operation),
     reloaded: () => open === mine && panel.sections.reload(),
   });
   open = mine;

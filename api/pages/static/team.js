@@ -9,7 +9,7 @@ export class OpenTeam {
   #queue = Promise.resolve();
   #extending = new Map();
 
-  /** `hooks`: state(text), removed(), changed(change), team(), columns(), happened(event), reloaded(). Call `load` before anything else. */
+  /** `hooks`: state(text), removed(), changed(change), team(), columns(), happened(event), notice(operation), reloaded(). Call `load` before anything else. */
   constructor(api, team, view, hooks) {
     this.api = api;
     this.team = team;
