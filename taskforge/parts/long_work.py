@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from streams.operations.bootstrap import BootstrapPorts, bootstrap
 from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
@@ -39,7 +40,17 @@ def _comment_redaction(made: Composition) -> Kind:
     return comment_redaction(_redaction_ports(made))
 
 
-KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (_export, _erasure, _task_redaction, _comment_redaction)
+def _bootstrap(made: Composition) -> Kind:
+    return bootstrap(BootstrapPorts(made.pools.worker, made.objects))
+
+
+KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (
+    _export,
+    _bootstrap,
+    _erasure,
+    _task_redaction,
+    _comment_redaction,
+)
 """Each makes one kind out of the process that moves it. Reports have a runner of their own."""
 
 

@@ -13,8 +13,8 @@ from db.ids import new_id
 __all__ = ["Town"]
 
 _USER = """
-insert into users (id, email, name, time_zone, email_verified_at, created_at, updated_at)
-values ($1, $2, $3, $4, case when $5 then now() end, now(), now())
+insert into users (id, email, name, time_zone, email_verified_at, created_at, updated_at, digest_hour)
+values ($1, $2, $3, $4, case when $5 then now() end, now(), now(), $6)
 """
 _TEAM = """
 insert into teams (id, name, key, time_zone, created_by, created_at, updated_at, version)
@@ -36,9 +36,9 @@ class Town:
     def __init__(self, superuser: "asyncpg.Connection[Any]") -> None:
         self._superuser = superuser
 
-    async def user(self, name: str, zone: str = "UTC", *, verified: bool = True) -> UUID:
+    async def user(self, name: str, zone: str = "UTC", *, verified: bool = True, hour: int = 7) -> UUID:
         user_id = new_id()
-        await self._superuser.execute(_USER, user_id, f"{user_id}@example.com", name, zone, verified)
+        await self._superuser.execute(_USER, user_id, f"{user_id}@example.com", name, zone, verified, hour)
         return user_id
 
     async def team(self, *members: UUID, name: str = "Work", key: str = "WORK", zone: str = "UTC") -> UUID:
