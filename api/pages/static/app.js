@@ -35,6 +35,7 @@ const panel = new Panel({
   save: (id, patch, version) => open.save(id, patch, version),
   archive: (id) => open.archive(id),
   fetch: (id) => open.fetch(id),
+  dates: (query) => open.datesOf(query),
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
 }, new Sections(api, () => person));

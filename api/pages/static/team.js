@@ -148,6 +148,11 @@ export class OpenTeam {
     }
   }
 
+  /** The next dates of a series, by the query of where it is (docs/recurrence.md). */
+  async datesOf(query) {
+    return (await this.api.get(`/v1/teams/${this.team.id}/recurrence?${query}`, this.#options())).data.dates;
+  }
+
   #options() {
     return { team: this.team.id };
   }
