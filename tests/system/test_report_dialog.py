@@ -45,6 +45,11 @@ def test_a_report_is_printed_and_downloaded_and_kept(
             button.click()
         assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
     assert page.evaluate("window.stayed === true"), "the board is still there"
+    page.click("#report-close")
+    expect(page.locator("#bell-count")).not_to_be_empty(timeout=30_000)
+    page.click("#bell")
+    page.click(".notice:has-text('Your report is ready')")
+    expect(page.locator("#report-list button")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     if AXE.is_file():
         assert violations(page) == []
