@@ -24,6 +24,7 @@ MODULES: Final = (
     "api.endpoints.columns",
     "api.endpoints.audit",
     "api.endpoints.insights",
+    "api.endpoints.recurrence",
     "api.endpoints.webhooks",
     "api.endpoints.webhook_deliveries",
     "api.endpoints.reports",

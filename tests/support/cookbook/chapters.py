@@ -179,6 +179,11 @@ _HISTORY: Final = Chapter(
             query={"after": "0", "limit": "20"},
         ),
         Step(operation="readOverdue", says="Who is late with what.", query={"tasks": "3"}),
+        Step(
+            operation="readRecurrence",
+            says="When a rule would have its next tasks.",
+            query={"rule": "FREQ=WEEKLY;BYDAY=MO", "start": "2031-03-03"},
+        ),
         Step(operation="readStats", says="The last twelve weeks, and the board as it is now."),
         Step(
             operation="makeReport",
