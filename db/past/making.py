@@ -7,6 +7,7 @@ from uuid import UUID
 
 from core.team import TeamState
 from db.object_store import ObjectStore
+from db.offboarding import is_deleted
 from db.past import snapshots
 from db.past.boards import CANDIDATES, stored_state
 from db.past.folding import PAGE, folded
@@ -44,6 +45,8 @@ class SnapshotMaker:
         ObjectStoreUnavailable.
         """
         async with reading(self._pool, None) as tx:
+            if await is_deleted(tx, team_id):
+                return 0
             made_after = await snapshots.drops(tx, team_id)
             kept = await snapshots.kept(tx, team_id, self._form)
         missing = [seq for seq in range(self.every, through + 1, self.every) if seq not in kept]

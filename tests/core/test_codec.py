@@ -15,6 +15,7 @@ from core.events import (
     MemberEvent,
     TaskDeleted,
     TaskEvent,
+    TeamDeleted,
     TeamRestored,
     TeamUpdated,
 )
@@ -118,6 +119,7 @@ def test_the_families_cover_every_type_once() -> None:
             LabelEvent,
             ColumnEvent,
             TeamUpdated,
+            TeamDeleted,
             TeamRestored,
             HistoryRedacted,
         )
