@@ -77,7 +77,7 @@ TABLES: Final[Mapping[str, Fate]] = {
     "board_snapshots": Fate("expires", "expire_files"),
     "api_keys": Fate("stays", "revoked by end_team, and forgotten as all keys are that ended"),
     "checkpoints": Fate("at once", "the writer of checkpoints, which takes them out of their topic first"),
-    "checkpoint_things": Fate("with another", "checkpoints"),
+    "checkpoint_things": Fate("at once", "the same, with the checkpoint"),
     "former_members": Fate("after 30 days", "forget_team"),
     "operations": Fate("stays", "they are their users', and forgotten as all are that ended"),
     "task_events": Fate("stays", "redacted after 30 days"),
@@ -203,5 +203,6 @@ update teams set forgetting_at = $2 where id in (
 """
 _FORGET_MEMBERS: Final = "delete from former_members where team_id = $1"
 _FORGET: Final = """
-update teams set name = $2, key = $3, forgotten_at = coalesce(forgotten_at, now()) where id = $1
+update teams set name = $2, key = $3, forgetting_at = coalesce(forgetting_at, now()),
+    forgotten_at = coalesce(forgotten_at, now()) where id = $1
 """
