@@ -7,9 +7,9 @@ import re
 from typing import Final
 from uuid import UUID
 
-from streams.paths import TEAM, TEAM_BOARD, UNSUBSCRIBE
+from streams.paths import TEAM, TEAM_BOARD, TEAM_EVENTS, UNSUBSCRIBE
 
-__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "UNSUBSCRIBE", "kind_of", "link", "pattern"]
+__all__ = ["KINDS", "PARAMETER", "TEAM", "TEAM_BOARD", "TEAM_EVENTS", "UNSUBSCRIBE", "kind_of", "link", "pattern"]
 
 SIGN_UP: Final = "/v1/auth/signup"
 LOG_IN: Final = "/v1/auth/login"
@@ -72,7 +72,7 @@ TEAM_OVERDUE: Final = "/v1/teams/{team_id}/overdue"
 TEAM_STATS: Final = "/v1/teams/{team_id}/stats"
 TEAM_REPORTS: Final = "/v1/teams/{team_id}/reports"
 TEAM_REPORT: Final = "/v1/teams/{team_id}/reports/{report_id}"
-TEAM_EVENTS: Final = "/v1/teams/{team_id}/events"
+TEAM_BOOTSTRAPS: Final = "/v1/teams/{team_id}/bootstraps"
 TEAM_SEEN: Final = "/v1/teams/{team_id}/seen"
 TEAM_LIVE: Final = "/v1/teams/{team_id}/live"
 
@@ -100,6 +100,7 @@ PAGES: Final = ("/", "/sign-in", "/forgot-password", "/reset-password", "/verify
 ACCOUNT_PAGE: Final = "/account"
 TEAM_SETTINGS_PAGE: Final = "/team-settings"
 """The team is behind #, as the board's."""
+WEBHOOKS_PAGE: Final = "/dashboard/webhooks"
 DEV_MAIL: Final = "/dev/mail"
 
 PARAMETER: Final = re.compile(r"{([a-z_]+)}")

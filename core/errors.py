@@ -50,6 +50,7 @@ ConflictReason = Literal[
     "identity-taken",
     "last-way-in",
     "export-running",
+    "bootstrap-running",
     "reports-running",
     "nothing-to-undo",
     "undo-conflict",

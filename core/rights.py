@@ -49,6 +49,7 @@ from core.team import TeamState
 
 __all__ = [
     "ANYBODY",
+    "BOOTSTRAP_COPIES",
     "DELETE_TASKS",
     "MANAGE_LABELS",
     "MANAGE_MEMBERS",
@@ -82,6 +83,8 @@ MARK_SEEN: Final = Right("read", "write")
 """Every member notes for themselves what they have looked at."""
 MAKE_REPORTS: Final = Right("read", "write")
 """Every member may have printed what they see."""
+BOOTSTRAP_COPIES: Final = Right("read", "read")
+"""Every member may have whole what they may read event by event, and so may a key that only reads."""
 OWN_MEMBERSHIP: Final = Right("read", "admin")
 """Every member may leave and be renamed. A key needs the same scope for it as for the memberships of others."""
 

@@ -29,10 +29,9 @@ from core.checkpoints import (
 from core.events import HistoryRedacted
 from db.errors import storage_errors
 from db.journal.relay_cursors import RANGES
-from db.journal.rows import journal_row
-from db.journal.sql import EVENT_SELECT
+from db.journal.rows import stored_row
+from db.journal.sql import READ_STORED, STORED_EVENT_SELECT
 from db.pool import Pool
-from db.projections import events_after
 from db.transaction import Reading, Writing
 
 __all__ = [
@@ -110,7 +109,8 @@ async def hold(tx: Writing, team_id: UUID, incarnation: str) -> Position | None:
 
 async def take_in(tx: Writing, position: Position) -> Position:
     """Take in the next page of what is published, and move there."""
-    rows = await events_after(tx, position.team_id, position.seq, min(PAGE, position.cursor - position.seq))
+    limit = min(PAGE, position.cursor - position.seq)
+    rows = [stored_row(row) for row in await tx.fetch(READ_STORED, position.team_id, position.seq, limit)]
     if not rows:
         return position
     events = [event_of(row) for row in rows]
@@ -186,7 +186,7 @@ async def _last_words(tx: Reading, team_id: UUID, keys: Collection[ThingKey], be
     if not keys:
         return {}
     rows = await tx.fetch(_LAST_WORDS, team_id, [thing_id for _, thing_id in keys], before)
-    events: dict[UUID, Event] = {row["subject_id"]: event_of(journal_row(row)) for row in rows}
+    events: dict[UUID, Event] = {row["subject_id"]: event_of(stored_row(row)) for row in rows}
     found = {key: last_word(key, events[key[1]]) for key in keys if key[1] in events}
     return {key: thing for key, thing in found.items() if thing is not None}
 
@@ -265,7 +265,7 @@ update checkpoints set incarnation = ''
 where incarnation <> '' and get_byte(uuid_send(team_id), 15) % $1 = any($2::int[])
 """
 _LAST_WORDS: Final = f"""
-select {EVENT_SELECT}, e.subject_id from unnest($2::uuid[]) as w (id) cross join lateral (
+select {STORED_EVENT_SELECT}, e.subject_id from unnest($2::uuid[]) as w (id) cross join lateral (
     select * from task_events l where l.team_id = $1 and l.subject_id = w.id and l.seq < $3 order by l.seq desc limit 1
 ) e
 """  # noqa: S608 (column names of our own)

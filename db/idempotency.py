@@ -21,6 +21,7 @@ from core.errors import DomainError, KeyInFlight, KeyReused, StorageUnavailable
 from core.principal import Principal
 from core.writes import StoredReply
 from db.pool import Pool
+from db.redactions_due import SHOWN_BODY
 from db.sealed_replies import SEALED_MINUTES, SealedReplies, is_sealed
 from db.slices import delete_in_slices
 from db.transaction import Reading, Writing, reading, writing
@@ -155,10 +156,11 @@ async def _insert(tx: Writing, ask: Ask, reply: StoredReply) -> None:
 
 
 _LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
-_FIND: Final = """
-select fingerprint, status, headers, body, seq, team_id, extract(epoch from now() - created_at) / 60 as minutes
-from idempotency_keys where principal = $1 and key = $2
-"""
+_FIND: Final = f"""
+select fingerprint, status, headers, {SHOWN_BODY} as body, seq, team_id,
+    extract(epoch from now() - created_at) / 60 as minutes
+from idempotency_keys k where principal = $1 and key = $2
+"""  # noqa: S608 (an expression of our own)
 _EXPIRE: Final = """
 delete from idempotency_keys where principal = $1 and key = $2 and created_at <= now() - make_interval(mins => $3)
 """

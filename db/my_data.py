@@ -27,6 +27,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "external_sign_ins": "secrets of sign-ins on their way, for some minutes",
     "live_tickets": "secrets that are good for half a minute",
     "team_places": "places of teams that are being made, for a minute",
+    "moved_mornings": "what the hour of the morning and the zone were until minutes ago",
     "notification_mails": "mails that leave within minutes, about what is in the export",
     "idempotency_keys": "copies of answers about what is in the export, kept for a week",
 }
@@ -225,7 +226,11 @@ SECTIONS: Final = (
         "Changes that the account has made, in teams that it is a member of now.",
         ("task_events",),
         _json(
-            "select team_id, seq, type, subject_id as subject, at as time, actor_kind, via, payload::json as data"
+            "select team_id, seq, type, subject_id as subject, at as time, actor_kind, via, case when exists ("
+            "select from redactions_due d where d.team_id = task_events.team_id and d.task_id = task_events.subject_id"
+            " and (d.subject_id = d.task_id"
+            ' or starts_with(task_events.payload, \'{"comment":{"id":"\' || d.subject_id::text || \'"\'))'
+            ") then '{\"redacted\":true}' else payload::json end as data"
             " from task_events where actor_id = $1 and team_id = $2 and seq >= $3 and seq < $4 order by seq"
         ),
         by_seq=True,

@@ -15,6 +15,7 @@ from db.expressions import NOW, ahead, any_of, limited
 from db.ids import new_id
 from db.object_store import ObjectStore, Stored
 from db.pool import Pool
+from db.redactions_due import REPORT_IS_DUE
 from db.statements import change, columns, given, insert, returned_values, rows, values
 from db.tables import Objects, Users
 from db.transaction import Reading, Writing, reading, writing
@@ -95,10 +96,14 @@ async def expire_all_of(tx: Writing, user_id: UUID) -> None:
 
 
 async def find(tx: Reading, object_id: UUID) -> Object | None:
-    """A whole object that the transaction's user may have now; None also when that user is no more."""
+    """A whole object that the transaction's user may have now; None also when that user is no more.
+
+    None as well for a report that may say what was deleted for good since, before a worker drops it.
+    """
     if await tx.one(_SOMEBODY) is None:
         return None
-    return await tx.one(_FIND, id=object_id)
+    found = await tx.one(_FIND, id=object_id)
+    return None if found is not None and await tx.fetchval(_IS_DUE, found.team_id, found.id) else found
 
 
 async def forget_expired_objects(pool: Pool, store: ObjectStore | None) -> int:
@@ -171,6 +176,7 @@ _FIND: Final = rows(
         Objects.expires_at.is_null() | (Objects.expires_at > NOW),
     ),
 )
+_IS_DUE: Final = f"select {REPORT_IS_DUE} from reports r where r.team_id = $1 and r.id = $2"  # noqa: S608
 _EXPIRED: Final = rows(
     _Expired,
     limited(Objects.select(Objects.id, Objects.kind).where(Objects.expires_at <= NOW), given("limit")),

@@ -15,6 +15,7 @@ from db import objects
 from db.object_store import Stored
 from db.past.snapshots import drops
 from db.pool import Pool
+from db.redactions_due import REPORT_IS_DUE
 from db.transaction import Reading, Writing, reading
 
 __all__ = [
@@ -107,14 +108,14 @@ async def list_of(pool: Pool, user_id: UUID, team_id: UUID, *, before: UUID | No
     return [Report(**row) for row in found]
 
 
-_SELECT: Final = """
+_SELECT: Final = f"""
 select r.id, r.team_id, r.kind, r.since, r.until, r.pages, o.size, o.sha256, r.seq, r.created_by, r.created_at,
        o.expires_at
 from reports r
 join memberships m on m.team_id = r.team_id and m.user_id = $1
 join objects o on o.team_id = r.team_id and o.id = r.id and o.key is not null and o.expires_at > now()
-where r.team_id = $2
-"""
+where r.team_id = $2 and not {REPORT_IS_DUE}
+"""  # noqa: S608 (an expression of our own)
 _LIST: Final = f"{_SELECT} and ($3::uuid is null or r.id < $3) order by r.id desc limit $4"
 _KEEP: Final = """
 insert into reports (team_id, id, kind, since, until, pages, seq, created_by, created_at)

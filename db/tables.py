@@ -24,6 +24,7 @@ from db.dialect import POSTGRES
 __all__ = [
     "ApiKeys",
     "AccountTokens",
+    "DeadLetterReplays",
     "EpochsDue",
     "ExternalIdentities",
     "ExternalSignIns",
@@ -35,6 +36,7 @@ __all__ = [
     "Invitations",
     "LiveTickets",
     "Memberships",
+    "MovedMornings",
     "NotificationMails",
     "NotificationPreferences",
     "Notifications",
@@ -43,6 +45,7 @@ __all__ = [
     "Outbox",
     "Projections",
     "RefreshTokens",
+    "ReplayedDeadLetters",
     "ScheduleMarks",
     "Schedules",
     "Sessions",
@@ -210,6 +213,24 @@ class Inbox(Table, tablename="inbox", db=POSTGRES):
     claimed_until = Timestamptz(null=True, default=None)
 
 
+class DeadLetterReplays(Table, tablename="dead_letter_replays", db=POSTGRES):
+    id = UUID(primary_key=True, default=None)
+    at = Timestamptz()
+    who = Text()
+    why = Text()
+    wanted = Text()
+    letters = Integer()
+    ended_at = Timestamptz(null=True, default=None)
+
+
+class ReplayedDeadLetters(Table, tablename="replayed_dead_letters", db=POSTGRES):
+    incarnation = Text()
+    consumer = Text()
+    partition = Integer()
+    position = BigInt(primary_key=True)
+    replay_id = UUID()
+
+
 class Installation(Table, tablename="installation", db=POSTGRES):
     id = SmallInt(primary_key=True, default=1)
     format = Integer()
@@ -328,6 +349,14 @@ class Objects(Table, tablename="objects", db=POSTGRES):
     claimed_sha256 = Bytea(null=True, default=None)
     thumbnail_key = Text(null=True, default=None)
     thumbnail_size = BigInt(null=True, default=None)
+
+
+class MovedMornings(Table, tablename="moved_mornings", db=POSTGRES):
+    user_id = UUID()
+    schedule = Text(primary_key=True)
+    time_zone = Text()
+    digest_hour = SmallInt()
+    moved_at = Timestamptz()
 
 
 class Schedules(Table, tablename="schedules", db=POSTGRES):

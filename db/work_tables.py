@@ -27,6 +27,7 @@ __all__ = [
     "Columns",
     "Comments",
     "Labels",
+    "RedactionsDue",
     "RelayCursors",
     "Reports",
     "SearchDocuments",
@@ -168,6 +169,13 @@ class BoardSnapshots(Table, tablename="board_snapshots", db=POSTGRES):
 class BoardSnapshotDrops(Table, tablename="board_snapshot_drops", db=POSTGRES):
     team_id = UUID(primary_key=True, default=None)
     drops = BigInt()
+
+
+class RedactionsDue(Table, tablename="redactions_due", db=POSTGRES):
+    team_id = UUID()
+    task_id = UUID()
+    subject_id = UUID(primary_key=True, default=None)
+    created_at = Timestamptz()
 
 
 class TeamSeen(Table, tablename="team_seen", db=POSTGRES):

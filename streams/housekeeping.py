@@ -8,6 +8,7 @@ import anyio
 from msgspec import Struct
 
 from core.errors import StorageUnavailable
+from db.dead_letters import forget_old_replays
 from db.idempotency import forget_old_keys
 from db.inbox import forget_applied
 from db.object_store import ObjectStore, ObjectStoreUnavailable
@@ -45,6 +46,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "places of teams that were not made": forget_left_places,
     "deliveries of webhooks": forget_old_deliveries,
     "marks of schedules": forget_marks,
+    "replays of dead letters": forget_old_replays,
 }
 
 

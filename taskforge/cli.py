@@ -8,8 +8,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from taskforge.parts.names import PARTS
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "parser", "run"]
 
 FAILED, USAGE = 1, 2
+AGES = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def main() -> None:
@@ -91,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
         _import,
         _export,
         _events,
+        _dlq,
         _doctor,
         _settings,
     ):
@@ -193,6 +197,40 @@ def _events(commands: Any) -> None:
     command.add_argument("--dry-run", action="store_true", help="say how many events there are, publish nothing")
 
 
+def _dlq(commands: Any) -> None:
+    about = "Look at what consumers have given up (dead letters), and have it tried again."
+    actions = commands.add_parser("dlq", help=about, description=about).add_subparsers(metavar="ACTION", required=True)
+    listing = _add(actions, "list", "List dead letters, oldest first.", module="dlq")
+    listing.add_argument("--limit", type=_number(1, 10_000), default=100, metavar="N", help="at most so many (100)")
+    showing = _add(actions, "show", "Show one dead letter: its cause, its origin, its headers.", module="dlq")
+    showing.add_argument("id", metavar="ID", help="as `dlq list` shows it, e.g. mail:0:17")
+    showing.add_argument("--content", action="store_true", help="also what the record says, which may be personal")
+    replaying = _add(actions, "replay", "Send dead letters to their consumer again, under the same ids.", module="dlq")
+    replaying.add_argument("ids", nargs="*", metavar="ID", help="as `dlq list` shows them")
+    replaying.add_argument("--all", action="store_true", help="all of them")
+    replaying.add_argument("--again", action="store_true", help="also those that were sent again before")
+    replaying.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
+    replaying.add_argument("--why", metavar="TEXT", help="the reason, for the audit")
+    replaying.add_argument("--who", metavar="NAME", help="who asks for it, for the audit (default: your login)")
+    for command, action in ((listing, "list"), (showing, "show"), (replaying, "replay")):
+        command.add_argument("--json", action="store_true", help="for programs")
+        command.set_defaults(action=action)
+    for command in (listing, replaying):
+        _add_filters(command)
+
+
+def _add_filters(command: argparse.ArgumentParser) -> None:
+    which = command.add_argument_group("which of them")
+    which.add_argument("--consumer", type=_words, metavar="NAME,…", help="of these consumers")
+    which.add_argument("--type", dest="kind", metavar="TYPE", help="an event's type or a job's purpose")
+    which.add_argument("--error", metavar="TEXT", help="a part of the error or of its class")
+    which.add_argument("--team", type=UUID, metavar="ID", help="about events of this team")
+    which.add_argument("--event", metavar="ID", help="the id of an event, or of a job")
+    which.add_argument("--since", type=_moment, metavar="TIME", help="given up since then: a time, or an age (2h, 3d)")
+    which.add_argument("--until", type=_moment, metavar="TIME", help="given up before then")
+    which.add_argument("--offsets", type=_range, metavar="FIRST-LAST", help="a range of one consumer's offsets")
+
+
 def _doctor(commands: Any) -> None:
     _add(commands, "doctor", "Check every dependency and say how to mend what is wrong.", needs="nothing")
 
@@ -213,6 +251,30 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 _positive = _number(1, 2**31)
 _port = _number(1, 65_535)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    numbers = (first, last if dash else first)
+    if not all(number.isascii() and number.isdecimal() and len(number) < 19 for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected FIRST-LAST or one offset, got {text!r}")
+    return int(numbers[0]), int(numbers[1])
+
+
+def _moment(text: str) -> datetime:
+    """A time, UTC unless it says otherwise, or so long ago."""
+    now = datetime.now(UTC)
+    if len(text) > 1 and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 7 and text[-1] in AGES:
+        return now - int(text[:-1]) * AGES[text[-1]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a time (2026-01-31T08:00Z) or an age (2h), got {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _parts(text: str) -> tuple[str, ...]:

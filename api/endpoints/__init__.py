@@ -28,6 +28,7 @@ MODULES: Final = (
     "api.endpoints.webhooks",
     "api.endpoints.webhook_deliveries",
     "api.endpoints.reports",
+    "api.endpoints.bootstraps",
     "api.endpoints.invitations",
     "api.endpoints.auth",
     "api.endpoints.passwords",

@@ -151,7 +151,11 @@ OPERATIONS: Final = (
         id="getMyNotificationPreferences",
         summary="What I am told, and how",
         tag="Me",
-        description="Every kind of notification with its channels: the inbox (`in_app`) and `mail`.",
+        description=(
+            "Every kind of notification with its channels: the inbox (`in_app`) and `mail`. `digest_hour` is the hour "
+            "of my day, in the time zone of my account, at which the daily digest and reminders of what is due "
+            "tomorrow come."
+        ),
         replies={200: Reply(description="All switches.", body=NotificationPreferences, example=PREFERENCES)},
         requires=SIGNED_IN,
     ),
@@ -163,7 +167,8 @@ OPERATIONS: Final = (
         tag="Me",
         description=(
             "A JSON merge patch. `mail` of `/v1/me` has three of these switches under names of its own: `digest`, "
-            "`mentions` and `assignments`."
+            "`mentions` and `assignments`. Another `digest_hour` counts from now on: nobody gets two digests for one "
+            "date, and a morning that the change would leave out is made up for at once."
         ),
         replies={200: Reply(description="All switches, after it.", body=NotificationPreferences, example=PREFERENCES)},
         body=PreferencesPatch,

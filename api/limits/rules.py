@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from api.limits.policies import LimitClass
-from api.paths import ACCOUNT_PAGE, DEV_MAIL, PAGES, TEAM_SETTINGS_PAGE, pattern
+from api.paths import ACCOUNT_PAGE, DEV_MAIL, PAGES, TEAM_SETTINGS_PAGE, WEBHOOKS_PAGE, pattern
 
 __all__ = ["Rule", "is_exempt", "rules_of"]
 
@@ -15,6 +15,7 @@ EXEMPT: Final = frozenset(
         *PAGES,
         ACCOUNT_PAGE,
         TEAM_SETTINGS_PAGE,
+        WEBHOOKS_PAGE,
         DEV_MAIL,
         "/healthz",
         "/readyz",

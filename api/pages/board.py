@@ -15,7 +15,7 @@ from msgspec import Struct
 from api.calls import call_of
 from api.codings import VARY, Coded
 from api.etags import matches
-from api.paths import ACCOUNT_PAGE, PAGES, TEAM_SETTINGS_PAGE
+from api.paths import ACCOUNT_PAGE, PAGES, TEAM_SETTINGS_PAGE, WEBHOOKS_PAGE
 from api.problems import NoSuchPath
 
 if TYPE_CHECKING:
@@ -103,4 +103,5 @@ def register(router: Router, services: "Services") -> None:  # noqa: ARG001 (eve
         router.add_get(path, board)
     router.add_get(ACCOUNT_PAGE, page("account.html"))
     router.add_get(TEAM_SETTINGS_PAGE, page("team-settings.html"))
+    router.add_get(WEBHOOKS_PAGE, page("webhooks.html"))
     router.add_get("/assets/board/{name}", asset)

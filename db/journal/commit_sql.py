@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from db.journal.nouns import NOUNS
 from db.journal.sql import TASK_COLUMNS
+from db.redactions_due import SHOWN_BODY
 
 __all__ = [
     "CHANGEABLE",
@@ -141,14 +142,14 @@ wanted as (
 )
 """
 _KEY_NAMES: Final = ", ".join(KEY_COLUMNS)
-_ASKED: Final = """
+_ASKED: Final = f"""
 asked as (
     select * from unnest($4::commit_key[])
 ), clash as materialized (
-    select a.team_id, k.principal, k.key, k.fingerprint, k.status, k.headers, k.body, k.seq
+    select a.team_id, k.principal, k.key, k.fingerprint, k.status, k.headers, {SHOWN_BODY} as body, k.seq
     from asked a join idempotency_keys k on k.principal = a.principal and k.key = a.key
 )
-"""
+"""  # noqa: S608 (an expression of our own)
 
 
 _UNTAKEN: Final = " and not exists (select from clash c where c.team_id = w.id)"
@@ -239,7 +240,9 @@ _GONE_AND_CREATED: Final = f"""
 gone as (
     delete from tasks t using unnest($6::uuid[], $7::uuid[]) as d (team_id, id)
     where t.id = d.id and t.team_id is not distinct from d.team_id and (d.team_id in (select id from fence)) is true
-    returning t.id
+    returning t.team_id, t.id
+), gone_due as (
+    insert into redactions_due (team_id, task_id, subject_id) select team_id, id, id from gone on conflict do nothing
 ), created as (
     insert into tasks ({_NAMES})
     select {_NAMES}

@@ -39,6 +39,8 @@ class NounRows(Struct, frozen=True):
     table: str
     kind: str
     columns: tuple[str, ...]
+    is_forgotten: bool = False
+    """Whether history forgets what is deleted: that it is to do so is written with the deletion."""
 
     def rows(self, team_id: UUID, things: Iterable[Any]) -> list[tuple[Any, ...]]:
         """The things as rows of the type."""
@@ -57,14 +59,22 @@ class NounRows(Struct, frozen=True):
 {self.noun}_gone as (
     delete from {self.table} t using unnest(${first + 1}::uuid[], ${first + 2}::uuid[]) as d (team_id, id)
     where t.team_id = d.team_id and t.{key} = d.id and (d.team_id in (select id from fence)) is true
-    returning t.team_id
-), {self.noun}_kept as (
+    returning {"t.team_id, t.task_id, t.id" if self.is_forgotten else "t.team_id"}
+){self._due()}, {self.noun}_kept as (
     insert into {self.table} ({names})
     select {names} from unnest(${first}::{self.kind}[]) n
     where (n.team_id in (select id from fence)) is true and (select count(*) from {self.noun}_gone) >= 0
     on conflict (team_id, {key}) do update set {changed}
 )
 """  # noqa: S608 (made of the names below, nothing else)
+
+    def _due(self) -> str:
+        if not self.is_forgotten:
+            return ""
+        return f""", {self.noun}_due as (
+    insert into redactions_due (team_id, task_id, subject_id)
+    select team_id, task_id, id from {self.noun}_gone on conflict do nothing
+)"""  # noqa: S608 (as above)
 
 
 def _declared(noun: Noun) -> NounRows | None:
@@ -78,7 +88,8 @@ def _declared(noun: Noun) -> NounRows | None:
             )
         case "comment":
             text = ("body", "mentions", "created_at", "updated_at", "version")
-            return NounRows("comment", "comments", "commit_comment", ("team_id", "id", "task_id", "author_id", *text))
+            columns = ("team_id", "id", "task_id", "author_id", *text)
+            return NounRows("comment", "comments", "commit_comment", columns, is_forgotten=True)
         case "label":
             return NounRows("label", "labels", "commit_label", ("team_id", "id", "name", "color"))
         case "attachment":

@@ -14,8 +14,8 @@ from core.codec import JournalRow
 from core.events import TaskCreated, TeamRestored
 from core.task import Task
 from db.errors import storage_errors
-from db.journal.rows import journal_row, task_of
-from db.journal.sql import EVENT_SELECT, TASK_SELECT
+from db.journal.rows import stored_row, task_of
+from db.journal.sql import STORED_EVENT_SELECT, TASK_SELECT
 from db.pool import Pool
 
 __all__ = [
@@ -122,22 +122,29 @@ async def lagging(
 
 
 _READ: Final = f"""
-select e.*, w.team_id as team, t.seq as head, coalesce(c.published_seq, 0) as published
-from unnest($1::uuid[]) with ordinality w (team_id, place)
+select e.*, w.team_id as team, t.seq as head, p.seq as published
+from unnest($1::uuid[], $3::bigint[]) with ordinality w (team_id, ahead, place)
 join teams t on t.id = w.team_id
 left join relay_cursors c on c.team_id = w.team_id
+cross join lateral (select greatest(coalesce(c.published_seq, 0), w.ahead) as seq) p
 left join lateral (
-    select {EVENT_SELECT} from task_events e
-    where e.team_id = w.team_id and e.seq > coalesce(c.published_seq, 0) order by e.seq limit $2
+    select {STORED_EVENT_SELECT} from task_events e
+    where e.team_id = w.team_id and e.seq > p.seq order by e.seq limit $2
 ) e on true
 order by w.place, e.seq
 """  # noqa: S608 (column names of our own)
+_NOWHERE: Final[Mapping[UUID, int]] = {}
 
 
-async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[Page]:
-    """The next events of each team that exists, at most `per_team` of each, by seq. Raises StorageUnavailable."""
+async def read(
+    pool: Pool, team_ids: Sequence[UUID], *, per_team: int, ahead: Mapping[UUID, int] = _NOWHERE
+) -> list[Page]:
+    """The next events of each team that exists, at most `per_team` of each, by seq. Raises StorageUnavailable.
+
+    `ahead` has the seqs that cursors are being stepped to meanwhile: they count as if they were there already.
+    """
     with storage_errors():
-        records = await pool.fetch(_READ, list(team_ids), per_team)
+        records = await pool.fetch(_READ, list(team_ids), per_team, [ahead.get(team_id, 0) for team_id in team_ids])
     heads: dict[UUID, tuple[int, int]] = {}
     rows: dict[UUID, list[JournalRow]] = {}
     for record in records:
@@ -145,7 +152,7 @@ async def read(pool: Pool, team_ids: Sequence[UUID], *, per_team: int) -> list[P
         heads[team_id] = (record["published"], record["head"])
         found = rows.setdefault(team_id, [])
         if record["seq"] is not None:
-            found.append(journal_row(record))
+            found.append(stored_row(record))
     return [Page(team_id, *heads[team_id], tuple(found)) for team_id, found in rows.items()]
 
 
@@ -294,7 +301,7 @@ async def restored(pool: Pool, ranges: Collection[int]) -> Mapping[UUID, tuple[i
 
 
 _ANNOUNCEMENTS: Final = f"""
-select distinct on (e.team_id, e.seq) {EVENT_SELECT} from task_events e
+select distinct on (e.team_id, e.seq) {STORED_EVENT_SELECT} from task_events e
 join team_epochs p on p.team_id = e.team_id and p.from_seq < e.seq
 left join relay_cursors c on c.team_id = e.team_id
 where e.team_id = any($1::uuid[]) and e.type = $2 and p.from_seq > coalesce(c.published_seq, 0)
@@ -309,7 +316,7 @@ async def announcements(pool: Pool, team_ids: Collection[UUID]) -> Sequence[Jour
     """
     with storage_errors():
         rows = await pool.fetch(_ANNOUNCEMENTS, list(team_ids), TeamRestored.type)
-    return list(map(journal_row, rows))
+    return list(map(stored_row, rows))
 
 
 _BACK: Final = """

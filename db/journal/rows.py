@@ -12,8 +12,9 @@ from msgspec import structs
 
 from core.codec import Encoded, JournalRow, readable
 from core.comment import Comment
-from core.events import Attachment, Noun, TaskCreated, TaskEvent, Team
+from core.events import EVENT_TYPES, Attachment, Noun, TaskCreated, TaskEvent, Team
 from core.recurrence import Recurrence
+from core.redaction import redacted
 from core.task import Task
 from core.writes import KeyRow, RowChanges, StoredReply, TeamWrites
 from db.journal.commit_sql import TASK_ROW, shape_for, statement_of
@@ -26,6 +27,7 @@ __all__ = [
     "commit_statement",
     "journal_row",
     "key_row",
+    "stored_row",
     "task_of",
     "team_of",
 ]
@@ -148,8 +150,23 @@ _EVENT_FIELDS: Final = len(JournalRow.__struct_fields__)
 
 
 def journal_row(record: asyncpg.Record) -> JournalRow:
-    """An event from a row that starts with the columns of `sql.EVENT_SELECT`."""
+    """An event from a row that starts with the columns of `sql.EVENT_SELECT`, as it may be shown from now on.
+
+    What is to be forgotten of it is so at once, whenever a worker comes to redact the row itself.
+    """
+    row, due = stored_row(record), record[_EVENT_FIELDS]
+    return row if due is None else _without(row, due)
+
+
+def stored_row(record: asyncpg.Record) -> JournalRow:
+    """An event from a row that starts with the columns of `sql.STORED_EVENT_SELECT`, as it is in the journal."""
     return readable(JournalRow(*record[:_EVENT_FIELDS]))
+
+
+def _without(row: JournalRow, due: Sequence[UUID]) -> JournalRow:
+    """The row as it will be redacted. One of a type of a newer program cannot be judged: nothing of it is shown."""
+    left = redacted(row.type, row.payload, due) if row.type in EVENT_TYPES else b"{}"
+    return row if left is None else structs.replace(row, payload=left, salt=b"")
 
 
 def task_of(record: asyncpg.Record, team_key: str) -> Task:

@@ -19,7 +19,9 @@ __all__ = [
     "LOCK_TEAMS",
     "POSITIONS",
     "READ",
+    "READ_STORED",
     "REDACTED_SINCE",
+    "STORED_EVENT_SELECT",
     "TASK_COLUMNS",
     "TASK_SELECT",
 ]
@@ -82,14 +84,24 @@ with free as materialized (select id from teams where id = any($1::uuid[]) for n
 select id from teams where id = any($1::uuid[]) and id not in (select id from free)
 """
 
-# The fields of a `JournalRow` in their order (`rows.journal_row`), of `task_events` as `e`. A redacted row has no salt.
-EVENT_SELECT: Final = """
+# The fields of a `JournalRow` in their order, of `task_events` as `e`. A redacted row has no salt. As they are stored
+# they are for the topics and their checkpoints alone (`rows.stored_row`).
+STORED_EVENT_SELECT: Final = """
 e.team_id, e.seq, e.type, e.subject_id, e.actor_id, e.at, e.traceparent, convert_to(e.payload, 'UTF8') as payload,
 coalesce(e.salt, '') as salt, e.digest, e.actor_kind, e.via, e.schema_version, coalesce((
     select p.epoch from team_epochs p where p.team_id = e.team_id and p.from_seq <= e.seq order by p.epoch desc limit 1
 ), 1) as epoch
 """
+# For everybody else (`rows.journal_row`): with what is to be forgotten of the row, until a worker has redacted it. The
+# table is nearly always empty, and the look into it by its key costs what that for the epoch does.
+EVENT_SELECT: Final = f"""{STORED_EVENT_SELECT.rstrip()}, (
+    select array_agg(d.subject_id) from redactions_due d where d.team_id = e.team_id and d.task_id = e.subject_id
+) as due
+"""  # noqa: S608 (column names of our own)
 _EVENTS: Final = f"select {EVENT_SELECT} from task_events e"  # noqa: S608
+READ_STORED: Final = f"""
+select {STORED_EVENT_SELECT} from task_events e where e.team_id = $1 and e.seq > $2 order by e.seq limit $3
+"""  # noqa: S608
 READ: Final = f"{_EVENTS} where e.team_id = $1 and e.seq > $2 order by e.seq limit $3"
 # Found by the index on subjects: history's own events have the team as theirs.
 REDACTED_SINCE: Final = """

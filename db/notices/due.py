@@ -10,12 +10,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from core.mornings import LocalHour
 from core.notices import NoticeKind
 from core.windows import FINISHED
+from db.digests import Morning
 from db.notices.notify import Collecting, Notice, notify
 from db.transaction import Reading, Writing
 
-__all__ = ["DueTask", "notify_due", "tasks_due_at", "tasks_due_on"]
+__all__ = ["DueTask", "notify_due", "tasks_after", "tasks_before", "tasks_due_at", "tasks_of"]
 
 
 class DueTask(Struct, frozen=True):
@@ -46,9 +48,26 @@ async def tasks_due_at(tx: Reading, after: datetime, until: datetime) -> Sequenc
     return [DueTask(**row) for row in await tx.fetch(_DUE_AT, after, until, list(FINISHED))]
 
 
-async def tasks_due_on(tx: Reading, first: date, last: date) -> Sequence[DueTask]:
-    """Those that are due on a date from `first` to `last`."""
-    return [DueTask(**row) for row in await tx.fetch(_DUE_ON, first, last, list(FINISHED))]
+async def tasks_before(tx: Reading, mornings: Sequence[LocalHour]) -> Sequence[DueTask]:
+    """Those that are due on the date after one of these mornings, which is their assignee's by zone and hour."""
+    zones, days, hours = _columns(mornings)
+    return [DueTask(**row) for row in await tx.fetch(_DUE_BEFORE, zones, days, list(FINISHED), hours)]
+
+
+async def tasks_after(tx: Reading, days: Sequence[LocalHour]) -> Sequence[DueTask]:
+    """Those that are due on the date before one of these days, which begins in the zone of their team."""
+    zones, dates, _ = _columns(days)
+    return [DueTask(**row) for row in await tx.fetch(_DUE_AFTER, zones, dates, list(FINISHED))]
+
+
+async def tasks_of(tx: Reading, mornings: Sequence[Morning]) -> Sequence[DueTask]:
+    """Those of these users that are due on the date after their morning."""
+    users, days = [one.user_id for one in mornings], [one.day for one in mornings]
+    return [DueTask(**row) for row in await tx.fetch(_DUE_OF, users, days, list(FINISHED))]
+
+
+def _columns(hours: Sequence[LocalHour]) -> tuple[list[str], list[date], list[int]]:
+    return [one.zone for one in hours], [one.day for one in hours], [one.hour for one in hours]
 
 
 async def notify_due(
@@ -72,7 +91,19 @@ select t.team_id, t.id, g.key || '-' || t.number as key, t.title, t.assignee_id,
 from tasks t
 join teams g on g.id = t.team_id
 join users u on u.id = t.assignee_id
-where t.archived_at is null and t.status <> all ($3::text[])
 """
-_DUE_AT: Final = f"{_DUE} and t.due_at > $1 and t.due_at <= $2 order by t.due_at, t.id"
-_DUE_ON: Final = f"{_DUE} and t.due_on between $1 and $2 order by t.due_on, t.id"
+_OPEN: Final = "t.archived_at is null and t.status <> all ($3::text[])"
+_DUE_AT: Final = f"{_DUE} where {_OPEN} and t.due_at > $1 and t.due_at <= $2 order by t.due_at, t.id"
+_DUE_BEFORE: Final = f"""{_DUE}
+join unnest($1::text[], $2::date[], $4::smallint[]) d (zone, day, hour)
+  on d.zone = u.time_zone and d.hour = u.digest_hour and t.due_on = d.day + 1
+where {_OPEN}
+"""
+_DUE_AFTER: Final = f"""{_DUE}
+join unnest($1::text[], $2::date[]) d (zone, day) on d.zone = g.time_zone and t.due_on = d.day - 1
+where {_OPEN}
+"""
+_DUE_OF: Final = f"""{_DUE}
+join unnest($1::uuid[], $2::date[]) d (user_id, day) on d.user_id = t.assignee_id and t.due_on = d.day + 1
+where {_OPEN}
+"""

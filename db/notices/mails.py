@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from core.notices import KINDS, NoticeKind
+from core.redaction import DELETED_TASK
 from db import outbox
 from db.notices.preferences import preferences_of
 from db.people.recipients import Recipient, recipient
@@ -73,7 +74,7 @@ async def mail_of(tx: Reading, mail_id: UUID) -> Mailed | None:
     That is when all of it is read, unwanted or gone, or its user has left the team or has not proven their address:
     nobody else's mailbox is to be filled.
     """
-    found = await tx.fetch(_PARTS, mail_id, EXCERPT)
+    found = await tx.fetch(_PARTS, mail_id, EXCERPT, DELETED_TASK)
     to = await recipient(tx, found[0]["user_id"]) if found else None
     wanted = None if to is None else await preferences_of(tx, to.id)
     if to is None or wanted is None:
@@ -106,9 +107,12 @@ delete from notification_mails where (team_id, id) in (
 )
 returning id
 """
-# The name of whoever did it is that of today; that of the notification is theirs of then.
+# The name of whoever did it is that of today; that of the notification is theirs of then. A task that is gone was
+# deleted for good: what it was called is forgotten.
 _PARTS: Final = """
-select n.user_id, n.team_id, n.kind, n.created_at, n.data, n.task_id, g.name as team_name, t.title,
+select n.user_id, n.team_id, n.kind, n.created_at, n.task_id, g.name as team_name, t.title,
+    case when n.task_id is null or t.id is not null then n.data
+         else json_build_object('key', n.data ->> 'key', 'title', $3::text) end as data,
     case when t.id is not null then g.key || '-' || t.number end as task_key,
     coalesce(a.name, n.actor_name) as actor, left(c.body, $2) as excerpt, c.mentions
 from notifications n

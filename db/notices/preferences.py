@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from core.notices import DEFAULTS, Channel, NoticeKind, Switch
 from db.people.mail_preferences import Preference, choose_mails_in
+from db.people.mornings import move_morning
 from db.transaction import Reading, Writing
 
 __all__ = ["Preferences", "choose_in", "preferences_of", "wants_mail"]
@@ -56,7 +57,7 @@ async def choose_in(
         if (kind, channel) not in _MAILS:
             await tx.execute(_SET, user_id, kind, channel, wanted)
     if digest_hour is not None:
-        await tx.execute(_SET_HOUR, user_id, digest_hour)
+        await move_morning(tx, user_id, digest_hour=digest_hour)
 
 
 async def wants_mail(tx: Reading, user_id: UUID, kind: NoticeKind) -> bool:
@@ -75,4 +76,3 @@ insert into notification_preferences (user_id, kind, channel, wanted)
 select id, $2, $3, $4 from users where id = $1 and erased_at is null
 on conflict (user_id, kind, channel) do update set wanted = excluded.wanted
 """
-_SET_HOUR: Final = "update users set digest_hour = $2, updated_at = now() where id = $1 and digest_hour <> $2"

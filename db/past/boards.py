@@ -13,9 +13,10 @@ from core.team import TeamState
 from db import readmodel
 from db.object_store import ObjectMissing, ObjectStore, ObjectStoreUnavailable
 from db.past import snapshots
-from db.past.folding import PAGE, folded
+from db.past.folding import PAGE, folded, without
 from db.past.snapshots import Snapshot
 from db.pool import Pool
+from db.redactions_due import tasks_due
 from db.snapshots import SnapshotCodec, UnusableSnapshot
 from db.transaction import reading
 
@@ -70,6 +71,8 @@ class PastBoards:
                 del self._teams[team_id]
 
     async def _state(self, user_id: UUID, team_id: UUID, seq: int) -> TeamState:
+        async with reading(self._pool, user_id) as tx:
+            due = await tasks_due(tx, (team_id,))  # Before the snapshot, which is dropped before this is cleared.
         state = await self._nearest(user_id, team_id, seq)
         while state.seq < seq:
             limit = min(PAGE, seq - state.seq)
@@ -77,7 +80,7 @@ class PastBoards:
             if not rows:
                 raise NotFound("team")  # Whoever asks is no member any more.
             state = await folded(state, rows)
-        return state
+        return without(state, due)
 
     async def _nearest(self, user_id: UUID, team_id: UUID, seq: int) -> TeamState:
         """What the fold begins with: a usable snapshot, or nothing."""

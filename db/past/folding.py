@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
+from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from core.codec import JournalRow, decode
 from core.errors import StorageUnavailable
 from core.loading import PAUSE_SECONDS
+from core.redaction import TASK_TEXTS
 from core.team import TeamState, evolve
 from core.upcasts import UnknownEvent
 
-__all__ = ["PAGE", "folded"]
+__all__ = ["PAGE", "folded", "without"]
 
 PAGE: Final = 250
 """Rows of the journal that are in memory, and folded, at once."""
@@ -30,6 +33,13 @@ async def folded(state: TeamState, rows: Sequence[JournalRow]) -> TeamState:
         return await asyncio.to_thread(_folded, state, rows)
     except (UnknownEvent, msgspec.MsgspecError) as error:
         raise StorageUnavailable("A newer program wrote this history: another server answers.") from error
+
+
+def without(state: TeamState, due: Collection[UUID]) -> TeamState:
+    """The state without what is written in these tasks, which are to be forgotten; it is changed in place."""
+    for task in filter(None, map(state.tasks.get, due)):
+        state.tasks.put(task.id, structs.replace(task, **TASK_TEXTS))
+    return state.merge()
 
 
 def _folded(state: TeamState, rows: Sequence[JournalRow]) -> TeamState:

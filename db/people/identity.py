@@ -14,6 +14,7 @@ from core.quotas import Quotas
 from db.expressions import DEFAULT, NOW, folded
 from db.ids import new_id
 from db.people.mail_preferences import MailPreferences, Preference, choose_mails_in
+from db.people.mornings import move_morning
 from db.people.sessions import Client, Grant, Lifetimes, Sessions
 from db.pool import Pool
 from db.statements import change, given, insert, rows, values
@@ -122,7 +123,7 @@ class Identity:
         if name is not None:
             await tx.run(_RENAME, user_id=user_id, name=name)
         if time_zone is not None:
-            await tx.run(_MOVE, user_id=user_id, time_zone=time_zone)
+            await move_morning(tx, user_id, time_zone=time_zone)
         if mail:
             await choose_mails_in(tx, user_id, mail)
         return _there(await tx.one(_USER, user_id=user_id))
@@ -204,11 +205,6 @@ _USER: Final = rows(
 _RENAME: Final = change(
     Users.update({Users.name: given("name"), Users.updated_at: NOW}).where(
         Users.id == given("user_id"), Users.name != given("name")
-    )
-)
-_MOVE: Final = change(
-    Users.update({Users.time_zone: given("time_zone"), Users.updated_at: NOW}).where(
-        Users.id == given("user_id"), Users.time_zone != given("time_zone")
     )
 )
 _PASSWORD: Final = values(str, Users.select(Users.password_hash).where(Users.id == given("user_id")))

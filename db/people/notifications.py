@@ -1,6 +1,6 @@
 """The inbox of one user: what they are notified of (`db/notices` writes it), listed, counted and marked as read."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -10,8 +10,10 @@ from msgspec import Struct
 from piccolo.custom_types import Combinable
 
 from core.notices import said
+from core.redaction import DELETED_TASK
 from db.expressions import NOW, any_of, equal_if_given, limited
 from db.ids import LAST_ID
+from db.redactions_due import tasks_due
 from db.statements import Change, Rows, change, given, rows, values
 from db.tables import Notifications, Teams
 from db.transaction import Reading, Writing
@@ -49,9 +51,10 @@ async def list_notifications(
     """The user's notifications, of one team or of all, newest first, older than `before`; only unread ones if asked."""
     wanted = _UNREAD if unread else _ALL
     found = await tx.all(wanted, user_id=user_id, team_id=team_id, before=before or LAST_ID, limit=limit)
-    teams = await tx.all(_TEAMS, ids=list({one["team_id"] for one in found}))
-    names = {one["id"]: one["name"] for one in teams}
-    return [_notification(team_name=names.get(one["team_id"], ""), **one) for one in found]
+    team_ids = list({one["team_id"] for one in found})
+    names = {one["id"]: one["name"] for one in await tx.all(_TEAMS, ids=team_ids)}
+    due = await tasks_due(tx, team_ids)
+    return [_notification(due, team_name=names.get(one["team_id"], ""), **one) for one in found]
 
 
 async def unread_of(tx: Reading, user_id: UUID, *, team_id: UUID | None = None) -> int:
@@ -79,8 +82,10 @@ async def mark_read(
 _TEAMS: Final = rows(dict[str, Any], Teams.select(Teams.id, Teams.name).where(any_of(Teams.id, given("ids"))))
 
 
-def _notification(*, data: bytes, kind: str, actor_name: str, **row: Any) -> Notification:
+def _notification(due: Container[UUID], *, data: bytes, kind: str, actor_name: str, **row: Any) -> Notification:
     facts = _data(data)
+    if row["task_id"] in due:
+        facts = {"key": facts.get("key"), "title": DELETED_TASK}
     return Notification(kind=kind, sentence=said(kind, actor_name, facts), actor_name=actor_name, data=facts, **row)
 
 

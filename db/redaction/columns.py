@@ -39,6 +39,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "checkpoints": {"digest": NOTHING, "chain": NOTHING, "incarnation": NOTHING},
     "columns": {"name": _OF_TEAM, "category": NOTHING, "rank": NOTHING},
     "comments": {"body": FREE_TEXT},
+    # Whoever operates an installation is none of its users. What they said goes after a year.
+    "dead_letter_replays": {"who": NOTHING, "why": NOTHING, "wanted": NOTHING},
     "external_identities": {"identity_hash": PERSONAL, "issuer": NOTHING, "subject": PERSONAL},
     "external_sign_ins": {"state_hash": NOTHING, "code_hash": NOTHING},
     "former_members": {"role": NOTHING, "name": PERSONAL},
@@ -53,6 +55,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "labels": {"name": _OF_TEAM, "color": NOTHING},
     "live_tickets": {"ticket_hash": NOTHING, "network": PERSONAL},
     "memberships": {"role": NOTHING, "name": PERSONAL},
+    "moved_mornings": {"schedule": NOTHING, "time_zone": PERSONAL},
     "notification_preferences": {"kind": NOTHING, "channel": NOTHING},
     "notifications": {"kind": NOTHING, "event_id": NOTHING, "data": FREE_TEXT, "actor_name": PERSONAL},
     "objects": {
@@ -76,6 +79,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
+    "replayed_dead_letters": {"incarnation": NOTHING, "consumer": NOTHING},
     "reports": {"kind": NOTHING},
     "schedule_marks": {"schedule": NOTHING, "occurrence": NOTHING},
     "schedules": {"name": NOTHING},

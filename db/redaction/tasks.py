@@ -4,41 +4,28 @@ from typing import Final
 from uuid import UUID
 
 from core.redaction import DELETED_TASK
+from db.forgotten_bodies import FORGOTTEN_BODY, NO_TEXT, REDACTED_BODY, SHOWS_COMMENT, WITHOUT_COMMENT
 from db.redaction.role import as_redactor
 from db.redaction.webhooks import forget_excerpts_of_task
 from db.transaction import Reading, Writing
 
-__all__ = ["FORGOTTEN_BODY", "REDACTED_BODY", "forget_answers", "forget_task", "is_written_about"]
-
-REDACTED_BODY: Final = b'{"redacted":true}'
-"""What a used idempotency key answers once its body is forgotten: the change it stands for is still not made again."""
+__all__ = ["forget_answers", "forget_task", "is_written_about"]
 
 _NOTIFICATIONS: Final = """
 update notifications set data = json_build_object('key', data ->> 'key', 'title', $3::text)
 where team_id = $1 and task_id = $2
 """
-# An answer that shows a comment keeps its shape and its ids. No text has this in it: there its quotes would be escaped.
-_SHOWS_COMMENT: Final = "position(convert_to('\"html\":', 'UTF8') in body) > 0"
 _COMMENTS: Final = f"""
-update idempotency_keys set body = convert_to((convert_from(body, 'UTF8')::jsonb || $3::jsonb)::text, 'UTF8')
-where team_id = $1 and status < 400 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and {_SHOWS_COMMENT}
+update idempotency_keys set body = {WITHOUT_COMMENT % "$3"}
+where team_id = $1 and status < 400 and position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and {SHOWS_COMMENT}
 """  # noqa: S608 (the text above)
-# A refusal stays a problem document that says which kind it was.
-FORGOTTEN_BODY: Final = """
-case when status < 400 then $%d
-else convert_to(json_build_object('type', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'type', 'about:blank'),
-    'title', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'title', 'Forgotten'), 'status', status,
-    'detail', 'What this answer said was forgotten for good.',
-    'code', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'code', 'forgotten'))::text, 'UTF8') end
-"""
 # A refusal may quote a task without naming it, as a 412 does: all of the team's go.
 _REPLIES: Final = f"""
-update idempotency_keys set body = {FORGOTTEN_BODY % 3}
+update idempotency_keys set body = {FORGOTTEN_BODY % "$3"}
 where team_id = $1 and (
-    status >= 400 or (position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and not {_SHOWS_COMMENT})
+    status >= 400 or (position(convert_to($2::uuid::text, 'UTF8') in body) > 0 and not {SHOWS_COMMENT})
 )
 """  # noqa: S608 (as above)
-_NO_TEXT: Final = '{"body": "", "html": "", "mentions": []}'
 
 
 # Rows whose payload is as it was written, but for the last one, which never said more than which task it was.
@@ -64,5 +51,5 @@ async def forget_task(tx: Writing, team_id: UUID, task_id: UUID) -> None:
 
 async def forget_answers(tx: Writing, team_id: UUID, subject: UUID) -> None:
     """Take the text of a task or a comment out of stored answers, as the redactor."""
-    await tx.execute(_COMMENTS, team_id, subject, _NO_TEXT)
+    await tx.execute(_COMMENTS, team_id, subject, NO_TEXT)
     await tx.execute(_REPLIES, team_id, subject, REDACTED_BODY)

@@ -13,8 +13,8 @@ import msgspec
 
 from core.permissions import Role
 from core.redaction import DELETED_USER
+from db.forgotten_bodies import FORGOTTEN_BODY, REDACTED_BODY
 from db.redaction.role import as_redactor
-from db.redaction.tasks import FORGOTTEN_BODY, REDACTED_BODY
 from db.redaction.webhooks import forget_excerpts_of_user
 from db.transaction import Reading, Writing
 
@@ -72,7 +72,7 @@ async def close_account(tx: Writing, user_id: UUID) -> bool:
 # Answers to changes of others, in which the user stands as a member, as the author of a comment or mentioned in it, or
 # with their address.
 _REPLIES: Final = f"""
-update idempotency_keys set body = {FORGOTTEN_BODY % 2}
+update idempotency_keys set body = {FORGOTTEN_BODY % "$2"}
 where position(convert_to('"user_id":"' || $1::uuid::text || '"', 'UTF8') in body) > 0
    or position(convert_to('"id":"' || $1::uuid::text || '"', 'UTF8') in body) > 0
    or position($3::bytea in body) > 0
@@ -93,6 +93,7 @@ _TRACES: Final = (
     "delete from notifications where user_id = $1",
     "delete from notification_mails where user_id = $1",
     "delete from notification_preferences where user_id = $1",
+    "delete from moved_mornings where user_id = $1",
     "update sessions set user_agent = '', ip = null where user_id = $1",
     "update api_keys set name = 'Deleted' where user_id = $1",
 )

@@ -156,9 +156,13 @@ _LIST_OF_STATUS: Final = f"""
 select {_SHOWN} from webhook_deliveries where team_id = $1 and subscription_id = $2 and id < $3 and status = $5
 order by id desc limit $4
 """  # noqa: S608
+# What an endpoint has answered may quote what it was sent.
 _ATTEMPTS: Final = """
-select number, at, status, error, duration_ms, response from webhook_attempts
-where team_id = $1 and delivery_id = $2 order by number desc limit 100
+select a.number, a.at, a.status, a.error, a.duration_ms, case when exists (
+        select from webhook_deliveries d join redactions_due f on f.team_id = d.team_id and f.task_id = d.task_id
+        where d.team_id = a.team_id and d.id = a.delivery_id
+    ) then '' else a.response end as response
+from webhook_attempts a where a.team_id = $1 and a.delivery_id = $2 order by a.number desc limit 100
 """
 _TEST: Final = """
 insert into webhook_deliveries (team_id, id, subscription_id, event_type, epoch, seq, prev_seq, happened_at, status)

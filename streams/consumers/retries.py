@@ -12,7 +12,31 @@ from msgspec import Struct
 from streams.consumers.plan import Permanent
 from streams.kafka.topics import Headers
 
-__all__ = ["DELAYS", "Failed", "Outgoing", "after_failure", "attempts_of", "due_at", "origin_of"]
+__all__ = [
+    "ATTEMPTS",
+    "CUT",
+    "DELAYS",
+    "ERROR",
+    "ERROR_CLASS",
+    "FIRST_FAILURE",
+    "LAST_FAILURE",
+    "OFFSET",
+    "PARTITION",
+    "PREFIX",
+    "REPLAY",
+    "TIMESTAMP",
+    "TOPIC",
+    "Failed",
+    "Outgoing",
+    "after_failure",
+    "again",
+    "attempts_of",
+    "cut_down",
+    "due_at",
+    "header_of",
+    "number_of",
+    "origin_of",
+]
 
 DELAYS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0)
 LONGEST_TEXT: Final = 500
@@ -28,6 +52,13 @@ FIRST_FAILURE: Final = "taskforge-first-failure"
 LAST_FAILURE: Final = "taskforge-last-failure"
 ERROR: Final = "taskforge-error"
 ERROR_CLASS: Final = "taskforge-error-class"
+CUT: Final = "taskforge-cut-bytes"
+"""How long the value was of a record that no topic of failures takes whole."""
+REPLAY: Final = "taskforge-replay"
+"""Under which id somebody had the dead letter tried again."""
+EVENT_ID: Final = "event_id"
+DIGITS: Final = 18
+"""No number of ours has more. What anybody else has written there is none."""
 
 
 class Failed(Protocol):
@@ -53,20 +84,21 @@ class Outgoing(Struct, frozen=True):
 
 def attempts_of(record: Failed) -> int:
     """How often the record has been tried before."""
-    text = _header(record, ATTEMPTS)
-    return int(text) if text.isdigit() else 0
+    return number_of(record, ATTEMPTS)
 
 
 def due_at(record: Failed) -> float:
-    """Seconds since 1970 before which the record must not be tried; zero when it never failed."""
-    text = _header(record, NOT_BEFORE)
-    return int(text) / 1000 if text.isdigit() else 0.0
+    """Seconds since 1970 before which the record must not be tried; zero when it never failed.
+
+    Nothing waits for longer than the longest delay, whatever a record of the topic of delays says.
+    """
+    return min(number_of(record, NOT_BEFORE), record.timestamp + 1000 * DELAYS[-1]) / 1000
 
 
 def origin_of(record: Failed) -> str:
     """topic/partition/offset where the record was first read."""
     return "/".join(
-        _header(record, name) or str(now)
+        header_of(record, name) or str(now)
         for name, now in ((TOPIC, record.topic), (PARTITION, record.partition), (OFFSET, record.offset))
     )
 
@@ -93,14 +125,38 @@ def after_failure(record: Failed, error: BaseException, now: datetime) -> Outgoi
     return Outgoing(level, record.key, record.value or b"", [*theirs, *((n, v.encode()) for n, v in ours.items())])
 
 
+def cut_down(outgoing: Outgoing) -> Outgoing:
+    """The dead letter of a record that is too large to be sent on: what is known of it, without what it says."""
+    ours = [(name, value) for name, value in outgoing.headers if name.startswith(PREFIX) or name == EVENT_ID]
+    size = (CUT, str(len(outgoing.value)).encode())
+    return Outgoing(None, (outgoing.key or b"")[:LONGEST_TEXT], b"", [*ours, size])
+
+
+def again(record: Failed, replay: str) -> Outgoing:
+    """The record of a dead letter for the topic of delays, due at once, as if it had not been tried before.
+
+    Whatever it says stays as it is; so does where it came from.
+    """
+    theirs = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+    ours = {**_kept(record), REPLAY: replay}
+    return Outgoing(0, record.key, record.value or b"", [*theirs, *((n, v.encode()) for n, v in ours.items())])
+
+
 def _kept(record: Failed) -> dict[str, str]:
     """What is known of the first failure stays as it is."""
-    names = (TOPIC, PARTITION, OFFSET, TIMESTAMP, FIRST_FAILURE)
-    return {name: text for name in names if (text := _header(record, name))}
+    names = (TOPIC, PARTITION, OFFSET, TIMESTAMP, FIRST_FAILURE, REPLAY)
+    return {name: text for name in names if (text := header_of(record, name))}
 
 
-def _header(record: Failed, name: str) -> str:
-    return next((value.decode("ascii", "replace") for key, value in record.headers if key == name), "")
+def header_of(record: Failed, name: str) -> str:
+    """The text of a header; empty where there is none. Headers of others may have no value at all."""
+    return next((value.decode("utf-8", "replace") for key, value in record.headers if key == name and value), "")
+
+
+def number_of(record: Failed, name: str) -> int:
+    """The number in a header of ours; zero for whatever is none."""
+    text = header_of(record, name)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 0
 
 
 def _time(now: datetime) -> str:

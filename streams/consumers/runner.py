@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import anyio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError, RecordListTooLargeError
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from faststream import AckPolicy
@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 
 from core.errors import StorageUnavailable
 from streams.consumers.plan import Busy, ConsumerPlan
-from streams.consumers.retries import Outgoing, after_failure, due_at, origin_of
+from streams.consumers.retries import Outgoing, after_failure, cut_down, due_at, origin_of
 from streams.kafka.broker import BROKER_ERRORS, Backoff, BrokerUnavailable, broker_errors, producing
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.security import consumer_security
@@ -41,6 +41,7 @@ HOLD_SECONDS: Final = 60.0  # Longer holds are looked at anew, so that a clock t
 OUTAGE_SECONDS: Final = 1.0
 FROZEN_SECONDS: Final = 30.0
 BATCH_MS: Final = 100
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Records = Sequence["ConsumerRecord[bytes, bytes]"]
 
@@ -80,6 +81,11 @@ class ConsumerRunner:
     @property
     def name(self) -> str:
         return self._plan.name
+
+    @property
+    def topic(self) -> str:
+        """What it reads, beside its retries."""
+        return self._plan.topic
 
     @property
     def ready(self) -> bool:
@@ -227,7 +233,7 @@ class _Life:
             place = TopicPartition(record.topic, record.partition)
             if place in waiting:
                 continue
-            wait = OUTAGE_SECONDS if down else due_at(record) - time.time()
+            wait = OUTAGE_SECONDS if down else self._due(record) - time.time()
             if wait <= 0:
                 try:
                     await self._one(record)
@@ -239,6 +245,10 @@ class _Life:
             waiting.add(place)
             self._hold(consumer, place, record.offset, wait)
         await self._commit(consumer, done)
+
+    def _due(self, record: "ConsumerRecord[bytes, bytes]") -> float:
+        """Only what we have put off ourselves waits: elsewhere anybody could hold a partition by a header."""
+        return due_at(record) if record.topic == self._plan.retry_topic else 0.0
 
     def _hold(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int, seconds: float) -> None:
         if place not in consumer.assignment():
@@ -272,10 +282,9 @@ class _Life:
             self._attempt_began = float("inf")
 
     async def _send_on(self, record: "ConsumerRecord[bytes, bytes]", outgoing: Outgoing, error: Exception) -> None:
-        dead = outgoing.level is None
-        topic = self._plan.dlq_topic if dead else self._plan.retry_topic
+        topic = self._plan.dlq_topic if outgoing.level is None else self._plan.retry_topic
         logger.log(
-            logging.ERROR if dead else logging.WARNING,
+            logging.ERROR if outgoing.level is None else logging.WARNING,
             "consumer %s: %s failed and goes to %s: %s: %s",
             self._plan.name,
             origin_of(record),
@@ -284,13 +293,26 @@ class _Life:
             error,
         )
         try:
-            partition = 0 if outgoing.level is None else await self._partition(topic, outgoing.level)
-            await self._producer.send_and_wait(
-                topic, outgoing.value, key=outgoing.key, partition=partition, headers=outgoing.headers
-            )
+            sent = await self._send(topic, outgoing)
         except BROKER_ERRORS as broken:
             raise _Held from broken
-        self._count(dead=1) if dead else self._count(retried=1)
+        self._count(dead=1) if sent.level is None else self._count(retried=1)
+
+    async def _send(self, topic: str, outgoing: Outgoing) -> Outgoing:
+        """What the broker has acknowledged: of a record that is too large for it, only what is known of the record."""
+        try:
+            partition = 0 if outgoing.level is None else await self._partition(topic, outgoing.level)
+            await self._acknowledged(topic, outgoing, partition)
+        except TOO_LARGE as error:
+            logger.error("consumer %s: it is too large, its value is left out: %s", self._plan.name, error)
+            outgoing = cut_down(outgoing)
+            await self._acknowledged(self._plan.dlq_topic, outgoing, 0)
+        return outgoing
+
+    async def _acknowledged(self, topic: str, outgoing: Outgoing, partition: int) -> None:
+        await self._producer.send_and_wait(
+            topic, outgoing.value, key=outgoing.key, partition=partition, headers=outgoing.headers
+        )
 
     async def _partition(self, topic: str, level: int) -> int:
         """The level's partition; levels share one where somebody made the topic with fewer."""

@@ -1,13 +1,13 @@
 """What a feed sends: events, resets and notices, in two forms, each made once and shared by all readers."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from core.codec import Encoded, JournalRow
-from core.events import HistoryRedacted, event_class
+from core.events import CommentDeleted, HistoryRedacted, TaskDeleted, event_class
 from streams import paths
 from streams.cloud_events import cloud_event
 
@@ -15,6 +15,9 @@ __all__ = ["Frame", "Notice", "Reset", "ResetReason", "Sendable", "frames_of", "
 
 ResetReason = Literal["expired", "epoch", "ahead", "broken"]
 """Why a reader must reload the snapshot: its place is too old, of another epoch, not reached yet, or before a hole."""
+
+
+_REDACTING: Final = frozenset({HistoryRedacted.type, TaskDeleted.type, CommentDeleted.type})
 
 
 class Frame:
@@ -26,7 +29,7 @@ class Frame:
         self.seq = row.seq
         self.type = row.type
         self.cloud_event = body
-        self.redacts = row.type == HistoryRedacted.type
+        self.redacts = row.type in _REDACTING
         """Whether the events before it may say what is to be forgotten: none of them is sent as it was any more."""
         self.removes: UUID | None = row.subject if event_class(row.type).ends_membership else None
         self._sse: bytes | None = None

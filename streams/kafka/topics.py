@@ -58,6 +58,8 @@ FAILED_DAYS: Final = 14
 HOUR_MS: Final = 3_600_000
 # A description of 64 KiB, before and after, can grow sixfold as JSON.
 LARGEST_RECORD: Final = 2 * 1024 * 1024
+# A record that failed says so in headers of ours: what its topic took must not be too large for the next one.
+LARGEST_FAILED: Final = LARGEST_RECORD + 64 * 1024
 
 Headers = list[tuple[str, bytes]]
 
@@ -91,6 +93,7 @@ def dlq_topic(consumer: str) -> str:
 def plans(settings: KafkaSettings, consumers: Iterable[str] = ()) -> tuple[TopicPlan, ...]:
     """Every topic of ours, with those of the named consumers."""
     large = {"max.message.bytes": str(LARGEST_RECORD)}
+    failed = {"max.message.bytes": str(LARGEST_FAILED)}
     events, work, compacted = _kept(24 * settings.event_days), _kept(24 * settings.work_days), _compacted(settings)
     return (
         TopicPlan(TASK_EVENTS, settings.partitions, events | large, from_journal=True),
@@ -98,7 +101,7 @@ def plans(settings: KafkaSettings, consumers: Iterable[str] = ()) -> tuple[Topic
         TopicPlan(CHECKPOINTS, settings.partitions, compacted, beside_journal=True),
         *(TopicPlan(name, settings.partitions, work) for name in outbox.TOPICS),
         TopicPlan(RELAY_STATE, 1, {"retention.ms": "-1"}),
-        *(plan for consumer in consumers for plan in _failure_topics(consumer, work | large)),
+        *(plan for consumer in consumers for plan in _failure_topics(consumer, work | failed)),
     )
 
 

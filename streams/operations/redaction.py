@@ -28,8 +28,9 @@ from db.redaction.boards import drop_boards
 from db.redaction.comments import forget_comment
 from db.redaction.history import redact_history
 from db.redaction.tasks import forget_task
+from db.redactions_due import clear_due
 from db.snapshots import forget_snapshots
-from db.transaction import Writing
+from db.transaction import Writing, writing
 from db.valkey import ValkeyUnavailable
 from streams.operations.kinds import Context, Kind, Plan, Step
 
@@ -102,7 +103,10 @@ class _Steps(ABC):
 
     async def tell(self, context: Context) -> None:
         """The team's next event says so."""
-        await tell_team(self._ports, _team_of(context), (self.subject(context),), context.user_id)
+        team_id, subject = _team_of(context), self.subject(context)
+        await tell_team(self._ports, team_id, (subject,), context.user_id)
+        async with writing(self._ports.worker) as tx:
+            await clear_due(tx, team_id, _task_of(context), subject)
 
 
 class _OfTask(_Steps):

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Final
 from uuid import UUID
@@ -19,7 +19,7 @@ import anyio
 from aiokafka import AIOKafkaProducer
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.errors import StorageUnavailable
 from core.task import Task
@@ -34,8 +34,10 @@ from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import RELAY, Leases
 from streams.relay.histories import FIRST, STATE_ANEW, Histories
+from streams.relay.progress import RangeLag, RelayStatistics, lag_by_range
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
 from streams.relay.records import Record, contiguous, neighbours, records_of
+from streams.relay.steps import Steps
 from streams.relay.topic_ends import Numbered, Run, last_runs
 from streams.settings import KafkaSettings
 
@@ -52,29 +54,6 @@ ROUND_ROWS: Final = 4_000
 ROUND_TEAMS: Final = 200
 HALTED_SECONDS: Final = 30.0
 TEAMS_REMEMBERED: Final = 20_000
-
-
-class RangeLag(Struct, frozen=True):
-    """What the teams of the last look have left to publish: events, and the age of the oldest in seconds."""
-
-    events: int
-    seconds: float
-
-
-class RelayStatistics(Struct, frozen=True):
-    """`published` counts events and `tasks` records of the compacted topic; `spared` events found in the topic already;
-    `refills` ranges published anew; `halted` the teams stopped at a hole; `lag` by held range; `ready` while broker and
-    database answer."""
-
-    ranges: frozenset[int] = frozenset()
-    published: int = 0
-    tasks: int = 0
-    spared: int = 0
-    rounds: int = 0
-    refills: int = 0
-    halted: frozenset[UUID] = frozenset()
-    lag: Mapping[int, RangeLag] = {}
-    ready: bool = False
 
 
 class Relay:
@@ -139,26 +118,30 @@ class Relay:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Relay until stopped; a broker or database that is down is waited for. Needs the monitor to run beside it."""
-        backoff = Backoff()
         task_status.started()
-        incarnation = ""
         try:
-            while not self._stopping:
-                try:
-                    incarnation = await self._broker_or_stop()
-                    if incarnation:
-                        await self._session(incarnation, backoff)
-                    self._ready = False
-                except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
-                    self._ready = False
-                    logger.warning("the relay pauses: %s", error)
-                    if isinstance(error, RecordsLost):
-                        self._monitor.lost(incarnation)
-                    self._monitor.doubt()
-                    await backoff.wait()
+            async with anyio.create_task_group() as group:
+                await self._until_stopped(Steps(self._pool, group, self._uncertain.update))
         finally:
             with anyio.CancelScope(shield=True):
                 await self._leases.close()
+
+    async def _until_stopped(self, steps: Steps) -> None:
+        """One session after the other, each of one life of the broker, with a pause where something is away."""
+        backoff, incarnation = Backoff(), ""
+        while not self._stopping:
+            try:
+                incarnation = await self._broker_or_stop()
+                if incarnation:
+                    await self._session(incarnation, steps, backoff)
+                self._ready = False
+            except (BrokerUnavailable, StorageUnavailable, LeaseLost) as error:
+                self._ready = False
+                logger.warning("the relay pauses: %s", error)
+                if isinstance(error, RecordsLost):
+                    self._monitor.lost(incarnation)
+                self._monitor.doubt()
+                await backoff.wait()
 
     async def _broker_or_stop(self) -> str:
         """The broker's incarnation; empty when the relay is to stop instead."""
@@ -177,8 +160,9 @@ class Relay:
             group.cancel_scope.cancel()
         return incarnation
 
-    async def _session(self, incarnation: str, backoff: Backoff) -> None:
+    async def _session(self, incarnation: str, steps: Steps, backoff: Backoff) -> None:
         """Publish as long as the broker lives this life; nothing before the ranges are entrusted to us in it."""
+        await steps.settle()  # A step that comes late would pass for one of this life, where cursors begin at zero.
         self._look_at_all = True
         self._swept = float("-inf")
         async with producing(self._kafka) as producer:
@@ -187,9 +171,10 @@ class Relay:
             publisher = Publisher(producer, {topic: sorted(found) for topic, found in partitions.items()})
             while not self._stopping and self._monitor.is_current(incarnation):
                 if time.monotonic() - self._swept >= SWEEP_SECONDS:
+                    await steps.settle()
                     await self._sweep(incarnation, producer)
                 if self._dirty:
-                    await self._round(incarnation, publisher)
+                    await self._round(incarnation, steps, publisher)
                     backoff.reset()
                 else:
                     await self._idle()
@@ -210,7 +195,7 @@ class Relay:
         self._retry_halted()
         behind = await self._look(held)
         self._dirty.update(dict.fromkeys(lag.team_id for lag in behind))
-        self._statistics = structs.replace(self._statistics, lag=_lag_by_range(held, behind))
+        self._statistics = structs.replace(self._statistics, lag=lag_by_range(held, behind))
         self._ready, self._sweep_ended = True, time.monotonic()
 
     async def _look(self, held: Collection[int]) -> Sequence[Lag]:
@@ -272,12 +257,11 @@ class Relay:
         mine = {number for number, life in self._entrusted.items() if number in held and life == incarnation}
         return [team_id for team_id in teams if range_of(team_id) in mine]
 
-    async def _round(self, incarnation: str, publisher: Publisher) -> None:
+    async def _round(self, incarnation: str, steps: Steps, publisher: Publisher) -> None:
         teams = self._next_teams(incarnation)
         if not teams:
             return
-        pages = [self._whole(page) for page in await cursors.read(self._pool, teams, per_team=ROUND_ROWS // len(teams))]
-        pages = [page for page in pages if page.rows]
+        pages = await self._read(teams, steps.ahead)
         if self._went_back(pages):
             await self._histories.compare(publisher.partitions(TASK_EVENTS), self._leases.held)
             self._dirty.update(dict.fromkeys(teams))
@@ -290,11 +274,16 @@ class Relay:
         ahead = await self._histories.announcements(pages, self._sent, incarnation)
         await self._publish([*ahead, *records], publisher, incarnation)
         anew = await self._write_state_anew(pages, publisher, incarnation)
-        await cursors.advance(self._pool, [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages])
+        moves = [Move(page.team_id, page.published, page.rows[-1].seq) for page in pages]
+        await steps.take(moves, partial(self._count, pages, records, anew))
         self._uncertain.difference_update(page.team_id for page in pages)
         self._remember(pages)
         self._dirty.update((page.team_id, None) for page in pages if page.head > page.rows[-1].seq)
-        self._count(pages, records, anew)
+
+    async def _read(self, teams: Sequence[UUID], ahead: Mapping[UUID, int]) -> Sequence[Page]:
+        """What comes next of each team, as far as there is anything, up to a hole."""
+        pages = await cursors.read(self._pool, teams, ahead=ahead, per_team=ROUND_ROWS // len(teams))
+        return [page for page in map(self._whole, pages) if page.rows]
 
     async def _publish(self, records: Sequence[Record], publisher: Publisher, incarnation: str) -> None:
         async with self._monitor.publishing:
@@ -378,14 +367,3 @@ class Relay:
             tasks=before.tasks + len(records) - events + anew,
             rounds=before.rounds + 1,
         )
-
-
-def _lag_by_range(held: Iterable[int], behind: Iterable[Lag]) -> Mapping[int, RangeLag]:
-    now = datetime.now(UTC)
-    lag = dict.fromkeys(held, RangeLag(0, 0.0))
-    for team in behind:
-        number = range_of(team.team_id)
-        age = 0.0 if team.oldest is None else max(0.0, (now - team.oldest).total_seconds())
-        sofar = lag.get(number, RangeLag(0, 0.0))
-        lag[number] = RangeLag(sofar.events + team.events, max(sofar.seconds, age))
-    return lag

@@ -1,8 +1,8 @@
 """What a topic's last records say about the relay's own progress, for when the cursor does not know.
 
-A relay that died between the acknowledgement and the cursor's step left at most one page per team in the topic. That
-page begins with the event after the cursor. Records that begin later are no progress: a page of an earlier life of the
-broker, which landed in a topic made anew, or what is left of a topic that lost its first records.
+A relay that died between the acknowledgement and the cursor's step left at most two pages per team in the topic, one
+after the other. The first begins with the event after the cursor. Records that begin later are no progress: a page of
+an earlier life of the broker, which landed in a topic made anew, or the rest of a topic that lost its first records.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence

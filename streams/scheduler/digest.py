@@ -1,45 +1,52 @@
-"""The daily overdue digest: at seven in the morning of each user's own clock, one mail, if anything is overdue to them.
+"""The daily overdue digest: one mail in the morning of each user's own clock, if anything is overdue to them.
 
-Every minute looks where on earth it has become seven. A user's mark has the date of their morning, so that they get one
-mail a day, also on the day on which they change their zone, and however often a span is fired. A scheduler that was
-away makes up for mornings of the last twelve hours; a digest that is older than that is worth less than the next one.
+The morning is the hour that the user has chosen (`users.digest_hour`, seven for those who have not). Every minute looks
+where on earth which hour has come. A user's mark has the date of their morning: they get one mail a day, however often
+a span is fired, and on the day, too, on which they move their morning by its hour or by their zone. A morning that such
+a move would leave out is made up for at once. A scheduler that was away makes up for mornings of the last twelve hours;
+a digest that is older than that is worth less than the next one.
 """
 
-from datetime import time, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
-from zoneinfo import available_timezones
 
-from core.mornings import mornings
 from core.rhythm import Rhythm, Span
 from db import outbox, schedules
-from db.digests import late_users
+from db.digests import Morning, late_among, late_users
+from db.people.mornings import take_moved
 from db.schedules import Mark
 from db.transaction import Writing
-from db.zones import zone_named
 from streams.mail.digest import PURPOSE
+from streams.scheduler.mornings import all_hours, missed_morning
 from streams.scheduler.schedules import Schedule
 
-__all__ = ["AT", "NAME", "digest"]
+__all__ = ["NAME", "digest"]
 
 NAME: Final = "digest"
-AT: Final = time(7)
-RHYTHM: Final = Rhythm(every=timedelta(minutes=1), catch_up="once", oldest=timedelta(hours=12))
+OLDEST: Final = timedelta(hours=12)
+RHYTHM: Final = Rhythm(every=timedelta(minutes=1), catch_up="once", oldest=OLDEST)
 SLICE: Final = 2_000
 """Users in one transaction."""
 
 
-def digest(at: time = AT) -> Schedule:
-    """The schedule, over all zones of the IANA database."""
-    zones = [(name, zone_named(name)) for name in sorted(available_timezones())]
+def digest() -> Schedule:
+    """The schedule, over all users."""
+    return Schedule(NAME, RHYTHM, _fire)
 
-    async def fire(tx: Writing, span: Span) -> bool:
-        days = mornings(span, at, zones)
-        if not days:
-            return True
-        late = await late_users(tx, NAME, days, span.until, SLICE)
-        marks = [Mark(one.user_id, one.day.isoformat()) for one in late]
-        fresh = await schedules.mark(tx, NAME, marks)
-        await outbox.put_all(tx, outbox.MAIL, PURPOSE, [mark.subject for mark in fresh])
-        return len(late) < SLICE
 
-    return Schedule(NAME, RHYTHM, fire)
+async def _fire(tx: Writing, span: Span) -> bool:
+    hours = await all_hours(span)
+    late = await late_users(tx, NAME, hours, span.until, SLICE) if hours else ()
+    await _ask_for(tx, late)
+    moved = await take_moved(tx, NAME, SLICE)
+    found = [(one.user_id, missed_morning(one, span, OLDEST)) for one in moved]
+    if missed := [Morning(user_id, day) for user_id, day in found if day is not None]:
+        await _ask_for(tx, await late_among(tx, NAME, missed, span.until, SLICE))
+    return len(late) < SLICE and len(moved) < SLICE
+
+
+async def _ask_for(tx: Writing, mornings: Sequence[Morning]) -> None:
+    marks = [Mark(one.user_id, one.day.isoformat()) for one in mornings]
+    fresh = await schedules.mark(tx, NAME, marks)
+    await outbox.put_all(tx, outbox.MAIL, PURPOSE, [mark.subject for mark in fresh])

@@ -31,6 +31,7 @@ from taskforge.tuning import give_memory_back
 
 if TYPE_CHECKING:
     from api.services import Services
+    from streams.dead_letters.watching import FailureWatch
     from streams.kafka.monitor import BrokerMonitor
     from streams.operations.runner import OperationRunner
     from streams.webhooks.sender import WebhookSender
@@ -67,6 +68,7 @@ class Composition:
         self.work: list[Part] = []
         self.probes: list[Probe] = []
         self.broker: BrokerMonitor | None = None
+        self.failures: FailureWatch | None = None
         self.services: Services | None = None
         self.operations: OperationRunner | None = None
         self.webhooks: WebhookSender | None = None
@@ -93,6 +95,7 @@ class Composition:
             tiers=(self.base, self.middle, self.work),
             teams=vars(self).get("teams"),
             broker=self.broker,
+            failures=self.failures,
             services=self.services,
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from streams.operations.bootstrap import BootstrapPorts, bootstrap
 from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
@@ -48,8 +49,13 @@ def _team_redaction(made: Composition) -> Kind:
     return team_redaction(_redaction_ports(made))
 
 
+def _bootstrap(made: Composition) -> Kind:
+    return bootstrap(BootstrapPorts(made.pools.worker, made.objects))
+
+
 KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (
     _export,
+    _bootstrap,
     _erasure,
     _task_redaction,
     _comment_redaction,

@@ -15,6 +15,7 @@ from taskforge.parts.names import Part
 
 if TYPE_CHECKING:
     from api.services import Services
+    from streams.dead_letters.watching import FailureWatch
     from streams.kafka.monitor import BrokerMonitor
 
 __all__ = ["Process"]
@@ -36,11 +37,12 @@ class Process:
         tiers: Tiers,
         teams: TeamSystem | None,
         broker: "BrokerMonitor | None",
+        failures: "FailureWatch | None",
         services: "Services | None",
     ) -> None:
         self.pools, self.valkey, self.health, self.metrics, self.tiers = pools, valkey, health, metrics, tiers
         self.format = format
-        self._teams, self._broker, self._services = teams, broker, services
+        self._teams, self._broker, self._services, self._failures = teams, broker, services, failures
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -56,6 +58,11 @@ class Process:
     def broker(self) -> "BrokerMonitor":
         """Raises LookupError in a process without a part of a worker."""
         return _given(self._broker, "the broker")
+
+    @property
+    def failures(self) -> "FailureWatch":
+        """How all consumers do. Raises LookupError in a process without a part of a worker."""
+        return _given(self._failures, "the watch over consumers")
 
     @property
     def services(self) -> "Services":

@@ -35,6 +35,7 @@ from streams.search_filling import SearchFiller
 from taskforge.parts.background import Background, at_once
 from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
+from taskforge.parts.failures import add_failure_watch
 from taskforge.parts.long_work import operation_runner, report_runner
 from taskforge.parts.names import Part
 from taskforge.parts.outgoing import webhook_sender
@@ -118,6 +119,7 @@ def add_work(made: Composition, names: Sequence[str]) -> None:
     """The named parts, what they stand on, and their probes: a worker is of no use without all that it works with."""
     broker = made.broker = BrokerMonitor(made.settings.kafka, CONSUMERS)
     _add_base(made, broker)
+    add_failure_watch(made, broker)
     for name in names:
         for part in _parts(made, broker, name):
             made.work.append(part)

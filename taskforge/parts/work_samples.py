@@ -1,10 +1,13 @@
 """What the parts of a worker count, as numbers for Prometheus. Names are the contract with dashboards."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from api.metrics import Sample, total
+from streams.consumers.retries import DELAYS
 from streams.consumers.runner import ConsumerStatistics
+from streams.dead_letters.watching import Backlog, WatchStatistics
 from streams.housekeeping import HousekeepingStatistics
 from streams.kafka.monitor import MonitorStatistics
 from streams.mail.leaving import LeavingStatistics
@@ -16,6 +19,7 @@ from streams.scheduler.scheduler import SchedulerStatistics
 from streams.webhooks.sender import SenderStatistics
 
 __all__ = [
+    "backlog_samples",
     "broker_samples",
     "checkpoint_samples",
     "consumer_samples",
@@ -43,6 +47,34 @@ def broker_samples(statistics: MonitorStatistics) -> Iterator[Sample]:
     yield Sample("broker_reachable", "1 when the last look reached the broker.", float(statistics.reachable))
     yield total("broker_losses", "Times the broker was found without its topics.", statistics.losses)
     yield Sample("broker_topics_differing", "What topics have other than the settings say.", statistics.differing)
+
+
+def backlog_samples(statistics: WatchStatistics) -> Iterator[Sample]:
+    """Every worker sees the same: where several share their metrics, these numbers are not added up."""
+    yield Sample("backlog_age_seconds", "How old the numbers of backlogs are.", statistics.age, greatest=True)
+    for backlog in statistics.backlogs:
+        yield from _backlog(backlog)
+
+
+def _backlog(backlog: Backlog) -> Iterator[Sample]:
+    name, about = "consumer_partition_lag", "Records of the partition that the consumer group has not finished."
+    of_consumer = {"consumer": backlog.consumer}
+    for partition, lag in backlog.lag.items():
+        yield Sample(name, about, lag, {**of_consumer, "partition": str(partition)}, greatest=True)
+    name, about = "consumer_retries_waiting", "Records that wait to be tried again, by the delay in seconds."
+    for level, waiting in backlog.retries.items():
+        delay = f"{DELAYS[level % len(DELAYS)]:g}"
+        yield Sample(name, about, waiting, {**of_consumer, "delay": delay}, greatest=True)
+    about = "Dead letters that nobody had tried again."
+    yield Sample("dead_letters", about, backlog.dead, of_consumer, greatest=True)
+    about = "Age of the oldest of them; 0 where there is none."
+    yield Sample("dead_letters_oldest_seconds", about, _age(backlog.oldest_dead), of_consumer, greatest=True)
+    about = "Age of the oldest record that waits to be tried again; 0 where there is none."
+    yield Sample("consumer_retries_oldest_seconds", about, _age(backlog.oldest_retry), of_consumer, greatest=True)
+
+
+def _age(since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
 
 
 def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:

@@ -16,6 +16,8 @@ IN_SQL = {
     "db/people/sessions.py:_RENEW": "it selects from the session what it inserts, and nothing when that has ended",
     "db/people/sessions.py:_IS_NEW": "it compares networks by masks of their family",
     "db/people/identity.py:_VERIFY": "null stands for whichever address there is, and the first proof stays",
+    "db/people/mornings.py:_MOVE": "it notes what was and changes it, of one row that it has locked",
+    "db/people/mornings.py:_TAKE": "it deletes a batch and answers with what the joined users have now",
     "db/people/directory.py:_FIND": "a join with the list that was asked for, folded by the database",
     "db/inbox.py:_CLAIM": "a claim: a row that is taken over only under a condition",
     "db/outbox.py:_CLAIM": "an advisory lock",

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 
 from db.notices.notify import Collecting
+from db.people.mornings import move_morning
 from db.pool import Pools
-from db.transaction import reading
+from db.transaction import reading, writing
 from streams.scheduler import due as module
 from streams.scheduler.due import due
 from streams.scheduler.scheduler import Scheduler
@@ -31,7 +32,7 @@ class Days:
     def scheduler(self) -> Scheduler:
         return Scheduler(self.pools.worker, [due(Collecting())], now=lambda: self.now)
 
-    async def pass_to(self, moment: datetime, step: timedelta = 30 * MINUTE) -> None:
+    async def pass_to(self, moment: datetime, step: timedelta = HOUR) -> None:
         """Let time pass under two schedulers that both believe they lead."""
         one, other = self.scheduler(), self.scheduler()
         while self.now < moment:
@@ -112,6 +113,23 @@ async def test_a_scheduler_that_was_away_says_what_is_overdue_and_not_that_it_wi
     await days.town.task(team, ann, due_at=START + 50 * HOUR)
     await days.pass_to(START + 10 * DAY, step=9 * DAY)
     assert len(await days.told(ann)) == 1, "what lapsed long ago is in the digest"
+
+
+async def test_who_moves_their_morning_hears_once_of_what_is_due_tomorrow(days: Days) -> None:
+    """At noon from six in the evening to seven in the morning, and the other way round."""
+    early, late = await days.town.user("Early", hour=18), await days.town.user("Late", hour=7)
+    team = await days.town.team(early, late)
+    for who in (early, late):
+        await days.town.task(team, who, due_on=date(2026, 3, 4))
+    await days.pass_to(START + DAY)
+    for who, hour in ((early, 7), (late, 18)):
+        async with writing(days.pools.api, who) as tx:
+            await move_morning(tx, who, digest_hour=hour)
+    await days.pass_to(START + 2 * DAY - HOUR)
+    morning = datetime(2026, 3, 3, 7, tzinfo=UTC)
+    assert await days.told(early) == await days.told(late) == [(SOON, morning)]
+    async with reading(days.pools.worker, None) as tx:
+        assert await tx.fetchval("select count(*) from moved_mornings where schedule = 'due'") == 0
 
 
 async def test_many_at_once_are_told_in_slices_each_once(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:

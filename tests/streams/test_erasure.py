@@ -44,9 +44,9 @@ from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.asking import by
 from tests.support.columns import placed
+from tests.support.erasing import CANARY, Mortal, Town, dying, nobody
 from tests.support.sagas import Killed
 from tests.support.site import settings_for
-from tests.support.town import CANARY, Mortal, Town, dying, nobody
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
@@ -255,6 +255,13 @@ async def test_killed_at_any_step_a_task_is_forgotten_and_told_of_once(town: Tow
     told = msgspec.json.decode(rows[-1]["payload"])
     assert told == {"subjects": [str(task)], "through_seq": len(rows) - 1}
     assert rows[-1]["actor_kind"] == "system"
+    assert await subjects_due(town, team) == []
+
+
+async def subjects_due(town: Town, team: UUID) -> list[UUID]:
+    """What readers still have to leave out of the team's rows, because no worker has redacted it."""
+    found = await town.pools.worker.fetch("select subject_id from redactions_due where team_id = $1", team)
+    return [row["subject_id"] for row in found]
 
 
 async def deleted_comment(town: Town, owner: UUID, team: UUID, task: UUID) -> UUID:
@@ -278,6 +285,7 @@ async def test_killed_at_any_step_a_comment_is_forgotten_and_its_task_and_neighb
     async with writing(town.pools.worker) as tx:
         data = {"task_id": task, "comment_id": comment}
         started = await COMMENT_REDACTION.start(tx, owner, team_id=team, data=data)
+    assert await subjects_due(town, team) == [comment]
     ended = await town.ended(owner, started.id, dying(comment_redaction(town.ports), step, "after"))
     assert ended.status == "succeeded"
     rows = [row for row in await town.rows(team) if row["subject_id"] == task]
@@ -293,6 +301,7 @@ async def test_killed_at_any_step_a_comment_is_forgotten_and_its_task_and_neighb
     assert list(folded.tasks.values()) == list(board.tasks.values())
     assert kept is not None
     assert board.tasks.get(task).comment_count == 1  # type: ignore[union-attr]
+    assert await subjects_due(town, team) == []
 
 
 async def test_the_fold_of_a_redacted_history_is_the_board(town: Town) -> None:

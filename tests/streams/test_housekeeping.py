@@ -46,6 +46,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "operations that ended": 0,
                 "places of teams that were not made": 1,
                 "marks of schedules": 0,
+                "replays of dead letters": 0,
                 "deliveries of webhooks": 0,
                 "objects that expired": 0,
             }

@@ -32,8 +32,8 @@ from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.asking import by
 from tests.support.columns import placed
+from tests.support.erasing import CANARY, Mortal, Town, dying, nobody
 from tests.support.site import settings_for
-from tests.support.town import CANARY, Mortal, Town, dying, nobody
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio

@@ -1,26 +1,27 @@
 """Where webhooks may go: no packet leaves for an address that is not the internet's, whatever a URL or a name says.
 
-What the sockets are asked for is counted by the interpreter's own audit of them, below everything of ours.
+What the sockets are asked for is counted, below everything of ours.
 """
 
+import asyncio
 import ipaddress
 import json
+import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import ByteStream
-from msgspec import Struct
 
 from core.webhooks import Outcome
 from streams.webhooks.addresses import Address, is_deliverable
 from streams.webhooks.client import MOST_BODY, WebhookClient
 from streams.webhooks.urls import Rules
+from tests.support.asked_sockets import counting
 from tests.support.mail_sink import make_certificate
 from tests.support.receivers import Behaviour, Receiver, receiving
 
@@ -92,38 +93,6 @@ def forms() -> list[str]:
     return found
 
 
-class Asked(Struct):
-    """What the sockets of this process were asked for: addresses to connect or send to, and names to look up."""
-
-    addresses: list[str]
-    names: list[str]
-
-
-_LISTENING: list[Asked] = []
-
-
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _LISTENING:
-        return
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg") and isinstance(arguments[1], tuple):
-        _LISTENING[0].addresses.append(str(arguments[1][0]))
-    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        _LISTENING[0].names.append(str(arguments[0]))
-
-
-sys.addaudithook(_audit)
-
-
-@contextmanager
-def counting() -> Iterator[Asked]:
-    asked = Asked([], [])
-    _LISTENING.append(asked)
-    try:
-        yield asked
-    finally:
-        _LISTENING.remove(asked)
-
-
 class Names:
     """A resolver of a test's: each name has answers, of which every look-up takes the next."""
 
@@ -142,6 +111,40 @@ class Names:
 
 async def post(client: WebhookClient, url: str) -> Outcome:
     return await client.post(url, [(b"Webhook-Id", b"x")], b"{}")
+
+
+async def visit(port: int) -> None:
+    """Connect, and leave at once."""
+    await anyio.aclose_forcefully(await anyio.connect_tcp("127.0.0.1", port))
+
+
+async def test_what_others_connect_to_meanwhile_is_not_counted_and_what_a_thread_does_is() -> None:
+    """The supervisor of the services looks after them in the same process, at any time."""
+
+    def visit_in_a_thread(port: int) -> None:
+        with closing(socket.create_connection(("127.0.0.1", port))):
+            pass
+
+    begin, done = anyio.Event(), anyio.Event()
+
+    async def somebody_else(port: int) -> None:
+        await begin.wait()
+        await visit(port)
+        done.set()
+
+    async with receiving() as receiver, anyio.create_task_group() as others:
+        others.start_soon(somebody_else, receiver.port)
+        await anyio.wait_all_tasks_blocked()
+        with counting() as asked:
+            begin.set()
+            await done.wait()
+            assert asked.addresses == []
+            async with anyio.create_task_group() as mine:
+                mine.start_soon(visit, receiver.port)
+            assert asked.addresses == ["127.0.0.1"]
+            await asyncio.get_running_loop().run_in_executor(None, visit_in_a_thread, receiver.port)
+        await visit(receiver.port)
+    assert asked.addresses == ["127.0.0.1", "127.0.0.1"]
 
 
 def test_there_are_forms_enough() -> None:

@@ -254,7 +254,7 @@ class Scene:
         if "{report_id}" in operation.path:
             owner = desk["owner"].user_id
             values["report_id"] = await kept_report(desk.site.services.pools.worker, owner, desk.team)
-        if operation.id in {"exportMe", "makeReport"} and asker.person is not None:
+        if operation.id in {"exportMe", "makeReport", "makeBootstrap"} and asker.person is not None:
             await self.no_export(asker.person)
         if "{key_id}" in operation.path:
             values["key_id"] = RANDOM if asker.person is None else await self.key(asker.person)

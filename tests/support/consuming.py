@@ -34,8 +34,9 @@ async def consuming(plan: ConsumerPlan, kafka: KafkaSettings) -> AsyncIterator[C
 
 
 @asynccontextmanager
-async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+async def producing(kafka: KafkaSettings, *, largest: int = 1024 * 1024) -> AsyncIterator[AIOKafkaProducer]:
+    """A stranger's producer, which sends requests of at most so many bytes."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all", max_request_size=largest)
     await producer.start()
     try:
         yield producer

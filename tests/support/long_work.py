@@ -13,6 +13,7 @@ from db.keyset import Keyset
 from db.object_store import ObjectStore
 from db.operations import Operation
 from db.signed import Signer
+from streams.operations.bootstrap import BootstrapPorts, bootstrap
 from streams.operations.export import ExportPorts, export
 from streams.operations.notices import NoticeSender
 from streams.operations.report import ReportPorts, report
@@ -40,7 +41,8 @@ class Hands:
     def runner_for(self, largest_bytes: int) -> OperationRunner:
         pools = self.site.services.pools
         exports, reports = ExportPorts(pools.api, self.store, largest_bytes), ReportPorts(pools.worker, self.store)
-        kinds = [export(exports), report(reports)]
+        bootstraps = BootstrapPorts(pools.worker, self.store)
+        kinds = [export(exports), report(reports), bootstrap(bootstraps)]
         return OperationRunner(pools.worker, kinds, self._notify)
 
     async def _notify(self, operation: Operation) -> None:

@@ -181,6 +181,8 @@ function showTeam({ team, mayWrite, mayManage }) {
   listTeams(team.id);
   byId("columns").dataset.readonly = String(!mayWrite);
   byId("edit-columns").hidden = !mayManage;
+  byId("webhooks").hidden = !mayManage;
+  byId("webhooks").href = `/dashboard/webhooks#/${team.id}`;
   panel.sections.redraw();
 }
 

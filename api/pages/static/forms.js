@@ -56,8 +56,8 @@ export function clear(form) {
 export function showProblem(form, error) {
   let first = null;
   for (const [name, detail] of error.fields ?? []) {
-    const input = form.elements.namedItem(name);
-    if (!(input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) continue;
+    const input = controlOf(form, name);
+    if (input === null) continue;
     const id = `${form.id}-${name}-wrong`;
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", id);
@@ -69,6 +69,16 @@ export function showProblem(form, error) {
     form.querySelector("button[type=submit]").before(box);
   }
   (first ?? form.querySelector("input:enabled, select:enabled, button")).focus();
+}
+
+/** The control that a problem's field is shown at, null where the form has none: of several, or of a group, the first. */
+function controlOf(form, name) {
+  const named = form.elements.namedItem(name);
+  const control = named instanceof RadioNodeList ? named[0] : named instanceof HTMLFieldSetElement ? named.querySelector("input") : named;
+  if (!(control instanceof HTMLInputElement || control instanceof HTMLSelectElement)) return null;
+  const folded = control.closest("details");
+  if (folded !== null) folded.open = true;
+  return control;
 }
 
 /** As a sentence of its own: the server's words begin small where they follow a field's name. */

@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { leave } from "./detour.js";
 import { byId, h, toast } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Place } from "./place.js";
 import { showGeneral } from "./team-general.js";
 import { Invitations } from "./team-invitations.js";
 import { Members } from "./team-members.js";
@@ -22,6 +23,7 @@ const shell = new Shell(async (api, me) => {
   const members = new Members(api, me, team, gone);
   const invitations = new Invitations(api, team);
   showGeneral(api, team);
+  byId("webhooks-block").hidden = !team.permissions.includes("manage_team");
   await Promise.all([members.load(), invitations.load()]);
   follow(api, me, { members, invitations, seq, epoch });
 });
@@ -43,6 +45,7 @@ function show(team) {
   document.title = `${team.name} · Settings · TaskForge`;
   byId("team-name").textContent = team.name;
   byId("back").href = `/#/${team.id}`;
+  byId("webhooks").href = `/dashboard/webhooks#/${team.id}`;
 }
 
 /** Not a member any more: to whatever board there is. */
@@ -60,23 +63,11 @@ function follow(api, me, { members, invitations, seq, epoch }) {
     clearTimeout(timer);
     timer = setTimeout(() => Promise.all([members.load(), invitations.load()]).catch((error) => toast(error.message, "error")), TOGETHER_MS);
   };
-  const place = {
-    seq,
-    epoch,
-    apply(event) {
-      if (event.seq <= this.seq) return "old";
-      if (event.seq !== this.seq + 1) return "hole";
-      this.seq = event.seq;
-      if (event.type === "member.role_changed" && event.data.member.user_id === me.id) location.reload();
-      else if (event.type.startsWith("member.")) reload();
-      else if (event.type === "team.updated") show({ id: teamId, ...event.data.team });
-      return "applied";
-    },
-    replace(snapshot) {
-      this.seq = snapshot.seq;
-      this.epoch = snapshot.epoch;
-    },
-  };
+  const place = new Place({ seq, epoch }, (event) => {
+    if (event.type === "member.role_changed" && event.data.member.user_id === me.id) location.reload();
+    else if (event.type.startsWith("member.")) reload();
+    else if (event.type === "team.updated") show({ id: teamId, ...event.data.team });
+  });
   const feed = new Feed(api, teamId, place, { state: () => undefined, removed: () => gone(members.team), reloaded: reload });
   feed.start();
 }

@@ -195,6 +195,11 @@ _HISTORY: Final = Chapter(
         ),
         Step(operation="listReports", says="Those of the last 30 days."),
         Step(operation="getReport", says="With an address to download it from.", gives={"PDF": "download_url"}),
+        Step(
+            operation="makeBootstrap",
+            says="What a copy of the team begins with, for a warehouse; the result of its operation is the file.",
+            body={"format": "jsonl"},
+        ),
         Step(operation="readAudit", says="Who changed which fields; for admins.", query={"type": "task.updated"}),
         Step(operation="markSeen", says="What others changed afterwards is `unread` of the team.", body={"seq": 2}),
         Step(operation="createLiveTicket", says="For a browser's WebSocket.", gives={"TICKET": "ticket"}),
