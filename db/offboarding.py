@@ -29,7 +29,6 @@ __all__ = [
     "end_team",
     "expire_files",
     "forget_team",
-    "is_deleted",
     "is_published",
     "was_deleted",
 ]
@@ -79,6 +78,7 @@ TABLES: Final[Mapping[str, Fate]] = {
     "checkpoints": Fate("at once", "the writer of checkpoints, which takes them out of their topic first"),
     "checkpoint_things": Fate("at once", "the same, with the checkpoint"),
     "former_members": Fate("after 30 days", "forget_team"),
+    "redactions_due": Fate("after 30 days", "forget_team, where the redaction of its own has not taken it before"),
     "operations": Fate("stays", "they are their users', and forgotten as all are that ended"),
     "task_events": Fate("stays", "redacted after 30 days"),
     "teams": Fate("stays", "its name is forgotten after 30 days"),
@@ -101,11 +101,6 @@ class Deleted(Struct, frozen=True):
 async def was_deleted(tx: Reading, team_id: UUID) -> bool:
     """Whether the team's history says so, which is so before its row does."""
     return bool(await tx.fetchval(_WAS_DELETED, team_id, TeamDeleted.type))
-
-
-async def is_deleted(tx: Reading, team_id: UUID) -> bool:
-    """Whether the team's row says that it was deleted."""
-    return bool(await tx.fetchval(_IS_DELETED, team_id))
 
 
 async def end_team(tx: Writing, team_id: UUID, user_id: UUID) -> datetime:
@@ -160,6 +155,7 @@ async def begin_forgetting(tx: Writing, now: datetime, limit: int) -> Sequence[D
 
 async def forget_team(tx: Writing, team_id: UUID) -> None:
     """Nobody knows any more what the team was called, nor who was in it."""
+    await tx.execute(_FORGET_DUE, team_id)
     async with as_redactor(tx):
         await tx.execute(_FORGET_MEMBERS, team_id)
         await tx.execute(_FORGET, team_id, DELETED_TEAM, GONE_KEY)
@@ -168,7 +164,6 @@ async def forget_team(tx: Writing, team_id: UUID) -> None:
 _WAS_DELETED: Final = """
 select exists (select from task_events where team_id = $1 and subject_id = $1 and type = $2)
 """
-_IS_DELETED: Final = "select deleted_at is not null from teams where id = $1"
 _END: Final = """
 update teams set deleted_at = coalesce(deleted_at, now()), deleted_by = coalesce(deleted_by, $2) where id = $1
 returning deleted_at
@@ -202,6 +197,7 @@ update teams set forgetting_at = $2 where id in (
 ) returning id, deleted_by
 """
 _FORGET_MEMBERS: Final = "delete from former_members where team_id = $1"
+_FORGET_DUE: Final = "delete from redactions_due where team_id = $1"
 _FORGET: Final = """
 update teams set name = $2, key = $3, forgetting_at = coalesce(forgetting_at, now()),
     forgotten_at = coalesce(forgotten_at, now()) where id = $1

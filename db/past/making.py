@@ -7,7 +7,6 @@ from uuid import UUID
 
 from core.team import TeamState
 from db.object_store import ObjectStore
-from db.offboarding import is_deleted
 from db.past import snapshots
 from db.past.boards import CANDIDATES, stored_state
 from db.past.folding import PAGE, folded
@@ -45,7 +44,7 @@ class SnapshotMaker:
         ObjectStoreUnavailable.
         """
         async with reading(self._pool, None) as tx:
-            if await is_deleted(tx, team_id):
+            if await tx.fetchval(_IS_DELETED, team_id):
                 return 0
             made_after = await snapshots.drops(tx, team_id)
             kept = await snapshots.kept(tx, team_id, self._form)
@@ -124,5 +123,6 @@ async def _whole(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
+_IS_DELETED: Final = "select deleted_at is not null from teams where id = $1"
 _ROWS: Final = "select id from board_snapshots where team_id = $1"
 _EXPIRE: Final = "update board_snapshots set expires_at = now() where team_id = $1 and id = $2 and key is null"
