@@ -29,7 +29,7 @@ OLD_DELETED = [row for line in lines_of("events.jsonl") if (row := golden_row(li
 
 @pytest.fixture(scope="module")
 def history() -> CoreTeam:
-    return every_event(ended=False)
+    return every_event()
 
 
 def rows_of(history: CoreTeam, *subjects: UUID) -> list[JournalRow]:
@@ -148,7 +148,7 @@ def forgotten(team: CoreTeam) -> list[JournalRow]:
 
 
 def test_nothing_that_was_written_in_a_team_is_left_and_all_else_is() -> None:
-    team = every_event()
+    team = every_event(ended=True)
     written = ("Ünïcødé", "Other", "renamed", "quotes", "Filler", "Olga", "Vera", "Bl", "Engineering", "ENG", '"N"')
     before = b"".join(one.row.payload for one in team.journal).decode()
     assert [text for text in written if text not in before] == [], "the search can be believed"
@@ -166,7 +166,7 @@ def test_nothing_that_was_written_in_a_team_is_left_and_all_else_is() -> None:
 
 
 def test_a_forgotten_history_folds_to_a_team_that_has_ended() -> None:
-    team, folded = every_event(), TeamState()
+    team, folded = every_event(ended=True), TeamState()
     team.redact(TEAM)
     for row in forgotten(team):
         evolve(folded, decode(row))

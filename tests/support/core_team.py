@@ -223,7 +223,7 @@ def gone(events: list[AnyEvent]) -> list[UUID]:
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
 
 
-def every_event(*, ended: bool = True) -> CoreTeam:
+def every_event(*, ended: bool = False) -> CoreTeam:
     """A team in whose life every type of event happened, with text that is hard to carry; its end too, if `ended`."""
     team = CoreTeam()
     label = team.label('quotes " and \\ back')
