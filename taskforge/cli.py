@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         _asyncapi,
         _import,
         _export,
+        _bootstrap,
         _events,
         _dlq,
         _doctor,
@@ -182,6 +183,15 @@ def _export(commands: Any) -> None:
     command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="default: standard output")
     command.add_argument("--team", required=True, help="team id or name")
     command.add_argument("--format", choices=("csv", "jsonl"), help="default: by FILE's ending, else jsonl")
+
+
+def _bootstrap(commands: Any) -> None:
+    command = _add(commands, "bootstrap", "Write files that copies of teams begin with, and a manifest.")
+    command.add_argument("folder", type=Path, metavar="DIR", help="where a file of each team is written to")
+    whose = command.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--all", action="store_true", help="every team")
+    whose.add_argument("--team", type=UUID, metavar="ID", help="one team")
+    command.add_argument("--format", choices=("jsonl", "parquet"), default="jsonl", help="default: jsonl")
 
 
 def _events(commands: Any) -> None:

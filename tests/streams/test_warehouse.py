@@ -1,6 +1,7 @@
 """The example warehouse, fed by hand: it adds up to what checkpoints say, and whatever is spoiled in it is found."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from msgspec import structs, to_builtins
 
 from core.checkpoints import Checkpoint
 from core.codec import JournalRow
+from core.commands import MoveTask, UpdateTask
+from core.task import TaskPatch
 from streams.bootstrap import FORMATS, write
+from streams.cloud_events import cloud_event
 from tests.core.test_checkpoints import a_history
 from tests.support.bootstraps import spooled
 from tests.support.checkpoints import by_pages, forgotten
-from tests.support.core_team import TEAM, CoreTeam, every_event
+from tests.support.core_team import MEMBER, TEAM, CoreTeam, every_event
 from tests.support.warehouse import open_warehouse, part, taken
 
 HISTORY = [encoded.row for encoded in every_event().journal]
@@ -65,7 +69,6 @@ def test_beginning_again_leaves_nothing_of_what_was_there(warehouse: Any, tmp_pa
     assert differing(warehouse, by_pages(HISTORY[:HALF], 7)) == []
 
 
-THINGS = "select 1 from things"
 SPOILED = {
     "a thing altered": ("update things set thing = replace(thing, 'Other', 'Otter')", {"state"}),
     "a thing dropped": ("delete from things where kind = 'comment'", {"state", "things"}),
@@ -133,6 +136,18 @@ def test_events_that_do_not_follow_are_refused_and_change_nothing(warehouse: Any
     assert differing(warehouse, by_pages(HISTORY[:HALF], 7)) == []
 
 
+def test_a_hole_is_named_and_what_closes_it_is_taken(warehouse: Any) -> None:
+    """As the topic gives them, when it has forgotten the first ones, and later has them again."""
+    topic = part("topic").Topic("nowhere", warehouse)
+    events = [part("events").Event.of(cloud_event(row)) for row in HISTORY]
+    topic._take_all(events[3:8])
+    assert (topic._run.lacking, topic._again, topic._run.taken) == ({str(TEAM): 4}, True, 0)
+    topic._take_all(events[:8])
+    assert (topic._run.lacking, topic._run.taken) == ({}, 8)
+    topic._take_all(events)
+    assert differing(warehouse, by_pages(HISTORY, 7)) == []
+
+
 def test_a_file_that_is_damaged_begins_nothing(warehouse: Any, tmp_path: Path) -> None:
     path = a_file(tmp_path, "jsonl", HISTORY[:HALF])
     path.write_bytes(path.read_bytes().replace(b'"wip":"block"', b'"wip":"warn"'))
@@ -156,12 +171,6 @@ def test_every_question_has_an_answer(warehouse: Any, name: str) -> None:
 
 
 def test_the_answers_are_right(warehouse: Any) -> None:
-    from datetime import timedelta
-
-    from core.commands import MoveTask, UpdateTask
-    from core.task import TaskPatch
-    from tests.support.core_team import MEMBER
-
     team = CoreTeam()
     done, late = team.task("Done"), team.task("Late", estimate=3.0)
     team.ask(UpdateTask(late.id, TaskPatch(assignee_id=MEMBER, due_at=team.now + timedelta(hours=1))))
