@@ -310,10 +310,8 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             state.labels = _without(state.labels, label.id)
         case ColumnCreated() | ColumnUpdated() | ColumnMoved() | ColumnDeleted():
             _evolve_column(state, event)
-        case TeamUpdated():
+        case TeamUpdated() | TeamDeleted():
             _evolve_team(state, event)
-        case TeamDeleted():
-            state.end()
         case TeamRestored(epoch=epoch):
             state.epoch = epoch
         case HistoryRedacted(subjects=subjects):
@@ -382,7 +380,10 @@ def _evolve_column(state: TeamState, event: AnyColumnEvent) -> None:
     state.with_columns(columns.values())
 
 
-def _evolve_team(state: TeamState, event: TeamUpdated) -> None:
+def _evolve_team(state: TeamState, event: TeamUpdated | TeamDeleted) -> None:
+    if isinstance(event, TeamDeleted):
+        state.end()
+        return
     if state.team is None:
         state.with_columns(default_columns(event.team.id).values())
     state.team = event.team
