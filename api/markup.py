@@ -1,6 +1,7 @@
 """A page that is written here rather than by a script: what stands around it, and what it may do."""
 
 import html
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from api.answers import Header
@@ -19,15 +20,19 @@ def policy(forms: Literal["none", "self"] = "none") -> Header:
     return (b"content-security-policy", _POLICY % forms.encode())
 
 
-def document(title: str, content: str) -> str:
-    """The whole page. `title` is text, `content` markup, in which every text is escaped already."""
+def document(title: str, content: str, *, styles: Sequence[str] = (), body: str = "letters") -> str:
+    """The whole page. `title` is text, `content` markup, in which every text is escaped already.
+
+    `styles` are the paths of further style sheets, `body` the page's classes.
+    """
     name = html.escape(title)
+    sheets = "".join(f'<link rel="stylesheet" href="{path}">' for path in ("/assets/board/board.css", *styles))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name} · TaskForge</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         '<link rel="icon" href="/assets/board/icon.svg" type="image/svg+xml">'
-        '<link rel="stylesheet" href="/assets/board/board.css"></head><body class="letters"><main>'
+        f'{sheets}</head><body class="{body}"><main>'
         '<h1 class="brand"><img src="/assets/board/icon.svg" alt="" width="36" height="36">'
         f"{name}</h1>{content}</main></body></html>"
     )

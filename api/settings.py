@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from api.issuer_settings import Issuers
+from core.secret import Secret
 
 __all__ = ["AccessLog", "AuthSettings", "HttpSettings", "OpsSettings"]
 
@@ -65,6 +66,13 @@ class OpsSettings(Struct, frozen=True, kw_only=True):
     api_port: Annotated[
         int, Meta(ge=0, le=65_535, description="TCP port of an API server for its operators; 0 takes a free one.")
     ] = 0
+    token: Annotated[
+        Secret,
+        Meta(
+            description="Operators sign in to a worker's /ops with it and a name of theirs; without one the page is "
+            "for this machine itself, and not there in production."
+        ),
+    ] = Secret("")
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from taskforge.settings_struct import Settings
 __all__ = ["contradictions"]
 
 MIN_KEY_BYTES: Final = 32
+MIN_TOKEN: Final = 24
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
@@ -22,6 +23,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _bad_urls(settings)
     yield from _bad_keys(settings.keys)
     yield from _bad_login(settings.kafka)
+    if settings.ops.token and len(settings.ops.token) < MIN_TOKEN:
+        yield f"TASKFORGE_OPS__TOKEN: must have at least {MIN_TOKEN} characters; generate one: openssl rand -base64 24"
     yield from bad_issuers(settings.auth, production=settings.mode == "production")
     auth, feeds = settings.auth, settings.feeds
     if auth.refresh_idle_seconds > auth.refresh_absolute_seconds:

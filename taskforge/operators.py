@@ -1,5 +1,7 @@
 """The operators' listener of a process: `/healthz`, `/readyz` and `/metrics`, the same answers as those of the API.
 
+A worker's has a page, `/ops`, too (`taskforge/ops`).
+
 It is served by a thread of its own, so that an event loop that hangs is seen from outside instead of hiding it.
 """
 
@@ -13,8 +15,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
+from functools import partial
 from socketserver import ThreadingMixIn
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import anyio
@@ -23,6 +26,9 @@ from msgspec import json
 
 from api.health import Health, Readiness
 from api.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from taskforge.ops.page import OpsPage
 
 __all__ = ["listening"]
 
@@ -33,6 +39,8 @@ LOOP_SECONDS: Final = 0.95
 POLL_SECONDS: Final = 0.05
 CONNECTION_SECONDS: Final = 2.0
 """How long a connection lasts at most, however its client sends and reads."""
+PAGE_SECONDS: Final = 75.0
+"""The same for the operators' page, on which a replay may be waited for."""
 CONNECTIONS: Final = 64
 """At a time; what comes beyond them is closed at once."""
 
@@ -40,6 +48,7 @@ T = TypeVar("T")
 Start = Callable[[str, list[tuple[str, str]]], Any]
 Answer = tuple[str, str, bytes]
 
+ALLOW: Final = "taskforge.allow"
 JSON: Final = "application/json"
 NOT_FOUND: Final = ("404 Not Found", JSON, b'{"status":"not found"}')
 OK: Final = "200 OK"
@@ -51,13 +60,14 @@ HANGING: Final = (NOT_READY, JSON, json.encode(LOOP_HANGS))
 
 @asynccontextmanager
 async def listening(
-    host: str, port: int, health: Health, metrics: Metrics, *, shared: bool = False
+    host: str, port: int, health: Health, metrics: Metrics, *, shared: bool = False, page: "OpsPage | None" = None
 ) -> AsyncIterator[int]:
     """Answer until the block ends, on the port that is yielded. Raises OSError when it is taken.
 
-    A `shared` port is one that the processes of an API server listen on together: any of them answers.
+    A `shared` port is one that the processes of an API server listen on together: any of them answers. Workers have a
+    `page`.
     """
-    application = _Operators(asyncio.get_running_loop(), health, metrics)
+    application = _Operators(asyncio.get_running_loop(), health, metrics, page)
     kind = _SharingServer if shared else _Server
     server = make_server(host, port, application, server_class=kind, handler_class=_SilentHandler)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="operators", daemon=True)
@@ -88,6 +98,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._ends[request] = time.monotonic() + CONNECTION_SECONDS
         super().process_request(request, client_address)
 
+    def allow(self, request: Any, seconds: float) -> None:
+        """Let the connection last so much longer from now on."""
+        if request in self._ends:
+            self._ends[request] = time.monotonic() + seconds
+
     def shutdown_request(self, request: Any) -> None:
         self._ends.pop(request, None)
         super().shutdown_request(request)
@@ -102,7 +117,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def finish(self) -> None:
         """Wait for the answers on their way, which may need the event loop, and cut what is left in time."""
+        soon = time.monotonic() + CONNECTION_SECONDS
         while self._ends:
+            self._ends = {request: min(end, soon) for request, end in list(self._ends.items())}
             self.service_actions()
             time.sleep(POLL_SECONDS)
         self.server_close()
@@ -123,6 +140,11 @@ class _SharingServer(_Server):
 class _SilentHandler(WSGIRequestHandler):
     timeout = 1.0
 
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        environ[ALLOW] = partial(self.server.allow, self.connection)  # type: ignore[attr-defined]
+        return environ
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
         """Scrapes are not worth a line each."""
 
@@ -130,10 +152,18 @@ class _SilentHandler(WSGIRequestHandler):
 class _Operators:
     """The WSGI application (PEP 3333). It runs in threads; whatever it asks of the process runs in the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, health: Health, metrics: Metrics) -> None:
-        self._loop, self._health, self._metrics = loop, health, metrics
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, health: Health, metrics: Metrics, page: "OpsPage | None"
+    ) -> None:
+        self._loop, self._health, self._metrics, self._page = loop, health, metrics, page
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if self._page is not None and self._page.is_at(environ["PATH_INFO"]):
+            environ[ALLOW](PAGE_SECONDS)
+            shown = self._page.answer(environ, self._in_loop)
+            always = [("Content-Length", str(len(shown.body))), ("Cache-Control", "no-store")]
+            start(shown.status, [("Content-Type", shown.kind), *always, *shown.headers])
+            return [shown.body]
         match environ["PATH_INFO"]:
             case "/healthz":
                 answer = self._liveness()
@@ -162,11 +192,11 @@ class _Operators:
         self._metrics.flush()
         return True
 
-    def _in_loop(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    def _in_loop(self, question: Callable[[], Coroutine[Any, Any, T]], seconds: float = LOOP_SECONDS) -> T | None:
         """The answer of the process, or None when its event loop does not give it in time."""
         asked = asyncio.run_coroutine_threadsafe(question(), self._loop)
         try:
-            return asked.result(LOOP_SECONDS)
+            return asked.result(seconds)
         except (TimeoutError, CancelledError):
             asked.cancel()
             return None

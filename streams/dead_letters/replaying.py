@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 SEND_SECONDS: Final = 15.0
 
-Verdict = Literal["goes", "applied", "replayed", "too old", "rewritten", "cut"]
+Verdict = Literal["open", "applied", "replayed", "too old", "rewritten", "cut"]
 VERDICTS: Final[Mapping[Verdict, str]] = {
-    "goes": "is tried again",
+    "open": "is tried again",
     "applied": "is sent again, and changes nothing: its effect has happened meanwhile",
     "replayed": "was sent again before, and stays (unless asked for with --again)",
     "too old": "is older than 14 days, and stays",
@@ -47,7 +47,7 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     "cut": "was too large to be kept, and stays",
 }
 """What becomes of a dead letter, in words."""
-SENT: Final[frozenset[Verdict]] = frozenset({"goes", "applied"})
+SENT: Final[frozenset[Verdict]] = frozenset({"open", "applied"})
 
 
 class Judged(Struct, frozen=True):
@@ -140,7 +140,7 @@ async def _judge(judge: Judge, letter: DeadLetter, mark: Mark | None, wanted: Wa
         outgoing = structs.replace(outgoing, key=team_key(row.team_id), value=cloud_event(row))
     elif letter.cut:
         return Judged(letter, "cut", mark)
-    return Judged(letter, "applied" if await _is_applied(judge.pool, letter) else "goes", mark, outgoing)
+    return Judged(letter, "applied" if await _is_applied(judge.pool, letter) else "open", mark, outgoing)
 
 
 def _event_of(letter: DeadLetter) -> tuple[UUID, int, int] | None:

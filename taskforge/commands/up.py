@@ -194,7 +194,7 @@ def _summary(
     lines = [
         ("board", f"{api.url}/"),
         ("docs", f"{api.url}/docs"),
-        ("operators", f"{api.ops_url}/metrics, worker {worker.url}/readyz and /metrics"),
+        ("operators", f"{api.ops_url}/metrics, worker {worker.url}/ops, /readyz and /metrics"),
         ("services", ports),
         ("data", str(devstack.data.path)),
         ("schema", f"{migrations} migrations applied" if migrations else "up to date"),

@@ -16,6 +16,7 @@ from core.errors import StorageUnavailable
 from streams.kafka.broker import Backoff, calm_logs
 from taskforge.last_resort import end_within
 from taskforge.operators import listening
+from taskforge.ops.page import OpsPage
 from taskforge.parts.draining import PROCESS_SECONDS
 from taskforge.parts.format_watch import FormatWatch
 from taskforge.parts.names import PARTS
@@ -42,15 +43,17 @@ async def work(settings: Settings, parts: Set[str], *, when_asked: Callable[[], 
     that this program is too old for, also once it has become so, OSError when the listener's port is taken.
     """
     health, metrics, stopping = Health([POSTGRES_NOT_REACHED]), Metrics(), anyio.Event()
+    page = OpsPage(settings)
     with anyio.CancelScope() as scope, _heeding_signals(stopping, scope, when_asked), calm_logs():
-        async with listening(settings.ops.host, settings.ops.port, health, metrics) as port:
+        async with listening(settings.ops.host, settings.ops.port, health, metrics, page=page) as port:
             logger.info("operators' HTTP on %s:%d", settings.ops.host, port)
             backoff = Backoff()
             while not stopping.is_set():
                 try:
                     async with running(settings, parts, health=health, metrics=metrics) as process:
                         logger.info("the worker runs: %s", ", ".join(sorted(parts)))
-                        await _until_over(stopping, process.format)
+                        with page.showing(process):
+                            await _until_over(stopping, process.format)
                     if process.format.error is not None:
                         raise process.format.error
                 except StorageUnavailable as error:

@@ -84,12 +84,12 @@ async def test_what_is_mended_is_tried_again_once_and_everybody_knows_who_had_it
 ) -> None:
     async with consuming(kitchen.plan, judge.kafka) as runner:
         rows = await buried(kitchen, runner, judge.kafka, journal, 3)
-        assert (await count(judge, OF_COOK)).counts == {"goes": 3}
+        assert (await count(judge, OF_COOK)).counts == {"open": 3}
 
         kitchen.broken = False
         outcome = await replay(judge, OF_COOK, who="ann", why="the stove is warm")
         await until(lambda: runner.statistics().applied == 3)
-        assert outcome.counts == {"goes": 3}
+        assert outcome.counts == {"open": 3}
 
         assert (await count(judge, OF_COOK)).counts == {"replayed": 3}
         assert (await replay(judge, OF_COOK, who="ben", why="to be sure")).sent == 0
@@ -123,7 +123,7 @@ async def test_only_what_is_asked_for_goes(judge: Judge, kitchen: Kitchen, journ
             assert (await replay(judge, wanted, who="ann", why="a test")).sent == len(seqs), wanted
             await until(partial(kitchen.has, before + len(seqs)))
             assert {row.seq for row in kitchen.rows[before:]} == seqs
-    assert (await count(judge, OF_COOK)).counts == {"goes": 1, "replayed": 5}
+    assert (await count(judge, OF_COOK)).counts == {"open": 1, "replayed": 5}
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(64, marks=pytest.mark.proof)])
@@ -154,7 +154,7 @@ async def test_a_letter_that_fails_again_is_a_new_one_with_the_place_of_the_firs
         outcome = await replay(judge, OF_COOK, who="ann", why="too early")
         await until(lambda: runner.statistics().dead == 2)
     first, second = [one async for some in judged(judge, OF_COOK) for one in some]
-    assert (first.verdict, second.verdict) == ("replayed", "goes")
+    assert (first.verdict, second.verdict) == ("replayed", "open")
     assert (second.letter.topic, second.letter.source) == (first.letter.topic, first.letter.source)
     assert (second.letter.attempts, second.letter.replay) == (1, str(outcome.replay_id))
     assert second.letter.event_id == event_id(row)
@@ -191,7 +191,7 @@ async def test_what_is_too_old_too_large_or_of_a_lost_history_stays(
         buried_at = {
             "too old": Source(cloud_event(row), event_headers(row, "one"), timestamp=long_ago),
             "rewritten": Source(cloud_event(row), lost),
-            "goes": Source(b"\xffno event at all", [("event_id", b"99:99999999999999999999")]),
+            "open": Source(b"\xffno event at all", [("event_id", b"99:99999999999999999999")]),
         }
         offsets = {
             verdict: await bury(judge.kafka, NAME, source, ValueError("no")) for verdict, source in buried_at.items()
@@ -206,7 +206,7 @@ async def test_what_is_too_old_too_large_or_of_a_lost_history_stays(
         assert [*found.values()].count("too old") == 2
         assert [*found.values()].count("cut") == 1
         outcome = await replay(judge, OF_COOK, who="ann", why="a test")
-        assert outcome.counts == {"too old": 2, "rewritten": 1, "goes": 1, "cut": 1}
+        assert outcome.counts == {"too old": 2, "rewritten": 1, "open": 1, "cut": 1}
         # What is no event of ours goes as it lies there, and is given up as it was before.
         await until(lambda: runner.statistics().dead == 1)
     assert not kitchen.done

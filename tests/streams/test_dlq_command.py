@@ -56,7 +56,7 @@ async def test_a_letter_is_listed_shown_counted_and_sent_again(
         listed = json.loads(capsys.readouterr().out)
         assert (len(listed["items"]), listed["more"]) == (2, False)
         first = listed["items"][0]
-        assert (first["id"], first["status"]) == ("notifications:0:0", "goes")
+        assert (first["id"], first["status"]) == ("notifications:0:0", "open")
         assert (first["kind"], first["team"], first["event_id"]) == (row.type, str(row.team_id), event_id(row))
         assert (first["error_class"], first["error"], first["attempts"]) == ("ConnectionError", "no route", 1)
         assert (first["topic"], first["source"]) == ("taskforge.task-events.v1", "0/7")
@@ -78,7 +78,7 @@ async def test_a_letter_is_listed_shown_counted_and_sent_again(
 
         assert await taskforge(guarded, "replay", "notifications:0:0", "--dry-run", "--json") == 0
         counted = json.loads(capsys.readouterr().out)
-        assert (counted["sent"], counted["replay_id"], counted["counts"]["goes"]) == (1, None, 1)
+        assert (counted["sent"], counted["replay_id"], counted["counts"]["open"]) == (1, None, 1)
         assert await dead_letters.newest(pools.worker, 10) == []
 
         assert (

@@ -58,6 +58,7 @@ async def test_the_next_round_does_not_wait_for_the_step_and_the_one_after_it_do
 ) -> None:
     team_id = await journal.team()
     async with relaying(pools, kafka) as (relay, _):
+        await until(lambda: relay.ready)  # The topics are there: a reader that is earlier may not see them for minutes.
         for number in (1, 2, 3):
             await journal.append(team_id, 1)
             relay.wake(team_id)
@@ -76,6 +77,7 @@ async def test_a_relay_killed_two_rounds_ahead_of_its_cursors_repeats_nothing(
 ) -> None:
     team_id = await journal.team()
     async with relaying(pools, kafka, kill=True) as (relay, _):
+        await until(lambda: relay.ready)
         for number in (1, 2):
             await journal.append(team_id, 5)
             relay.wake(team_id)
@@ -96,6 +98,7 @@ async def test_a_step_that_fails_is_taken_again_and_nothing_is_sent_twice(
     team_id, other = await journal.team(), await journal.team()
     gate.failures = 1
     async with relaying(pools, kafka) as (relay, _):
+        await until(lambda: relay.ready)
         await journal.append(team_id, 3)
         relay.wake(team_id)
         await published(kafka, 3)
@@ -114,6 +117,7 @@ async def test_a_replay_that_is_asked_for_during_a_step_is_carried_out(
     team_id = await journal.team()
     gate.open.set()
     async with relaying(pools, kafka) as (relay, _):
+        await until(lambda: relay.ready)
         await journal.append(team_id, 3)
         relay.wake(team_id)
         await until(lambda: relay.statistics().published == 3)

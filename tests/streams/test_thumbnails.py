@@ -2,25 +2,21 @@
 
 import struct
 import zlib
-from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-import uuid_utils.compat as uuids
 from msgspec import structs
 from PIL import Image
 
-from db import objects, outbox
-from db.object_store import ObjectStore, open_store
-from db.pool import Pools
+from db import objects
+from db.object_store import open_store
 from db.settings import ObjectSettings
-from db.thumbnails import PURPOSE
 from db.transaction import reading, writing
 from streams.housekeeping import tidy
 from streams.thumbnails.making import CannotBeMade, make_picture
 from taskforge.settings import Settings
+from tests.support.pictures import an_image
 from tests.support.waiting import until_answered
 from tests.support.working import consumer_of, working
 
@@ -120,24 +116,6 @@ async def test_an_image_that_takes_too_long_is_given_up(tmp_path: Path, monkeypa
     monkeypatch.setattr("streams.thumbnails.making.SECONDS", 0.01)
     with pytest.raises(CannotBeMade, match="too long"):
         await made(tmp_path, bytes_of("PNG"))
-
-
-async def an_image(pools: Pools, store: ObjectStore, data: bytes) -> UUID:
-    """A whole object, and the job to make a thumbnail of it."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield data
-
-    async with writing(pools.worker) as tx:
-        object_id = await objects.reserve(
-            tx, user_id=uuids.uuid7(), kind="attachment", name="a.png", media_type="image/png", team_id=uuids.uuid7()
-        )
-    key = objects.new_key("attachment", object_id)
-    stored = await store.put(key, chunks(), limit=10**8, media_type="image/png", name="a.png")
-    async with writing(pools.worker) as tx:
-        await objects.complete(tx, object_id, stored, seconds=3600)
-        await outbox.put(tx, outbox.JOBS, PURPOSE, object_id)
-    return object_id
 
 
 async def test_the_worker_makes_one_and_it_goes_with_its_image(settings: Settings, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What the sockets are asked for is counted, below everything of ours.
 import asyncio
 import ipaddress
 import json
+import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -225,6 +226,33 @@ async def test_a_name_that_changes_between_look_ups_is_looked_up_once_and_checke
     assert {one.error for one in later} == {"not-allowed"}
     assert (connected, len(names.asked)) == (["1.1.1.1"], 4)
     assert (asked.addresses, asked.names) == ([], [])
+
+
+async def test_whatever_a_rebinding_server_answers_only_addresses_of_that_very_answer_are_connected_to() -> None:
+    """Five hundred attempts, each with an answer of its own, of which any inside address spoils all of it."""
+    chance, connected, answers = random.Random(400), list[str](), list[list[str]]()
+
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        many = [*OUTSIDE, *OUTSIDE_V6] if chance.random() < 0.5 else [*OUTSIDE, *OUTSIDE_V6, *INSIDE]
+        answers.append(chance.sample(many, chance.randint(1, 4)))
+        return [ipaddress.ip_address(one) for one in answers[-1]]
+
+    async def connect(address: Address, _port: int) -> ByteStream:
+        connected.append(str(address))
+        raise OSError("nobody is there")
+
+    client = WebhookClient(Rules(), resolve=resolve, connect=connect)
+    spoilt = 0
+    with counting() as asked:
+        for _ in range(500):
+            connected.clear()
+            outcome = await post(client, "https://rebinding.example.org/")
+            inside = set(answers[-1]) & set(INSIDE)
+            spoilt += bool(inside)
+            assert outcome.error == ("not-allowed" if inside else "connect")
+            assert connected == ([] if inside else answers[-1])
+    assert (asked.addresses, asked.names, len(answers)) == ([], [], 500)
+    assert 100 < spoilt < 400
 
 
 async def test_the_connection_goes_to_the_very_address_that_was_checked() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from core.codec import JournalRow
 from streams.cloud_events import cloud_event
@@ -13,7 +13,8 @@ from streams.consumers.runner import ConsumerRunner
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.topics import TASK_EVENTS, event_headers, team_key
 from streams.settings import KafkaSettings
-from tests.support.waiting import until
+from tests.support.topic_reader import read_all
+from tests.support.waiting import until, until_answered
 
 
 @asynccontextmanager
@@ -48,3 +49,22 @@ async def publish(producer: AIOKafkaProducer, row: JournalRow) -> None:
     """The event as the relay publishes it."""
     headers = event_headers(row, "one")
     await producer.send_and_wait(TASK_EVENTS, cloud_event(row), key=team_key(row.team_id), headers=headers)
+
+
+async def caught_up(kafka: KafkaSettings, group: str, topic: str, seconds: float) -> None:
+    """Come back once the group has committed offsets behind every record that the topic has now."""
+    ends: dict[TopicPartition, int] = {}
+    for record in await read_all(kafka.bootstrap_servers, topic):
+        place = TopicPartition(topic, record.partition)
+        ends[place] = max(ends.get(place, 0), record.offset + 1)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(list(ends))
+
+        async def there() -> bool:
+            return all([(await consumer.committed(place) or 0) >= end for place, end in ends.items()])
+
+        await until_answered(there, seconds)
+    finally:
+        await consumer.stop()

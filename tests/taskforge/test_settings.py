@@ -198,6 +198,7 @@ def test_every_secret_can_be_given_as_a_file(tmp_path: Path) -> None:
     given["TASKFORGE_MAIL__URL"] = "smtp://user:secret@mail.example.com:587"
     given["TASKFORGE_AUTH__ISSUERS"] = '[{"name": "id", "issuer": "https://id.example", "audience": "us"}]'
     given |= {"TASKFORGE_OBJECTS__ACCESS_KEY_ID": "key", "TASKFORGE_OBJECTS__SECRET_ACCESS_KEY": "a secret"}
+    given["TASKFORGE_OPS__TOKEN"] = "a token of twenty-four characters"
     wanted = load(given)
     for name in secrets:
         (tmp_path / name).write_text(given.pop(name) + "\n")
