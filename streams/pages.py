@@ -23,6 +23,6 @@ def reports_page(team_id: UUID) -> str:
     return f"{board_page(team_id)}/reports"
 
 
-def webhooks_page(team_id: UUID) -> str:
-    """The webhooks of a team."""
-    return f"{WEBHOOKS}#/{team_id}"
+def webhooks_page(team_id: UUID, webhook_id: str = "") -> str:
+    """The webhooks of a team, or one of them with its deliveries."""
+    return f"{WEBHOOKS}#/{team_id}{f'/{webhook_id}' if webhook_id else ''}"

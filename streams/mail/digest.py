@@ -1,6 +1,7 @@
 """What the daily digest says: the tasks that are overdue to somebody, by team, with links to their boards."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
@@ -14,18 +15,24 @@ from db.zones import zone_named
 from streams.mail.messages import Letter
 from streams.pages import board_page, task_page
 
-__all__ = ["PURPOSE", "digest_letter"]
+__all__ = ["OLDEST", "PURPOSE", "digest_letter"]
 
 PURPOSE: Final = "digest"
 """What a mail job says it is for; its subject is a user."""
 LISTED: Final = 50
 """Most tasks that one mail lists; it says how many more there are."""
+OLDEST: Final = timedelta(hours=12)
+"""A digest that is older when it could leave, because the broker or the mail server was away, leaves no more: the next
+one says the same and more, and nobody wants those of several mornings at once."""
 
 
-async def digest_letter(tx: Reading, job_id: UUID, user_id: UUID, site: str) -> Letter | None:
-    """The digest as of when it was asked for, with what is known now; None when nothing is overdue any more."""
+async def digest_letter(tx: Reading, job_id: UUID, user_id: UUID, site: str, now: datetime) -> Letter | None:
+    """The digest as of when it was asked for, with what is known now.
+
+    None when nothing is overdue any more, and when it was asked for too long ago.
+    """
     found = await recipient(tx, user_id)
-    if found is None:
+    if found is None or made_at(job_id) <= now - OLDEST:
         return None
     count, tasks = await late_tasks_of(tx, user_id, made_at(job_id), LISTED)
     if not tasks:

@@ -1,7 +1,7 @@
 """From a mail job to the letter: what the database knows of its subject, at the moment of sending."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -51,11 +51,17 @@ class Kind(Struct, frozen=True):
 class Letters:
     """Writes the letters. `site` is the address that people see, without a slash at its end.
 
-    `more` are kinds beside those that are written here.
+    `more` are kinds beside those that are written here, `now` is the time in UTC.
     """
 
-    def __init__(self, keyset: Keyset, site: str, more: Mapping[str, Kind] | None = None) -> None:
-        self._tokens, self._keyset, self._site = AccountTokens(keyset), keyset, site
+    def __init__(
+        self,
+        keyset: Keyset,
+        site: str,
+        more: Mapping[str, Kind] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._tokens, self._keyset, self._site, self._now = AccountTokens(keyset), keyset, site, now
         self._unsubscribe = UnsubscribeTokens(keyset)
         self._kinds: Final[Mapping[str, Kind]] = {
             "verify-email": Kind(self._verify_email),
@@ -139,7 +145,7 @@ class Letters:
         return Letter(job.id, job.purpose, found.email, found.name, "Your account was deleted", facts)
 
     async def _digest(self, tx: Reading, job: MailJob) -> Letter | None:
-        return await digest_letter(tx, job.id, job.subject, self._site)
+        return await digest_letter(tx, job.id, job.subject, self._site, self._now())
 
     async def _new_sign_in(self, tx: Reading, job: MailJob) -> Letter | None:
         session = await sign_in(tx, job.subject)

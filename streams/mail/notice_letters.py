@@ -91,7 +91,9 @@ def _page_of(mailed: Mailed) -> tuple[str, str]:
     if kinds == {"report.ready"}:
         return reports_page(mailed.team_id), "Open the reports"
     if kinds <= {"webhook.failing", "webhook.disabled"}:
-        return webhooks_page(mailed.team_id), "Open the webhooks"
+        ids = {str(part.data.get("webhook_id", "")) for part in mailed.parts}
+        one = len(ids) == 1
+        return webhooks_page(mailed.team_id, *(ids if one else ())), "Open the webhook" if one else "Open the webhooks"
     return board_page(mailed.team_id), "Open the board"
 
 

@@ -17,14 +17,13 @@ from db.digests import Morning, late_among, late_users
 from db.people.mornings import take_moved
 from db.schedules import Mark
 from db.transaction import Writing
-from streams.mail.digest import PURPOSE
+from streams.mail.digest import OLDEST, PURPOSE
 from streams.scheduler.mornings import all_hours, missed_morning
 from streams.scheduler.schedules import Schedule
 
 __all__ = ["NAME", "digest"]
 
 NAME: Final = "digest"
-OLDEST: Final = timedelta(hours=12)
 RHYTHM: Final = Rhythm(every=timedelta(minutes=1), catch_up="once", oldest=OLDEST)
 SLICE: Final = 2_000
 """Users in one transaction."""
@@ -47,6 +46,8 @@ async def _fire(tx: Writing, span: Span) -> bool:
 
 
 async def _ask_for(tx: Writing, mornings: Sequence[Morning]) -> None:
+    if not mornings:
+        return
     marks = [Mark(one.user_id, one.day.isoformat()) for one in mornings]
     fresh = await schedules.mark(tx, NAME, marks)
     await outbox.put_all(tx, outbox.MAIL, PURPOSE, [mark.subject for mark in fresh])

@@ -1,9 +1,10 @@
 """Series of tasks: which date comes next and when, how a series passes on, and that it does so once."""
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
@@ -14,10 +15,12 @@ from core.errors import Conflict, Contradiction, Forbidden
 from core.events import AnyEvent, TaskCreated, TaskUpdated
 from core.field_error import FieldError
 from core.principal import Principal
-from core.recurrence import Due, Recurrence, RecurrenceRule, begin, following
+from core.recurrence import Due, Recurrence, RecurrenceRule, begin, following, is_due
 from core.task import Task, TaskPatch
 from core.team import evolve
+from tests.support.clocks import first_moment, first_showing, pieces
 from tests.support.core_team import MEMBER, OWNER, SALT, CoreTeam
+from tests.support.proofs import share
 
 UTC_ZONE, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 DAILY, MONDAYS = RecurrenceRule(rule="FREQ=DAILY"), RecurrenceRule(rule="FREQ=WEEKLY;BYDAY=MO")
@@ -218,3 +221,40 @@ def test_what_is_gone_meanwhile_does_not_come_back_and_no_limit_holds_the_next_o
     assert repeat(team, parent, when_over(task)) == []
     asking = Asking(Principal.of_system(OWNER), team.now, team.new_id)
     assert decide(team.state.fork(), RepeatTask(UUID(int=5), team.now), asking) == []
+
+
+NAMES = sorted(available_timezones() - {"Factory", "localtime", "posixrules"})
+FIRST, DAYS = date(2026, 1, 1), 731
+"""Two years."""
+
+
+def check(due: Due, zone: ZoneInfo, dues: Sequence[Due], moments: Sequence[datetime]) -> None:
+    """A daily series has these dates, and the time for each next task comes at these moments and not before."""
+    recurrence = begin(DAILY, due, zone)
+    for number, moment in enumerate(moments):
+        assert due == dues[number], (zone, number)
+        assert is_due(recurrence, due, None, zone, moment), (zone, number)
+        assert not is_due(recurrence, due, None, zone, moment - timedelta(milliseconds=1)), (zone, number)
+        step = following(recurrence, zone, moment)
+        assert step is not None
+        recurrence, due = step
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("local", [time(7), time(2, 30), time(0, 15)], ids=str)
+def test_a_daily_task_is_due_at_its_local_time_on_each_day_of_two_years_in_all_zones(local: time) -> None:
+    for name in NAMES[:: max(1, len(NAMES) // share(len(NAMES)))]:
+        changes = pieces(name, 2025, 2029, DAY)
+        moments = [first_showing(datetime.combine(FIRST + DAY * n, local), changes) for n in range(DAYS)]
+        dues = [Due(moment, None) for moment in moments]
+        check(dues[0], ZoneInfo(name), dues, moments)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3000)
+def test_a_daily_date_is_over_with_its_day_on_each_day_of_two_years_in_all_zones() -> None:
+    for name in NAMES[:: max(1, len(NAMES) // share(len(NAMES)))]:
+        changes = pieces(name, 2025, 2029, DAY)
+        dues = [Due(None, FIRST + DAY * n) for n in range(DAYS)]
+        check(dues[0], ZoneInfo(name), dues, [first_moment(FIRST + DAY * (n + 1), changes) for n in range(DAYS)])

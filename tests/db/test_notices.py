@@ -11,6 +11,8 @@ import uuid_utils.compat as uuids
 from msgspec import structs
 
 from core.columns import default_column_id
+from core.comment import Comment
+from core.events import AnyCommentEvent, CommentAdded, CommentEdited
 from core.mail_pace import MOST
 from core.notices import DEFAULTS, KINDS
 from db.ids import new_id
@@ -18,11 +20,13 @@ from db.notices.mails import Mailed, mail_of
 from db.notices.notify import OLDEST, Collecting, Notice, notify
 from db.notices.preferences import Preferences, choose_in, preferences_of, wants_mail
 from db.notices.releasing import PURPOSE, WINDOW, release
+from db.notices.tasks import add_commented
 from db.people.notifications import list_notifications
 from db.pool import Pools
 from db.redaction.users import forget_user
-from db.transaction import reading, writing
-from tests.db.test_notifications import NOW, SOMEBODY, TEAM, member
+from db.transaction import Writing, reading, writing
+from tests.db.test_notifications import NOW, SOMEBODY, TEAM, member, task
+from tests.support.town import Town
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
@@ -279,8 +283,8 @@ async def test_tasks_that_are_given_one_after_another_are_one_mail_with_a_list(
     pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
 ) -> None:
     tasks = [await given(superuser, ada, NOW + QUIET) for _ in range(12)]
-    for number, task in enumerate(tasks):
-        await told(pools, ada, "task.assigned", about(task, number), NOW + timedelta(seconds=5 * number))
+    for number, one in enumerate(tasks):
+        await told(pools, ada, "task.assigned", about(one, number), NOW + timedelta(seconds=5 * number))
     assert await released(pools, NOW + QUIET) == 1
     assert await released(pools, NOW + LONGEST) == 0
     (mail_id,) = await jobs(superuser)
@@ -390,6 +394,47 @@ async def test_a_webhook_is_named_to_those_who_manage_it_and_to_nobody_else(
     assert (mailed.parts[0].data["host"], mailed.parts[0].data["description"]) == ("hooks.example.com", "The pager")
     await superuser.execute("update webhook_subscriptions set disabled_at = null, disabled_reason = null")
     assert await mail(pools, mail_id) is None, "it was switched on again"
+
+
+async def test_two_events_of_one_comment_that_are_at_hand_at_once_tell_of_it_once(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    """One of them is tried again: neither transaction sees whom the other one tells."""
+    asked = structs.replace(task(ada), id=await Town(superuser).task(TEAM, ada))
+    said_of: dict[str, Any] = {
+        "id": uuids.uuid7(),
+        "task_id": asked.id,
+        "author_id": SOMEBODY,
+        "body": "Is it dry?",
+        "version": 8,
+    }
+    await superuser.execute(
+        "insert into comments (team_id, id, task_id, author_id, body, version, created_at, updated_at)"
+        " values ($1, $2, $3, $4, $5, $6, now(), now())",
+        TEAM,
+        *said_of.values(),
+    )
+    comment = Comment(**said_of, created_at=NOW, updated_at=NOW)
+    event: dict[str, Any] = {"team_id": TEAM, "actor_id": SOMEBODY, "at": NOW, "task": asked}
+    added = CommentAdded(seq=7, comment=comment, **event)
+    mentioning = structs.replace(comment, mentions=(ada,))
+    edited = CommentEdited(seq=8, comment=mentioning, previous={"mentions": ()}, **event)
+
+    async def tell(tx: Writing, one: AnyCommentEvent) -> bool:
+        return await add_commented(tx, one, f"{TEAM}:1:{one.seq}", now=NOW, collecting=COLLECTING)
+
+    async def tell_of_the_edit() -> bool:
+        async with writing(pools.worker) as tx:
+            return await tell(tx, edited)
+
+    async with writing(pools.worker) as tx:
+        assert await tell(tx, added)
+        second = asyncio.ensure_future(tell_of_the_edit())
+        waiting = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+        await until_answered(lambda: superuser.fetchval(waiting))
+    assert not await second
+    kinds = await superuser.fetch("select kind from notifications where user_id = $1", ada)
+    assert [row["kind"] for row in kinds] == ["comment.added"]
 
 
 async def test_an_erased_user_leaves_no_choice_no_mail_and_no_name(

@@ -236,8 +236,9 @@ async def test_a_scheduler_that_was_away_makes_up_for_one_morning_and_not_for_ol
     assert await mornings.asked() == [london], "Tokyo's seven o'clock was thirteen hours ago"
 
 
-async def mailed(pools: Pools, user_id: UUID, at: datetime, letters: Letters = LETTERS) -> Any:
-    """The digest as it leaves that was asked for at this time; None when none does."""
+async def mailed(pools: Pools, user_id: UUID, at: datetime, late: timedelta = timedelta()) -> Any:
+    """The digest as it leaves, so late, that was asked for at this time; None when none does."""
+    letters = Letters(KEYSET, "https://tasks.example", now=lambda: at + late)
     job_id = UUID(int=(int(at.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62) | 5)
     async with reading(pools.worker, None) as tx:
         letter = await letters.letter(tx, MailJob(job_id, "digest", user_id))
@@ -295,6 +296,14 @@ async def test_the_mail_is_read_when_it_leaves(mornings: Mornings) -> None:
     async with writing(pools.api, bob) as tx:
         await choose_mails_in(tx, bob, {"digest": False})
     assert await mailed(pools, bob, now) is None, "it is not wanted"
+
+
+async def test_a_digest_that_could_not_leave_in_the_morning_is_left_to_the_next(mornings: Mornings) -> None:
+    ada = await mornings.town.user("Ada")
+    await mornings.town.task(await mornings.town.team(ada), ada, due_on=LONG_AGO)
+    now, half_a_day = FEBRUARY + 7 * HOUR, 12 * HOUR
+    assert await mailed(mornings.pools, ada, now, late=half_a_day - MINUTE) is not None
+    assert await mailed(mornings.pools, ada, now, late=half_a_day) is None
 
 
 async def test_a_long_list_is_cut_and_says_so(mornings: Mornings) -> None:

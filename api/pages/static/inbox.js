@@ -16,7 +16,7 @@ export class Inbox {
   #after = null;
   #late = null;
 
-  /** `show(teamId, what)` opens a card by its id, the `reports`, or the board; `zone()` is this person's time zone. */
+  /** `show(item)` opens what a notification is about: a card, or the board where there is none; `zone()` is this person's. */
   constructor(api, show, zone) {
     this.api = api;
     this.show = show;
@@ -109,8 +109,7 @@ export class Inbox {
     this.close();
     row.dataset.unread = "false";
     if (item.read_at === null) this.#guarded(() => this.#read({ ids: [item.id] }));
-    if (item.kind.startsWith("webhook.")) location.assign(`/dashboard/webhooks#/${item.team_id}`);
-    else this.show(item.team_id, item.kind === "report.ready" ? "reports" : item.task_id);
+    this.show(item);
   }
 
   /** All up to the newest one that is shown: what has come since is not read by anybody yet. */
