@@ -16,8 +16,9 @@ from db.expressions import NOW, any_of, equal_if_given, limited
 from db.ids import LAST_ID
 from db.redactions_due import tasks_due
 from db.statements import Change, Rows, change, given, rows, values
-from db.tables import Notifications, Teams, Users
+from db.tables import Memberships, Notifications, Teams, Users
 from db.transaction import Reading, Writing
+from db.work_tables import WebhookSubscriptions
 from db.zones import zone_named
 
 __all__ = ["MOST_COUNTED", "Notification", "list_notifications", "mark_read", "unread_of"]
@@ -89,16 +90,26 @@ _TEAMS: Final = rows(dict[str, Any], Teams.select(Teams.id, Teams.name).where(an
 
 _ZONE: Final = values(str, Users.select(Users.time_zone).where(Users.id == given("user_id")))
 _OF_WEBHOOKS: Final = frozenset({"webhook.failing", "webhook.disabled"})
-_HOOKS: Final = """
-select w.id, w.url, w.description from webhook_subscriptions w
-join memberships m on m.team_id = w.team_id and m.user_id = $1 and m.role in ('owner', 'admin')
-where w.team_id = any ($2::uuid[])
-"""
+_MANAGED: Final = values(
+    UUID,
+    Memberships.select(Memberships.team_id).where(
+        Memberships.user_id == given("user_id"),
+        any_of(Memberships.team_id, given("team_ids")),
+        Memberships.role.is_in(["owner", "admin"]),
+    ),
+)
+_HOOKS: Final = rows(
+    dict[str, Any],
+    WebhookSubscriptions.select(
+        WebhookSubscriptions.id, WebhookSubscriptions.url, WebhookSubscriptions.description
+    ).where(any_of(WebhookSubscriptions.team_id, given("team_ids"))),
+)
 
 
 async def _hooks_of(tx: Reading, user_id: UUID, team_ids: Collection[UUID]) -> Mapping[str, Mapping[str, str]]:
     """How the webhooks of teams that the user manages are called, by their ids: no notification says it itself."""
-    found = await tx.fetch(_HOOKS, user_id, list(team_ids)) if team_ids else ()
+    managed = await tx.all(_MANAGED, user_id=user_id, team_ids=list(team_ids)) if team_ids else ()
+    found = await tx.all(_HOOKS, team_ids=managed) if managed else ()
     return {
         str(one["id"]): {"host": urlsplit(one["url"]).hostname or "", "description": one["description"]}
         for one in found

@@ -74,8 +74,18 @@ class _NoticeLetters:
             "task": None if topic.task_id is None else {"key": topic.key, "title": topic.title},
             "url": "" if topic.task_id is None else f"{self._site}{task_page(mailed.team_id, topic.task_id)}",
             "state": [words for words in (due, priority) if words],
-            "parts": [_shown(part, topic, mailed, zone) for part in topic.parts],
+            "parts": [{**_shown(part, topic, mailed, zone), "url": self._own(part, mailed)} for part in topic.parts],
         }
+
+    def _own(self, part: Part, mailed: Mailed) -> str:
+        """Where a part leads that is about no task, if the button leads elsewhere; else empty."""
+        if part.kind == "report.ready":
+            page = reports_page(mailed.team_id)
+        elif part.kind in _OF_WEBHOOKS:
+            page = webhooks_page(mailed.team_id, str(part.data.get("webhook_id", "")))
+        else:
+            return ""
+        return "" if page == _page_of(mailed)[0] else f"{self._site}{page}"
 
 
 def _only_task(mailed: Mailed) -> Topic | None:
@@ -90,7 +100,7 @@ def _page_of(mailed: Mailed) -> tuple[str, str]:
         return task_page(mailed.team_id, first.task_id), "Open the task"
     if kinds == {"report.ready"}:
         return reports_page(mailed.team_id), "Open the reports"
-    if kinds <= {"webhook.failing", "webhook.disabled"}:
+    if kinds <= _OF_WEBHOOKS:
         ids = {str(part.data.get("webhook_id", "")) for part in mailed.parts}
         one = len(ids) == 1
         return webhooks_page(mailed.team_id, *(ids if one else ())), "Open the webhook" if one else "Open the webhooks"
@@ -99,10 +109,12 @@ def _page_of(mailed: Mailed) -> tuple[str, str]:
 
 def _shown(part: Part, topic: Topic, mailed: Mailed, zone: tzinfo) -> dict[str, Any]:
     there = part.at.astimezone(zone)
+    is_of_due_date = part.kind in {"task.due_soon", "task.overdue"}
     return {
         "sentence": _said(part, topic, zone),
         "excerpt": with_names(part.excerpt, part.mentions, mailed.names).strip(),
-        "at": f"{there.day} {there:%B, %H:%M}",
+        # Of a reminder the time that counts is in its sentence.
+        "at": "" if is_of_due_date else f"{there.day} {there:%B, %H:%M}",
     }
 
 
@@ -146,6 +158,7 @@ def _thread(mailed: Mailed, task: Topic) -> str:
     return hashlib.sha256(task.task_id.bytes + mailed.to.id.bytes).hexdigest()[:32]
 
 
+_OF_WEBHOOKS: Final = frozenset[NoticeKind]({"webhook.failing", "webhook.disabled"})
 _SEVERAL: Final[Mapping[NoticeKind, str]] = {
     "comment.mentioned": "you were mentioned {number} times",
     "task.assigned": "{number} tasks were assigned to you",
