@@ -78,7 +78,20 @@ async def _raw_body(call: Call, *media_types: str) -> bytes:
         plain = declared.split(b";", 1)[0].strip().lower().decode("latin-1")
         if plain not in accepted:
             raise UnsupportedMedia(*accepted)
+        _check_charset(declared, accepted)
     return await call.body()
+
+
+def _check_charset(declared: bytes, accepted: Collection[str]) -> None:
+    """JSON is UTF-8 (RFC 8259, 8.1), and has no parameter that says so; many clients send one. Raises UnsupportedMedia.
+
+    A client that means another coding would have its text read as something else than what it wrote.
+    """
+    for parameter in declared.decode("latin-1").split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        charset = value.strip().strip('"').lower().replace("_", "-")
+        if name.strip().lower() == "charset" and charset not in {"utf-8", "utf8"}:
+            raise UnsupportedMedia(*accepted, charset="UTF-8")
 
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

@@ -77,11 +77,14 @@ class UnsupportedCoding(Exception):
 
 
 class UnsupportedMedia(Exception):
-    """The body is of a media type that this endpoint does not read; `expected` are those it does."""
+    """The body is of a media type that this endpoint does not read; `expected` are those it does.
 
-    def __init__(self, *expected: str) -> None:
+    With `charset` the type would do, and its text is in another one.
+    """
+
+    def __init__(self, *expected: str, charset: str | None = None) -> None:
         super().__init__(expected)
-        self.expected = expected
+        self.expected, self.charset = expected, charset
 
 
 class Problem(Struct, frozen=True):
@@ -320,7 +323,8 @@ def _method(error: MethodNotAllowed) -> Extras:
 
 def _media(error: UnsupportedMedia) -> Extras:
     expected = ", ".join(error.expected)
-    return (f"The body must be {expected}.", {}, ((b"accept", expected.encode()),))
+    coded = "" if error.charset is None else f" in {error.charset}: say so, or leave the charset out"
+    return (f"The body must be {expected}{coded}.", {}, ((b"accept", expected.encode()),))
 
 
 _DESCRIBE: Final[dict[type[BaseException], Callable[[Any], Extras]]] = {

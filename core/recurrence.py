@@ -21,7 +21,7 @@ from core.calendar import due_moment, wall_moment
 from core.field_error import FieldError
 from core.rules import LONGEST_RULE, clean_rule, dates_after, read_rule
 
-__all__ = ["Due", "Recurrence", "RecurrenceRule", "When", "begin", "following", "is_due"]
+__all__ = ["Due", "Recurrence", "RecurrenceRule", "When", "begin", "following", "is_due", "upcoming"]
 
 TimeOfDay = time
 When = Literal["due", "done"]
@@ -111,6 +111,15 @@ def following(recurrence: Recurrence, zone: tzinfo, now: datetime) -> tuple[Recu
         if number == MOST_SKIPPED or (moment is not None and moment > now):
             return structs.replace(recurrence, on=day, number=recurrence.number + number), due
     return None
+
+
+def upcoming(recurrence: Recurrence, zone: tzinfo, now: datetime, most: int) -> list[date]:
+    """The dates of the next tasks of the series as they come when each is made in time, at most so many."""
+    found = following(recurrence, zone, now)
+    if found is None:
+        return []
+    following_one, _ = found
+    return [following_one.on, *islice(_further(following_one), most - 1)]
 
 
 def _further(recurrence: Recurrence) -> Iterator[date]:

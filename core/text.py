@@ -96,12 +96,12 @@ def drop_forbidden(text: str, *, lines: bool) -> tuple[str, int]:
 def fold_name(name: str) -> str:
     """The form in which two names of one team are the same: without case, compatibility forms and what is not drawn.
 
-    Accents count. After NFKC_Casefold (Unicode, 3.13.5), except that the dot of a Turkish `İ` goes too, which case
-    folding leaves on its `i` as a mark.
+    Blanks of whatever kind and number are one space, and none around the name. Accents count. After NFKC_Casefold
+    (Unicode, 3.13.5), except that the dot of a Turkish `İ` goes too, which case folding leaves on its `i` as a mark.
     """
-    if name.isascii():
-        return name.lower()
-    return normalize("NFC", _decomposed(_IGNORABLE.sub("", name)).replace("i\u0307", "i"))
+    if not name.isascii():
+        name = normalize("NFC", _decomposed(_IGNORABLE.sub("", name)).replace("i\u0307", "i"))
+    return " ".join(name.lower().split())
 
 
 def fold_search(text: str) -> str:

@@ -20,10 +20,22 @@ from db.statements import change, columns, given, insert, returned_values, rows,
 from db.tables import Objects, Users
 from db.transaction import Reading, Writing, reading, writing
 
-__all__ = ["Object", "complete", "expire", "expire_all_of", "find", "forget_expired_objects", "new_key", "reserve"]
+__all__ = [
+    "BOOTSTRAPS",
+    "Object",
+    "complete",
+    "expire",
+    "expire_all_of",
+    "find",
+    "forget_expired_objects",
+    "new_key",
+    "reserve",
+]
 
 logger = logging.getLogger(__name__)
 
+BOOTSTRAPS: Final = "bootstraps"
+"""The kind of objects that have everything of a team in them."""
 AT_ONCE: Final = 100
 UNFINISHED_SECONDS: Final = 86_400.0
 """How long a row may wait for its object."""
@@ -98,12 +110,14 @@ async def expire_all_of(tx: Writing, user_id: UUID) -> None:
 async def find(tx: Reading, object_id: UUID) -> Object | None:
     """A whole object that the transaction's user may have now; None also when that user is no more.
 
-    None as well for a report that may say what was deleted for good since, before a worker drops it.
+    None as well for a report or a bootstrap that may say what was deleted for good since, before a worker drops it.
     """
     if await tx.one(_SOMEBODY) is None:
         return None
     found = await tx.one(_FIND, id=object_id)
-    return None if found is not None and await tx.fetchval(_IS_DUE, found.team_id, found.id) else found
+    if found is None or found.team_id is None:
+        return found
+    return None if await tx.fetchval(_IS_DUE, found.team_id, found.id, found.kind == BOOTSTRAPS) else found
 
 
 async def forget_expired_objects(pool: Pool, store: ObjectStore | None) -> int:
@@ -176,7 +190,10 @@ _FIND: Final = rows(
         Objects.expires_at.is_null() | (Objects.expires_at > NOW),
     ),
 )
-_IS_DUE: Final = f"select {REPORT_IS_DUE} from reports r where r.team_id = $1 and r.id = $2"  # noqa: S608
+_IS_DUE: Final = f"""
+select exists (select from reports r where r.team_id = $1 and r.id = $2 and {REPORT_IS_DUE})
+    or ($3::boolean and exists (select from redactions_due d where d.team_id = $1))
+"""  # noqa: S608 (an expression of our own)
 _EXPIRED: Final = rows(
     _Expired,
     limited(Objects.select(Objects.id, Objects.kind).where(Objects.expires_at <= NOW), given("limit")),

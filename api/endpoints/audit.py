@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 from blacksheep import Request, Response, Router
 from blacksheep.contents import StreamedContent
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from actors.board import TeamView
+from actors.orders import zone_of
 from api import accept, paths
 from api.access import Access
 from api.answers import NO_STORE, about_team, encode, json
@@ -17,18 +18,18 @@ from api.binding import query_of
 from api.calls import call_of
 from api.endpoints import team_examples
 from api.endpoints.team_docs import OF_TEAM
+from api.listing import read_when
 from api.openapi import PAGE, Operation, Parameter, Reply
 from api.paging import AUDIT, PageQuery, page_of
 from api.paths import pattern
 from api.services import Services
 from core.errors import BadInput, HistoryRewritten
 from core.events import EVENT_TYPES
-from core.field_error import FieldError
 from core.permissions import check_right
 from core.principal import ActorKind
 from core.redaction import DELETED_USER
 from core.rights import READ_AUDIT, in_team
-from core.task import check_moment
+from core.windows import Range, When, instants
 from db.audit import AuditFilter, AuditRow, audit_newest, audit_oldest
 from db.pool import Pool
 
@@ -65,19 +66,18 @@ class AuditPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-_Moment = Annotated[datetime, Meta(tz=True)]
-
-
 class AuditQuery(PageQuery, frozen=True, kw_only=True):
-    """`from` is the first moment, `to` the first that is too late."""
+    """`from` is the first moment, `to` the first that is too late; each a date, which begins in the team's zone, or an
+    instant.
+    """
 
     actor: UUID | None = None
     type: str | None = None
-    since: _Moment | None = field(default=None, name="from")
-    until: _Moment | None = field(default=None, name="to")
+    since: str | None = field(default=None, name="from")
+    until: str | None = field(default=None, name="to")
 
 
-_TIME: Final = {"type": "string", "format": "date-time"}
+_TIME: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 
 OPERATIONS: Final = (
     Operation(
@@ -103,8 +103,18 @@ OPERATIONS: Final = (
                 description="Only events of this type.",
                 example="task.deleted",
             ),
-            Parameter(name="from", schema=_TIME, description="Only what happened at this moment or later."),
-            Parameter(name="to", schema=_TIME, description="Only what happened before this moment."),
+            Parameter(
+                name="from",
+                schema=_TIME,
+                description="Only what happened on this date of the team's time zone, at this instant, or later.",
+                example="2026-01-01",
+            ),
+            Parameter(
+                name="to",
+                schema=_TIME,
+                description="Only what happened before this date of the team's time zone, or before this instant.",
+                example="2026-02-01",
+            ),
         ),
         replies={
             200: Reply(
@@ -135,9 +145,10 @@ class _Audit:
         call = call_of(request)
         principal, team_id = call.principal(), call.values["team_id"]
         query = query_of(request, AuditQuery)
-        wanted = _filter(query)
+        when = _period(query)
         view = await self._access.team(call, team_id)
         check_right(view.role_of(principal.user_id), principal, READ_AUDIT)
+        wanted = _filter(query, instants(*when, zone_of(view.state)))
         names = _names(view)
         if any(accept.names(call.headers.get(b"accept", b""), kind) for kind in JSON_LINES):
             lines = _Lines(self._pool, principal.user_id, team_id, wanted, view.seq, names)
@@ -169,15 +180,15 @@ class _Lines:
             yield b"".join([encode(_entry(row, self._names)) + b"\n" for row in rows])
 
 
-def _filter(query: AuditQuery) -> AuditFilter:
+def _period(query: AuditQuery) -> tuple[When | None, When | None]:
     if query.type is not None and query.type not in EVENT_TYPES:
         raise BadInput("There is no such type of event.", parameter="type")
-    for name, moment in (("from", query.since), ("to", query.until)):
-        try:
-            check_moment(name, moment)
-        except FieldError as error:
-            raise BadInput(str(error), parameter=name) from error
-    return AuditFilter(actor_id=query.actor, type=query.type, since=query.since, until=query.until)
+    return read_when(query.since, "from"), read_when(query.until, "to")
+
+
+def _filter(query: AuditQuery, period: Range[datetime] | None) -> AuditFilter:
+    period = period or Range()
+    return AuditFilter(actor_id=query.actor, type=query.type, since=period.since, until=period.until)
 
 
 def _names(view: TeamView) -> Mapping[UUID, str]:

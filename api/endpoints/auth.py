@@ -15,12 +15,11 @@ from api.auth.bearer import session_of
 from api.auth.emails import clean_email, clean_name, known_forms
 from api.auth.passwords import check_password
 from api.auth.time_zones import check_time_zone
-from api.binding import body_of, decode_body, decoder_for, no_query
+from api.binding import body_of, decoder_for, no_query
 from api.calls import call_of
 from api.endpoints import account_examples
 from api.openapi import Operation, Reply
 from api.paths import link, pattern
-from api.problems import UnsupportedMedia
 from api.services import Services
 from core.errors import BadInput, Unauthenticated
 from core.rights import ANYBODY
@@ -154,7 +153,7 @@ OPERATIONS: Final = (
             "and the answer is the same whether there was one."
         ),
         replies={204: Reply(description="The session has ended, with its access tokens and feeds.")},
-        problems=("unauthenticated", "forbidden"),
+        problems=("unauthenticated", "forbidden", "unsupported-media-type"),
         secured=False,
         requires=ANYBODY,
         keyed=True,
@@ -282,11 +281,8 @@ class _Auth:
         call = call_of(request)
         no_query(call)
         key_of(call)  # What is asked for twice is done once anyway, and answered alike.
-        body = await call.body()
-        if body:
-            if not call.headers.get(b"content-type", b"").lower().startswith(b"application/json"):
-                raise UnsupportedMedia("application/json")
-            given = decode_body(body, self._refresh)
+        if await call.body():
+            given = await body_of(request, self._refresh)
             ended = await self._identity.sessions.revoke_by_token(given.refresh_token)
         else:
             ended = session_of(call.principal())

@@ -155,14 +155,21 @@ class _Objects:
         call.body_limit = upload.claimed_size
         try:
             with store_errors():
-                stored = await self._store.put(
-                    sent_key(upload.id), call.pieces(), limit=upload.claimed_size, media_type=BYTES, name=upload.name
-                )
+                pieces, limit = _no_fewer(call.pieces(), upload.claimed_size), upload.claimed_size
+                await self._store.put(sent_key(upload.id), pieces, limit=limit, media_type=BYTES, name=upload.name)
         except ObjectTooLarge as error:
             raise BodyTooLarge(upload.claimed_size) from error
-        if stored.size < upload.claimed_size:
-            raise BadInput(f"The file must be {upload.claimed_size} bytes long, as was announced.")
         return empty(204, (PRIVATE,))
+
+
+async def _no_fewer(pieces: AsyncIterator[bytes], announced: int) -> AsyncIterator[bytes]:
+    """The pieces; their end comes too early before so many bytes, and then none of them are stored. Raises BadInput."""
+    size = 0
+    async for piece in pieces:
+        size += len(piece)
+        yield piece
+    if size < announced:
+        raise BadInput(f"The file must be {announced} bytes long, as was announced.")
 
 
 def _whole(found: Object) -> Shown:

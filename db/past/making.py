@@ -1,7 +1,7 @@
 """Making snapshots of the past, for a worker: whatever is missing is made, in order, and may be begun again."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Final
 from uuid import UUID
 
@@ -15,12 +15,17 @@ from db.projections import events_after
 from db.snapshots import SnapshotCodec
 from db.transaction import reading, writing
 
-__all__ = ["EVERY", "SnapshotMaker", "SnapshotsDropped"]
+__all__ = ["EVERY", "EVERY_BYTES", "SnapshotMaker", "SnapshotsDropped"]
 
 logger = logging.getLogger(__name__)
 
 EVERY: Final = 5_000
-"""Events between two snapshots of a team."""
+"""Most events between two snapshots of a team."""
+EVERY_BYTES: Final = 4 * 1024**2
+"""Most bytes of payloads between two snapshots of a team, but for the event that goes beyond them: what a reader folds
+takes time by the byte. So much is what as many events usually have."""
+MOST_WALKED: Final = 10_000
+"""Teams of which a worker remembers that it has looked through their whole journal."""
 LARGEST: Final = 2 * 1024**3
 """Bytes of an object: a bound for a store that would otherwise be filled by a mistake."""
 
@@ -32,8 +37,9 @@ class SnapshotsDropped(Exception):
 class SnapshotMaker:
     """Makes and tidies the snapshots of teams. `pool` is the worker's."""
 
-    def __init__(self, pool: Pool, store: ObjectStore, *, every: int = EVERY) -> None:
-        self._pool, self._store, self.every = pool, store, every
+    def __init__(self, pool: Pool, store: ObjectStore, *, every: int = EVERY, every_bytes: int = EVERY_BYTES) -> None:
+        self._pool, self._store, self.every, self.every_bytes = pool, store, every, every_bytes
+        self._walked: set[UUID] = set()
         self._codec = SnapshotCodec()
         self._form = self._codec.fingerprint.hex()
 
@@ -44,9 +50,13 @@ class SnapshotMaker:
         ObjectStoreUnavailable.
         """
         async with reading(self._pool, None) as tx:
+            if await tx.fetchval(_IS_DELETED, team_id):
+                return 0
             made_after = await snapshots.drops(tx, team_id)
             kept = await snapshots.kept(tx, team_id, self._form)
-        missing = [seq for seq in range(self.every, through + 1, self.every) if seq not in kept]
+            begin = self._begin(team_id, through, kept)
+            places = await tx.fetch(_PLACES, team_id, begin, through, self.every, self.every_bytes)
+        missing = [row["seq"] for row in places if row["seq"] not in kept]
         if not missing:
             return 0
         state = await self._nearest(team_id, missing[0])
@@ -56,6 +66,19 @@ class SnapshotMaker:
                 break  # The journal ends before: it was restored, and the event that brought us here is of the past.
             await self._keep(team_id, state, made_after)
         return len(missing)
+
+    def _begin(self, team_id: UUID, through: int, kept: Collection[int]) -> int:
+        """Before which event no snapshot is missing: those of a run of events are made in order, that at its end last.
+
+        The first time all of the journal is looked through: those who kept them before may have gone by other bounds.
+        """
+        if team_id not in self._walked:
+            if len(self._walked) >= MOST_WALKED:
+                self._walked.clear()
+            self._walked.add(team_id)
+            return 0
+        ends = range(self.every, through + 1, self.every)
+        return next((end - self.every for end in ends if end not in kept), through - through % self.every)
 
     async def tidy(self, team_id: UUID) -> None:
         """Forget what is of a history that was taken back, rows and objects alike.
@@ -121,5 +144,17 @@ async def _whole(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
+# In each run of so many events: at its end, and where its bytes have come to another multiple of the most. So the
+# places follow from the journal alone, and two workers find the same.
+_PLACES: Final = """
+select seq from (
+    select e.seq, octet_length(e.payload) as own,
+           sum(octet_length(e.payload)) over (partition by (e.seq - 1) / $4 order by e.seq) as total
+    from task_events e where e.team_id = $1 and e.seq > $2 and e.seq <= $3
+) e
+where seq % $4 = 0 or div(total, $5) > div(total - own, $5)
+order by seq
+"""
+_IS_DELETED: Final = "select deleted_at is not null from teams where id = $1"
 _ROWS: Final = "select id from board_snapshots where team_id = $1"
 _EXPIRE: Final = "update board_snapshots set expires_at = now() where team_id = $1 and id = $2 and key is null"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from db.bootstrap import OBJECT_KIND as BOOTSTRAPS
+from db.objects import BOOTSTRAPS
 from db.pool import Pool
 from db.transaction import writing
 

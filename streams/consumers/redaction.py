@@ -11,7 +11,6 @@ from core.upcasts import UnknownEvent
 from db.pool import Pool
 from db.redaction.comments import comment_is_written_about
 from db.redaction.tasks import is_written_about
-from db.redactions_due import clear_due
 from db.transaction import Writing
 from streams.consumers.plan import ConsumerPlan, Permanent
 from streams.consumers.transactional import in_transaction
@@ -46,8 +45,6 @@ async def _start(tx: Writing, row: JournalRow) -> bool:
         is_due = await comment_is_written_about(tx, row.team_id, row.subject, comment_id)
     if is_due:
         await plan.start(tx, row.actor_id, team_id=row.team_id, data=data, traceparent=row.traceparent)
-    else:
-        await clear_due(tx, row.team_id, row.subject, data.get("comment_id", row.subject))
     return is_due
 
 

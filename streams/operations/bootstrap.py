@@ -20,7 +20,6 @@ from msgspec import Struct, convert
 
 from core.checkpoints import Checkpoint
 from db import objects
-from db.bootstrap import OBJECT_KIND
 from db.bootstrap.folding import Beginning, begun, folded
 from db.bootstrap.keeping import keep
 from db.bootstrap.spool import Spool
@@ -89,7 +88,7 @@ class _Steps:
         object_id = await objects.reserve(
             tx,
             user_id=context.user_id,
-            kind=OBJECT_KIND,
+            kind=objects.BOOTSTRAPS,
             name=name,
             media_type=media_type_of(form),
             team_id=_team_of(context),
@@ -123,7 +122,7 @@ class _Steps:
             except ExtraMissing as error:
                 raise Refused(str(error)) from error
             digest = spool.digest
-        key = objects.new_key(OBJECT_KIND, UUID(context.data["object_id"]))
+        key = objects.new_key(objects.BOOTSTRAPS, UUID(context.data["object_id"]))
         async with await anyio.open_file(path, "rb") as file:
             try:
                 stored = await store.put(
@@ -158,7 +157,7 @@ class _Steps:
     async def tidy(self, context: Context) -> None:
         """Delete what other attempts have written."""
         assert self._ports.store is not None, "the file is in it"
-        for key in await self._ports.store.keys(objects.path_of(OBJECT_KIND, UUID(context.data["object_id"]))):
+        for key in await self._ports.store.keys(objects.path_of(objects.BOOTSTRAPS, UUID(context.data["object_id"]))):
             if key != context.data["key"]:
                 await self._ports.store.delete(key)
 

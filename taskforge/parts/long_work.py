@@ -8,6 +8,7 @@ from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
 from streams.operations.notices import NoticeSender
+from streams.operations.offboarding import off_boarding, team_redaction
 from streams.operations.redaction import RedactionPorts, comment_redaction, task_redaction
 from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
@@ -40,6 +41,14 @@ def _comment_redaction(made: Composition) -> Kind:
     return comment_redaction(_redaction_ports(made))
 
 
+def _off_boarding(made: Composition) -> Kind:
+    return off_boarding(_redaction_ports(made))
+
+
+def _team_redaction(made: Composition) -> Kind:
+    return team_redaction(_redaction_ports(made))
+
+
 def _bootstrap(made: Composition) -> Kind:
     return bootstrap(BootstrapPorts(made.pools.worker, made.objects))
 
@@ -50,6 +59,8 @@ KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (
     _erasure,
     _task_redaction,
     _comment_redaction,
+    _off_boarding,
+    _team_redaction,
 )
 """Each makes one kind out of the process that moves it. Reports have a runner of their own."""
 

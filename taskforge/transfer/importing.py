@@ -27,7 +27,7 @@ from core.writes import StoredReply
 from db.people import directory
 from taskforge.transfer.cells import Wish
 from taskforge.transfer.files import Reject
-from taskforge.transfer.planning import Known, Plan, column_of, link, plan
+from taskforge.transfer.planning import Known, Plan, by_name, column_of, link, named, plan
 from taskforge.transfer.targets import SECONDS, Target
 
 __all__ = ["Importer", "Tally"]
@@ -125,8 +125,8 @@ class Importer:
         keys = {task.key: task.id for task in state.tasks.values()}
         keys |= {str(task.id): task.id for task in state.tasks.values()}
         self._known = Known(
-            labels={fold_name(label.name): label.id for label in state.labels.values()},
-            columns={fold_name(column.name): column for column in state.columns.values()},
+            labels=by_name((label.name, label.id) for label in state.labels.values()),
+            columns=by_name((column.name, column) for column in state.columns.values()),
             users={name: found[email].id for name, email in emails.items() if email in found},
             archived=await self._archived(wishes, state),
             keys=keys,
@@ -155,7 +155,7 @@ class Importer:
         """Missing labels are made with a colour that follows from the name."""
         for name in wish.labels if wish.labels is not UNSET else ():
             folded = fold_name(name)
-            if folded in self._known.labels:
+            if named(self._known.labels, name) is not None:
                 continue
             color = COLORS[hashlib.sha256(folded.encode()).digest()[0] % len(COLORS)]
             if self._dry_run:
@@ -166,7 +166,7 @@ class Importer:
                 self._known.labels[folded] = result[0]
             except Conflict:  # Somebody made it at this moment.
                 state = await self._state()
-                self._known.labels |= {fold_name(label.name): label.id for label in state.labels.values()}
+                self._known.labels |= by_name((label.name, label.id) for label in state.labels.values())
 
     def _batches(self, wishes: Sequence[Wish]) -> Iterator[list[Wish]]:
         """At most a hundred rows and half a mebibyte, so that no commit holds up the team for long."""

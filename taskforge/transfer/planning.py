@@ -1,7 +1,7 @@
 """A wish against the team as it is: what to ask for, if anything. Pure; nothing is asked here."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,9 @@ from core.team import TeamState
 from core.text import fold_name
 from taskforge.transfer.cells import Wish
 
-__all__ = ["Known", "Plan", "column_of", "link", "plan"]
+__all__ = ["Known", "Plan", "by_name", "column_of", "link", "named", "plan"]
+
+T = TypeVar("T")
 
 LISTS: Final = ("label_ids", "blocked_by")
 
@@ -24,7 +26,7 @@ class Known(Struct):
 
     labels: dict[str, UUID]
     columns: Mapping[str, Column]
-    """By their folded names."""
+    """By their names (`by_name`)."""
     users: Mapping[str, UUID]
     archived: Mapping[UUID, Task]
     keys: Mapping[str, UUID]
@@ -85,7 +87,7 @@ def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bo
     if (column := column_of(wish, known)) is not None:
         given |= {"column_id": column.id, "status": column.category}
     if wish.labels is not UNSET:
-        given["label_ids"] = tuple(dict.fromkeys(known.labels[fold_name(name)] for name in wish.labels))
+        given["label_ids"] = tuple(dict.fromkeys(named(known.labels, name) for name in wish.labels))
     if wish.assignee is not UNSET:
         given["assignee_id"] = None if wish.assignee is None else _user(wish.assignee, known)
     for name, value in (("parent_id", wish.parent), ("blocked_by", wish.blocked_by)):
@@ -100,11 +102,22 @@ def _given(wish: Wish, known: Known, *, later: bool) -> tuple[dict[str, Any], bo
     return given, pending
 
 
+def by_name(named_things: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Things by their names, as they are written and as they are compared."""
+    things = list(named_things)
+    return {fold_name(name): thing for name, thing in things} | dict(things)
+
+
+def named(things: Mapping[str, T], name: str) -> T | None:
+    """What has the name. A team may have several from before blanks were the same: the one that is written so."""
+    return things.get(name, things.get(fold_name(name)))
+
+
 def column_of(wish: Wish, known: Known) -> Column | None:
     """The column that the row names, unless there is none of this name, or its tasks have another status here."""
     if wish.column is None:
         return None
-    column = known.columns.get(fold_name(wish.column))
+    column = named(known.columns, wish.column)
     status = wish.patch.status
     return column if column is not None and status in (UNSET, column.category) else None
 

@@ -50,6 +50,7 @@ QUERIES = {
     "listWebhooks": "team_id={team_id}",
     "revokeMySessions": "others=true",
     "readEvents": "after=0",
+    "readRecurrence": "rule=FREQ=DAILY&start=2040-01-01",
 }
 
 Case = tuple[Operation, str, Requirement]

@@ -89,7 +89,11 @@ class Place:
         while "{" in path:
             name = path.partition("{")[2].partition("}")[0]
             path = path.replace(f"{{{name}}}", self._ids.get(name, RANDOM))
-        return f"{path}?team_id={self._ids['team_id']}" if operation.id == "listWebhooks" else path
+        needed = {
+            "listWebhooks": f"?team_id={self._ids['team_id']}",
+            "readRecurrence": "?rule=FREQ=DAILY&start=2040-01-01",
+        }
+        return path + needed.get(operation.id, "")
 
     def body(self, example: Any) -> Any:
         """The documented example about this team."""

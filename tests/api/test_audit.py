@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
+from core.calendar import ONE_DAY
 from core.redaction import DELETED_USER
 from db import audit
 from db.settings import DatabaseSettings
@@ -96,9 +99,22 @@ async def test_filters_let_through_what_they_name(desk: Desk) -> None:
     assert (await page(desk, team, f"?type=task.deleted&to={moment}"))["items"] == []
 
 
+async def test_a_date_begins_in_the_teams_zone(desk: Desk) -> None:
+    team, _ = await a_history(desk)
+    assert (await desk.patch(f"/v1/teams/{team}", {"time_zone": "Pacific/Kiritimati"})).is_success
+    everything = (await page(desk, team))["items"]
+    for name, days in (("from", -1), ("from", 0), ("from", 1), ("to", -1), ("to", 0), ("to", 1)):
+        there = datetime.fromisoformat(everything[0]["at"]).astimezone(ZoneInfo("Pacific/Kiritimati")) + days * ONE_DAY
+        begins = datetime(there.year, there.month, there.day, tzinfo=ZoneInfo("Pacific/Kiritimati"))
+        found = (await page(desk, team, f"?{name}={there.date()}"))["items"]
+        assert found == [
+            one for one in everything if (datetime.fromisoformat(one["at"]) >= begins) == (name == "from")
+        ], (name, days)
+
+
 @pytest.mark.parametrize(
     ("query", "parameter"),
-    [("type=task.exploded", "type"), ("actor=me", "actor"), ("from=yesterday", "from"), ("to=2026-01-01", "to"),
+    [("type=task.exploded", "type"), ("actor=me", "actor"), ("from=yesterday", "from"), ("to=2026-02-30", "to"),
      ("since=2026-01-01T00:00:00Z", "since"), ("from=1000-01-01T00:00:00Z", "from"), ("limit=101", "limit")],
 )  # fmt: skip
 async def test_a_filter_that_is_none_is_refused(desk: Desk, query: str, parameter: str) -> None:

@@ -78,7 +78,7 @@ async def test_a_column_is_made_renamed_limited_moved_and_deleted(desk: Desk) ->
 async def test_names_are_told_apart_without_regard_to_case_and_form(desk: Desk) -> None:
     team = await desk.new_team()
     await add(desk, team, "Straße ﬁx")
-    for name in ("STRASSE FIX", "straße fix"):
+    for name in ("STRASSE FIX", "straße fix", "Straße  ﬁx", " Straße\u00a0ﬁx", "Straße\u2003ﬁx "):
         answer = await desk.post(f"/v1/teams/{team}/columns", {"name": name, "category": "open"})
         document = problem(answer, 409, "conflict")
         assert (document["reason"], document["errors"][0]["pointer"]) == ("name-taken", "/name")

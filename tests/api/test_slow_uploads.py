@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec import structs
 
 from db.settings import DatabaseSettings, ObjectSettings
 from db.transaction import reading
-from tests.support.desk import Desk
+from tests.support.desk import Desk, problem
+from tests.support.files import begun, digest_of
 from tests.support.site import serving, settings_for
 from tests.support.waiting import until_answered
 
@@ -53,6 +55,46 @@ async def sent(desk: Desk, task_id: str, pieces: Sequence[bytes], *, leaving: bo
             return b""
         async with asyncio.timeout(20):
             return await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def test_a_direct_upload_that_breaks_off_can_be_sent_again(database: DatabaseSettings, valkey_url: str) -> None:
+    data = b"0123456789" * 1_000
+    async with impatient(database, valkey_url) as desk:
+        task = await desk.task()
+        signed = (await begun(desk, task["id"], data)).json()
+        complete = f"/v1/tasks/{task['id']}/attachments/uploads/{signed['upload_id']}/complete"
+        for announced, leaving in ((len(data), True), (4_000, False), (None, False)):
+            head = await put(desk, signed["url"], data[:4_000], announced, leaving=leaving)
+            assert leaving or head.startswith(b"HTTP/1.1 400 ")
+            await until_answered(lambda: nothing_is_there(desk, signed["upload_id"]))
+            refused = problem(await desk.post(complete), 409, "conflict")
+            assert refused["reason"] == "upload-missing", "it can still come"
+        assert (await desk.client.put(signed["url"], content=data)).status_code == 204
+        await put(desk, signed["url"], data[:4_000], len(data), leaving=True)
+        made = await desk.post(complete)
+        assert (made.status_code, made.json()["digest"]) == (201, digest_of(data))
+
+
+async def nothing_is_there(desk: Desk, upload_id: str) -> bool:
+    store = desk.site.services.objects
+    assert store is not None
+    return not [key for key in await store.keys("attachment") if upload_id in key]
+
+
+async def put(desk: Desk, url: str, data: bytes, announced: int | None, *, leaving: bool) -> bytes:
+    """Send that to a signed address, announced as so many bytes or as pieces; the head of the answer."""
+    length = "Transfer-Encoding: chunked" if announced is None else f"Content-Length: {announced}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", desk.site.port)
+    try:
+        writer.write("\r\n".join([f"PUT {urlsplit(url).path} HTTP/1.1", "Host: x", length, "", ""]).encode())
+        writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if announced is None else data)
+        await writer.drain()
+        async with asyncio.timeout(20):
+            return b"" if leaving else await reader.readuntil(b"\r\n\r\n")
     finally:
         writer.close()
         with contextlib.suppress(OSError):

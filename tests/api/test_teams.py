@@ -156,9 +156,9 @@ async def test_labels_live_from_creation_to_deletion(desk: Desk) -> None:
     label = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"{path}/{label['id']}"
-    assert (
-        problem(await desk.post(path, {"name": "BUG", "color": "#000000"}), 409, "conflict")["reason"] == "name-taken"
-    )
+    for name in ("BUG", " Bug", "bug\u00a0"):
+        refused = problem(await desk.post(path, {"name": name, "color": "#000000"}), 409, "conflict")
+        assert (refused["reason"], refused["errors"][0]["pointer"]) == ("name-taken", "/name")
     renamed = await desk.patch(f"{path}/{label['id']}", {"name": "defect"})
     assert renamed.json() == {**label, "name": "defect"}
     assert (await desk.patch(f"{path}/{label['id']}", {"name": "defect"})).json() == renamed.json()

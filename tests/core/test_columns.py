@@ -4,6 +4,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from core import decide_columns
 from core.columns import default_column_id
 from core.commands import CreateColumn, CreateTask, DeleteColumn, MoveColumn, UpdateColumn
 from core.errors import Conflict
@@ -27,6 +28,25 @@ def test_the_ids_of_the_first_columns_never_change() -> None:
 @pytest.mark.parametrize(("one", "other"), [("Straße", "STRASSE"), ("ﬁx", "FIX"), ("İ", "i̇"), ("é", "e\u0301")])
 def test_names_that_a_reader_takes_for_the_same_are_folded_to_the_same(one: str, other: str) -> None:
     assert fold_name(one) == fold_name(other)
+
+
+def test_a_board_whose_names_differ_in_blanks_since_before_can_be_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = CoreTeam()
+    with monkeypatch.context() as before:
+        before.setattr(decide_columns, "fold_name", str.lower)
+        for name in ("To  do", "To do"):
+            team.ask(CreateColumn(name=name, category="open"))
+    one, other = [column for column in team.state.columns.values() if column.name.startswith("To")]
+    for column in (one, other):
+        team.ask(UpdateColumn(column_id=column.id, wip_limit=3))
+        team.ask(UpdateColumn(column_id=column.id, name=column.name))
+        team.ask(MoveColumn(column_id=column.id, after_id=next(iter(team.state.columns))))
+        with pytest.raises(Conflict) as refused:
+            team.ask(UpdateColumn(column_id=column.id, name=" to\u00a0do"))
+        assert (refused.value.reason, refused.value.pointer) == ("name-taken", "/name")
+    team.ask(UpdateColumn(column_id=other.id, name="Later"))
+    team.ask(UpdateColumn(column_id=one.id, name="To do"))
+    assert {team.state.columns[one.id].name, team.state.columns[other.id].name} == {"To do", "Later"}
 
 
 def test_columns_keep_short_ranks_however_often_they_are_moved() -> None:

@@ -131,6 +131,15 @@ def test_names_and_searches_know_no_case_and_no_normal_form(one: str, other: str
 
 
 @pytest.mark.parametrize(
+    "other",
+    ["To  do", " To do", "To do ", "to\u00a0do", "To\u2003\u2003do", "TO\u3000DO", "To\u1680do", "\u00a0To \u202fdo"],
+)
+def test_blanks_of_any_kind_and_number_make_no_other_name(other: str) -> None:
+    assert fold_name(other) == fold_name("To do")
+    assert fold_name(other) != fold_name("Todo")
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         ("caf\u00e9", "cafe"),

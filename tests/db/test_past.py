@@ -12,9 +12,11 @@ import pytest
 from msgspec import structs
 
 from core.codec import JournalRow, decode, digest_of
+from core.commands import UpdateTask
 from core.errors import NotFound, Overloaded, StorageUnavailable
 from core.events import AnyEvent
 from core.redaction import redacted
+from core.task import TaskPatch
 from core.team import TeamState, evolve
 from db import readmodel
 from db.object_store import ObjectStore, open_store
@@ -125,11 +127,73 @@ async def test_a_reader_folds_only_what_comes_after_the_newest_snapshot(
     assert seqs == [3 * EVERY], "and at a snapshot nothing is folded"
 
 
+def bytes_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes of payloads each read of the journal had from now on."""
+    read, sizes = readmodel.events_after, list[int]()
+
+    async def events_after(*arguments: Any) -> list[JournalRow]:
+        rows = await read(*arguments)
+        sizes.append(sum(len(row.payload) for row in rows))
+        return rows
+
+    monkeypatch.setattr(readmodel, "events_after", events_after)
+    return sizes
+
+
+async def test_what_a_reader_folds_is_bounded_by_bytes(
+    pools: Pools, store: ObjectStore, superuser: "asyncpg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few events may be much: with long descriptions a reader would fold megabytes, however few the events are."""
+    team, most = lived(60), 128 * 1024
+    task = next(iter(team.state.tasks.values()))
+    for number in range(150):
+        team.ask(UpdateTask(task.id, TaskPatch(description=f"{number} " * (8_000 if number % 50 == 0 else 1_000))))
+    rows = await stored(superuser, team.journal)
+    largest = max(len(row.payload) for row in rows)
+    maker = SnapshotMaker(pools.worker, store, every=5_000, every_bytes=most)
+    made = await maker.make_due(TEAM, len(rows))
+    assert made == len(await places(pools)) >= sum(len(row.payload) for row in rows) // (most + largest)
+    sizes = bytes_of(monkeypatch)
+    for seq in range(1, len(rows) + 1, 7):
+        sizes.clear()
+        assert board_of(await at(pools, store, seq)) == board_of(fold_of(rows[:seq])), seq
+        assert sum(sizes) < most + largest
+    await at(pools, None, len(rows))
+    assert sum(sizes) > 8 * most, "which is what there is without them"
+
+
+async def test_snapshots_by_bytes_are_made_as_the_events_come_and_again_when_they_went(
+    pools: Pools, store: ObjectStore, rows: Sequence[JournalRow]
+) -> None:
+    most = 4 * max(len(row.payload) for row in rows)
+    at_once, one_by_one = [SnapshotMaker(pools.worker, store, every=EVERY, every_bytes=most) for _ in range(2)]
+    for row in rows:
+        await one_by_one.make_due(TEAM, row.seq)
+    found = await places(pools)
+    assert set(all_places(rows)) < set(found)
+    assert await at_once.make_due(TEAM, len(rows)) == 0, "the places follow from the journal alone"
+    await drop_boards(pools.worker, TEAM, {rows[EVERY + 10].subject})
+    assert len(await places(pools)) < len(found)
+    await one_by_one.make_due(TEAM, len(rows))
+    assert await places(pools) == found
+
+
+async def test_who_kept_fewer_snapshots_before_gets_those_between(
+    pools: Pools, store: ObjectStore, rows: Sequence[JournalRow]
+) -> None:
+    await SnapshotMaker(pools.worker, store, every=EVERY).make_due(TEAM, len(rows))
+    before = await places(pools)
+    maker = SnapshotMaker(pools.worker, store, every=EVERY, every_bytes=8_192)
+    assert await maker.make_due(TEAM, len(rows)) > 0
+    assert set(before) < set(await places(pools))
+    assert await maker.make_due(TEAM, len(rows)) == 0
+
+
 async def test_every_kind_of_event_has_its_place_in_the_past(
     pools: Pools, store: ObjectStore, superuser: "asyncpg.Connection[Any]"
 ) -> None:
     """Redactions, a new epoch, comments and files among them; snapshots at every tenth."""
-    rows = await stored(superuser, every_event().journal)
+    rows = await stored(superuser, every_event(ended=True).journal)
     await SnapshotMaker(pools.worker, store, every=10).make_due(TEAM, len(rows))
     expected = TeamState()
     for row in rows:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,6 +134,20 @@ async def test_an_event_that_is_delivered_again_finds_nothing_to_do(past: Past, 
     handled = [await plan.handle(plan.name, row) for row in (*rows, rows[EVERY - 1], rows[0])]
     assert handled.count("applied") == 1
     assert handled[EVERY - 1] == "applied"
+
+
+async def test_much_in_few_events_has_snapshots_as_well(past: Past) -> None:
+    task_id = await past.task("First")
+    await past.titled(task_id, 4 * EVERY)
+    rows = await past.rows()
+    most = 4 * max(len(row.payload) for row in rows)
+    plan = history(past.process.pools.worker, past.store, every=10_000, every_bytes=most)
+    handled = [await plan.handle(plan.name, row) for row in rows]
+    places = await past.places(past.process.pools.worker)
+    assert len(places) == handled.count("applied") >= 3
+    assert handled.count("passed") > len(rows) / 2, "the journal is not asked at each event"
+    read_at_once = [sum(len(row.payload) for row in rows[a:b]) for a, b in pairwise((0, *places))]
+    assert max(read_at_once) < most + most / 4
 
 
 async def test_without_a_store_there_is_nothing_to_keep(past: Past) -> None:

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from tests.support.account import NO_TLS, Account
 from tests.support.directories import open_directory
 from tests.support.s3 import KEY_ID, SECRET, running_s3
+from tests.support.s3proxy import needs_s3proxy, running_s3proxy
 from tests.support.system import System, children
 
 pytestmark = [pytest.mark.system, pytest.mark.proof, pytest.mark.timeout(240)]
@@ -29,16 +31,32 @@ TAIL: Final = b"\r\n--x--\r\n"
 FORM: Final = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-@pytest.fixture(scope="module", params=["directory", "bucket"])
-def system(request: pytest.FixtureRequest, services_root: Path) -> Iterator[System]:
-    """The whole system over one kind of store; the bucket is in this process."""
-    with open_directory(services_root) as directory, running_s3() as s3:
-        bucket = {
-            "TASKFORGE_OBJECTS__URL": s3.url,
-            "TASKFORGE_OBJECTS__ACCESS_KEY_ID": KEY_ID,
-            "TASKFORGE_OBJECTS__SECRET_ACCESS_KEY": SECRET,
-        }
-        system = System(directory, environment=bucket if request.param == "bucket" else {})
+@contextlib.contextmanager
+def bucket(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of a bucket: in this process, or of a real server of S3's interface."""
+    if kind == "bucket":
+        with running_s3() as s3:
+            yield s3.url
+    else:
+        needs_s3proxy()
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(running_s3proxy(folder)) as url:
+            yield url
+
+
+@pytest.fixture(scope="module", params=["directory", "bucket", "s3proxy"])
+def system(
+    request: pytest.FixtureRequest, services_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """The whole system over one kind of store."""
+    with contextlib.ExitStack() as stack:
+        environment = {}
+        if request.param != "directory":
+            environment = {
+                "TASKFORGE_OBJECTS__URL": stack.enter_context(bucket(request.param, tmp_path_factory.mktemp("bucket"))),
+                "TASKFORGE_OBJECTS__ACCESS_KEY_ID": KEY_ID,
+                "TASKFORGE_OBJECTS__SECRET_ACCESS_KEY": SECRET,
+            }
+        system = System(stack.enter_context(open_directory(services_root)), environment=environment)
         try:
             system.start()
             yield system

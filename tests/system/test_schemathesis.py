@@ -76,13 +76,17 @@ def explore(
 
 
 def _owned(account: Account) -> dict[str, str]:
-    """The parameters of Schemathesis for a new team with a task, which has a comment and a file."""
+    """The parameters of Schemathesis for a new team with a webhook, and a task, which has a comment and a file."""
     team = account.team("A task")
     task = account.task(team, "A task")["id"]
     comment = account.call("POST", f"/v1/tasks/{task}/comments", body="A *comment*.")["id"]
     attached = account.http.post(f"/v1/tasks/{task}/attachments", files={"file": ("a.txt", b"A file.", "text/plain")})
     assert attached.status_code == 201, attached.text
+    hook = account.call("POST", "/v1/webhooks/subscriptions", team_id=team, url="https://hooks.example.com/in")["id"]
+    delivery = account.call("POST", f"/v1/webhooks/subscriptions/{hook}/test")["id"]
     return {
+        "path.subscription_id": hook,
+        "path.delivery_id": delivery,
         "path.team_id": team,
         "query.team_id": team,
         "path.task_id": task,

@@ -9,6 +9,7 @@ import { Inbox } from "./inbox.js";
 import { Moving } from "./moving.js";
 import { Panel } from "./panel.js";
 import { Sections } from "./panel-sections.js";
+import { Reports } from "./reports.js";
 import { Session, SessionEnded } from "./session.js";
 import { showMe } from "./shell.js";
 import { OpenTeam } from "./team.js";
@@ -34,10 +35,16 @@ const panel = new Panel({
   save: (id, patch, version) => open.save(id, patch, version),
   archive: (id) => open.archive(id),
   fetch: (id) => open.fetch(id),
+  dates: (query) => open.datesOf(query),
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
 }, new Sections(api, () => person));
-const inbox = new Inbox(api, (team, task) => guarded(() => showTask(team, task)));
+const inbox = new Inbox(api, (item) => guarded(() => showItem(item)));
+const reports = new Reports(api);
+byId("print-report").addEventListener("click", () => {
+  byId("menu").hidePopover();
+  reports.open(open.team);
+});
 const columns = new ColumnsDialog((work) => open.changeColumns(work));
 byId("edit-columns").addEventListener("click", () => columns.open(open.board));
 new Moving(view, {
@@ -143,10 +150,21 @@ async function showTask(team, id) {
   else panel.open(open, id, found);
 }
 
+/** What a notification is about. */
+async function showItem({ kind, team_id: team, task_id: task, data }) {
+  if (kind.startsWith("webhook.")) {
+    location.assign(`/dashboard/webhooks#/${team}/${data?.webhook_id ?? ""}`);
+    return;
+  }
+  await showTask(team, task);
+  if (kind === "report.ready" && team === open?.team.id) reports.open(open.team);
+}
+
 function leaveTeam() {
   panel.close();
   inbox.close();
   columns.close();
+  reports.leave();
   open?.close();
   open = null;
 }
@@ -162,6 +180,7 @@ async function openTeam(id) {
     team: () => open === mine && showTeam(mine),
     columns: () => open === mine && onColumns(mine),
     happened: (event) => open === mine && onHappened(event),
+    notice: (operation) => open === mine && onNotice(operation),
     reloaded: () => open === mine && panel.sections.reload(),
   });
   open = mine;
@@ -211,6 +230,12 @@ function onRemoved(team) {
 function onHappened(event) {
   panel.sections.follow(event);
   if (event.actor !== person?.id) inbox.follow();
+}
+
+/** Long work of this person has moved on; what comes of it may be in the inbox, too. */
+function onNotice(operation) {
+  reports.follow(operation);
+  inbox.follow();
 }
 
 /** What shows columns beside the board follows. */

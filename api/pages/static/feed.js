@@ -20,7 +20,7 @@ export class Feed {
   #silence = 0;
   #wake = null;
 
-  /** `hooks`: state(text), removed(), reloaded(). */
+  /** `hooks`: state(text), removed(), reloaded(), and maybe notice(operation): how far long work of this person is. */
   constructor(api, teamId, board, hooks) {
     this.api = api;
     this.teamId = teamId;
@@ -104,6 +104,9 @@ export class Feed {
       case "heartbeat":
         this.api.saw(this.teamId, frame.seq);
         if (frame.seq > this.board.seq) this.resync();
+        break;
+      case "notice":
+        this.hooks.notice?.(frame.operation);
         break;
       case "reset":
         this.#forget(frame.seq);

@@ -16,7 +16,7 @@ export class Inbox {
   #after = null;
   #late = null;
 
-  /** `show(teamId, taskId)` opens the card, or the board where there is no task. */
+  /** `show(item)` opens what a notification is about: a card, or the board where there is none. */
   constructor(api, show) {
     this.api = api;
     this.show = show;
@@ -108,7 +108,7 @@ export class Inbox {
     this.close();
     row.dataset.unread = "false";
     if (item.read_at === null) this.#guarded(() => this.#read({ ids: [item.id] }));
-    this.show(item.team_id, item.task_id);
+    this.show(item);
   }
 
   /** All up to the newest one that is shown: what has come since is not read by anybody yet. */

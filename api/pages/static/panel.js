@@ -8,6 +8,7 @@ import { PRIORITY_NAMES, labelChip } from "./card.js";
 import { byId, h } from "./dom.js";
 import { asFields, dueWords, withDue } from "./due.js";
 import { dueIsWhole, followDue, readDue, writeDue } from "./due-field.js";
+import { RepeatField, asRecurrence, repeatWords, withRepeat } from "./repeat-field.js";
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const STALE_TRIES = 3;
@@ -22,6 +23,7 @@ const FIELDS = {
   assignee_id: { read: (control) => control.value || null, write: setValue },
   estimate: { read: (control) => (control.value === "" ? null : Number(control.value)), write: setValue },
   due: { read: readDue, write: writeDue },
+  repeats: { read: (control) => control.repeat.read(), write: (control, value) => control.repeat.write(value) },
   label_ids: { read: readLabels, write: writeLabels },
 };
 
@@ -33,6 +35,7 @@ const NAMES = {
   assignee_id: "Assignee",
   estimate: "Estimate",
   due: "Due date",
+  repeats: "Repetition",
   label_ids: "Labels",
 };
 
@@ -42,7 +45,7 @@ export class Panel {
   #version = 0;
   #clashes = new Map();
 
-  /** `sections` is what stands below the fields. `actions`: save(id, patch, version) → Promise, archive(id) → Promise, fetch(id) → Promise<task>, mayWrite(). */
+  /** `sections` is what stands below the fields. `actions`: save(id, patch, version) → Promise, archive(id) → Promise, fetch(id) → Promise<task>, dates(query) → Promise<dates>, mayWrite(). */
   constructor(actions, sections) {
     this.actions = actions;
     this.sections = sections;
@@ -52,6 +55,7 @@ export class Panel {
     this.save = byId("panel-save");
     this.archive = byId("panel-archive");
     fillSelect(this.#control("priority"), Object.entries(PRIORITY_NAMES));
+    this.repeat = this.#control("repeats").repeat = new RepeatField((query) => actions.dates(query));
     this.form.addEventListener("submit", (event) => this.#onSubmit(event));
     this.form.addEventListener("input", () => this.#offer());
     this.#control("title").addEventListener("keydown", (event) => this.#onTitleKey(event));
@@ -70,7 +74,7 @@ export class Panel {
   open(team, id, found = team.board.confirmed(id)) {
     const { board } = team;
     if (found === undefined) return;
-    const task = withDue(found);
+    const task = withRepeat(withDue(found));
     this.board = board;
     this.#control("due").dataset.zone = board.team?.time_zone ?? "UTC";
     this.#id = id;
@@ -93,7 +97,7 @@ export class Panel {
 
   /** The open task changed on the board: follow it, keep what was typed, and point out clashes. */
   follow(found) {
-    const task = found && withDue(found);
+    const task = found && withRepeat(withDue(found));
     if (task === undefined) {
       this.#lock(true);
       this.#say("This task has just left the board.", "error");
@@ -112,6 +116,7 @@ export class Panel {
 
   /** Fill the named fields from the task and take its version as the base of the next save. */
   #take(task, names) {
+    this.repeat.follow(task);
     for (const name of names) {
       this.#base[name] = task[name];
       FIELDS[name].write(this.#control(name), task[name]);
@@ -161,6 +166,7 @@ export class Panel {
 
   #offer() {
     followDue(this.#control("due"));
+    this.repeat.offer();
     const dirty = this.#dirty();
     this.save.disabled = dirty.length === 0 || this.#value("title") === "" || this.#clashes.size > 0 || this.#locked || !dueIsWhole(this.#control("due"));
     if (dirty.length === 0 && !this.sections.unsent && this.note.dataset.kind === "unsaved") this.#say("");
@@ -192,7 +198,7 @@ export class Panel {
       const patch = Object.fromEntries(this.#dirty().map((name) => [name, this.#value(name)]));
       if (Object.keys(patch).length === 0) return;
       try {
-        await this.actions.save(id, asFields(patch, this.#base.due), this.#version);
+        await this.actions.save(id, asRecurrence(asFields(patch, this.#base.due)), this.#version);
         return;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 412 || attempt === STALE_TRIES) throw error;
@@ -247,6 +253,7 @@ export class Panel {
     if (name === "priority") return PRIORITY_NAMES[value];
     if (name === "assignee_id") return value ? (this.board.members.get(value)?.name ?? "Former member") : "Nobody";
     if (name === "due") return dueWords(value);
+    if (name === "repeats") return repeatWords(value);
     if (name === "label_ids") return value.map((id) => this.board.labels.get(id)?.name ?? "?").join(", ") || "none";
     return value === null || value === "" ? "(empty)" : String(value);
   }

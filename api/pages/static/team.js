@@ -9,7 +9,7 @@ export class OpenTeam {
   #queue = Promise.resolve();
   #extending = new Map();
 
-  /** `hooks`: state(text), removed(), changed(change), team(), columns(), happened(event), reloaded(). Call `load` before anything else. */
+  /** `hooks`: state(text), removed(), changed(change), team(), columns(), happened(event), notice(operation), reloaded(). Call `load` before anything else. */
   constructor(api, team, view, hooks) {
     this.api = api;
     this.team = team;
@@ -146,6 +146,11 @@ export class OpenTeam {
       if (error instanceof Problem && error.status === 404) return undefined;
       throw error;
     }
+  }
+
+  /** The next dates of a series, by the query of where it is (docs/recurrence.md). */
+  async datesOf(query) {
+    return (await this.api.get(`/v1/teams/${this.team.id}/recurrence?${query}`, this.#options())).data.dates;
   }
 
   #options() {

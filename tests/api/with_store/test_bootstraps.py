@@ -15,6 +15,8 @@ from core.checkpoints import Checkpoint, Ledger
 from db.bootstrap.folding import folded
 from db.redaction.boards import drop_boards
 from db.redaction.history import redact_history
+from db.redactions_due import clear_due
+from db.transaction import writing
 from streams.bootstrap import files
 from streams.cloud_events import parse_cloud_event
 from streams.housekeeping import tidy
@@ -213,12 +215,37 @@ async def test_its_progress_is_said_on_the_askers_feed(desk: Desk, hands: Hands)
             assert notice["operation"]["kind"] == "bootstrap"
 
 
-async def forget(desk: Desk, team: str, task_id: str) -> None:
+async def forget(desk: Desk, team: str, task_id: str, *, deleted: bool = False) -> None:
     """What is deleted for good is forgotten by the journal, and then every copy that may have it is dropped."""
-    (await desk.delete(f"/v1/tasks/{task_id}?permanent=true")).raise_for_status()
+    if not deleted:
+        (await desk.delete(f"/v1/tasks/{task_id}?permanent=true")).raise_for_status()
     worker, task = desk.site.services.pools.worker, UUID(task_id)
     await redact_history(worker, UUID(team), {task}, among={task})
     await drop_boards(worker, UUID(team), [task])
+    async with writing(worker) as tx:
+        await clear_due(tx, UUID(team), task, task)
+
+
+async def test_it_is_gone_once_something_in_it_is_deleted_for_good_and_made_again_once_that_is_forgotten(
+    desk: Desk, hands: Hands
+) -> None:
+    """A worker drops it some time later; until then nobody finds it, and none that is made is kept."""
+    team = await desk.new_team()
+    secret = await desk.task("A secret", team_id=team)
+    result = (await made(hands, desk["owner"], team))["result"]
+    (await desk.delete(f"/v1/tasks/{secret['id']}?permanent=true")).raise_for_status()
+    problem(await desk.client.get(result["download_url"]), 404, "not-found")
+    early = await made(hands, desk["owner"], team)
+    assert early["status"] == "running"
+    await forget(desk, team, secret["id"], deleted=True)
+
+    async def ended() -> bool:
+        await hands.finish()
+        return (await desk.get(f"/v1/operations/{early['id']}")).json()["status"] == "succeeded"
+
+    await until_answered(ended)
+    late = (await desk.get(f"/v1/operations/{early['id']}")).json()["result"]
+    assert b"A secret" not in (await desk.client.get(late["download_url"])).content
 
 
 async def test_it_goes_with_whatever_the_journal_forgets(desk: Desk, hands: Hands) -> None:

@@ -249,6 +249,18 @@ async def test_reports_that_may_show_it_are_gone(desk: Desk, hands: Hands) -> No
     assert (await desk.get(path)).json()["items"] == []
 
 
+async def test_bootstraps_that_may_have_it_are_gone(desk: Desk, hands: Hands) -> None:
+    there = await said(desk)
+    asked = await desk.post(f"/v1/teams/{there.team}/bootstraps", {})
+    await hands.finish()
+    operation = (await desk.get(asked.headers["location"])).json()
+    address = operation["result"]["download_url"]
+    assert TASK in (await desk.client.get(address)).text
+    await delete_comment(desk, there)
+    problem(await desk.client.get(address), 404, "not-found")
+    assert (await desk.get(asked.headers["location"])).json()["result"]["download_url"] is None
+
+
 async def test_an_export_has_it_redacted(desk: Desk, hands: Hands) -> None:
     there = await said(desk)
     await delete_comment(desk, there)

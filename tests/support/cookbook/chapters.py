@@ -179,6 +179,11 @@ _HISTORY: Final = Chapter(
             query={"after": "0", "limit": "20"},
         ),
         Step(operation="readOverdue", says="Who is late with what.", query={"tasks": "3"}),
+        Step(
+            operation="readRecurrence",
+            says="When a rule would have its next tasks.",
+            query={"rule": "FREQ=WEEKLY;BYDAY=MO", "start": "2031-03-03"},
+        ),
         Step(operation="readStats", says="The last twelve weeks, and the board as it is now."),
         Step(
             operation="makeReport",
@@ -314,9 +319,15 @@ _END: Final = Chapter(
             httpie='http -I --check-status --follow "$(at "$DOWNLOAD")" > export.zip\npython3 -m zipfile -t export.zip',
         ),
         Step(operation="removeMember", says="Grace leaves.", by="GRACE_TOKEN"),
+        Step(operation="deleteTeam", says="The team, with everything in it.", gives={"OPERATION": "id"}),
+        Step(
+            operation="getOperation",
+            says="Until it is gone from everywhere; the history is kept for 30 days, for nobody but the operator.",
+            until=("status", "succeeded"),
+        ),
         Step(
             operation="deleteMe",
-            says="Grace's account; Ada could not go, as the team's only owner (409).",
+            says="Grace's account. Whoever is the only owner of a team cannot go before it is gone (409).",
             by="GRACE_TOKEN",
             body={"password": _PASSWORD},
         ),
