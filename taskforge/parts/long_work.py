@@ -12,6 +12,7 @@ from streams.operations.offboarding import off_boarding, team_redaction
 from streams.operations.redaction import RedactionPorts, comment_redaction, task_redaction
 from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
+from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.work_samples import operation_samples, printing_samples
 
@@ -75,8 +76,9 @@ def operation_runner(made: Composition) -> OperationRunner:
 
 def report_runner(made: Composition) -> OperationRunner:
     """The runner of reports, with its numbers."""
-    kind, notify = report(ReportPorts(made.pools.worker, made.objects)), NoticeSender(made.valkey, made.signer)
-    runner = OperationRunner(made.pools.worker, [kind], notify, at_once=REPORTS_AT_ONCE, name="printing")
+    ports = ReportPorts(made.pools.worker, made.objects, collecting_of(made))
+    notify = NoticeSender(made.valkey, made.signer)
+    runner = OperationRunner(made.pools.worker, [report(ports)], notify, at_once=REPORTS_AT_ONCE, name="printing")
     made.reports = runner
     made.show(lambda: printing_samples(runner.statistics()))
     return runner

@@ -105,7 +105,7 @@ export class Activity {
   }
 
   #undoOf(item) {
-    const mine = item.actor.id === this.me().id && UNDONE.test(item.type) && !item.redacted;
+    const mine = item.actor.id === this.me().id && item.actor.kind !== "system" && UNDONE.test(item.type) && !item.redacted;
     if (!mine || !this.#team.mayWrite) return null;
     if (this.#isTakenBack(item)) return h("span", { class: "help" }, "Taken back");
     const button = h("button", { type: "button", class: "quiet", "aria-label": `Undo: ${item.sentence}` }, "Undo");
