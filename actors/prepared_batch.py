@@ -53,6 +53,7 @@ from core.events import AnyEvent, CommentEvent, TaskCreated, TaskDeleted, TaskEv
 from core.placing import overfilled
 from core.quotas import Quotas
 from core.task import Task
+from core.task_history import is_of_series
 from core.team import TeamState, evolve
 from core.writes import KeyRow, RowChanges, TeamWrites, rows_of_events
 
@@ -251,7 +252,8 @@ def _is_found_out_anew(answer: CommandResult | DomainError) -> bool:
 
 def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
     """The task of each operation, in order; a command on no task, or one that ends it, affects none."""
-    created = iter([encoded.row.subject for encoded in events if isinstance(encoded.event, TaskCreated)])
+    made = [encoded.event for encoded in events if isinstance(encoded.event, TaskCreated)]
+    created = iter([event.task.id for event in made if not is_of_series(event)])
     operations = command.operations if isinstance(command, Batch) else (command,)
     affected: list[UUID] = []
     for operation in operations:

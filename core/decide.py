@@ -89,7 +89,7 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
         case CreateTask():
             return [create_task(state, command, asking)]
         case ArchiveTask():
-            return [archive_task(state, command, asking)]
+            return archive_task(state, command, asking)
         case RestoreTask():
             return [restore_task(state, command, asking)]
         case UndoTask():

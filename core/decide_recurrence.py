@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
+from uuid import UUID
 
 from msgspec import structs
 
 from core.commands import Asking, RepeatTask
-from core.errors import Contradiction
+from core.errors import Conflict, Contradiction
 from core.events import AnyEvent, TaskCreated, TaskUpdated
 from core.placing import wanted_column
 from core.ranking import bottom
-from core.recurrence import Due, Recurrence, RecurrenceRule, begin, following, is_due
+from core.recurrence import Due, Recurrence, RecurrenceRule, at_times_of, begin, following, is_due
 from core.task import Task
 from core.team import TeamState, evolve
+from core.windows import FINISHED
 
-__all__ = ["recurrence_after", "repeat_task"]
+__all__ = ["recurrence_after", "repeat_before_archiving", "repeat_task"]
 
 
 def recurrence_after(
@@ -24,17 +26,38 @@ def recurrence_after(
     """The recurrence of a task that is made, or changed, with these fields.
 
     The same rule once more begins no new series, unless the task is due at another time with it. Raises Contradiction
-    for a rule without a further date, and where a task that recurs would not be due any more.
+    for a rule without a further date, and where a task that recurs would not be due any more; Conflict where the series
+    has passed on, unless the task begins another one with a due date of its own.
     """
     due = Due(*(given.get(name, getattr(before, name, None)) for name in ("due_at", "due_on")))
     had = None if before is None else before.recurrence
     wanted: RecurrenceRule | None = given.get("recurrence")
     moved = before is not None and due != Due(before.due_at, before.due_on)
     if "recurrence" in given and (wanted is None or moved or not _is_same(had, wanted)):
+        if had is not None and had.next_id is not None and (wanted is None or not moved):
+            _check_over(state, had.next_id)
         return None if wanted is None else _begun(wanted, due, _zone(state, asking))
-    if had is not None and had.next_id is None and due == Due(None, None):
+    if had is None or had.next_id is not None:
+        return had
+    if due == Due(None, None):
         raise Contradiction("/recurrence", "A task that recurs is due: say null for recurrence, too.")
-    return had
+    return at_times_of(had, due, _zone(state, asking))
+
+
+def _check_over(state: TeamState, next_id: UUID) -> None:
+    """Raise Conflict, naming the task that has the series now, unless the series has ended there.
+
+    Where a task on the way is not on the board, that one is named: it says itself where the series went.
+    """
+    bearer = state.tasks.get(next_id)
+    while bearer is not None and bearer.recurrence is not None and bearer.recurrence.next_id is not None:
+        next_id = bearer.recurrence.next_id
+        bearer = state.tasks.get(next_id)
+    if bearer is not None and bearer.recurrence is None:
+        return
+    where = "another task" if bearer is None else bearer.key
+    detail = f"The series has passed on to {where}: change it there, or begin another one with a new due date."
+    raise Conflict("series-passed-on", detail, pointer="/recurrence", task_id=next_id)
 
 
 def _is_same(had: Recurrence | None, wanted: RecurrenceRule) -> bool:
@@ -58,15 +81,36 @@ def repeat_task(state: TeamState, command: RepeatTask, asking: Asking) -> list[A
     if task is None or task.recurrence is None:
         return []
     zone = _zone(state, asking)
-    if not is_due(task.recurrence, Due(task.due_at, task.due_on), task.completed_at, zone, max(asking.now, command.at)):
+    due = Due(task.due_at, task.due_on)
+    if not is_due(task.recurrence, due, is_finished(task), zone, max(asking.now, command.at)):
         return []
-    found = following(task.recurrence, zone, asking.now)
+    return _passed_on(state, task, task.recurrence, zone, asking)
+
+
+def repeat_before_archiving(state: TeamState, task: Task, asking: Asking) -> list[AnyEvent]:
+    """The next task of the series of one that is finished and about to leave the board: it takes no series with it.
+
+    That of an unfinished one is given up with it, until it is restored.
+    """
+    recurrence = task.recurrence
+    if recurrence is None or recurrence.next_id is not None or not is_finished(task):
+        return []
+    return _passed_on(state, task, recurrence, _zone(state, asking), asking)
+
+
+def is_finished(task: Task) -> bool:
+    """Whether nothing is to be done any more."""
+    return task.status in FINISHED
+
+
+def _passed_on(state: TeamState, task: Task, recurrence: Recurrence, zone: tzinfo, asking: Asking) -> list[AnyEvent]:
+    found = following(recurrence, zone, asking.now)
     if found is None:
         return [_with(task, None, state.seq + 1, asking)]
     draft = state.fork()
     created = _next_task(draft, task, *found, asking)
     evolve(draft, created)
-    passed_on = structs.replace(task.recurrence, next_id=created.task.id)
+    passed_on = structs.replace(recurrence, next_id=created.task.id)
     return [created, _with(task, passed_on, draft.seq + 1, asking)]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from core.commands import ArchiveTask, Asking, CreateTask, DeleteTask, MoveTask, RestoreTask, UpdateTask, Versions
-from core.decide_recurrence import recurrence_after
+from core.decide_recurrence import recurrence_after, repeat_before_archiving
 from core.errors import Conflict, Contradiction, InvalidReference, NotFound, StaleVersion
 from core.events import (
     AnyEvent,
@@ -120,11 +120,15 @@ def _check_due(task: Task, given: Mapping[str, Any]) -> None:
         raise Contradiction(f"/{set_}", f"The task has {kept}: say null for that to set {set_}.")
 
 
-def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> TaskArchived:
-    """Off the board; archived tasks are kept, searchable and can be restored."""
+def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> list[AnyEvent]:
+    """Off the board; archived tasks are kept, searchable and can be restored. A finished one passes its series on."""
     task = board_task(state, command.task_id, command.if_match, {})
-    after = structs.replace(task, archived_at=asking.now, updated_at=asking.now, version=state.seq + 1)
-    return TaskArchived(
+    events = repeat_before_archiving(state, task, asking)
+    for event in events:
+        if isinstance(event, TaskUpdated):
+            task = event.task
+    after = structs.replace(task, archived_at=asking.now, updated_at=asking.now, version=state.seq + len(events) + 1)
+    archived = TaskArchived(
         team_id=task.team_id,
         seq=after.version,
         actor_id=asking.actor_id,
@@ -132,6 +136,7 @@ def archive_task(state: TeamState, command: ArchiveTask, asking: Asking) -> Task
         task=after,
         previous=differences(task, after),
     )
+    return [*events, archived]
 
 
 def restore_task(state: TeamState, command: RestoreTask, asking: Asking) -> TaskRestored:

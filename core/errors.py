@@ -52,6 +52,7 @@ ConflictReason = Literal[
     "export-running",
     "bootstrap-running",
     "reports-running",
+    "series-passed-on",
     "nothing-to-undo",
     "undo-conflict",
     "undo-redacted",

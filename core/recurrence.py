@@ -21,11 +21,11 @@ from core.calendar import due_moment, wall_moment
 from core.field_error import FieldError
 from core.rules import LONGEST_RULE, clean_rule, dates_after, read_rule
 
-__all__ = ["Due", "Recurrence", "RecurrenceRule", "When", "begin", "following", "is_due", "upcoming"]
+__all__ = ["Due", "Recurrence", "RecurrenceRule", "When", "at_times_of", "begin", "following", "is_due", "upcoming"]
 
 TimeOfDay = time
 When = Literal["due", "done"]
-"""When the next task is made: when this one is due, whatever has become of it, or when it is done."""
+"""When the next task is made: when this one is due, done or not, or when it is finished: done, or cancelled."""
 
 Rule = Annotated[
     str,
@@ -93,12 +93,24 @@ def begin(wanted: RecurrenceRule, due: Due, zone: tzinfo) -> Recurrence:
     return recurrence
 
 
-def is_due(recurrence: Recurrence, due: Due, completed_at: datetime | None, zone: tzinfo, now: datetime) -> bool:
+def at_times_of(recurrence: Recurrence, due: Due, zone: tzinfo) -> Recurrence:
+    """The series of a task that is due then: one of instants has a time of day, and one of dates has none.
+
+    The time stays what it was while the task is put off from one instant to another.
+    """
+    if due.due_at is None:
+        return structs.replace(recurrence, time=None)
+    if recurrence.time is not None:
+        return recurrence
+    return structs.replace(recurrence, time=due.due_at.astimezone(zone).time().replace(fold=0))
+
+
+def is_due(recurrence: Recurrence, due: Due, finished: bool, zone: tzinfo, now: datetime) -> bool:
     """Whether the time for the next task has come."""
     if recurrence.next_id is not None:
         return False
     if recurrence.when == "done":
-        return completed_at is not None
+        return finished
     moment = due_moment(due.due_at, due.due_on, zone)
     return moment is not None and moment <= now
 

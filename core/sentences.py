@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from core.codec import JournalRow
 from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, TaskCreated, TaskMoved
@@ -187,9 +187,11 @@ def _day(when: Any, names: Names) -> str:
     return f"{there.day} {there:%B %Y}, {there:%H:%M} ({names.zone})"
 
 
-def _recurrence(_: Any, new: Any, __: Names, ___: AnyTaskEvent) -> list[str]:
+def _recurrence(old: Any, new: Any, _: Names, __: AnyTaskEvent) -> list[str]:
     if new is None:
         return ["ended its recurrence"]
+    if old is not None and structs.replace(old, time=new.time) == new:
+        return ["took its series along"]
     return ["made the next one"] if new.next_id is not None else [f"made it recur ({new.rule}, when {new.when})"]
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from core.events import AnyEvent, AnyTaskEvent, TaskCreated, TaskDeleted
 from core.task import Task
 
-__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of", "passes_on"]
+__all__ = ["UNDOABLE", "TaskHistory", "Wanted", "changed_fields", "fields_before", "history_of", "is_of_series"]
 
 UNDOABLE: Final = ("task.created", "task.updated", "task.moved", "task.archived", "task.restored")
 """The types of the changes that can be taken back: those of the task's own fields."""
@@ -43,7 +43,7 @@ class TaskHistory(Struct, frozen=True, gc=False):
             return structs.replace(self, deleted=True)
         if not isinstance(event, AnyTaskEvent):
             return self
-        by_them = wanted.seq is None and event.actor_id == wanted.user_id and not passes_on(event)
+        by_them = wanted.seq is None and event.actor_id == wanted.user_id and not is_of_series(event)
         if event.seq == wanted.seq or by_them:
             return TaskHistory(event)
         return structs.replace(self, later=self.later | changed_fields(event))
@@ -69,10 +69,17 @@ def changed_fields(event: AnyTaskEvent) -> frozenset[str]:
     return frozenset({"archived_at"}) if isinstance(event, TaskCreated) else frozenset(event.previous)
 
 
-def passes_on(event: AnyTaskEvent) -> bool:
-    """Whether the event says that a series of tasks has gone on without this one, which nobody's hand has done."""
+def is_of_series(event: AnyTaskEvent) -> bool:
+    """Whether a series of tasks has made this one, or has gone on without it: nobody's hand has done that.
+
+    The first task of a series is somebody's own.
+    """
     recurrence = event.task.recurrence
-    return "recurrence" in event.previous and recurrence is not None and recurrence.next_id is not None
+    if recurrence is None:
+        return False
+    if isinstance(event, TaskCreated):
+        return recurrence.number > 1
+    return "recurrence" in event.previous and recurrence.next_id is not None
 
 
 def fields_before(event: AnyTaskEvent) -> dict[str, Any]:

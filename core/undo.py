@@ -25,7 +25,7 @@ from core.events import (
 from core.placing import check_entry, column_without
 from core.ranking import insert_at
 from core.task import Task, differences
-from core.task_history import TaskHistory, Wanted, fields_before, passes_on
+from core.task_history import TaskHistory, Wanted, fields_before, is_of_series
 from core.team import TeamState
 
 __all__ = ["undo_task"]
@@ -50,6 +50,8 @@ def undo_task(state: TeamState, command: UndoTask, asking: Asking) -> AnyTaskEve
         raise Conflict("undo-redacted", "This task was deleted for good.")
     task, change = state.task(command.task_id), _change(history, command)
     check_version(state, task, command.if_match, {})
+    if is_of_series(change):
+        raise _conflict({"recurrence"}, "is what made this change, and nobody's hand")
     before = fields_before(change)
     _check_untouched(before, history.later)
     if isinstance(change, TaskCreated | TaskRestored):
@@ -102,8 +104,6 @@ def _put_back(state: TeamState, task: Task, before: Mapping[str, Any], asking: A
 def _reversed(
     state: TeamState, task: Task, change: AnyTaskEvent, before: Mapping[str, Any], asking: Asking
 ) -> AnyTaskEvent | None:
-    if passes_on(change):
-        raise _conflict({"recurrence"}, "has passed on to the next task")
     if all(getattr(task, name) == value for name, value in before.items()):
         return None  # A neighbour's move has spread its column anew, and has given it its old rank again.
     _check_possible(state, task.id, before, asking)

@@ -44,25 +44,31 @@ select distinct g.time_zone from tasks t join teams g on g.id = t.team_id
 where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
   and t.due_on is not null and t.recurrence ->> 'when' = 'due'
 """
+# A task that is changed is asked for once more: it may have another series by now, for the time of the old one.
 # `due_at` itself is overdue a moment later than at `now`; a date is from the first moment of the next one.
 _BEARERS: Final = """
 with due as (
-    select t.id, 'at ' || extract(epoch from t.due_at) as occurrence
+    select t.id, 'at ' || extract(epoch from t.due_at) || ' ' || t.version as occurrence
     from tasks t
     where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
       and t.due_at <= $2 and t.recurrence ->> 'when' = 'due'
     union all
-    select t.id, 'on ' || to_char(t.due_on, 'YYYY-MM-DD')
+    select t.id, 'on ' || to_char(t.due_on, 'YYYY-MM-DD') || ' ' || t.version
     from tasks t
     join teams g on g.id = t.team_id
     join unnest($3::text[], $4::date[]) z (zone, today) on z.zone = g.time_zone
     where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
       and t.due_on < z.today and t.recurrence ->> 'when' = 'due'
     union all
-    select t.id, 'done ' || extract(epoch from t.completed_at)
+    select t.id, 'done ' || t.version
     from tasks t
     where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
       and t.completed_at <= $2 and t.recurrence ->> 'when' = 'done'
+    union all
+    select t.id, 'cancelled ' || t.version
+    from tasks t
+    where t.recurrence ->> 'next_id' is null and t.recurrence is not null and t.archived_at is null
+      and t.updated_at <= $2 and t.recurrence ->> 'when' = 'done' and t.status = 'cancelled'
 )
 select d.id, d.occurrence from due d
 where not exists (

@@ -26,6 +26,7 @@ from core.events import AnyEvent, AnyTaskEvent
 from core.principal import ActorKind
 from core.rights import READ, in_team
 from core.sentences import Change, Names, changes_of, doer, references_of, sentence
+from core.task_history import UNDOABLE, is_of_series
 from core.team import TeamState
 from core.upcasts import UnknownEvent
 from db import readmodel
@@ -45,7 +46,11 @@ class Actor(Struct, frozen=True, kw_only=True):
 
 
 class ActivityItem(Struct, frozen=True, kw_only=True):
-    """One event. `id`, `seq` and `epoch` are those of its CloudEvent. With `redacted` there is no more to be said."""
+    """One event. `id`, `seq` and `epoch` are those of its CloudEvent. With `redacted` there is no more to be said.
+
+    `undoable` says whether it is a person's change of the task itself, which can be taken back as long as nobody has
+    changed the same since: not a comment, and not what a series of tasks has done.
+    """
 
     id: str
     seq: int
@@ -56,6 +61,7 @@ class ActivityItem(Struct, frozen=True, kw_only=True):
     changes: list[Change]
     sentence: str
     redacted: bool
+    undoable: bool
 
 
 class ActivityPage(Struct, frozen=True):
@@ -76,6 +82,7 @@ _EXAMPLE: Final = {
     "changes": [{"field": "status", "from": "open", "to": "done"}],
     "sentence": "Ada moved it from Open to Done.",
     "redacted": False,
+    "undoable": True,
 }
 
 OPERATIONS: Final = (
@@ -178,7 +185,13 @@ def _item(row: JournalRow, event: AnyEvent | None, names: Names) -> ActivityItem
         changes=changes_of(event, names) if isinstance(event, AnyTaskEvent) and not row.redacted else [],
         sentence=sentence(row, event, names),
         redacted=row.redacted,
+        undoable=_is_undoable(row, event),
     )
+
+
+def _is_undoable(row: JournalRow, event: AnyEvent | None) -> bool:
+    own = isinstance(event, AnyTaskEvent) and event.type in UNDOABLE and not is_of_series(event)
+    return own and not row.redacted and row.actor_kind != "system"
 
 
 def register(router: Router, services: Services) -> None:

@@ -323,7 +323,8 @@ CHANGES: Final = (
         summary="Archive a task, or delete it for good",
         tag="Tasks",
         description=(
-            "Archives: the task leaves the board, keeps its number, and comes back by `restore`. With "
+            "Archives: the task leaves the board, keeps its number, and comes back by `restore`. A finished one that "
+            "recurs has its next task made at once; an unfinished one takes its series with it. With "
             "`permanent=true` it is gone, and its text with it; that takes the permission `delete_tasks`."
         ),
         parameters=(

@@ -54,8 +54,9 @@ async def add_commented(
     for row in told:
         del kinds[row["user_id"]]
     notice = _notice(event, event_id)
-    notified = [await notify(tx, one, kind, notice, now=now, collecting=collecting) for one, kind in kinds.items()]
-    return any(notified)
+    # All in one order: whoever tells of another comment on the task at this moment takes the same waiting mails.
+    told_now = [await notify(tx, one, kinds[one], notice, now=now, collecting=collecting) for one in sorted(kinds)]
+    return any(told_now)
 
 
 async def _kinds(tx: Reading, event: AnyCommentEvent) -> dict[UUID, NoticeKind]:

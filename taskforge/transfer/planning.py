@@ -166,10 +166,10 @@ def _differences(task: Task, given: Mapping[str, Any]) -> TaskPatch | None:
 
 
 def _differs(name: str, has: Any, wanted: Any) -> bool:
-    """A series is the same by its rule; one that has passed on to another task is none of this one's."""
+    """A series is the same by its rule; one that has passed on to another task is as good as none."""
     if name in LISTS:
         return set(has) != set(wanted)
     if name == "recurrence" and has is not None:
-        mine = None if has.next_id is not None else (has.rule, has.when)
-        return mine != (None if wanted is None else (wanted.rule, wanted.when))
+        same = wanted is not None and (has.rule, has.when) == (wanted.rule, wanted.when)
+        return not (same or (wanted is None and has.next_id is not None))
     return bool(has != wanted)

@@ -64,3 +64,39 @@ async def test_what_is_no_series_is_refused(desk: Desk, query: str, parameter: s
     assert words in found["detail"]
     if parameter is not None:
         assert found["parameter"] == parameter
+
+
+async def test_a_new_rule_for_a_task_whose_series_has_passed_on_is_a_conflict_that_names_the_bearer(
+    desk: Desk,
+) -> None:
+    """Archiving a finished task is what passes a series on at once; nothing here waits for a scheduler."""
+    body = {"team_id": desk.team, "title": "t", "due_on": "2040-03-05", "recurrence": {"rule": "FREQ=DAILY"}}
+    task = (await desk.post("/v1/tasks", body)).json()
+    path = f"/v1/tasks/{task['id']}"
+    assert (await desk.patch(path, {"status": "done"})).status_code == 200
+    assert (await desk.delete(path)).status_code in {200, 204}
+    restored = (await desk.post(f"{path}/restore", {})).json()
+    bearer = restored["recurrence"]["next_id"]
+    found = problem(await desk.patch(path, {"recurrence": {"rule": "FREQ=WEEKLY"}}), 409, "conflict")
+    assert (found["reason"], found["task_id"]) == ("series-passed-on", bearer)
+    key = (await desk.get(f"/v1/tasks/{bearer}")).json()["key"]
+    assert key in found["detail"]
+
+
+async def test_what_a_series_does_is_not_offered_to_be_undone(desk: Desk) -> None:
+    body = {"team_id": desk.team, "title": "t", "due_on": "2040-03-05", "recurrence": {"rule": "FREQ=DAILY"}}
+    path = f"/v1/tasks/{(await desk.post('/v1/tasks', body)).json()['id']}"
+    await desk.patch(path, {"status": "done"})
+    await desk.delete(path)
+    items = (await desk.get(f"{path}/activity")).json()["items"]
+    assert [(one["type"], one["undoable"]) for one in items] == [
+        ("task.archived", True),
+        ("task.updated", False),
+        ("task.updated", True),
+        ("task.created", True),
+    ]
+    following = items[1]["changes"][0]["to"]["next_id"]
+    (made,) = (await desk.get(f"/v1/tasks/{following}/activity")).json()["items"]
+    assert (made["type"], made["undoable"]) == ("task.created", False)
+    refused = problem(await desk.post(f"/v1/tasks/{following}/undo", {"seq": made["seq"]}), 409, "conflict")
+    assert refused["reason"] == "undo-conflict"

@@ -9,14 +9,25 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from core.codec import decode, encode
-from core.commands import Asking, MoveTask, RepeatTask, UndoTask, UpdateTask
+from core.commands import (
+    ArchiveTask,
+    Asking,
+    Batch,
+    CreateTask,
+    MoveTask,
+    RepeatTask,
+    RestoreTask,
+    UndoTask,
+    UpdateTask,
+)
 from core.decide import decide
 from core.errors import Conflict, Contradiction, Forbidden
-from core.events import AnyEvent, TaskCreated, TaskUpdated
+from core.events import AnyEvent, TaskArchived, TaskCreated, TaskRestored, TaskUpdated
 from core.field_error import FieldError
 from core.principal import Principal
-from core.recurrence import Due, Recurrence, RecurrenceRule, begin, following, is_due
-from core.task import Task, TaskPatch
+from core.recurrence import Due, Recurrence, RecurrenceRule, When, begin, following, is_due
+from core.task import Status, Task, TaskFields, TaskPatch
+from core.task_history import is_of_series
 from core.team import evolve
 from tests.support.clocks import first_moment, first_showing, pieces
 from tests.support.core_team import MEMBER, OWNER, SALT, CoreTeam
@@ -143,6 +154,113 @@ def test_a_series_passes_on_when_its_task_is_done_and_not_before() -> None:
     assert (created.task.due_on, created.task.status, created.task.completed_at) == (MONDAY + 7 * DAY, "open", None)
 
 
+def test_a_series_passes_on_when_its_task_is_cancelled() -> None:
+    """To leave one out is not to give the series up: whoever means that takes the recurrence away."""
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=RecurrenceRule(rule="FREQ=WEEKLY", when="done"))
+    team.ask(MoveTask(task_id=task.id, status="cancelled"))
+    created, _ = repeat(team, task, when_over(task))
+    assert isinstance(created, TaskCreated)
+    assert (created.task.due_on, created.task.status) == (MONDAY + 7 * DAY, "open")
+
+
+@pytest.mark.parametrize("when", ["due", "done"])
+@pytest.mark.parametrize("status", ["done", "cancelled"])
+def test_a_finished_task_that_is_archived_leaves_its_series_on_the_board(when: When, status: Status) -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=RecurrenceRule(rule="FREQ=WEEKLY", when=when))
+    team.ask(MoveTask(task_id=task.id, status=status))
+    created, passed_on, archived = team.ask(ArchiveTask(task.id))
+    assert isinstance(created, TaskCreated)
+    assert isinstance(passed_on, TaskUpdated)
+    assert isinstance(archived, TaskArchived)
+    assert (created.task.due_on, created.task.status, created.task.archived_at) == (MONDAY + 7 * DAY, "open", None)
+    assert archived.task.recurrence is not None
+    assert archived.task.recurrence.next_id == created.task.id
+    assert archived.previous == {"archived_at": None}
+    (restored,) = team.ask(UndoTask(task_id=task.id, user_id=OWNER))
+    assert isinstance(restored, TaskRestored)
+    assert repeat(team, restored.task, when_over(task)) == []
+
+
+def test_an_unfinished_task_takes_its_series_off_the_board_and_back() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    (archived,) = team.ask(ArchiveTask(task.id))
+    assert isinstance(archived, TaskArchived)
+    assert repeat(team, task, when_over(task)) == []
+    (restored,) = team.ask(RestoreTask(task.id))
+    assert isinstance(restored, TaskRestored)
+    assert len(repeat(team, restored.task, when_over(task))) == 2
+
+
+def test_a_batch_that_archives_and_creates_names_its_own_task() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    team.ask(MoveTask(task_id=task.id, status="done"))
+    events = team.ask(Batch((ArchiveTask(task.id), CreateTask(TaskFields(title="Mine")))))
+    created = [event for event in events if isinstance(event, TaskCreated)]
+    assert [is_of_series(event) for event in created] == [True, False]
+
+
+def test_a_rule_for_a_task_whose_series_has_passed_on_is_refused_naming_who_has_it() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    second, _ = repeat(team, task, when_over(task))
+    assert isinstance(second, TaskCreated)
+    third, _ = repeat(team, second.task, when_over(second.task))
+    assert isinstance(third, TaskCreated)
+    for wanted in (RecurrenceRule(rule="FREQ=WEEKLY"), RecurrenceRule(rule=DAILY.rule, when="done"), None):
+        with pytest.raises(Conflict, match=third.task.key) as caught:
+            patched(team, task, recurrence=wanted)
+        assert (caught.value.reason, caught.value.task_id) == ("series-passed-on", third.task.id)
+    assert patched(team, task, recurrence=DAILY) is None, "the same rule again is no change"
+    anew = patched(team, task, recurrence=MONDAYS, due_on=MONDAY + 14 * DAY)
+    assert anew is not None
+    assert anew.recurrence is not None
+    assert (anew.recurrence.start, anew.recurrence.next_id) == (MONDAY + 14 * DAY, None)
+
+
+def test_a_series_that_has_ended_stands_in_nobodys_way() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    created, _ = repeat(team, task, when_over(task))
+    assert isinstance(created, TaskCreated)
+    patched(team, created.task, recurrence=None)
+    anew = patched(team, task, recurrence=MONDAYS)
+    assert anew is not None
+    assert len(repeat(team, anew, when_over(task))) == 2
+
+
+def test_a_series_whose_bearer_has_left_the_board_is_still_not_begun_twice() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    created, _ = repeat(team, task, when_over(task))
+    assert isinstance(created, TaskCreated)
+    team.ask(ArchiveTask(created.task.id))
+    with pytest.raises(Conflict, match="another task") as caught:
+        patched(team, task, recurrence=MONDAYS)
+    assert caught.value.task_id == created.task.id
+
+
+def test_a_series_of_dates_becomes_one_of_instants_with_its_task_and_back() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    timed = patched(team, task, due_on=None, due_at=at("2026-03-02T09:30", UTC_ZONE))
+    assert timed is not None
+    assert timed.recurrence == Recurrence(rule=DAILY.rule, start=MONDAY, on=MONDAY, time=time(9, 30))
+    later = patched(team, timed, due_at=at("2026-03-02T11:00", UTC_ZONE))
+    assert later is not None
+    assert later.recurrence == timed.recurrence, "putting it off moves this task alone"
+    created, _ = repeat(team, later, at("2026-03-02T11:00", UTC_ZONE))
+    assert isinstance(created, TaskCreated)
+    assert (created.task.due_at, created.task.due_on) == (at("2026-03-03T09:30", UTC_ZONE), None)
+    dated = patched(team, created.task, due_at=None, due_on=MONDAY + DAY)
+    assert dated is not None
+    assert dated.recurrence is not None
+    assert dated.recurrence.time is None
+
+
 def test_the_end_of_a_series_is_taken_off_its_last_task() -> None:
     team = CoreTeam()
     task = team.task(due_on=MONDAY, recurrence=RecurrenceRule(rule="FREQ=DAILY;COUNT=2"))
@@ -211,6 +329,17 @@ def test_undo_takes_back_what_somebody_did_and_never_what_the_series_did() -> No
     assert caught.value.reason == "undo-conflict"
 
 
+def test_undo_puts_no_task_away_that_its_series_has_made() -> None:
+    team = CoreTeam()
+    task = team.task(due_on=MONDAY, recurrence=DAILY)
+    created, _ = repeat(team, task, when_over(task))
+    assert isinstance(created, TaskCreated)
+    for seq, reason in ((None, "nothing-to-undo"), (created.seq, "undo-conflict")):
+        with pytest.raises(Conflict) as caught:
+            team.ask(UndoTask(task_id=created.task.id, seq=seq, user_id=OWNER))
+        assert caught.value.reason == reason
+
+
 def test_what_is_gone_meanwhile_does_not_come_back_and_no_limit_holds_the_next_one_up() -> None:
     team = CoreTeam()
     parent, blocker = team.task("Parent"), team.task("Blocker")
@@ -233,8 +362,8 @@ def check(due: Due, zone: ZoneInfo, dues: Sequence[Due], moments: Sequence[datet
     recurrence = begin(DAILY, due, zone)
     for number, moment in enumerate(moments):
         assert due == dues[number], (zone, number)
-        assert is_due(recurrence, due, None, zone, moment), (zone, number)
-        assert not is_due(recurrence, due, None, zone, moment - timedelta(milliseconds=1)), (zone, number)
+        assert is_due(recurrence, due, False, zone, moment), (zone, number)
+        assert not is_due(recurrence, due, False, zone, moment - timedelta(milliseconds=1)), (zone, number)
         step = following(recurrence, zone, moment)
         assert step is not None
         recurrence, due = step

@@ -13,9 +13,9 @@ import pytest
 
 from actors.settings import ActorSettings
 from actors.system import TeamSystem
-from core.commands import ArchiveTask, CreateTask, CreateTeam, MoveTask
+from core.commands import ArchiveTask, CreateTask, CreateTeam, MoveTask, RestoreTask, UpdateTask
 from core.recurrence import RecurrenceRule
-from core.task import Task, TaskFields
+from core.task import Status, Task, TaskFields, TaskPatch
 from db.ids import new_id
 from db.journal.journal import PostgresJournal
 from db.pool import Pools
@@ -139,18 +139,47 @@ async def test_a_job_that_is_delivered_64_times_to_two_processes_makes_one_task(
     assert await works.dues(team) == [START + MINUTE, START + MINUTE + DAY]
 
 
-async def test_a_task_that_is_done_has_its_next_one_made_and_one_off_the_board_has_none(works: Works) -> None:
+async def test_a_task_that_is_finished_has_its_next_one_made_and_once(works: Works) -> None:
     team, owner = await works.team()
     rule = RecurrenceRule(rule="FREQ=WEEKLY;BYDAY=MO", when="done")
-    done, archived, late = [await works.task(team, owner, due_on=date(2026, 3, 2), recurrence=rule) for _ in range(3)]
-    await works.teams[0].ask(team, MoveTask(task_id=done.id, status="done"), by(owner))
-    await works.teams[0].ask(team, MoveTask(task_id=archived.id, status="done"), by(owner))
+    tasks = [await works.task(team, owner, due_on=date(2026, 3, 2), recurrence=rule) for _ in range(4)]
+    done, cancelled, archived, late = tasks
+    finished: list[tuple[Task, Status]] = [(done, "done"), (cancelled, "cancelled"), (archived, "done")]
+    for task, status in finished:
+        await works.teams[0].ask(team, MoveTask(task_id=task.id, status=status), by(owner))
     await works.teams[0].ask(team, ArchiveTask(archived.id), by(owner))
     await works.pass_time(30 * MINUTE)
-    assert await works.act() == ["applied"]
+    assert await works.act() == ["applied", "applied"]
     await works.pass_time(60 * DAY)
     assert await works.act() == [], f"{late.id} was never done"
-    assert await works.dues(team) == [date(2026, 3, 2)] * 3 + [date(2026, 3, 9)]
+    assert await works.dues(team) == [date(2026, 3, 2)] * 4 + [date(2026, 3, 9)] * 3
+
+
+async def test_a_series_that_begins_anew_on_the_day_of_the_old_one_goes_on(works: Works) -> None:
+    """What was asked for once for this task and this day is asked for once more."""
+    team, owner = await works.team()
+    task = await works.task(team, owner, due_on=date(2026, 3, 2), recurrence=RecurrenceRule(rule="FREQ=DAILY"))
+    await works.pass_time(2 * DAY)
+    await works.act()
+    following = await works.superuser.fetchval("select id from tasks where number = 2")
+    for task_id, rule in ((following, None), (task.id, RecurrenceRule(rule="FREQ=WEEKLY"))):
+        await works.teams[0].ask(team, UpdateTask(task_id, TaskPatch(recurrence=rule)), by(owner))
+    await works.pass_time(MINUTE)
+    assert await works.act() == ["applied"]
+    assert await works.dues(team) == [date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 9)]
+
+
+async def test_a_series_goes_on_once_its_task_is_back_on_the_board(works: Works) -> None:
+    """Also where it was asked for, and archived before anybody acted on that."""
+    team, owner = await works.team()
+    task = await works.task(team, owner, due_on=date(2026, 3, 2), recurrence=RecurrenceRule(rule="FREQ=DAILY"))
+    await works.pass_time(2 * DAY)
+    await works.teams[0].ask(team, ArchiveTask(task.id), by(owner))
+    assert await works.act() == ["passed"]
+    await works.teams[0].ask(team, RestoreTask(task.id), by(owner))
+    await works.pass_time(MINUTE)
+    assert await works.act() == ["applied"]
+    assert await works.dues(team) == [date(2026, 3, 2), date(2026, 3, 3)]
 
 
 async def test_one_next_task_makes_up_for_all_that_were_missed(works: Works) -> None:

@@ -6,8 +6,6 @@ import { pressing } from "./pressing.js";
 import { moment } from "./shell.js";
 
 const PAGE = 10;
-/** What `undo` takes back: changes of the task itself, and neither comments nor files. */
-const UNDONE = /^task\./u;
 
 export class Activity {
   #team = null;
@@ -105,7 +103,7 @@ export class Activity {
   }
 
   #undoOf(item) {
-    const mine = item.actor.id === this.me().id && item.actor.kind !== "system" && UNDONE.test(item.type) && !item.redacted;
+    const mine = item.actor.id === this.me().id && item.undoable;
     if (!mine || !this.#team.mayWrite) return null;
     if (this.#isTakenBack(item)) return h("span", { class: "help" }, "Taken back");
     const button = h("button", { type: "button", class: "quiet", "aria-label": `Undo: ${item.sentence}` }, "Undo");
