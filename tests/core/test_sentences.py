@@ -12,6 +12,7 @@ from msgspec import structs
 from core.codec import Encoded, decode, encode
 from core.commands import ArchiveTask, CreateColumn, DeleteTask, MoveTask, RestoreTask, UpdateTask
 from core.events import EVENT_TYPES, AnyTaskEvent
+from core.recurrence import Recurrence
 from core.sentences import Change, Named, Names, changes_of, references_of, sentence
 from core.task import STATUSES, Task, TaskPatch
 from core.team import TeamState
@@ -181,3 +182,15 @@ def test_a_task_that_is_deleted_for_good_is_said_to_be(team: CoreTeam) -> None:
     team.ask(DeleteTask(task.id))
     assert sentence(team.journal[-1].row, None, names_of(team.state)) == "Olga deleted it for good."
     assert names_of(team.state).of(UUID(int=7)) == "something that is gone"
+
+
+def test_what_a_series_made_is_its_doing_and_not_that_of_whose_name_it_acts_in(team: CoreTeam) -> None:
+    team.task()
+    encoded, event = last(team)
+    by_system = structs.replace(encoded.row, actor_kind="system")
+    series = Recurrence(rule="FREQ=DAILY", when="due", start=DUE.date(), on=DUE.date())
+    recurring = structs.replace(event, task=structs.replace(event.task, recurrence=series))
+    names = names_of(team.state)
+    assert sentence(by_system, recurring, names) == "The series created it."
+    assert sentence(encoded.row, recurring, names) == "Olga created it.", "a person who begins one"
+    assert sentence(by_system, event, names) == "Olga created it.", "not a series"
