@@ -29,6 +29,7 @@ from core.commands import (
     DeleteComment,
     DeleteLabel,
     DeleteTask,
+    DeleteTeam,
     EditComment,
     MoveColumn,
     MoveTask,
@@ -265,7 +266,15 @@ def _affected(command: AnyCommand, events: Sequence[Encoded]) -> list[UUID]:
                 pass
             case AddAttachment() | DeleteAttachment():
                 pass
-            case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
+            case (
+                CreateTeam()
+                | UpdateTeam()
+                | DeleteTeam()
+                | AddMember()
+                | ChangeRole()
+                | RenameMember()
+                | RemoveMember()
+            ):
                 pass
             case CreateLabel() | UpdateLabel() | DeleteLabel():
                 pass

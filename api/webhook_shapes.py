@@ -11,7 +11,7 @@ from core.field_error import FieldError
 from core.task import Status, tidy
 from core.text import clean_line
 from core.webhooks import MOST_DESCRIPTION, DisabledReason, Filter, Format
-from db.webhooks.deliveries import DeliveryStatus
+from db.webhooks.deliveries import AGAIN, Again, DeliveryStatus
 
 __all__ = [
     "AttemptAnswer",
@@ -139,13 +139,17 @@ class SubscriptionPage(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True, forbid_unknown_fields=True):
-    """From when on failed deliveries are made again: at most 14 days ago."""
+    """From when on, at most 14 days ago, deliveries are sent again: those that failed, and those that wait."""
 
     since: Annotated[datetime, Meta(tz=True)]
+    status: Annotated[
+        tuple[Again, ...],
+        Meta(min_length=1, max_length=2, description="Only these: `pending` alone sends now what waits."),
+    ] = AGAIN
 
 
 class Recovered(Struct, frozen=True):
-    """How many deliveries wait again."""
+    """How many deliveries are sent now."""
 
     recovered: int
 
@@ -164,7 +168,9 @@ class AttemptAnswer(Struct, frozen=True, kw_only=True):
 class DeliveryAnswer(Struct, frozen=True, kw_only=True):
     """One event for one webhook. `event_id` is its `webhook-id`, the same at each attempt; `last_…` is of the newest.
 
-    A test has the `seq` 0.
+    `next_at` is when it is tried next. Where events go in order, `blocked_by` is the delivery that must end before:
+    until then it is tried at no time. `last_error` is `disabled` when it was given up with its webhook. A test has the
+    `seq` 0.
     """
 
     id: UUID
@@ -180,6 +186,7 @@ class DeliveryAnswer(Struct, frozen=True, kw_only=True):
     created_at: datetime
     status: DeliveryStatus
     attempt_count: int
+    blocked_by: UUID | None
     next_at: datetime | None
     ended_at: datetime | None
     last_status: int | None

@@ -15,16 +15,16 @@ from api.preconditions import refuse_if_match
 from api.services import Services
 from api.webhook_shapes import DeliveryAnswer, ShownFilter, SubscriptionAnswer
 from core.codec import id_of_event
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, Contradiction, InvalidReference, NotFound
 from core.permissions import check_right
 from core.rights import MANAGE_TEAM
-from core.webhooks import TEST_TYPE, id_of_test
+from core.webhooks import TEST_TYPE, Filter, id_of_test, passes_no_event
 from db.transaction import reading
 from db.webhooks.deliveries import Delivery, find_delivery
-from db.webhooks.subscriptions import Subscription, find_subscription
+from db.webhooks.subscriptions import Subscription, Wanted, find_subscription
 from streams.webhooks.urls import NotAllowed, read_target
 
-__all__ = ["WebhookDesk", "about", "changing", "shown_delivery", "shown_subscription"]
+__all__ = ["WebhookDesk", "about", "changing", "check_wanted", "shown_delivery", "shown_subscription"]
 
 
 class WebhookDesk:
@@ -42,10 +42,14 @@ class WebhookDesk:
 
     async def subscription(self, call: Call, subscription_id: UUID) -> Subscription:
         """The webhook, for an admin of its team. Raises NotFound("webhook"), Forbidden."""
+        found, _ = await self.subscription_in(call, subscription_id)
+        return found
+
+    async def subscription_in(self, call: Call, subscription_id: UUID) -> tuple[Subscription, TeamView]:
+        """The same with its team."""
         async with reading(self._pool, call.principal().user_id) as tx:
             found = await find_subscription(tx, subscription_id)
-        await self._check(call, found.team_id, "webhook")
-        return found
+        return found, await self._check(call, found.team_id, "webhook")
 
     async def delivery(self, call: Call, delivery_id: UUID) -> Delivery:
         """The delivery, for an admin of its team. Raises NotFound("delivery"), Forbidden."""
@@ -54,9 +58,9 @@ class WebhookDesk:
         await self._check(call, found.team_id, "delivery")
         return found
 
-    async def _check(self, call: Call, team_id: UUID, what: str) -> None:
+    async def _check(self, call: Call, team_id: UUID, what: str) -> TeamView:
         try:
-            await self.team(call, team_id)
+            return await self.team(call, team_id)
         except NotFound:
             raise NotFound(what) from None
 
@@ -81,6 +85,22 @@ def changing(request: Request) -> Call:
     no_query(call)
     refuse_if_match(call)
     return call
+
+
+def check_wanted(view: TeamView, wanted: Wanted, before: Filter) -> None:
+    """Refuse what can never be sent anything. What was in the filter before may stay, though it is gone by now.
+
+    Raises Contradiction for types that no filter lets pass, and InvalidReference for a label or somebody not there.
+    """
+    if passes_no_event(wanted.event_types, wanted.filter):
+        detail = "None of these events is about a task, so that none would pass the filter."
+        raise Contradiction("/event_types", detail)
+    for number, label_id in enumerate(wanted.filter.label):
+        if label_id not in view.state.labels and label_id not in before.label:
+            raise InvalidReference(f"/filter/label/{number}", "No such label in this team.")
+    for number, user_id in enumerate(wanted.filter.assignee):
+        if user_id not in view.state.members and user_id not in before.assignee:
+            raise InvalidReference(f"/filter/assignee/{number}", "No such member of this team.")
 
 
 def about(call: Call, *more: Header) -> tuple[Header, ...]:

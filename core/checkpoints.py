@@ -131,13 +131,14 @@ class Things:
 
     Begun with all that there was it is the whole fold. Begun with what `unsaid` asks for, it is what changes: `there`
     then has what is new or other, `gone` what is no more, and `ended` the tasks that took all their comments and
-    attachments with them.
+    attachments with them. `emptied`: the team has ended, and took with it all that was there before.
     """
 
     def __init__(self, there: Mapping[ThingKey, Thing] | None = None) -> None:
         self.there: dict[ThingKey, Thing] = dict(there or {})
         self.gone: set[ThingKey] = set()
         self.ended: set[UUID] = set()
+        self.emptied = False
 
     def apply(self, event: Event) -> None:
         """The next event of the team."""
@@ -154,8 +155,10 @@ class Things:
                 self.there[key] = thing | fields
 
     def _end(self, key: ThingKey) -> None:
-        self._drop(key)
         kind, thing_id = key
+        if kind == "team":
+            self.there, self.emptied = {}, True
+        self._drop(key)
         if kind == "task":
             self.ended.add(thing_id)
             for other in [other for other, thing in self.there.items() if _parent(other[0], thing) == thing_id]:

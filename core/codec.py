@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from core.columns import Category, Column, default_column_id
 from core.comment import Comment
+from core.ended import DeletedTeam
 from core.event_data import (
     Counts,
     HistoryData,
@@ -25,6 +26,7 @@ from core.event_data import (
     encode_comment,
     encode_comment_fields,
     encode_deleted_task,
+    encode_deleted_team,
     encode_label,
     encode_label_fields,
     encode_member,
@@ -52,6 +54,7 @@ from core.events import (
     TaskDeleted,
     TaskEvent,
     Team,
+    TeamDeleted,
     TeamRestored,
     TeamUpdated,
 )
@@ -141,6 +144,10 @@ class _ColumnData(Struct, gc=False):
     ranks: dict[UUID, str] = {}
 
 
+class _DeletedTeamData(Struct, gc=False):
+    team: DeletedTeam
+
+
 class _TeamData(Struct, gc=False):
     team: Team
     previous: dict[str, Any] = {}
@@ -156,6 +163,8 @@ def _data_of(event: type[Event]) -> type[Struct]:
         return _DeletedTaskData
     if event is HistoryRedacted:
         return RedactionData
+    if event is TeamDeleted:
+        return _DeletedTeamData
     noun = event.noun
     match noun:
         case "task":
@@ -259,6 +268,8 @@ def _payload(event: AnyOtherEvent) -> bytes:
             return b'{"column":%b,"previous":%b%b}' % (column, previous, _ranks(event.ranks))
         case TeamUpdated():
             return b'{"team":%b,"previous":%b}' % (encode_team(event.team), encode_team_fields(event.previous))
+        case TeamDeleted():
+            return b'{"team":%b}' % encode_deleted_team(event.team)
         case TeamRestored():
             return b'{"epoch":%d,"from_seq":%d}' % (event.epoch, event.from_seq)
         case HistoryRedacted():

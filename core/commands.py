@@ -200,6 +200,10 @@ class DeleteLabel(Struct, frozen=True, tag="delete_label", gc=False):
     label_id: UUID
 
 
+class DeleteTeam(Struct, frozen=True, tag="delete_team", gc=False):
+    """The team ends for good: every member leaves, then all that there is in it is gone."""
+
+
 class RedactHistory(Struct, frozen=True, tag="redact_history", gc=False):
     """The journal has forgotten what it said up to `through_seq` of the subjects: whoever has copies is told.
 
@@ -352,6 +356,7 @@ class Batch(Struct, frozen=True, tag="batch", gc=False):
 AnyCommand = (
     CreateTeam
     | UpdateTeam
+    | DeleteTeam
     | AddMember
     | ChangeRole
     | RenameMember

@@ -26,6 +26,7 @@ from core.commands import (
     DeleteComment,
     DeleteLabel,
     DeleteTask,
+    DeleteTeam,
     EditComment,
     MoveColumn,
     MoveTask,
@@ -45,6 +46,7 @@ from core.decide_columns import change_columns
 from core.decide_comments import change_comments
 from core.decide_recurrence import repeat_task
 from core.decide_tasks import archive_task, create_task, delete_task, move_task, restore_task, update_task
+from core.ended import DeletedTeam
 from core.errors import Conflict, DomainError, Forbidden, NotFound, QuotaReached, StaleVersion
 from core.events import (
     AnyEvent,
@@ -60,6 +62,7 @@ from core.events import (
     MemberUpdated,
     TaskUpdated,
     Team,
+    TeamDeleted,
     TeamUpdated,
 )
 from core.permissions import may_grant
@@ -108,6 +111,8 @@ def decide(state: TeamState, command: AnyCommand, asking: Asking) -> Events:
             return _update_team(state, command, asking)
         case CreateTeam():
             return _create_team(state, command, asking)
+        case DeleteTeam():
+            return _delete_team(state, asking)
         case AddMember() | ChangeRole() | RemoveMember():
             return _change_members(state, command, asking)
         case RenameMember():
@@ -176,6 +181,15 @@ def _update_team(state: TeamState, command: UpdateTeam, asking: Asking) -> Event
     after = structs.replace(team, **changed, updated_at=asking.now, version=state.seq + 1)
     previous = {name: getattr(team, name) for name in changed}
     return [TeamUpdated(team=after, previous=previous, **_stamp(state, asking))]
+
+
+def _delete_team(state: TeamState, asking: Asking) -> Events:
+    """Every membership ends with an event of its own, so that whoever minds those needs to know no other kind."""
+    team, make, events = _team(state), _stamper(state, asking), Events()
+    for member in sorted(state.members.values(), key=lambda one: (one.joined_at, one.user_id)):
+        events.append(make(MemberRemoved, seq=state.seq + len(events) + 1, member=member))
+    events.append(make(TeamDeleted, seq=state.seq + len(events) + 1, team=DeletedTeam(id=team.id)))
+    return events
 
 
 def _change_members(state: TeamState, command: AddMember | ChangeRole | RemoveMember, asking: Asking) -> Events:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from core import columns, comment, events, task
+from core import columns, comment, ended, events, task
 from core.columns import Category, WipPolicy
 from core.permissions import Role
 from core.recurrence import Recurrence
@@ -29,6 +29,8 @@ __all__ = [
     "ColumnData",
     "DeletedTask",
     "DeletedTaskData",
+    "DeletedTeam",
+    "DeletedTeamData",
     "Label",
     "LabelData",
     "Member",
@@ -157,6 +159,12 @@ class Team(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
+class DeletedTeam(Struct, frozen=True, kw_only=True, gc=False):
+    """Which team is gone, with all that there was in it."""
+
+    id: UUID
+
+
 class TeamWithLimits(Struct, frozen=True, kw_only=True, gc=False):
     """A team's settings as they were before it had columns: at most so many tasks of a status."""
 
@@ -259,6 +267,12 @@ class TeamData(Struct, frozen=True):
     previous: dict[str, Any] = {}
 
 
+class DeletedTeamData(Struct, frozen=True):
+    """Which team is gone. Events of its members' end came before; tasks, labels and columns end with it."""
+
+    team: DeletedTeam
+
+
 class TeamWithLimitsData(Struct, frozen=True):
     """`previous` has the old values of the fields that changed; it is empty in a team's first event."""
 
@@ -274,7 +288,7 @@ class HistoryData(Struct, frozen=True):
 
 
 class RedactionData(Struct, frozen=True):
-    """What events up to `through_seq` said of these tasks, comments and users is gone."""
+    """What events up to `through_seq` said of these tasks, comments and users is gone; of a team: all of it."""
 
     subjects: tuple[UUID, ...]
     through_seq: int
@@ -286,6 +300,8 @@ def data_type(event: type[events.Event]) -> type[Struct]:
         return DeletedTaskData
     if event is events.HistoryRedacted:
         return RedactionData
+    if event is events.TeamDeleted:
+        return DeletedTeamData
     noun = event.noun
     match noun:
         case "task":
@@ -316,6 +332,7 @@ OLDER_DATA: Final[dict[tuple[str, int], tuple[type[Struct], str]]] = {
 
 encode_task: Final = encoder(task.Task, Task)
 encode_deleted_task: Final = encoder(events.DeletedTask, DeletedTask)
+encode_deleted_team: Final = encoder(ended.DeletedTeam, DeletedTeam)
 encode_comment: Final = encoder(comment.Comment, Comment)
 encode_member: Final = encoder(events.Member, Member)
 encode_label: Final = encoder(events.Label, Label)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core.columns import Category, Column, WipPolicy
 from core.comment import Comment
+from core.ended import DeletedTeam
 from core.permissions import Role
 from core.task import Task
 
@@ -328,6 +329,15 @@ class TeamUpdated(Event, frozen=True, kw_only=True, gc=False):
     limits: dict[Category, int] | None = None
 
 
+class TeamDeleted(Event, frozen=True, kw_only=True, gc=False):
+    """The team is gone, with all that there was in it: tasks, labels, columns. Its members have left just before."""
+
+    type = "team.deleted"
+    noun = "team"
+    gone = True
+    team: DeletedTeam
+
+
 class TeamRestored(Event, frozen=True, kw_only=True, gc=False):
     """History was rewritten, by a restore: a new `epoch` begins with this event, whose `seq` is `from_seq`.
 
@@ -348,7 +358,7 @@ class HistoryRedacted(Event, frozen=True, kw_only=True, gc=False):
     """What events up to `through_seq` said of the `subjects` (deleted tasks and comments, erased users) is gone.
 
     The journal has forgotten it before this event. Whoever holds copies of older events, or of what was made of them,
-    drops what they say of the subjects: titles, descriptions and external ids of tasks, comments, names of users.
+    drops what they say of the subjects: texts of tasks and comments, external ids, names of users; all of a team.
     """
 
     type = "history.redacted"
@@ -376,6 +386,7 @@ AnyOtherEvent = (
     | LabelDeleted
     | AnyColumnEvent
     | TeamUpdated
+    | TeamDeleted
     | AnyHistoryEvent
     | TaskDeleted
 )

@@ -10,8 +10,8 @@ from core.events import Label, Member, Team
 from core.layered import Layered
 from core.ranking import Place
 from core.sorted_runs import SortedRuns
-from core.task import Task
-from core.team import ExternalKey, TeamState, external_key
+from core.task import ExternalKey, Task, external_key
+from core.team import TeamState
 
 __all__ = ["PAUSE_SECONDS", "SLICE_TASKS", "TeamLoader", "load_team"]
 

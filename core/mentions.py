@@ -1,8 +1,9 @@
 """Mentions: `@name` as people write it, `<@user-id>` as it is stored, and the current name wherever it is shown.
 
 A mention is found when it is written, among the members that the team has then. A name is compared without regard to
-case, and may have spaces: the longest name that fits is meant. One that several members have stays text, unless the
-comment has mentioned exactly one of them before. `\\@` is never a mention.
+case, and may have spaces: the longest name that fits is meant. The first words of a name are enough where they mean one
+member only, and are nobody's whole name. A name that several members have stays text, unless the comment has mentioned
+exactly one of them before. `\\@` is never a mention.
 """
 
 import re
@@ -58,6 +59,7 @@ class _Resolving:
     def __init__(self, body: str, members: Mapping[UUID, str], before: Collection[UUID]) -> None:
         self._body, self._members, self._before = body, members, before
         self._names = _by_name(members)
+        self._parts = _by_first_words(members)
         self._sorted = sorted(self._names)
         self._room = COMMENT_BYTES - len(body.encode())
         self._looks, self._compared = LOOKED_AT, 0
@@ -105,8 +107,12 @@ class _Resolving:
             while after < len(self._body) and unicodedata.combining(self._body[after]):
                 after += 1
             folded, end = folded + _folded(self._body[end:after]), after
-            if folded in self._names and not _is_of_word(self._body[end : end + 1]):
+            if _is_of_word(self._body[end : end + 1]):
+                continue
+            if folded in self._names:
                 longest = self._names[folded], end
+            elif self._one_of(meant := self._parts.get(folded, ())) is not None:
+                longest = meant, end
         self._compared += end - start
         if longest is None or (user_id := self._one_of(longest[0])) is None:
             return None
@@ -128,6 +134,16 @@ def _by_name(members: Mapping[UUID, str]) -> dict[str, list[UUID]]:
     for user_id, name in members.items():
         if folded := _folded(name).strip():
             found.setdefault(folded, []).append(user_id)
+    return found
+
+
+def _by_first_words(members: Mapping[UUID, str]) -> dict[str, list[UUID]]:
+    """Whom the first words of names may mean, by those words; whole names are not among them."""
+    found: dict[str, list[UUID]] = {}
+    for user_id, name in members.items():
+        folded = _folded(name).strip()
+        for gap in re.finditer(r"\s+", folded):
+            found.setdefault(folded[: gap.start()], []).append(user_id)
     return found
 
 

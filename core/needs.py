@@ -25,6 +25,7 @@ from core.commands import (
     DeleteComment,
     DeleteLabel,
     DeleteTask,
+    DeleteTeam,
     EditComment,
     MoveColumn,
     MoveTask,
@@ -95,7 +96,7 @@ def needs(command: AnyCommand) -> Needs:
             return structs.replace(needs_of(operations), last_changes=tuple(dict.fromkeys(last_changes)))
         case CreateTask():
             return NOTHING
-        case CreateTeam() | UpdateTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
+        case CreateTeam() | UpdateTeam() | DeleteTeam() | AddMember() | ChangeRole() | RenameMember() | RemoveMember():
             return NOTHING
         case CreateLabel() | UpdateLabel() | DeleteLabel() | RedactHistory() | RepeatTask():
             return NOTHING

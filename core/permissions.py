@@ -57,7 +57,7 @@ MATRIX: Final = (
     PermissionRow("manage_members", "admin", "Invite people, give them other roles and remove them."),
     PermissionRow("manage_team", "admin", "Change the team's settings."),
     PermissionRow("read_audit", "admin", "See who changed what."),
-    PermissionRow("own_team", "owner", "Make owners of others, and take ownership from them."),
+    PermissionRow("own_team", "owner", "Make owners of others, and take ownership from them. Delete the team."),
 )
 
 

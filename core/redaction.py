@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from core.ended import DELETED_TEAM, GONE_KEY
 from core.events import EVENT_TYPES
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MEMBER_TEXTS",
     "TASK_TEXTS",
     "redacted",
+    "redacted_with_team",
 ]
 
 DELETED_USER: Final = "Deleted user"
@@ -37,6 +39,16 @@ COMMENT_TEXTS: Final[Mapping[str, Any]] = {"body": "", "mentions": ()}
 ATTACHMENT_TEXTS: Final[Mapping[str, Any]] = {"name": "Deleted file"}
 """What a file of such a task was called."""
 MEMBER_TEXTS: Final[Mapping[str, Any]] = {"name": DELETED_USER}
+OF_TEAM: Final[Mapping[str, Mapping[str, Any]]] = {
+    "task": TASK_TEXTS,
+    "comment": COMMENT_TEXTS,
+    "attachment": ATTACHMENT_TEXTS,
+    "member": MEMBER_TEXTS,
+    "label": {"name": "Deleted label"},
+    "column": {"name": "Deleted column"},
+    "team": {"name": DELETED_TEAM},
+}
+"""What anybody has written in a team, by what it stands in, and what stands there once the team is forgotten."""
 
 
 def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> bytes | None:
@@ -58,6 +70,28 @@ def redacted(event_type: str, payload: bytes, subjects: Collection[UUID]) -> byt
             return None  # Names of labels, of columns and of the team belong to the team, and go with it.
         case _:
             assert_never(noun)
+
+
+def redacted_with_team(event_type: str, payload: bytes) -> bytes | None:
+    """The payload without anything that somebody of the team has written; None when there is nothing of that in it.
+
+    Raises KeyError as `redacted` does.
+    """
+    noun = EVENT_TYPES[event_type].noun
+    data: dict[str, Any] = msgspec.json.decode(payload)
+    left = {name: _nameless(name, value) if name in OF_TEAM else value for name, value in data.items()}
+    if "previous" in data:
+        left["previous"] = _without(data["previous"], OF_TEAM["task" if noun == "attachment" else noun])
+    encoded = msgspec.json.encode(left)
+    return None if msgspec.json.decode(encoded) == data else encoded
+
+
+def _nameless(kind: str, thing: Mapping[str, Any]) -> dict[str, Any]:
+    """A thing without what was written in it. The team's key is in the keys of its tasks, too."""
+    left = _without(thing, OF_TEAM[kind])
+    if "key" in left:
+        left["key"] = GONE_KEY if kind == "team" else f"{GONE_KEY}-{left['number']}"
+    return left
 
 
 def _without_comment(payload: bytes, subjects: Collection[UUID]) -> bytes | None:

@@ -27,6 +27,7 @@ from core.commands import (
     DeleteComment,
     DeleteLabel,
     DeleteTask,
+    DeleteTeam,
     EditComment,
     MoveColumn,
     MoveTask,
@@ -56,6 +57,7 @@ __all__ = [
     "MAKE_REPORTS",
     "MARK_SEEN",
     "OWN_MEMBERSHIP",
+    "OWN_TEAM",
     "READ",
     "READ_AUDIT",
     "SESSION",
@@ -139,7 +141,7 @@ def right_of(command: AnyCommand, user_id: UUID) -> Right:
             return OWN_MEMBERSHIP
         case UpdateTeam() | CreateColumn() | UpdateColumn() | MoveColumn() | DeleteColumn():
             return MANAGE_TEAM
-        case CreateTeam() | RedactHistory() | CloseColumn() | RepeatTask():
+        case CreateTeam() | DeleteTeam() | RedactHistory() | CloseColumn() | RepeatTask():
             return OWN_TEAM
         case _:
             assert_never(command)
@@ -166,3 +168,5 @@ def _check_system(state: TeamState, command: AnyCommand, principal: Principal) -
         raise NotFound("team")
     if principal.kind != "system" or not isinstance(command, RedactHistory | CloseColumn | RepeatTask | AddMember):
         raise Forbidden("own_team")
+    if state.ended and not isinstance(command, RedactHistory):
+        raise NotFound("team")

@@ -11,13 +11,14 @@ from uuid import UUID
 from msgspec import Struct, structs
 
 from core.codec import JournalRow
-from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, TaskMoved
+from core.events import AnyEvent, AnyTaskEvent, AttachmentEvent, TaskCreated, TaskMoved
 from core.task_history import fields_before
 
-__all__ = ["Change", "Named", "Names", "changes_of", "references_of", "sentence"]
+__all__ = ["Change", "Named", "Names", "changes_of", "doer", "references_of", "sentence"]
 
 _REFERENCE: Final = frozenset({"assignee_id", "parent_id", "column_id"})
 _REFERENCES: Final = frozenset({"label_ids", "blocked_by"})
+SERIES: Final = "The series"
 _UNSAID: Final = frozenset({"rank", "completed_at", "archived_at", "comment_count", "attachment_count"})
 """What changes along with something else, or says nothing to a reader."""
 
@@ -81,13 +82,22 @@ def _shown(field: str, value: Any, names: Names) -> Any:
     return value
 
 
+def doer(row: JournalRow, event: AnyEvent | None, names: Names) -> str:
+    """The name of whoever did it. What a series of tasks makes is no person's doing, in whosever name it acts."""
+    if row.actor_kind == "system" and isinstance(event, AnyTaskEvent):
+        made = isinstance(event, TaskCreated) and event.task.recurrence is not None
+        if made or "recurrence" in event.previous:
+            return SERIES
+    return names.person(row.actor_id)
+
+
 def sentence(row: JournalRow, event: AnyEvent | None, names: Names) -> str:
     """What happened, in one sentence. `event` is None for one of a type that this version does not know.
 
     A redacted event says what kind of thing was done, and that the rest is forgotten; one of a type without words here
     says its type.
     """
-    who = names.person(row.actor_id)
+    who = doer(row, event, names)
     if row.redacted:
         return f"{who} {_FORGOTTEN.get(row.type, 'changed something that is forgotten for good')}."
     if isinstance(event, AttachmentEvent):

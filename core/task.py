@@ -207,3 +207,14 @@ def differences(before: Task, after: Task, names: Iterable[str] | None = None) -
 
 
 _COMPARED: Final = tuple(name for name in Task.__struct_fields__ if name not in {"version", "updated_at"})
+
+
+ExternalKey = tuple[str, str]
+"""(external_source, external_id): unique in a team, archived tasks included."""
+
+
+def external_key(task: Task) -> ExternalKey | None:
+    """The task's key in the external index, if it came from outside."""
+    if task.external_id is None or task.external_source is None:
+        return None
+    return (task.external_source, task.external_id)

@@ -11,6 +11,7 @@ from msgspec import structs
 from core.attached import Attached
 from core.columns import Category, Column, default_column_id, default_columns, first_columns, in_order
 from core.comment import Comment
+from core.ended import DELETED_TEAM, GONE_KEY
 from core.errors import NotFound
 from core.events import (
     AnyAttachmentEvent,
@@ -46,6 +47,7 @@ from core.events import (
     TaskRestored,
     TaskUpdated,
     Team,
+    TeamDeleted,
     TeamRestored,
     TeamUpdated,
 )
@@ -53,7 +55,7 @@ from core.layered import Layered
 from core.permissions import Role
 from core.ranking import Place, index_of
 from core.redaction import DELETED_USER
-from core.task import Task
+from core.task import ExternalKey, Task, external_key
 from core.task_history import TaskHistory, Wanted
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -63,9 +65,6 @@ OFF_BOARD: Final = 1_024
 """Most last changes that a team remembers of what is not on its board; the journal knows them all."""
 _NOBODY: Final[list[Place]] = []
 """The places of a column in which no task stands; never written."""
-
-ExternalKey = tuple[str, str]
-"""(external_source, external_id): unique in a team, archived tasks included."""
 
 
 class TeamState:
@@ -195,6 +194,20 @@ class TeamState:
             raise NotFound("task")
         return task
 
+    @property
+    def ended(self) -> bool:
+        """Whether the team was deleted: a team that is there has an owner."""
+        return self.team is not None and not self.members
+
+    def end(self) -> None:
+        """The team is gone, with all that there was in it. What history says afterwards still counts its numbers."""
+        self.members, self.labels = {}, {}
+        self.tasks, self.external, self._owns_external = Layered(), Layered(), True
+        self.archived, self.comments, self.attachments = {}, {}, {}
+        self.attached = None
+        self.places, self._own_places = {}, set()
+        self.with_columns(())
+
     def note_change(self, subject: UUID, seq: int) -> None:
         """Remember when something changed last that is not on the board."""
         if not self._owns_off_board:
@@ -274,13 +287,6 @@ class TeamState:
         return self.external
 
 
-def external_key(task: Task) -> ExternalKey | None:
-    """The task's key in the external index, if it came from outside."""
-    if task.external_id is None or task.external_source is None:
-        return None
-    return (task.external_source, task.external_id)
-
-
 def evolve(state: TeamState, event: AnyEvent) -> TeamState:
     """Apply one event to `state` in place and return it. Raises ValueError for any `seq` but the next one."""
     if event.seq != state.seq + 1:
@@ -304,7 +310,7 @@ def evolve(state: TeamState, event: AnyEvent) -> TeamState:
             state.labels = _without(state.labels, label.id)
         case ColumnCreated() | ColumnUpdated() | ColumnMoved() | ColumnDeleted():
             _evolve_column(state, event)
-        case TeamUpdated():
+        case TeamUpdated() | TeamDeleted():
             _evolve_team(state, event)
         case TeamRestored(epoch=epoch):
             state.epoch = epoch
@@ -347,6 +353,8 @@ def _evolve_comment(state: TeamState, event: AnyCommentEvent) -> None:
 
 
 def _forget_names(state: TeamState, subjects: Collection[UUID]) -> None:
+    if state.team is not None and state.team.id in subjects:
+        state.team = structs.replace(state.team, name=DELETED_TEAM, key=GONE_KEY)
     for user_id in state.members.keys() & set(subjects):
         member = structs.replace(state.members[user_id], name=DELETED_USER)
         state.members = {**state.members, user_id: member}
@@ -372,7 +380,10 @@ def _evolve_column(state: TeamState, event: AnyColumnEvent) -> None:
     state.with_columns(columns.values())
 
 
-def _evolve_team(state: TeamState, event: TeamUpdated) -> None:
+def _evolve_team(state: TeamState, event: TeamUpdated | TeamDeleted) -> None:
+    if isinstance(event, TeamDeleted):
+        state.end()
+        return
     if state.team is None:
         state.with_columns(default_columns(event.team.id).values())
     state.team = event.team

@@ -18,6 +18,7 @@ from core.task import Status
 
 __all__ = [
     "DELAYS",
+    "DISABLED",
     "DISABLE_AFTER",
     "LONGEST_PAUSE",
     "MOST_DESCRIPTION",
@@ -39,6 +40,7 @@ __all__ = [
     "needs_past",
     "pause_after",
     "id_of_test",
+    "passes_no_event",
     "verdict_of",
 ]
 
@@ -59,6 +61,9 @@ AttemptError = Literal[
 ]
 """Why an attempt has no answer. `not-allowed` is one word for every address that is not delivered to, and for names
 that have none: whoever subscribes must not learn from it what is inside the network."""
+
+DISABLED: Final = "disabled"
+"""Why a delivery has failed without another attempt: its subscription gets nothing any more. No attempt says this."""
 
 Verdict = Literal["delivered", "failed", "throttled", "gone"]
 """What an attempt says of its endpoint. `throttled`: it is overloaded, or too slow, and is asked less often."""
@@ -145,6 +150,11 @@ def id_of_test(delivery_id: UUID) -> str:
     return f"test_{delivery_id}"
 
 
+def passes_no_event(event_types: Sequence[str], wanted: Filter) -> bool:
+    """Whether nothing can ever match: the filter looks at tasks, and none of the types is about one."""
+    return bool(wanted) and bool(event_types) and not any(map(is_about_task, event_types))
+
+
 def needs_past(row: JournalRow, wanted: Filter) -> bool:
     """Whether the event does not say what its task was like: one that is deleted for good says its ids only."""
     return bool(wanted) and row.type == "task.deleted"
@@ -207,10 +217,13 @@ def delay_before(step: int, chance: float) -> float | None:
 
 
 def pause_after(outcome: Outcome, throttle: int) -> float:
-    """For how many seconds the endpoint is asked nothing, being throttled to this level by now."""
-    asked = 0.0 if outcome.retry_after is None else min(LONGEST_PAUSE, max(0.0, outcome.retry_after))
-    slower = min(LONGEST_THROTTLE, 2.0**throttle) if throttle else 0.0
-    return max(asked, slower)
+    """For how many seconds the endpoint is asked nothing, being throttled to this level by now.
+
+    One that says when it wants to be asked again knows better than the pauses that grow with each failure.
+    """
+    if outcome.retry_after is not None and outcome.retry_after > 0:
+        return min(LONGEST_PAUSE, outcome.retry_after)
+    return min(LONGEST_THROTTLE, 2.0**throttle) if throttle else 0.0
 
 
 def health_after(health: Health, verdict: Verdict, now: datetime) -> tuple[Health, Notice | None, bool]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from core.codec import Encoded
 from core.columns import Column
 from core.errors import StorageUnavailable
-from core.events import AnyEvent, ColumnEvent, Noun
+from core.events import AnyEvent, ColumnEvent, Noun, TeamDeleted
 
 
 class StoredReply(Struct, frozen=True, gc=False):
@@ -63,6 +63,9 @@ def rows_of_events(events: Iterable[Encoded], columns: Mapping[UUID, Column]) ->
         event = encoded.event
         if isinstance(event, ColumnEvent):
             moved.update(dict.fromkeys((event.subject, *event.ranks)))
+        elif isinstance(event, TeamDeleted):
+            # The row of the team stays, and whatever the same batch has hung on it has nothing left to hang on.
+            last, moved = {"member": last["member"]}, {}
         elif event.noun != "task":
             last.setdefault(event.noun, {})[event.thing_id] = event
             if event.seq == 1:  # A team is there, with the columns that every team begins with.

@@ -34,7 +34,19 @@ from db.journal.sql import READ_STORED, STORED_EVENT_SELECT
 from db.pool import Pool
 from db.transaction import Reading, Writing
 
-__all__ = ["PAGE", "Position", "Pace", "checkpoint", "due", "forget", "hold", "published", "take_in"]
+__all__ = [
+    "PAGE",
+    "Pace",
+    "Position",
+    "checkpoint",
+    "due",
+    "end",
+    "forget",
+    "hold",
+    "of_ended_teams",
+    "published",
+    "take_in",
+]
 
 PAGE: Final = 500
 """Events that are taken in by one transaction."""
@@ -149,6 +161,20 @@ async def published(tx: Writing, position: Position, incarnation: str) -> None:
     await tx.execute(_PUBLISHED, position.team_id, position.seq, position.epoch, incarnation)
 
 
+async def of_ended_teams(pool: Pool, limit: int) -> Sequence[UUID]:
+    """Teams that were deleted and have a row here still: at most so many. Raises StorageUnavailable."""
+    with storage_errors():
+        return [row["team_id"] for row in await pool.fetch(_OF_ENDED, limit)]
+
+
+async def end(tx: Writing, team_id: UUID) -> bool:
+    """The team has no checkpoint any more, once `tx` ends; False when somebody else holds its row, or has ended it."""
+    if not await tx.execute(_END_TEAM, team_id):
+        return False
+    await tx.execute(_FORGET_THINGS, team_id)
+    return True
+
+
 async def forget(pool: Pool, ranges: Collection[int]) -> None:
     """The broker has lost the checkpoints: those of the ranges are due again. Raises StorageUnavailable."""
     with storage_errors():
@@ -166,6 +192,8 @@ async def _last_words(tx: Reading, team_id: UUID, keys: Collection[ThingKey], be
 
 
 async def _keep(tx: Writing, team_id: UUID, things: Things) -> None:
+    if things.emptied:
+        await tx.execute(_FORGET_THINGS, team_id)
     await tx.execute(_END, team_id, list(things.ended))
     await tx.execute(_DROP, team_id, [kind for kind, _ in things.gone], [thing_id for _, thing_id in things.gone])
     there = list(things.hashes())
@@ -202,7 +230,8 @@ select c.team_id, get_byte(uuid_send(c.team_id), 15) % $1 = any($2::int[]) and c
         or (c.published_seq > k.published_seq and k.published_at <= now() - $7::interval)
     )
 ) as due
-from relay_cursors c join teams t on t.id = c.team_id left join checkpoints k on k.team_id = c.team_id
+from relay_cursors c join teams t on t.id = c.team_id and t.deleted_at is null
+left join checkpoints k on k.team_id = c.team_id
 where c.team_id > $3 order by c.team_id limit $4
 """
 _MAKE: Final = "insert into checkpoints (team_id, format) values ($1, $2) on conflict do nothing"
@@ -224,6 +253,12 @@ where team_id = $1
 _PUBLISHED: Final = """
 update checkpoints set published_seq = $2, published_epoch = $3, incarnation = $4, published_at = now()
 where team_id = $1
+"""
+_OF_ENDED: Final = """
+select k.team_id from checkpoints k join teams t on t.id = k.team_id and t.deleted_at is not null limit $1
+"""
+_END_TEAM: Final = """
+delete from checkpoints where team_id in (select team_id from checkpoints where team_id = $1 for update skip locked)
 """
 _FORGET: Final = """
 update checkpoints set incarnation = ''

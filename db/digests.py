@@ -30,6 +30,7 @@ class LateTask(Struct, frozen=True):
     """A task that is overdue. `due_at` is an instant, `due_on` a date; one of them is there."""
 
     team_id: UUID
+    id: UUID
     team: str
     time_zone: str
     key: str
@@ -112,7 +113,7 @@ from unnest($7::uuid[], $8::date[]) d (user_id, day)
 join users u on u.id = d.user_id
 {_IS_LATE}"""  # noqa: S608 (a text of our own)
 _LATE_TASKS: Final = """
-select t.team_id, g.name as team, g.time_zone, g.key || '-' || t.number as key, t.title, t.due_at, t.due_on,
+select t.team_id, t.id, g.name as team, g.time_zone, g.key || '-' || t.number as key, t.title, t.due_at, t.due_on,
        count(*) over () as total
 from memberships m
 join teams g on g.id = m.team_id

@@ -4,7 +4,7 @@ They are `uuid.UUID`s (`asyncpg.pgproto` subclasses it) and equal to those. Rows
 parsed here are of the same kind, so that looking a task up does not compare two kinds of UUID.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
@@ -14,7 +14,9 @@ from asyncpg.pgproto import pgproto
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LAST_ID", "NO_ID", "made_at", "new_id", "uuid_of"]
+__all__ = ["LAST_ID", "NO_ID", "first_at", "id_at", "made_at", "new_id", "uuid_of"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 uuid_of = cast("Callable[[str | bytes], UUID]", pgproto.UUID)
 """A UUID from its text, or from 16 bytes. Raises ValueError."""
@@ -23,6 +25,20 @@ uuid_of = cast("Callable[[str | bytes], UUID]", pgproto.UUID)
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid_of(uuid_utils.uuid7().bytes)
+
+
+def id_at(moment: datetime) -> UUID:
+    """A fresh UUIDv7 as if made at this moment."""
+    return uuid_of(uuid_utils.uuid7(nanoseconds=_micros(moment) * 1_000).bytes)
+
+
+def first_at(moment: datetime) -> UUID:
+    """The least id that a UUIDv7 of this moment can have, and what all made before it are less than."""
+    return uuid_of(((_micros(moment) // 1_000) << 80).to_bytes(16, "big"))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def made_at(made: UUID) -> datetime:

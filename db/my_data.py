@@ -46,6 +46,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     " webhook_subscriptions.noticed_at webhook_subscriptions.throttle webhook_subscriptions.paused_until"
     " webhook_subscriptions.due_at": "the team's, and how its events get there",
     "users.erased_at": "whoever has one has no export",
+    "teams.deleted_at teams.deleted_by teams.forgetting_at teams.forgotten_at": "whoever is in a team finds none",
     "teams.created_at teams.epoch teams.seq teams.time_zone teams.top_number teams.updated_at teams.version"
     " teams.wip": "the team's, and nobody's in it",
 }

@@ -33,6 +33,7 @@ __all__ = [
     "forget_ended_operations",
     "hold",
     "renew",
+    "running_in",
     "running_of",
     "save",
     "start",
@@ -120,6 +121,11 @@ async def find(tx: Reading, user_id: UUID, operation_id: UUID) -> Operation | No
 async def running_of(tx: Reading, user_id: UUID, kind: str) -> UUID | None:
     """The user's operation of this kind that has not ended, if there is one."""
     return await tx.one(_RUNNING, user_id=user_id, kind=kind)
+
+
+async def running_in(tx: Reading, user_id: UUID, kind: str, team_id: UUID) -> UUID | None:
+    """The same about one team."""
+    return await tx.one(_RUNNING_IN, user_id=user_id, kind=kind, team_id=team_id)
 
 
 async def claim(tx: Writing, kinds: Sequence[str]) -> Operation | None:
@@ -215,6 +221,15 @@ _RUNNING: Final = values(
     UUID,
     Operations.select(Operations.id).where(
         Operations.user_id == given("user_id"), Operations.kind == given("kind"), Operations.ended_at.is_null()
+    ),
+)
+_RUNNING_IN: Final = values(
+    UUID,
+    Operations.select(Operations.id).where(
+        Operations.user_id == given("user_id"),
+        Operations.kind == given("kind"),
+        Operations.team_id == given("team_id"),
+        Operations.ended_at.is_null(),
     ),
 )
 _SAVE: Final = change(

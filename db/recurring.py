@@ -33,7 +33,7 @@ async def to_pass_on(tx: Reading, schedule: str, now: datetime, limit: int) -> S
 
 
 async def find_bearer(tx: Reading, task_id: UUID) -> Bearer | None:
-    """Where the task is; None when it is gone for good."""
+    """Where the task is; None when it is gone for good, or its team is."""
     row = await tx.fetchrow(_BEARER, task_id)
     return None if row is None else Bearer(row["team_id"], row["created_by"])
 
@@ -76,4 +76,6 @@ where not exists (
 )
 limit $5
 """
-_BEARER: Final = "select team_id, created_by from tasks where id = $1"
+_BEARER: Final = """
+select t.team_id, t.created_by from tasks t join teams g on g.id = t.team_id and g.deleted_at is null where t.id = $1
+"""

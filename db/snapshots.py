@@ -24,8 +24,8 @@ from valkey.asyncio import Valkey
 from core.columns import Column
 from core.events import Label, Member, Team
 from core.loading import PAUSE_SECONDS, TeamLoader
-from core.task import Task
-from core.team import ExternalKey, TeamState
+from core.task import ExternalKey, Task
+from core.team import TeamState
 from db.signed import Forged, Signed, Signer
 from db.valkey import QuietLog, ValkeyUnavailable, valkey_errors
 

@@ -150,6 +150,10 @@ class Teams(Table, tablename="teams", db=POSTGRES):
     version = BigInt()
     time_zone = Text(default="UTC")
     wip = Text(default="warn")
+    deleted_at = Timestamptz(null=True, default=None)
+    deleted_by = UUID(null=True, default=None)
+    forgetting_at = Timestamptz(null=True, default=None)
+    forgotten_at = Timestamptz(null=True, default=None)
 
 
 class Memberships(Table, tablename="memberships", db=POSTGRES):

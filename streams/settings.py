@@ -91,6 +91,10 @@ class MailSettings(Struct, frozen=True, kw_only=True):
     longest_seconds: Annotated[
         float, Meta(ge=0, le=86_400, description="And leaves so long after the first of them at the latest.")
     ] = 600.0
+    window_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="In it a person gets three mails of notifications; more go together, later."),
+    ] = 900.0
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True):

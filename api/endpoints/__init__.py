@@ -20,6 +20,7 @@ MODULES: Final = (
     "api.endpoints.attachments",
     "api.endpoints.uploads",
     "api.endpoints.teams",
+    "api.endpoints.offboarding",
     "api.endpoints.seen",
     "api.endpoints.columns",
     "api.endpoints.audit",

@@ -25,7 +25,7 @@ from core.errors import HistoryRewritten
 from core.events import AnyEvent, AnyTaskEvent
 from core.principal import ActorKind
 from core.rights import READ, in_team
-from core.sentences import Change, Names, changes_of, references_of, sentence
+from core.sentences import Change, Names, changes_of, doer, references_of, sentence
 from core.task_history import UNDOABLE, is_of_series
 from core.team import TeamState
 from core.upcasts import UnknownEvent
@@ -181,7 +181,7 @@ def _item(row: JournalRow, event: AnyEvent | None, names: Names) -> ActivityItem
         epoch=row.epoch,
         at=row.at,
         type=row.type,
-        actor=Actor(id=row.actor_id, name=names.person(row.actor_id), kind=row.actor_kind, via=row.via or UNSET),
+        actor=Actor(id=row.actor_id, name=doer(row, event, names), kind=row.actor_kind, via=row.via or UNSET),
         changes=changes_of(event, names) if isinstance(event, AnyTaskEvent) and not row.redacted else [],
         sentence=sentence(row, event, names),
         redacted=row.redacted,

@@ -13,16 +13,16 @@ from urllib.parse import parse_qsl
 from blacksheep import Content, Request, Response, Router
 from msgspec import Meta, Struct, field
 
-from api import paths
+from api import accept, paths
 from api.answers import NO_STORE, Answer, Header, replay
 from api.asks import anonymous_ask
 from api.binding import query_of
 from api.calls import Call, call_of
-from api.markup import HTML_UTF8, document, policy
+from api.markup import HTML, HTML_UTF8, document, policy
 from api.openapi import Operation, Parameter, Reply
 from api.paths import pattern
 from api.preconditions import refuse_if_match
-from api.problems import UnsupportedMedia
+from api.problems import UnsupportedMedia, status_of
 from api.services import Services
 from core.errors import BadInput
 from core.notices import KINDS, NoticeKind
@@ -124,11 +124,15 @@ class _Unsubscribing:
         self._tokens = services.unsubscribe_tokens
 
     async def page(self, request: Request) -> Response:
-        """The page with the button. Raises BadInput for a bad token."""
-        token = query_of(request, Unsubscribing).token
-        _, kind = self._tokens.read(token)
-        headers = [NO_STORE, NO_REFERRER, policy("self")]
-        return Response(200, headers, Content(HTML_UTF8, _question(token, kind).encode()))
+        """The page with the button. Raises BadInput for a bad token, which somebody who reads pages is told on one."""
+        try:
+            token = query_of(request, Unsubscribing).token
+            _, kind = self._tokens.read(token)
+        except BadInput as error:
+            if not accept.names(call_of(request).headers.get(b"accept", b""), HTML):
+                raise
+            return _page(status_of(error), _damaged())
+        return _page(200, _question(token, kind), policy("self"))
 
     async def unsubscribe(self, request: Request) -> Response:
         """200 whether the mails were on, or the account is still there. Raises BadInput for a bad token or form."""
@@ -168,6 +172,20 @@ def _parts(declared: bytes, body: bytes) -> list[tuple[str, str]]:
         for part in message.walk()
         if not part.is_multipart()
     ]
+
+
+def _page(status: int, written: str, allowed: Header | None = None) -> Response:
+    headers = [NO_STORE, NO_REFERRER, policy() if allowed is None else allowed]
+    return Response(status, headers, Content(HTML_UTF8, written.encode()))
+
+
+def _damaged() -> str:
+    return document(
+        "This link is damaged",
+        '<div class="letter"><p role="alert">This is not the whole link of a mail, so nothing was switched off.</p>'
+        "<p>Copy it once more from the foot of the mail, to its last letter, or choose what you are told in "
+        '<a href="/account#mail">your account</a>.</p></div>',
+    )
 
 
 def _question(token: str, kind: NoticeKind) -> str:

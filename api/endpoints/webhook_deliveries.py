@@ -1,6 +1,6 @@
 """The delivery log of webhooks, and what is sent again from it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from blacksheep import Request, Response, Router
 from msgspec import structs
@@ -58,19 +58,26 @@ class Deliveries:
         return await self._desk.once(call, run)
 
     async def recover(self, request: Request) -> Response:
-        """POST /v1/webhooks/subscriptions/{subscription_id}/recover: 202 with how many wait again."""
+        """POST /v1/webhooks/subscriptions/{subscription_id}/recover: 202 with how many are sent now."""
         call = changing(request)
         found = await self._desk.subscription(call, path_value(request, "subscription_id"))
-        since = (await body_of(request, self._recovery)).since
-        now = self._clock.now()
-        if not now - OLDEST - timedelta(minutes=1) <= since <= now + timedelta(minutes=1):
-            raise BadInput("What has failed is sent again from at most 14 days ago on.", pointer="/since")
+        asked = await body_of(request, self._recovery)
+        self._check_since(asked.since)
 
         async def run(tx: Writing) -> Answer:
-            recovered = await recover(tx, await hold_subscription(tx, found.id), since)
+            recovered = await recover(tx, await hold_subscription(tx, found.id), asked.since, asked.status)
             return Answer(202, encode(Recovered(recovered)), about(call))
 
         return await self._desk.once(call, run)
+
+    def _check_since(self, since: datetime) -> None:
+        """Raise BadInput for a time that no event can be sent again from, a minute's difference of clocks aside."""
+        ahead = since - self._clock.now()
+        if ahead > timedelta(minutes=1):
+            raise BadInput("It lies in the future: nothing has happened since then.", pointer="/since")
+        if ahead < -OLDEST - timedelta(minutes=1):
+            detail = "It is too long ago: events are sent again for at most 14 days after they happened."
+            raise BadInput(detail, pointer="/since")
 
     async def list(self, request: Request) -> Response:
         """GET /v1/webhooks/subscriptions/{subscription_id}/deliveries."""

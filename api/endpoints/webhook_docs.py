@@ -58,6 +58,7 @@ DELIVERY: Final[dict[str, Any]] = {
     "created_at": "2026-02-02T10:31:00Z",
     "status": "delivered",
     "attempt_count": 1,
+    "blocked_by": None,
     "next_at": None,
     "ended_at": "2026-02-02T10:31:01Z",
     "last_status": 204,
@@ -122,7 +123,7 @@ SUBSCRIPTIONS: Final = (
                 example=WITH_SECRET,
             )
         },
-        problems=(*_FOUND, "quota-reached"),
+        problems=(*_FOUND, "quota-reached", "invalid-reference", "contradiction"),
         keyed=True,
         requires=_REQUIRES,
     ),
@@ -182,7 +183,7 @@ SUBSCRIPTIONS: Final = (
         replies={
             200: Reply(description="As it is now.", body=SubscriptionAnswer, headers=OF_TEAM, example=SUBSCRIPTION)
         },
-        problems=_FOUND,
+        problems=(*_FOUND, "invalid-reference", "contradiction"),
         keyed=True,
         requires=_REQUIRES,
     ),
@@ -244,17 +245,19 @@ DELIVERIES: Final = (
         method="POST",
         path=paths.WEBHOOK_RECOVER,
         id="recoverWebhook",
-        summary="Send again what has failed",
+        summary="Send what has failed or waits",
         tag="Webhooks",
         description=(
-            "Deliveries of events since then that have failed begin their schedule anew, with the ids that they had. "
-            "Not of events of more than 14 days ago, nor for a webhook that is disabled."
+            "Deliveries of events since then that have failed, and those that wait for their next attempt, are sent "
+            "now and begin their schedule anew, with the ids that they had; a pause of the endpoint ends. With "
+            "`status` only those that failed, or those that wait. Not of events of more than 14 days ago, nor for a "
+            "webhook that is disabled."
         ),
         parameters=(MIN_SEQ,),
         body=Recovery,
         body_example={"since": "2026-02-01T00:00:00Z"},
         replies={
-            202: Reply(description="How many wait again.", body=Recovered, headers=OF_TEAM, example={"recovered": 12})
+            202: Reply(description="How many are sent now.", body=Recovered, headers=OF_TEAM, example={"recovered": 12})
         },
         problems=(*_FOUND, "conflict"),
         keyed=True,

@@ -16,7 +16,7 @@ from api.paths import link, pattern
 from api.services import Services
 from api.used_keys import UsedKeys
 from api.webhook_shapes import NewSubscription, SubscriptionPage, SubscriptionPatch
-from api.webhooks import WebhookDesk, about, changing, shown_subscription
+from api.webhooks import WebhookDesk, about, changing, check_wanted, shown_subscription
 from core.webhooks import Filter
 from db.ids import new_id
 from db.transaction import Writing, reading
@@ -55,13 +55,13 @@ class Webhooks:
         call = changing(request)
         user_id = call.principal().user_id
         new = await body_of(request, self._new)
-        await self._desk.team(call, new.team_id)
+        view, wanted = await self._desk.team(call, new.team_id), _wanted(new)
         self._desk.check_url(new.url)
+        check_wanted(view, wanted, _ANY)
 
         async def run(tx: Writing) -> Answer:
             subscription_id = new_id()
             secret, sealed = self._secrets.new(subscription_id)
-            wanted = _wanted(new)
             made = await create_subscription(tx, subscription_id, new.team_id, user_id, wanted, sealed, most=self._most)
             location = (b"location", link(paths.WEBHOOK, made.id))
             return Answer(201, encode(shown_subscription(made, secret)), about(call, NO_STORE, location))
@@ -93,10 +93,12 @@ class Webhooks:
     async def update(self, request: Request) -> Response:
         """PATCH /v1/webhooks/subscriptions/{subscription_id}."""
         call = changing(request)
-        found = await self._desk.subscription(call, path_value(request, "subscription_id"))
+        found, view = await self._desk.subscription_in(call, path_value(request, "subscription_id"))
         patch = await body_of(request, self._patch, *MERGE_PATCH)
         if patch.url is not UNSET:
             self._desk.check_url(patch.url)
+        if patch.event_types is not UNSET or patch.filter is not UNSET:
+            check_wanted(view, _patched(found, patch), found.filter)
 
         async def run(tx: Writing) -> Answer:
             held = await hold_subscription(tx, found.id)

@@ -78,9 +78,9 @@ async def teams_after(pool: Pool, team_id: UUID, limit: int) -> Sequence[UUID]:
 
 _HEAD: Final = """
 select t.seq from teams t
-where t.id = $1
+where t.id = $1 and t.deleted_at is null
   and ($2::uuid is null or exists (select from memberships m where m.team_id = t.id and m.user_id = $2))
 """
 # The row at the seq proves which history was read: a restored team may have come there again.
 _STANDS: Final = "select true from task_events where team_id = $1 and seq = $2 and digest = $3"
-_TEAMS: Final = "select id from teams where id > $1 and seq > 0 order by id limit $2"
+_TEAMS: Final = "select id from teams where id > $1 and seq > 0 and deleted_at is null order by id limit $2"

@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.codec import JournalRow
-from core.events import TeamRestored
+from core.events import TaskCreated, TeamRestored
 from core.task import Task
 from db.errors import storage_errors
 from db.journal.rows import stored_row, task_of
@@ -263,6 +263,23 @@ async def tasks_after(pool: Pool, team_id: UUID, after: UUID | None, limit: int)
     with storage_errors():
         rows = await pool.fetch(_TASKS_AFTER, team_id, after, limit)
     return [task_of(row, row["team_key"]) for row in rows]
+
+
+# Of a redacted history, too: which tasks there were it still says.
+_TASKS_EVER_AFTER: Final = """
+select distinct subject_id from task_events
+where team_id = $1 and seq < $2 and type = $3 and ($4::uuid is null or subject_id > $4) order by subject_id limit $5
+"""
+
+
+async def tasks_ever_after(pool: Pool, team_id: UUID, seq: int, after: UUID | None, limit: int) -> Sequence[UUID]:
+    """Ids of tasks that the team has ever made before the event `seq`, in order; those after the task `after`.
+
+    Raises StorageUnavailable.
+    """
+    with storage_errors():
+        rows = await pool.fetch(_TASKS_EVER_AFTER, team_id, seq, TaskCreated.type, after, limit)
+    return [row["subject_id"] for row in rows]
 
 
 _RESTORED: Final = """

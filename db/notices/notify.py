@@ -5,7 +5,7 @@
         await notify(tx, user_id, "report.ready", Notice(team_id=…, event_id=f"report:{report_id}", …), now=now)
 
 The same event notifies the same user once, however often it is told. A mail collects what else happens to the same
-subject for a quiet period (`Collecting`), and leaves as one (`mails.py`).
+subject for a quiet period (`Collecting`), and leaves with others (`releasing.py`); `mails.py` reads what it says.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from msgspec import Struct
 from core.notices import KINDS, NoticeKind
 from db.ids import new_id
 from db.notices.preferences import preferences_of
-from db.transaction import Writing
+from db.transaction import Reading, Writing
 
 __all__ = ["OLDEST", "Collecting", "Notice", "notify", "notify_managers"]
 
@@ -42,7 +42,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     `event_id` names the cause: with the user and the kind it is there once. Of a task, `data` has its `key` and `title`
     and `subject_id` is its id; otherwise `data` has ids and words of ours only, never an address or what somebody has
     written, and `subject_id` says what mails are collected by (a report, a webhook). `actor_id` is who did it, if
-    anybody.
+    anybody; `by` of `data` says what did it where that was a series (`core/notice_words.py`).
     """
 
     team_id: UUID
@@ -76,12 +76,22 @@ async def notify(
     if not (in_app or mail):
         return False
     notification_id = new_id()
-    if not await tx.execute(_ADD, user_id, notification_id, kind, in_app, *_fields(notice)):
+    shown = in_app and not await _is_said(tx, user_id, kind, notice, collecting)
+    if not await tx.execute(_ADD, user_id, notification_id, kind, shown, *_fields(notice)):
         return False
     if mail:
         mail_id = await tx.fetchval(_COLLECT, *_collected(user_id, kind, notice, now, collecting))
         await tx.execute(_MAILED, user_id, notification_id, mail_id)
     return True
+
+
+async def _is_said(tx: Reading, user_id: UUID, kind: NoticeKind, notice: Notice, collecting: Collecting) -> bool:
+    """Whether the inbox says just this already, unread and a moment ago: a task that was taken back and given again."""
+    if kind != "task.assigned":
+        return False
+    since = notice.at - collecting.longest
+    said: bool = await tx.fetchval(_IS_SAID, user_id, kind, notice.task_id, notice.actor_id, since, notice.at)
+    return said
 
 
 async def notify_managers(tx: Writing, kind: NoticeKind, notice: Notice, *, now: datetime) -> int:
@@ -110,6 +120,13 @@ def _collected(
 
 
 _IS_MEMBER: Final = "select exists (select from memberships where team_id = $1 and user_id = $2)"
+_IS_SAID: Final = """
+select exists (
+    select from notifications
+    where user_id = $1 and kind = $2 and task_id = $3 and in_app and read_at is null
+      and actor_id is not distinct from $4 and created_at between $5 and $6
+)
+"""
 _MANAGERS: Final = "select user_id from memberships where team_id = $1 and role in ('owner', 'admin') order by user_id"
 _ADD: Final = """
 insert into notifications

@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from core.comment import Comment
 from core.comment_notices import newly_mentioned
 from core.events import AnyCommentEvent, AnyTaskEvent, CommentAdded
+from core.notice_words import SERIES
 from core.notices import NoticeKind
 from db.notices.notify import Collecting, Notice, notify
 from db.transaction import Reading, Writing
@@ -16,10 +19,23 @@ __all__ = ["add_assigned", "add_commented"]
 
 
 async def add_assigned(
-    tx: Writing, user_id: UUID, event: AnyTaskEvent, event_id: str, *, now: datetime, collecting: Collecting
+    tx: Writing,
+    user_id: UUID,
+    event: AnyTaskEvent,
+    event_id: str,
+    *,
+    by_series: bool = False,
+    now: datetime,
+    collecting: Collecting,
 ) -> bool:
-    """Notify a user that the event gave them its task; False as `notify`. For a transaction of the worker's role."""
-    return await notify(tx, user_id, "task.assigned", _notice(event, event_id), now=now, collecting=collecting)
+    """Notify a user that the event gave them its task; False as `notify`. For a transaction of the worker's role.
+
+    What a series has made is its own doing, in whosever name it acts.
+    """
+    notice = _notice(event, event_id)
+    if by_series:
+        notice = structs.replace(notice, actor_id=None, data={**notice.data, "by": SERIES})
+    return await notify(tx, user_id, "task.assigned", notice, now=now, collecting=collecting)
 
 
 async def add_commented(
@@ -38,8 +54,9 @@ async def add_commented(
     for row in told:
         del kinds[row["user_id"]]
     notice = _notice(event, event_id)
-    notified = [await notify(tx, one, kind, notice, now=now, collecting=collecting) for one, kind in kinds.items()]
-    return any(notified)
+    # All in one order: whoever tells of another comment on the task at this moment takes the same waiting mails.
+    told_now = [await notify(tx, one, kinds[one], notice, now=now, collecting=collecting) for one in sorted(kinds)]
+    return any(told_now)
 
 
 async def _kinds(tx: Reading, event: AnyCommentEvent) -> dict[UUID, NoticeKind]:

@@ -50,6 +50,8 @@ class SnapshotMaker:
         ObjectStoreUnavailable.
         """
         async with reading(self._pool, None) as tx:
+            if await tx.fetchval(_IS_DELETED, team_id):
+                return 0
             made_after = await snapshots.drops(tx, team_id)
             kept = await snapshots.kept(tx, team_id, self._form)
             begin = self._begin(team_id, through, kept)
@@ -153,5 +155,6 @@ select seq from (
 where seq % $4 = 0 or div(total, $5) > div(total - own, $5)
 order by seq
 """
+_IS_DELETED: Final = "select deleted_at is not null from teams where id = $1"
 _ROWS: Final = "select id from board_snapshots where team_id = $1"
 _EXPIRE: Final = "update board_snapshots set expires_at = now() where team_id = $1 and id = $2 and key is null"

@@ -1,22 +1,25 @@
 """The inbox of one user: what they are notified of (`db/notices` writes it), listed, counted and marked as read."""
 
-from collections.abc import Container, Sequence
-from datetime import datetime
+from collections.abc import Collection, Container, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from piccolo.custom_types import Combinable
 
-from core.notices import said
+from core.notice_words import said
 from core.redaction import DELETED_TASK
 from db.expressions import NOW, any_of, equal_if_given, limited
 from db.ids import LAST_ID
 from db.redactions_due import tasks_due
 from db.statements import Change, Rows, change, given, rows, values
-from db.tables import Notifications, Teams
+from db.tables import Memberships, Notifications, Teams, Users
 from db.transaction import Reading, Writing
+from db.work_tables import WebhookSubscriptions
+from db.zones import zone_named
 
 __all__ = ["MOST_COUNTED", "Notification", "list_notifications", "mark_read", "unread_of"]
 
@@ -28,7 +31,8 @@ _data = msgspec.json.Decoder(dict[str, Any]).decode
 class Notification(Struct, frozen=True):
     """`event_id` names the event it tells of; `data` holds the task's `key` and `title` then, and the `comment_id`.
 
-    `sentence` says it in English; `actor_name` is what whoever did it was called then, empty where nobody did.
+    `sentence` says it in English, by the user's clock; `actor_name` is what whoever did it was called then, empty where
+    nobody did.
     """
 
     id: UUID
@@ -54,7 +58,9 @@ async def list_notifications(
     team_ids = list({one["team_id"] for one in found})
     names = {one["id"]: one["name"] for one in await tx.all(_TEAMS, ids=team_ids)}
     due = await tasks_due(tx, team_ids)
-    return [_notification(due, team_name=names.get(one["team_id"], ""), **one) for one in found]
+    hooks = await _hooks_of(tx, user_id, {one["team_id"] for one in found if one["kind"] in _OF_WEBHOOKS})
+    zone = zone_named(await tx.one(_ZONE, user_id=user_id) or "UTC")
+    return [_notification(due, hooks, zone, team_name=names.get(one["team_id"], ""), **one) for one in found]
 
 
 async def unread_of(tx: Reading, user_id: UUID, *, team_id: UUID | None = None) -> int:
@@ -82,11 +88,49 @@ async def mark_read(
 _TEAMS: Final = rows(dict[str, Any], Teams.select(Teams.id, Teams.name).where(any_of(Teams.id, given("ids"))))
 
 
-def _notification(due: Container[UUID], *, data: bytes, kind: str, actor_name: str, **row: Any) -> Notification:
+_ZONE: Final = values(str, Users.select(Users.time_zone).where(Users.id == given("user_id")))
+_OF_WEBHOOKS: Final = frozenset({"webhook.failing", "webhook.disabled"})
+_MANAGED: Final = values(
+    UUID,
+    Memberships.select(Memberships.team_id).where(
+        Memberships.user_id == given("user_id"),
+        any_of(Memberships.team_id, given("team_ids")),
+        Memberships.role.is_in(["owner", "admin"]),
+    ),
+)
+_HOOKS: Final = rows(
+    dict[str, Any],
+    WebhookSubscriptions.select(
+        WebhookSubscriptions.id, WebhookSubscriptions.url, WebhookSubscriptions.description
+    ).where(any_of(WebhookSubscriptions.team_id, given("team_ids"))),
+)
+
+
+async def _hooks_of(tx: Reading, user_id: UUID, team_ids: Collection[UUID]) -> Mapping[str, Mapping[str, str]]:
+    """How the webhooks of teams that the user manages are called, by their ids: no notification says it itself."""
+    managed = await tx.all(_MANAGED, user_id=user_id, team_ids=list(team_ids)) if team_ids else ()
+    found = await tx.all(_HOOKS, team_ids=managed) if managed else ()
+    return {
+        str(one["id"]): {"host": urlsplit(one["url"]).hostname or "", "description": one["description"]}
+        for one in found
+    }
+
+
+def _notification(
+    due: Container[UUID],
+    hooks: Mapping[str, Mapping[str, str]],
+    zone: tzinfo,
+    *,
+    data: bytes,
+    kind: str,
+    actor_name: str,
+    **row: Any,
+) -> Notification:
     facts = _data(data)
     if row["task_id"] in due:
         facts = {"key": facts.get("key"), "title": DELETED_TASK}
-    return Notification(kind=kind, sentence=said(kind, actor_name, facts), actor_name=actor_name, data=facts, **row)
+    sentence = said(kind, actor_name, {**facts, **hooks.get(facts.get("webhook_id", ""), {})}, zone)
+    return Notification(kind=kind, sentence=sentence, actor_name=actor_name, data=facts, **row)
 
 
 _MINE: Final = (

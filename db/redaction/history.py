@@ -4,16 +4,16 @@ Whatever number, type, time and ids a row has stay, and so does its digest, whic
 more once the salt is gone.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from core.redaction import redacted
+from core.redaction import redacted, redacted_with_team
 from db.pool import Pool
 from db.redaction.role import redacting
-from db.transaction import reading
+from db.transaction import Writing, reading
 
-__all__ = ["SLICE", "redact_history", "redact_slice", "teams_that_name"]
+__all__ = ["SLICE", "redact_history", "redact_slice", "redact_team", "teams_that_name"]
 
 SLICE: Final = 500
 """Rows in one transaction."""
@@ -23,6 +23,10 @@ _NEXT: Final = """
 select seq, type, payload from task_events
 where team_id = $1 and subject_id = any($2::uuid[]) and seq > $3 and salt is not null
 order by seq limit $4 for update
+"""
+_NEXT_OF_TEAM: Final = """
+select seq, type, payload from task_events where team_id = $1 and seq > $2 and salt is not null
+order by seq limit $3 for update
 """
 _REPLACE: Final = """
 update task_events e set payload = n.payload, salt = null from unnest($2::bigint[], $3::text[]) as n (seq, payload)
@@ -61,10 +65,29 @@ async def redact_slice(
     async with redacting(pool) as tx:
         rows = await tx.fetch(_NEXT, team_id, list(among or subjects), after, SLICE)
         left = {row["seq"]: redacted(row["type"], row["payload"].encode(), subjects) for row in rows}
-        changed = {seq: payload.decode() for seq, payload in left.items() if payload is not None}
-        if changed:
-            await tx.execute(_REPLACE, team_id, list(changed), list(changed.values()))
-    return list(left), len(changed)
+        changed = await _replace(tx, team_id, left)
+    return list(left), changed
+
+
+async def redact_team(pool: Pool, team_id: UUID) -> int:
+    """Redact all that the team's journal says of anything; how many rows that were. Otherwise as `redact_history`."""
+    after, total = 0, 0
+    while True:
+        async with redacting(pool) as tx:
+            rows = await tx.fetch(_NEXT_OF_TEAM, team_id, after, SLICE)
+            left = {row["seq"]: redacted_with_team(row["type"], row["payload"].encode()) for row in rows}
+            total += await _replace(tx, team_id, left)
+        if not rows:
+            return total
+        after = rows[-1]["seq"]
+
+
+async def _replace(tx: Writing, team_id: UUID, left: Mapping[int, bytes | None]) -> int:
+    """Write what is left of payloads; None is one that nothing was taken out of. How many changed."""
+    changed = {seq: payload.decode() for seq, payload in left.items() if payload is not None}
+    if changed:
+        await tx.execute(_REPLACE, team_id, list(changed), list(changed.values()))
+    return len(changed)
 
 
 async def teams_that_name(pool: Pool, user_id: UUID) -> Sequence[UUID]:

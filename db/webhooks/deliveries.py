@@ -12,12 +12,14 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.errors import Conflict, NotFound
-from core.webhooks import OLDEST, TEST_TYPE
+from core.webhooks import DELAYS, DISABLED, OLDEST, TEST_TYPE
 from db.ids import LAST_ID, new_id
 from db.transaction import Reading, Writing
 from db.webhooks.subscriptions import Subscription
 
 __all__ = [
+    "AGAIN",
+    "Again",
     "Attempt",
     "Delivery",
     "DeliveryStatus",
@@ -32,11 +34,17 @@ __all__ = [
 DeliveryStatus = Literal["pending", "delivered", "failed", "expired"]
 """Waiting for an attempt; answered with a 2xx; given up; too old to be sent."""
 
+Again = Literal["failed", "pending"]
+"""What may be sent again at once: what was given up, and what waits for its next attempt."""
+AGAIN: Final[tuple[Again, ...]] = ("failed", "pending")
+
 
 class Delivery(Struct, frozen=True, kw_only=True):
     """One event for one subscription. `next_at` is when it is tried next; `last_…` are of the newest attempt to end.
 
-    A test has the `seq` 0, and no place among the events.
+    `blocked_by` is the delivery that goes before it where events go in order: it has no `next_at` until that has ended.
+    A `last_error` of `disabled` says that it was given up with its subscription. A test has the `seq` 0, and no place
+    among the events.
     """
 
     id: UUID
@@ -51,6 +59,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     created_at: datetime
     status: DeliveryStatus
     attempts: int
+    blocked_by: UUID | None
     next_at: datetime | None
     ended_at: datetime | None
     last_status: int | None
@@ -118,15 +127,17 @@ async def redeliver(tx: Writing, held: Subscription, delivery: Delivery) -> Deli
     return await find_delivery(tx, delivery.id)
 
 
-async def recover(tx: Writing, held: Subscription, since: datetime) -> int:
-    """Send again what failed of the events since then; how many. Raises Conflict for a subscription that is disabled.
+async def recover(tx: Writing, held: Subscription, since: datetime, again: Sequence[Again] = AGAIN) -> int:
+    """Send at once what failed or waits of the events since then, each with its schedule anew; how many.
 
-    Events of more than two weeks ago are left out.
+    Whoever asks for this says that the endpoint is well: a pause of it ends, and it is asked carefully (one request at
+    a time) until one succeeds. Events of more than two weeks ago are left out, and so are attempts that are on their
+    way. Raises Conflict for a subscription that is disabled.
     """
     _check_enabled(held)
-    recovered = await tx.execute(_RECOVER, held.team_id, held.id, since, OLDEST)
+    recovered = await tx.execute(_RECOVER, held.team_id, held.id, since, OLDEST, list(again))
     if recovered:
-        await _wake(tx, held)
+        await tx.execute(_DUE_WELL, held.team_id, held.id)
     return recovered
 
 
@@ -143,19 +154,37 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
     return Delivery(**row)
 
 
-_SHOWN: Final = """
-id, team_id, subscription_id, event_type, epoch, seq, prev_seq, task_id, happened_at, created_at, status, attempts,
-case when status = 'pending' then next_at end as next_at, ended_at, last_status, last_error, last_duration_ms
+# What failed before the end of its schedule was given up with its subscription, unless its own answer was the reason.
+_GIVEN_UP: Final = f"""
+d.status = 'failed' and (
+    d.last_status is null and d.last_error is null
+    or d.seq > 0 and d.step < {len(DELAYS) - 1} and d.last_status is distinct from 410
+        and d.last_error is distinct from 'history-rewritten'
+)
 """
-_FIND: Final = f"select {_SHOWN} from webhook_deliveries where id = $1"  # noqa: S608 (column names of our own)
+# Where events go in order, nothing but the first of those that wait is tried, whatever is written in the others; and
+# nothing is tried while its endpoint is left alone.
+_SHOWN: Final = f"""
+select d.id, d.team_id, d.subscription_id, d.event_type, d.epoch, d.seq, d.prev_seq, d.task_id, d.happened_at,
+    d.created_at, d.status, d.attempts, nullif(first.id, d.id) as blocked_by,
+    case when d.status = 'pending' and coalesce(first.id, d.id) = d.id then greatest(d.next_at, s.paused_until) end
+        as next_at,
+    d.ended_at, d.last_status, case when {_GIVEN_UP} then '{DISABLED}' else d.last_error end as last_error,
+    d.last_duration_ms
+from webhook_deliveries d join webhook_subscriptions s on s.team_id = d.team_id and s.id = d.subscription_id
+left join lateral (
+    select h.id from webhook_deliveries h
+    where s.in_order and d.status = 'pending' and h.subscription_id = s.id and h.status = 'pending'
+    order by h.epoch, h.seq limit 1
+) first on true
+"""  # noqa: S608 (names of our own)
+_FIND: Final = f"{_SHOWN} where d.id = $1"
 _LIST: Final = f"""
-select {_SHOWN} from webhook_deliveries where team_id = $1 and subscription_id = $2 and id < $3
-order by id desc limit $4
-"""  # noqa: S608
+{_SHOWN} where d.team_id = $1 and d.subscription_id = $2 and d.id < $3 order by d.id desc limit $4
+"""
 _LIST_OF_STATUS: Final = f"""
-select {_SHOWN} from webhook_deliveries where team_id = $1 and subscription_id = $2 and id < $3 and status = $5
-order by id desc limit $4
-"""  # noqa: S608
+{_SHOWN} where d.team_id = $1 and d.subscription_id = $2 and d.id < $3 and d.status = $5 order by d.id desc limit $4
+"""
 # What an endpoint has answered may quote what it was sent.
 _ATTEMPTS: Final = """
 select a.number, a.at, a.status, a.error, a.duration_ms, case when exists (
@@ -176,8 +205,12 @@ update webhook_deliveries set
 where team_id = $1 and id = $2 and happened_at > now() - $3::interval
 """
 _RECOVER: Final = """
-update webhook_deliveries set status = 'pending', ended_at = null, step = 0, next_at = now()
-where team_id = $1 and subscription_id = $2 and status = 'failed' and seq > 0 and happened_at >= $3
-  and happened_at > now() - $4::interval
+update webhook_deliveries set status = 'pending', ended_at = null, step = 0, next_at = least(next_at, now())
+where team_id = $1 and subscription_id = $2 and status = any($5::text[]) and (status = 'failed' or claim is null)
+  and seq > 0 and happened_at >= $3 and happened_at > now() - $4::interval
+"""
+_DUE_WELL: Final = """
+update webhook_subscriptions set due_at = least(due_at, now()), paused_until = '-infinity'
+where team_id = $1 and id = $2
 """
 _DUE: Final = "update webhook_subscriptions set due_at = least(due_at, now()) where team_id = $1 and id = $2"

@@ -32,6 +32,8 @@ class Team:
     def apply(self, event: Event) -> None:
         self.at = (event["epoch"], event["seq"])
         data, task_id = event["data"], event["subject"]
+        if event["type"] == "team.deleted":
+            self.tasks.clear()
         if "task" not in data:
             return  # It says nothing of a task; what is said about one (a comment, a file) carries it.
         for neighbour, rank in data.get("ranks", {}).items():

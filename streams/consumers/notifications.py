@@ -53,7 +53,8 @@ async def _notify(tx: Writing, row: JournalRow, now: datetime, collecting: Colle
     if user_id is None:
         return False
     assert isinstance(event, AnyTaskEvent), f"{row.type} is about a task"
-    return await add_assigned(tx, user_id, event, event_id(row), now=now, collecting=collecting)
+    by_series = row.actor_kind == "system" and event.task.recurrence is not None
+    return await add_assigned(tx, user_id, event, event_id(row), by_series=by_series, now=now, collecting=collecting)
 
 
 def _event(row: JournalRow) -> AnyEvent:

@@ -6,12 +6,14 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
+from core.notice_words import due_in_words
 from db.digests import LateTask, late_tasks_of
 from db.ids import made_at
 from db.people.recipients import recipient
 from db.transaction import Reading
 from db.zones import zone_named
 from streams.mail.messages import Letter
+from streams.pages import board_page, task_page
 
 __all__ = ["OLDEST", "PURPOSE", "digest_letter"]
 
@@ -44,18 +46,17 @@ def _by_team(tasks: Sequence[LateTask], zone: str, site: str) -> list[dict[str, 
     return [
         {
             "name": group[0].team,
-            "url": f"{site}/#{team_id}",
-            "tasks": [{"key": task.key, "title": task.title, "due": _due(task, zone)} for task in group],
+            "url": f"{site}{board_page(team_id)}",
+            "tasks": [_shown(task, zone, site) for task in group],
         }
         for team_id, found in groupby(tasks, key=lambda task: task.team_id)
         if (group := list(found))
     ]
 
 
-def _due(task: LateTask, zone: str) -> str:
+def _shown(task: LateTask, zone: str, site: str) -> dict[str, str]:
     """A date as the team has it, a moment by the clock of whoever reads it."""
-    if task.due_on is not None:
-        return f"{task.due_on.day} {task.due_on:%B %Y}"
-    assert isinstance(task.due_at, datetime), "what is overdue is due"
-    local = task.due_at.astimezone(zone_named(zone))
-    return f"{local.day} {local:%B %Y, %H:%M}"
+    due = task.due_at or task.due_on
+    assert due is not None, "what is overdue is due"
+    url = f"{site}{task_page(task.team_id, task.id)}"
+    return {"key": task.key, "title": task.title, "url": url, "due": due_in_words(due, zone_named(zone))}

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import anyio
 from msgspec import Struct
 
 from core.errors import StorageUnavailable
-from db.notices.mails import release
+from db.notices.releasing import WINDOW, release
 from db.pool import Pool
 from db.transaction import writing
 
@@ -29,15 +29,20 @@ class LeavingStatistics(Struct, frozen=True):
 
 
 class LeavingMails:
-    """Looks every few seconds. Several workers may do so at once: each mail leaves once."""
+    """Looks every few seconds. Several workers may do so at once: each mail leaves once.
+
+    Nobody gets more than a few mails within `window`; zero lets all leave.
+    """
 
     def __init__(
         self,
         pool: Pool,
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        window: timedelta = WINDOW,
     ) -> None:
-        self._pool, self._every_seconds, self._now, self._left = pool, every_seconds, now, 0
+        self._pool, self._every_seconds, self._now, self._window, self._left = pool, every_seconds, now, window, 0
 
     def statistics(self) -> LeavingStatistics:
         return LeavingStatistics(self._left)
@@ -53,10 +58,10 @@ class LeavingMails:
 
     async def look(self) -> int:
         """Let everything leave whose time has come; how many. Raises StorageUnavailable."""
-        total, left = 0, AT_ONCE
-        while left == AT_ONCE:
+        total, left = 0, 1
+        while left:
             async with writing(self._pool) as tx:
-                left = await release(tx, self._now(), limit=AT_ONCE)
+                left = await release(tx, self._now(), limit=AT_ONCE, window=self._window)
             total += left
             self._left += left
         return total

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
-from core.notices import NoticeKind
+from core.notices import KINDS, NoticeKind
 from db.ids import made_at
 from db.keyset import Keyset
 from db.notices.preferences import wants_mail
@@ -94,7 +94,8 @@ class Letters:
         if not await wants_mail(tx, letter.user_id, preference):
             return None
         token = self._unsubscribe.token(letter.user_id, preference)
-        return structs.replace(letter, unsubscribe=f"{self._site}{UNSUBSCRIBE}?token={token}")
+        url = f"{self._site}{UNSUBSCRIBE}?token={token}"
+        return structs.replace(letter, unsubscribe=url, about=KINDS[preference].about)
 
     async def _verify_email(self, tx: Reading, job: MailJob) -> Letter | None:
         return await self._with_token(tx, job, "verify-email", "Confirm your address", "/verify-email")
@@ -117,7 +118,7 @@ class Letters:
         facts = {
             "team": found.team_name,
             "inviter": found.inviter_name,
-            "role": found.role,
+            "role": f"{'an' if found.role[0] in 'aeiou' else 'a'} {found.role}",
             "until": f"{found.expires_at.day} {found.expires_at:%B %Y}",
             "url": f"{self._site}/invitation#token={found.token}",
         }

@@ -27,8 +27,8 @@ LONGEST_SUBJECT: Final = 200
 class Letter(Struct, frozen=True):
     """A mail before it is written out: `template` names two files, of text and of HTML, which read `facts`.
 
-    `user_id` is whose wish it depends on, and `unsubscribe` the address that switches its kind off; both are empty for
-    a mail that always comes. Mails with the same `thread` are shown together by mailboxes.
+    `user_id` is whose wish it depends on, `unsubscribe` the address that switches its kind off, and `about` says which
+    that is; all are empty for a mail that always comes. Mails with the same `thread` are shown together by mailboxes.
     """
 
     job_id: UUID
@@ -39,6 +39,7 @@ class Letter(Struct, frozen=True):
     facts: Mapping[str, Any]
     user_id: UUID | None = None
     unsubscribe: str = ""
+    about: str = ""
     thread: str = ""
 
 
@@ -63,7 +64,8 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     if letter.thread:  # RFC 5322: the first of them is a mail that never was.
         message["References"] = f"<{letter.thread}@{sender.domain}>"
-    facts = {**letter.facts, "name": letter.name, "subject": letter.subject, "unsubscribe": letter.unsubscribe}
+    said = {"subject": letter.subject, "unsubscribe": letter.unsubscribe, "about": letter.about}
+    facts = {**letter.facts, "name": letter.name, **said}
     text = _templates().get_template(f"{letter.template}.txt").render(facts)
     message.set_content(text + _way_out(letter))
     message.add_alternative(_templates().get_template(f"{letter.template}.html").render(facts), subtype="html")
@@ -76,7 +78,7 @@ def _way_out(letter: Letter) -> str:
     return (
         ""
         if "ways_out" in letter.facts
-        else _templates().get_template("unsubscribe.txt").render(unsubscribe=letter.unsubscribe)
+        else _templates().get_template("unsubscribe.txt").render(unsubscribe=letter.unsubscribe, about=letter.about)
     )
 
 

@@ -20,7 +20,7 @@ from core.calendar import TICK, day_of
 from core.task import FIRST_YEAR
 from core.windows import due_between
 from db import objects
-from db.notices.notify import Notice, notify
+from db.notices.notify import Collecting, Notice, notify
 from db.object_store import ObjectStore, Stored
 from db.past.snapshots import drops
 from db.pool import Pool
@@ -56,10 +56,11 @@ class Wanted(Struct, frozen=True):
 
 
 class ReportPorts(Struct, frozen=True):
-    """What reports are made with: the worker's pool and the store (None: there is none)."""
+    """What reports are made with: the worker's pool, the store (None: there is none), and how mails collect."""
 
     worker: Pool
     store: ObjectStore | None
+    collecting: Collecting = Collecting()
 
 
 class ReadReport(Struct, frozen=True):
@@ -158,9 +159,16 @@ class _Steps:
             event_id=f"report:{made.id}",
             subject_id=made.id,
             at=made.created_at,
-            data={"report_id": made.id, "report": made.kind},
+            data={"report_id": made.id, "report": made.kind, "period": written.read.document.period},
         )
-        await notify(tx, context.user_id, "report.ready", notice, now=datetime.now(UTC))
+        await notify(
+            tx,
+            context.user_id,
+            "report.ready",
+            notice,
+            now=datetime.now(UTC),
+            collecting=self._ports.collecting,
+        )
         return {"result": _shown(structs.replace(made, expires_at=until)), "key": stored.key}
 
     async def tidy(self, context: Context) -> None:

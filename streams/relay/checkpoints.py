@@ -45,6 +45,7 @@ FROZEN_SECONDS: Final = 30.0
 """A look that takes in a long history reports after each of its pages."""
 LOOK_TEAMS: Final = 2_000
 """Teams of one look: the next ones by id, so that its cost does not grow with the installation."""
+ENDED_TEAMS: Final = 100
 
 _encode = msgspec.json.Encoder().encode
 
@@ -138,7 +139,18 @@ class CheckpointWriter:
         for team_id in due:
             while not self._stopping.is_set() and await self._take_in(team_id, incarnation, publisher):
                 self._count(ready=True)
-        return len(due)
+        return len(due) + await self._end_teams(incarnation, publisher)
+
+    async def _end_teams(self, incarnation: str, publisher: Publisher) -> int:
+        """Take the checkpoints of deleted teams out of the topic, and then their rows; how many teams those were."""
+        ended = await checkpoints.of_ended_teams(self._pool, ENDED_TEAMS)
+        for team_id in ended:
+            async with writing(self._pool) as tx:
+                if await checkpoints.end(tx, team_id):
+                    headers = checkpoint_headers(id_of_event(team_id, 0, 0), incarnation)
+                    tombstone = Record(CHECKPOINTS, team_key(team_id), None, headers)
+                    await self._produce(tombstone, incarnation, publisher)
+        return len(ended)
 
     async def _take_in(self, team_id: UUID, incarnation: str, publisher: Publisher) -> bool:
         """Take in a page, and publish when that was the last; whether there is more to do."""
@@ -159,6 +171,9 @@ class CheckpointWriter:
         event = id_of_event(checkpoint.team, checkpoint.epoch, checkpoint.seq)
         headers = checkpoint_headers(event, incarnation)
         record = Record(CHECKPOINTS, team_key(checkpoint.team), _encode(checkpoint), headers)
+        await self._produce(record, incarnation, publisher)
+
+    async def _produce(self, record: Record, incarnation: str, publisher: Publisher) -> None:
         async with self._monitor.publishing:
             if not self._monitor.is_current(incarnation):
                 raise BrokerUnavailable("the broker changed before a checkpoint was published")

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from core.codec import JournalRow, decode
-from core.events import TeamRestored
+from core.events import TeamDeleted, TeamRestored
 from db.highest_epoch import HighestEpoch
 from db.journal import relay_cursors as cursors
 from db.journal.epochs import raise_due_epochs
@@ -26,7 +26,7 @@ from streams.relay.records import Record, records_of, state_records
 from streams.relay.topic_ends import DEPTH, Numbered, TopicRecord, numbered, read_topic
 from streams.settings import KafkaSettings
 
-__all__ = ["FIRST", "Histories"]
+__all__ = ["FIRST", "STATE_ANEW", "Histories"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 ASKED_AT_ONCE: Final = 1_000
 """Events that are held against the journal in one query."""
 TASKS_AT_ONCE: Final = 500
+STATE_ANEW: Final = frozenset({TeamRestored.type, TeamDeleted.type})
+"""Events after which the compacted topic is to say of a whole team what is so."""
 FIRST: Final[Numbered] = (1, 0)
 """Before every event."""
 
@@ -105,16 +107,18 @@ class Histories:
     async def state_anew(
         self, rows: Sequence[JournalRow], partitions: Collection[int], ranges: Collection[int], incarnation: str
     ) -> AsyncGenerator[Sequence[Record]]:
-        """What the compacted topic is to say of the teams that these events restored, in slices.
+        """What the compacted topic is to say of the teams that these events restored or deleted, in slices.
 
-        These are all tasks that there are now, for the lost history may have deleted one and its end be forgotten, and
-        the end of those that it had made. Raises BrokerUnavailable, StorageUnavailable.
+        Of a deleted team it is the end of all tasks. Of a restored one these are all tasks that there are now, for the
+        lost history may have deleted one and its end be forgotten, and the end of those that it had made. Raises
+        BrokerUnavailable, StorageUnavailable.
         """
-        firsts = {row.team_id: (row.epoch, _from_seq(row)) for row in rows}
+        restored = [row for row in rows if row.type == TeamRestored.type]
+        firsts = {row.team_id: (row.epoch, _from_seq(row)) for row in restored}
         if any(self._lost.get(team_id, (None,))[0] != first for team_id, first in firsts.items()):
             # The topic is read once for all teams that wait: it may be long.
             await self._find_lost(dict(await cursors.restored(self._pool, ranges)) | firsts, partitions)
-        for row in {row.team_id: row for row in rows}.values():
+        for row in {row.team_id: row for row in restored}.values():
             lost = self._lost[row.team_id][1]
             for some in _slices(sorted(lost), TASKS_AT_ONCE):
                 there = await cursors.tasks(self._pool, {(row.team_id, task_id) for task_id in some})
@@ -123,6 +127,21 @@ class Histories:
             while tasks := await cursors.tasks_after(self._pool, row.team_id, after, TASKS_AT_ONCE):
                 yield state_records(row, tasks, (), incarnation)
                 after = tasks[-1].id
+        for row in rows:
+            if row.type == TeamDeleted.type:
+                async with aclosing(self._ends_of_tasks(row, incarnation)) as slices:
+                    async for records in slices:
+                        yield records
+
+    async def _ends_of_tasks(self, row: JournalRow, incarnation: str) -> AsyncGenerator[Sequence[Record]]:
+        """The end of every task that the team ever had, which this event has deleted; in slices.
+
+        The journal knows them all, also when the topics are filled anew long after. Raises StorageUnavailable.
+        """
+        after: UUID | None = None
+        while gone := await cursors.tasks_ever_after(self._pool, row.team_id, row.seq, after, TASKS_AT_ONCE):
+            yield state_records(row, (), gone, incarnation)
+            after = gone[-1]
 
     async def _find_lost(self, firsts: Mapping[UUID, Numbered], partitions: Collection[int]) -> None:
         """Which tasks the compacted topic has by events of an epoch before that of `first`, from its seq on."""

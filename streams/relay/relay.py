@@ -22,7 +22,6 @@ from anyio.abc import TaskStatus
 from msgspec import structs
 
 from core.errors import StorageUnavailable
-from core.events import TeamRestored
 from core.task import Task
 from db.highest_epoch import HighestEpoch
 from db.journal import relay_cursors as cursors
@@ -34,7 +33,7 @@ from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.relay_state import floors_of, range_key
 from streams.kafka.topics import TASK_EVENTS, TASKS, team_key
 from streams.leases import RELAY, Leases
-from streams.relay.histories import FIRST, Histories
+from streams.relay.histories import FIRST, STATE_ANEW, Histories
 from streams.relay.progress import RangeLag, RelayStatistics, lag_by_range
 from streams.relay.publisher import LeaseLost, Publisher, RecordsLost
 from streams.relay.records import Record, contiguous, neighbours, records_of
@@ -305,8 +304,8 @@ class Relay:
         return records
 
     async def _write_state_anew(self, pages: Sequence[Page], publisher: Publisher, incarnation: str) -> int:
-        """Of teams whose pages say that they were restored, publish all their tasks; how many records that took."""
-        rows = [row for page in pages for row in page.rows if row.type == TeamRestored.type]
+        """Of teams that were restored or deleted in these pages, publish what is with all tasks; how many records."""
+        rows = [row for page in pages for row in page.rows if row.type in STATE_ANEW]
         written = 0
         if rows:
             anew = self._histories.state_anew(rows, publisher.partitions(TASKS), self._leases.held, incarnation)

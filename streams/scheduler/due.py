@@ -29,7 +29,7 @@ from streams.scheduler.schedules import Schedule
 __all__ = ["NAME", "due"]
 
 NAME: Final = "due"
-RHYTHM: Final = Rhythm(every=timedelta(minutes=5), catch_up="once", oldest=timedelta(days=2))
+RHYTHM: Final = Rhythm(every=timedelta(minutes=1), catch_up="once", oldest=timedelta(days=2))
 SLICE: Final = 500
 """Notifications in one transaction."""
 

@@ -133,6 +133,7 @@ class Scheduler:
             span = next_span(schedule.rhythm, fired_until, now)
             if span is None:
                 return False
+            await schedules.plan_for_these(tx)
             if await schedule.fire(tx, span):
                 await schedules.move(tx, schedule.name, span.until)
             return True

@@ -8,9 +8,11 @@ from streams.operations.erasure import ErasurePorts, erasure
 from streams.operations.export import ExportPorts, export
 from streams.operations.kinds import Kind
 from streams.operations.notices import NoticeSender
+from streams.operations.offboarding import off_boarding, team_redaction
 from streams.operations.redaction import RedactionPorts, comment_redaction, task_redaction
 from streams.operations.report import ReportPorts, report
 from streams.operations.runner import OperationRunner
+from taskforge.parts.collecting import collecting_of
 from taskforge.parts.composition import Composition
 from taskforge.parts.work_samples import operation_samples, printing_samples
 
@@ -40,6 +42,14 @@ def _comment_redaction(made: Composition) -> Kind:
     return comment_redaction(_redaction_ports(made))
 
 
+def _off_boarding(made: Composition) -> Kind:
+    return off_boarding(_redaction_ports(made))
+
+
+def _team_redaction(made: Composition) -> Kind:
+    return team_redaction(_redaction_ports(made))
+
+
 def _bootstrap(made: Composition) -> Kind:
     return bootstrap(BootstrapPorts(made.pools.worker, made.objects))
 
@@ -50,6 +60,8 @@ KINDS: Final[Sequence[Callable[[Composition], Kind]]] = (
     _erasure,
     _task_redaction,
     _comment_redaction,
+    _off_boarding,
+    _team_redaction,
 )
 """Each makes one kind out of the process that moves it. Reports have a runner of their own."""
 
@@ -64,8 +76,9 @@ def operation_runner(made: Composition) -> OperationRunner:
 
 def report_runner(made: Composition) -> OperationRunner:
     """The runner of reports, with its numbers."""
-    kind, notify = report(ReportPorts(made.pools.worker, made.objects)), NoticeSender(made.valkey, made.signer)
-    runner = OperationRunner(made.pools.worker, [kind], notify, at_once=REPORTS_AT_ONCE, name="printing")
+    ports = ReportPorts(made.pools.worker, made.objects, collecting_of(made))
+    notify = NoticeSender(made.valkey, made.signer)
+    runner = OperationRunner(made.pools.worker, [report(ports)], notify, at_once=REPORTS_AT_ONCE, name="printing")
     made.reports = runner
     made.show(lambda: printing_samples(runner.statistics()))
     return runner

@@ -5,6 +5,7 @@ from typing import Final
 
 from streams.scheduler.digest import digest
 from streams.scheduler.due import due
+from streams.scheduler.forgetting import forgetting
 from streams.scheduler.recurrence import recurrence
 from streams.scheduler.scheduler import Scheduler
 from streams.scheduler.schedules import Schedule
@@ -18,6 +19,7 @@ SCHEDULES: Final[Sequence[Callable[[Composition], Schedule]]] = (
     lambda _: digest(),
     lambda _: recurrence(),
     lambda made: due(collecting_of(made)),
+    lambda _: forgetting(),
 )
 """Each makes one schedule out of the process that fires it."""
 

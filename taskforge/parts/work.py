@@ -1,6 +1,7 @@
 """The parts of a worker: relay, consumers and the scheduler. Loaded by workers only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -145,7 +146,8 @@ def _parts(made: Composition, broker: BrokerMonitor, name: str) -> Iterator[Part
         filler = SearchFiller(made.pools.worker)
         made.base.append(Background("filling", at_once(filler.run), statistics=filler.statistics))
     elif name == notifications.NAME:
-        leaving = LeavingMails(made.pools.worker, now=made.clock.now)
+        window = timedelta(seconds=made.settings.mail.window_seconds)
+        leaving = LeavingMails(made.pools.worker, now=made.clock.now, window=window)
         made.base.append(Background("leaving", at_once(leaving.run), statistics=leaving.statistics))
         made.show(lambda: leaving_samples(leaving.statistics()))
     yield from _consumer(made, broker, name)

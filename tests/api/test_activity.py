@@ -129,5 +129,8 @@ async def test_comments_are_part_of_it_and_their_text_is_not(desk: Desk) -> None
     await desk.delete(f"/v1/comments/{made.json()['id']}", "member")
     said = [item["sentence"] for item in await activity(desk, task)]
     assert said == [
-        "Member deleted a comment.", "Member edited a comment.", "Member commented on it.", "Ada created it.",
-    ]  # fmt: skip
+        "Member deleted a comment.",
+        "Member edited a comment that was deleted.",
+        "Member added a comment that was deleted.",
+        "Ada created it.",
+    ]

@@ -34,10 +34,12 @@ async def test_an_invitation_can_be_switched_off_by_whose_address_it_is(desk: De
     unproven = await invited(desk, email)
     assert unproven is not None
     assert unproven.unsubscribe == "", "it may be another's address"
+    assert unproven.facts["role"] == "a member"
     async with writing(desk.site.services.pools.api, user_id) as tx:
         await desk.site.services.identity.verify_email_in(tx, user_id, None)
     wanted = await invited(desk, email.upper())
     assert wanted is not None
+    assert wanted.about == "when somebody invites you to a team"
     token = wanted.unsubscribe.partition("=")[2]
     assert desk.site.services.unsubscribe_tokens.read(token) == (user_id, "team.invited")
     answer = await desk.client.post(

@@ -114,6 +114,19 @@ async def test_a_link_that_was_not_made_here_is_refused(desk: Desk, how: str) ->
     assert await mails(desk, person) == ALL
 
 
+@pytest.mark.parametrize("query", [{"token": "tfu_half"}, {}, {"token": "x" * 300}])
+async def test_somebody_who_follows_a_damaged_link_reads_what_to_do(desk: Desk, query: Any) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = await desk.client.get(ADDRESS, params=query, headers=browser)
+    assert (page.status_code, page.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert "This link is damaged" in page.text
+    assert '<a href="/account#mail">' in page.text
+    assert "<form" not in page.text
+    assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    program = await desk.client.get(ADDRESS, params=query)
+    problem(program, 400, "bad-input")
+
+
 @pytest.mark.parametrize(
     ("options", "status"),
     [

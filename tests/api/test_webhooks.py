@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.desk import Desk, new_key, problem
+from tests.support.desk import RANDOM, Desk, new_key, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,8 @@ async def test_disabling_and_enabling_by_hand(desk: Desk) -> None:
     waiting = (await desk.post(f"{path}/test")).json()
     off = (await desk.patch(path, {"enabled": False})).json()
     assert (off["enabled"], off["disabled_reason"]) == (False, "by_hand")
-    assert (await desk.get(f"/v1/webhooks/deliveries/{waiting['id']}")).json()["status"] == "failed"
+    given_up = (await desk.get(f"/v1/webhooks/deliveries/{waiting['id']}")).json()
+    assert (given_up["status"], given_up["attempt_count"], given_up["last_error"]) == ("failed", 0, "disabled")
     for asked in ("test", "recover"):
         body = {"since": datetime.now(UTC).isoformat()} if asked == "recover" else None
         refused = problem(await desk.post(f"{path}/{asked}", body), 409, "conflict")
@@ -116,6 +117,40 @@ async def test_a_mistake_is_named(desk: Desk, fields: dict[str, Any], pointer: s
     assert problem(answer, 400, "bad-input")["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize(
+    ("fields", "refusal", "pointer"),
+    [
+        (
+            {"event_types": ["member.added"], "filter": {"status": ["done"]}},
+            (400, "contradiction"),
+            "/event_types",
+        ),
+        ({"filter": {"label": [RANDOM]}}, (422, "invalid-reference"), "/filter/label/0"),
+        ({"filter": {"assignee": [RANDOM]}}, (422, "invalid-reference"), "/filter/assignee/0"),
+    ],
+)
+async def test_what_could_never_be_sent_anything_is_refused(
+    desk: Desk, fields: dict[str, Any], refusal: tuple[int, str], pointer: str
+) -> None:
+    hook = await made(desk)
+    for answer in (
+        await desk.post(PATH, {"team_id": desk.team, "url": URL, **fields}),
+        await desk.patch(f"{PATH}/{hook['id']}", fields),
+    ):
+        assert problem(answer, *refusal)["errors"][0]["pointer"] == pointer
+
+
+async def test_a_label_that_is_deleted_later_may_stay_in_the_filter(desk: Desk) -> None:
+    label = (await desk.post(f"/v1/teams/{desk.team}/labels", {"name": "bug", "color": "#d73a4a"})).json()["id"]
+    wanted = {"label": [label], "assignee": [desk["member"].user_id]}
+    hook = await made(desk, filter=wanted)
+    assert (await desk.delete(f"/v1/teams/{desk.team}/labels/{label}")).status_code == 204
+    changed = await desk.patch(f"{PATH}/{hook['id']}", {"filter": {**wanted, "status": ["open"]}})
+    assert changed.json()["filter"] == {**wanted, "status": ["open"]}
+    other = await desk.post(PATH, {"team_id": desk.team, "url": URL, "filter": wanted})
+    assert problem(other, 422, "invalid-reference")["errors"][0]["pointer"] == "/filter/label/0"
+
+
 async def test_a_new_secret_leaves_the_old_one_a_day(desk: Desk) -> None:
     hook = await made(desk)
     rotated = (await desk.post(f"{PATH}/{hook['id']}/rotate-secret")).json()
@@ -169,9 +204,12 @@ async def test_the_log_is_newest_first_in_pages_and_by_status(desk: Desk) -> Non
 async def test_recovering_goes_back_two_weeks_and_no_further(desk: Desk) -> None:
     hook = await made(desk)
     path, now = f"{PATH}/{hook['id']}/recover", datetime.now(UTC)
-    for since in (now - timedelta(days=15), now + timedelta(hours=1)):
+    for since, said in ((now - timedelta(days=15), "too long ago"), (now + timedelta(hours=1), "in the future")):
         refused = problem(await desk.post(path, {"since": since.isoformat()}), 400, "bad-input")
         assert refused["errors"][0]["pointer"] == "/since"
+        assert said in refused["detail"]
+    nothing = problem(await desk.post(path, {"since": now.isoformat(), "status": []}), 400, "bad-input")
+    assert nothing["errors"][0]["pointer"] == "/status"
     answer = await desk.post(path, {"since": (now - timedelta(days=13)).isoformat()})
     assert (answer.status_code, answer.json()) == (202, {"recovered": 0})
 

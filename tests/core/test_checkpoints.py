@@ -10,7 +10,7 @@ from core.codec import JournalRow
 from core.commands import DeleteTask, MoveTask, RemoveMember
 from core.events import HistoryRedacted
 from tests.support.checkpoints import by_pages, forgotten, ledger_of
-from tests.support.core_team import MEMBER, CoreTeam
+from tests.support.core_team import MEMBER, CoreTeam, every_event
 
 PAGES = (1, 2, 3, 7, 1_000)
 
@@ -101,3 +101,14 @@ def test_json_is_canonical() -> None:
     rows, _ = a_history()
     row = structs.replace(rows[0], payload='{"b":[1.0,0.5,1e3,7],"a":"ü\\u0001\\n\\"<\\u007f","c":null}'.encode())
     assert canonical(event_of(row).data) == '{"a":"ü\\u0001\\n\\"<\x7f","b":[1,0.5,1000,7],"c":null}'
+
+
+@pytest.mark.parametrize("size", PAGES)
+def test_nothing_is_left_to_add_up_of_a_team_that_was_deleted(size: int) -> None:
+    rows, ledger = [one.row for one in every_event(ended=True).journal], Ledger()
+    for row in rows:
+        ledger.take(row)
+    assert ledger.things.there == {}
+    checkpoint = by_pages(rows, size)
+    assert ledger.differences(checkpoint) == []
+    assert set(checkpoint.things.values()) == {0}

@@ -15,6 +15,7 @@ from core.events import (
     MemberEvent,
     TaskDeleted,
     TaskEvent,
+    TeamDeleted,
     TeamRestored,
     TeamUpdated,
 )
@@ -25,7 +26,7 @@ from tests.support.core_team import SALT, TEAM, CoreTeam, every_event
 
 @pytest.fixture(scope="module")
 def history() -> CoreTeam:
-    return every_event()
+    return every_event(ended=True)
 
 
 def test_the_history_under_test_has_every_type_of_event(history: CoreTeam) -> None:
@@ -118,6 +119,7 @@ def test_the_families_cover_every_type_once() -> None:
             LabelEvent,
             ColumnEvent,
             TeamUpdated,
+            TeamDeleted,
             TeamRestored,
             HistoryRedacted,
         )

@@ -11,12 +11,15 @@ from core.commands import (
     AnyCommand,
     Asking,
     ChangeRole,
+    CloseColumn,
     CreateLabel,
     CreateTask,
     CreateTeam,
     DeleteLabel,
+    DeleteTeam,
     RemoveMember,
     RenameMember,
+    RepeatTask,
     UpdateLabel,
     UpdateTeam,
 )
@@ -31,6 +34,7 @@ from core.events import (
     MemberRoleChanged,
     MemberUpdated,
     TaskUpdated,
+    TeamDeleted,
     TeamUpdated,
 )
 from core.permissions import PERMISSIONS, ROLES, allows, may_grant
@@ -253,3 +257,53 @@ def test_a_team_above_a_lowered_limit_keeps_what_it_has_and_changes_it(team: Cor
     quotas = Quotas(labels_per_team=1, members_per_team=1)
     assert limited(team, UpdateLabel(label_id=label.id, name="fault"), quotas)
     assert limited(team, ChangeRole(VIEWER, "member"), quotas)
+
+
+def test_an_owner_deletes_the_team_and_everybody_has_left_by_then(team: CoreTeam) -> None:
+    task, members = team.task(external_id="7", external_source="x"), len(team.state.members)
+    *left, deleted = team.ask(DeleteTeam())
+    assert {event.subject for event in left} == {OWNER, ADMIN, MEMBER, VIEWER}
+    assert len(left) == members
+    assert all(isinstance(event, MemberRemoved) for event in left)
+    assert isinstance(deleted, TeamDeleted)
+    assert deleted.team.id == TEAM
+    state = team.state
+    assert (state.ended, len(state.tasks), state.external.as_dict(), state.places) == (True, 0, {}, {})
+    assert (dict(state.members), dict(state.labels), dict(state.columns), state.closing) == ({}, {}, {}, None)
+    assert state.top_number == task.number, "what came before is still counted"
+
+
+@pytest.mark.parametrize("actor", [ADMIN, MEMBER, VIEWER])
+def test_nobody_else_deletes_it(team: CoreTeam, actor: UUID) -> None:
+    with pytest.raises(Forbidden) as refused:
+        team.ask(DeleteTeam(), actor)
+    assert refused.value.permission == "own_team"
+
+
+def test_nothing_happens_in_a_deleted_team_but_that_it_is_forgotten(team: CoreTeam) -> None:
+    team.ask(DeleteTeam())
+    for command in (DeleteTeam(), CreateTask(TaskFields(title="T")), UpdateTeam(name="X")):
+        with pytest.raises(NotFound) as refused:
+            team.ask(command)
+        assert refused.value.what == "team"
+    with pytest.raises(Conflict):
+        team.ask(CreateTeam(TEAM, "Again", "AGN", "Olga"), OWNER)
+    system = Asking(Principal.of_system(OWNER), team.now, UUID)
+    for late in (AddMember(OWNER, "Olga", "owner"), CloseColumn(MISSING), RepeatTask(MISSING, team.now)):
+        with pytest.raises(NotFound) as refused:
+            decide(team.state, late, system)
+        assert refused.value.what == "team"
+    team.redact(TEAM)
+    assert team.state.ended
+
+
+def test_a_working_copy_that_ends_leaves_the_state_as_it_was(team: CoreTeam) -> None:
+    team.task(external_id="7", external_source="x")
+    draft = team.state.fork()
+    for event in decide(draft, DeleteTeam(), Asking(Principal.of_user(OWNER), team.now, UUID)):
+        evolve(draft, event)
+    assert draft.ended
+    assert not team.state.ended
+    assert len(team.state.tasks) == len(team.state.external.as_dict()) == 1
+    assert team.state.columns
+    assert any(team.state.places.values())

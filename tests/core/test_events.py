@@ -16,6 +16,7 @@ from core.events import (
     Noun,
     TaskDeleted,
     TaskEvent,
+    TeamDeleted,
     TeamUpdated,
     event_class,
 )
@@ -31,7 +32,7 @@ def test_an_event_is_about_its_noun(event: type[Event]) -> None:
         assert event.type.startswith(f"{event.noun}.")
         assert event.noun in event.__struct_fields__
     assert event.schema_version == (2 if event in (TaskDeleted, TeamUpdated) else 1)
-    ends = (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted, ColumnDeleted)
+    ends = (TaskDeleted, CommentDeleted, MemberRemoved, LabelDeleted, AttachmentDeleted, ColumnDeleted, TeamDeleted)
     assert event.gone == (event in ends)
     assert event.ends_membership == (event is MemberRemoved)
     carries = event.noun in {"task", "comment", "attachment"}

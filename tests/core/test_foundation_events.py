@@ -17,6 +17,7 @@ from core.events import (
     MemberEvent,
     TaskDeleted,
     TaskEvent,
+    TeamDeleted,
     TeamRestored,
 )
 from core.task import STATUSES
@@ -73,6 +74,8 @@ def things_of(event: AnyEvent) -> dict[str, Any]:
             return {"column": event.column}
         case TeamRestored() | HistoryRedacted():
             return {}
+        case TeamDeleted():
+            return {"team": event.team}
         case _:
             return {"team": event.team, "limits": event.limits}
 

@@ -47,6 +47,10 @@ def at(user_id: UUID) -> str:
         (f"{at(BOB)} by id", f"{at(BOB)} by id", (BOB,)),
         (f"{at(GONE)} is a stranger", f"{at(GONE)} is a stranger", ()),
         ("<@Bob>", f"<{at(BOB)}>", (BOB,)),
+        ("@émil, look", f"{at(EMIL)}, look", (EMIL,)),
+        ("@Émil Strasser", f"{at(EMIL)} Strasser", (EMIL,)),
+        ("@Émi", "@Émi", ()),
+        ("@Straße", "@Straße", ()),
     ],
 )
 def test_a_name_is_stored_as_the_id_of_its_only_bearer(written: str, stored: str, mentioned: tuple[UUID, ...]) -> None:
@@ -56,6 +60,25 @@ def test_a_name_is_stored_as_the_id_of_its_only_bearer(written: str, stored: str
 def test_an_ambiguous_name_is_whoever_the_comment_has_mentioned_before() -> None:
     assert resolve("@Kim", MEMBERS, before=(SAME_TWO,)) == (at(SAME_TWO), (SAME_TWO,))
     assert resolve("@Kim", MEMBERS, before=(SAME_ONE, SAME_TWO)) == ("@Kim", ())
+
+
+def test_the_first_words_of_a_name_are_enough_where_they_mean_one_member_only() -> None:
+    li, maria, mario, kim = (UUID(int=number) for number in range(20, 24))
+    crowd = {li: "李小龙 🐉", maria: "Maria del Carmen", mario: "Maria del Pilar", kim: "Kim Lee", BOB: "Kim"}
+    assert resolve("@李小龙 看", crowd) == (f"{at(li)} 看", (li,))
+    assert resolve("@李小龙 🐉!", crowd) == (f"{at(li)}!", (li,))
+    assert resolve("@Maria", crowd) == ("@Maria", ())
+    assert resolve("@maria del", crowd) == ("@maria del", ())
+    assert resolve("@Maria del", crowd, before=(mario,)) == (at(mario), (mario,))
+    assert resolve("@Maria del Pilar", crowd) == (at(mario), (mario,))
+    assert resolve("@Kim", crowd) == (at(BOB), (BOB,)), "whose whole name it is"
+    assert resolve("@Kim Le", crowd) == (f"{at(BOB)} Le", (BOB,))
+
+
+def test_first_words_that_several_have_hide_no_name_that_one_has() -> None:
+    one, other = UUID(int=20), UUID(int=21)
+    crowd = {BOB: "Kim", one: "Kim Lee Ann", other: "Kim Lee Bea"}
+    assert resolve("@Kim Lee", crowd) == (f"{at(BOB)} Lee", (BOB,))
 
 
 def test_somebody_who_has_left_stays_mentioned_by_their_id() -> None:

@@ -7,8 +7,17 @@ import pytest
 from msgspec import structs
 
 from core.codec import JournalRow, decode, readable
+from core.ended import DELETED_TEAM, GONE_KEY
 from core.events import EVENT_TYPES, MemberEvent, TaskEvent
-from core.redaction import DELETED_TASK, DELETED_USER, MEMBER_TEXTS, TASK_TEXTS, redacted
+from core.redaction import (
+    DELETED_TASK,
+    DELETED_USER,
+    MEMBER_TEXTS,
+    OF_TEAM,
+    TASK_TEXTS,
+    redacted,
+    redacted_with_team,
+)
 from core.team import TeamState, evolve
 from tests.fixtures.foundation.reading import golden_row, lines_of
 from tests.support.columns import placed
@@ -124,3 +133,45 @@ def test_a_deleted_task_of_before_is_read_without_its_content(row: JournalRow) -
 
 def test_other_rows_are_read_as_they_are(history: CoreTeam) -> None:
     assert all(readable(one.row) is one.row for one in history.journal)
+
+
+# A team that was deleted
+
+
+def forgotten(team: CoreTeam) -> list[JournalRow]:
+    """The journal once nothing is known of the team."""
+    rows = []
+    for one in team.journal:
+        payload = redacted_with_team(one.row.type, one.row.payload)
+        rows.append(one.row if payload is None else structs.replace(one.row, payload=payload, salt=b""))
+    return rows
+
+
+def test_nothing_that_was_written_in_a_team_is_left_and_all_else_is() -> None:
+    team = every_event(ended=True)
+    written = ("Ünïcødé", "Other", "renamed", "quotes", "Filler", "Olga", "Vera", "Bl", "Engineering", "ENG", '"N"')
+    before = b"".join(one.row.payload for one in team.journal).decode()
+    assert [text for text in written if text not in before] == [], "the search can be believed"
+    rows = forgotten(team)
+    after = b"".join(row.payload for row in rows).decode()
+    assert [text for text in written if text in after] == []
+    for row, one in zip(rows, team.journal, strict=True):
+        old, new = msgspec.json.decode(one.row.payload), msgspec.json.decode(row.payload)
+        assert old.keys() == new.keys(), "which the database insists on"
+        for name, thing in new.items():
+            if name in OF_TEAM:
+                assert {key for key in thing if thing[key] != old[name][key]} <= {*OF_TEAM[name], "key"}
+        assert redacted_with_team(row.type, row.payload) is None, "forgotten once more, it stays as it is"
+    assert {row.type for row in rows if not row.redacted} == {"team.deleted", "team.restored", "history.redacted"}
+
+
+def test_a_forgotten_history_folds_to_a_team_that_has_ended() -> None:
+    team, folded = every_event(ended=True), TeamState()
+    team.redact(TEAM)
+    for row in forgotten(team):
+        evolve(folded, decode(row))
+    assert (folded.seq, folded.ended, folded.top_number) == (team.state.seq, True, team.state.top_number)
+    assert folded.team == team.state.team
+    assert folded.team is not None
+    assert (folded.team.name, folded.team.key) == (DELETED_TEAM, GONE_KEY)
+    assert (len(folded.tasks), dict(folded.members), dict(folded.labels), dict(folded.columns)) == (0, {}, {}, {})

@@ -16,7 +16,7 @@ from tests.support.core_team import SALT, CoreTeam, every_event
 
 @pytest.fixture(scope="module")
 def history() -> CoreTeam:
-    return every_event()
+    return every_event(ended=True)
 
 
 def test_every_older_version_has_a_step_to_the_next_one_and_there_is_no_other_step() -> None:

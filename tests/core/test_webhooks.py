@@ -19,6 +19,7 @@ from core.webhooks import (
     health_after,
     matches,
     needs_past,
+    passes_no_event,
     pause_after,
     verdict_of,
 )
@@ -80,6 +81,21 @@ def test_a_task_that_is_deleted_for_good_is_judged_by_what_was_said_of_it_before
     assert not matches(event, (), wanted, None)
 
 
+@pytest.mark.parametrize(
+    ("event_types", "wanted", "never"),
+    [
+        (("member.added", "label.created"), Filter(status=("open",)), True),
+        (("member.added", "task.created"), Filter(status=("open",)), False),
+        (("member.added",), Filter(), False),
+        ((), Filter(status=("open",)), False),
+    ],
+)
+def test_types_that_are_about_no_task_and_a_filter_let_nothing_pass(
+    event_types: tuple[str, ...], wanted: Filter, never: bool
+) -> None:
+    assert passes_no_event(event_types, wanted) is never
+
+
 def test_what_is_about_no_task_passes_no_filter() -> None:
     event = structs.replace(row(created(a_task(TEAM), 1)), type="label.created", payload=b'{"label":{}}')
     assert matches(event, (), Filter())
@@ -122,7 +138,16 @@ def test_an_answer_says_how_its_endpoint_is(outcome: Outcome, verdict: str) -> N
 
 @pytest.mark.parametrize(
     ("retry_after", "throttle", "seconds"),
-    [(None, 0, 0), (10.0, 0, 10), (200_000.0, 1, 86_400), (-5.0, 0, 0), (1.0, 3, 8), (None, 16, 60)],
+    [
+        (None, 0, 0),
+        (10.0, 0, 10),
+        (200_000.0, 1, 86_400),
+        (-5.0, 0, 0),
+        (1.0, 3, 1),
+        (0.0, 3, 8),
+        (None, 3, 8),
+        (None, 16, 60),
+    ],
 )
 def test_an_endpoint_is_left_alone_for_as_long_as_it_asks_up_to_a_day(
     retry_after: float | None, throttle: int, seconds: float

@@ -10,13 +10,18 @@ import pytest
 import uuid_utils.compat as uuids
 from msgspec import structs
 
+from core.columns import default_column_id
 from core.comment import Comment
 from core.events import AnyCommentEvent, CommentAdded, CommentEdited
-from core.notices import DEFAULTS, KINDS, said
-from db.notices.mails import PURPOSE, mail_of, release
+from core.mail_pace import MOST
+from core.notices import DEFAULTS, KINDS
+from db.ids import new_id
+from db.notices.mails import Mailed, mail_of
 from db.notices.notify import OLDEST, Collecting, Notice, notify
 from db.notices.preferences import Preferences, choose_in, preferences_of, wants_mail
+from db.notices.releasing import PURPOSE, WINDOW, release
 from db.notices.tasks import add_commented
+from db.people.notifications import list_notifications
 from db.pool import Pools
 from db.redaction.users import forget_user
 from db.transaction import Writing, reading, writing
@@ -32,6 +37,19 @@ WAITING = (
     "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%notification_mails%')"
 )
 REPORT = uuids.uuid7()
+TASK = """
+insert into tasks (team_id, id, number, title, description, status, priority, assignee_id, label_ids, due_at,
+                   blocked_by, rank, comment_count, attachment_count, created_by, created_at, updated_at, version,
+                   column_id)
+values ($1, $2, (select count(*) + 1 from tasks), 'Feed the cat', '', 'open', 'high', $3, '{}', $4, '{}', 'a0', 0, 0,
+        $3, now(), now(), 1, $5)
+"""
+HOOK = """
+insert into webhook_subscriptions (team_id, id, url, description, event_types, statuses, label_ids, assignee_ids,
+                                   format, in_order, secret, created_by, start_seq, failing_since)
+values ($1, $2, 'https://hooks.example.com/in?secret=1', 'The pager', '{}', '{}', '{}', '{}', 'cloudevents', false,
+        'x', $3, 0, now())
+"""
 
 
 @pytest.fixture
@@ -71,9 +89,21 @@ async def choose(pools: Pools, user_id: UUID, switches: Any, **more: Any) -> Non
         await choose_in(tx, user_id, switches, **more)
 
 
-async def released(pools: Pools, now: datetime, limit: int = 100) -> int:
+async def released(pools: Pools, now: datetime, limit: int = 100, window: timedelta = WINDOW) -> int:
     async with writing(pools.worker) as tx:
-        return await release(tx, now, limit=limit)
+        return await release(tx, now, limit=limit, window=window)
+
+
+async def given(superuser: "asyncpg.Connection[Any]", user_id: UUID, due_at: datetime | None = None) -> UUID:
+    """A task that is the user's."""
+    task_id = new_id()
+    await superuser.execute(TASK, TEAM, task_id, user_id, due_at, default_column_id(TEAM, "open"))
+    return task_id
+
+
+async def mail(pools: Pools, mail_id: UUID) -> Mailed | None:
+    async with reading(pools.worker, None) as tx:
+        return await mail_of(tx, mail_id)
 
 
 async def jobs(superuser: "asyncpg.Connection[Any]") -> list[UUID]:
@@ -87,13 +117,7 @@ def test_the_table_of_kinds_says_all_that_preferences_know_and_each_kind_has_a_w
     assert DEFAULTS["digest.daily", "mail"]
     assert ("digest.daily", "in_app") not in DEFAULTS
     assert not DEFAULTS["task.overdue", "mail"], "the digest says it"
-    data = {"key": "ENG-1", "title": "Shed"}
-    assert said("task.assigned", "Ann", data) == "Ann assigned ENG-1 “Shed” to you."
-    assert said("comment.added", "", data) == "Somebody commented on ENG-1 “Shed”."
-    assert said("task.cloned", "Ann", {}) == "task.cloned."
-    for kind, one in KINDS.items():
-        assert one.about
-        assert (one.in_app is None) == (not one.sentence), kind
+    assert all(one.about for one in KINDS.values())
 
 
 async def test_nothing_is_stored_until_somebody_chooses_and_a_choice_changes_one_switch_of_one_user(
@@ -181,29 +205,33 @@ async def test_workers_that_release_at_once_let_each_mail_leave_once(
 ) -> None:
     for seq in range(40):
         await told(pools, ada, "comment.added", about(uuids.uuid7(), seq))
-    counts = [await asyncio.gather(*(released(pools, NOW + LONGEST, 7) for _ in range(5))) for _ in range(4)]
-    assert sum(map(sum, counts)) == 40
+    total = 0
+    while total < 40:
+        total += sum(await asyncio.gather(*(released(pools, NOW + LONGEST, 7, timedelta()) for _ in range(5))))
+    assert total == 40
     assert len(set(await jobs(superuser))) == 40
+    assert await superuser.fetchval("select count(distinct mail_id) from notifications") == 40
 
 
 async def test_what_is_no_task_leaves_at_once_and_the_same_event_notifies_once(
     pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
 ) -> None:
-    ready = about(REPORT, event_id=f"report:{REPORT}", task_id=None, actor_id=None, data={})
-    answers = await asyncio.gather(*(told(pools, ada, "report.ready", ready) for _ in range(8)))
+    failing = about(REPORT, event_id=f"webhook:{REPORT}", task_id=None, actor_id=None, data={"webhook_id": str(REPORT)})
+    await superuser.execute(HOOK, TEAM, REPORT, ada)
+    await superuser.execute("update memberships set role = 'admin' where user_id = $1", ada)
+    answers = await asyncio.gather(*(told(pools, ada, "webhook.failing", failing) for _ in range(8)))
     assert sum(answers) == 1
     assert await released(pools, NOW) == 1
     (mail_id,) = await jobs(superuser)
-    async with reading(pools.worker, None) as tx:
-        mailed = await mail_of(tx, mail_id)
+    mailed = await mail(pools, mail_id)
     assert mailed is not None
-    assert (mailed.key, mailed.title, mailed.total) == (None, None, 1)
+    assert ([topic.task_id for topic in mailed.topics], mailed.total) == ([None], 1)
 
 
 async def test_what_was_read_is_unwanted_by_now_or_must_not_be_seen_is_not_mailed(
     pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
 ) -> None:
-    task = uuids.uuid7()
+    task = await given(superuser, ada)
     await told(pools, ada, "comment.added", about(task, 1))
     await told(pools, ada, "task.assigned", about(task, 2))
     await told(pools, ada, "comment.mentioned", about(task, 3))
@@ -211,8 +239,7 @@ async def test_what_was_read_is_unwanted_by_now_or_must_not_be_seen_is_not_maile
     (mail_id,) = await jobs(superuser)
 
     async def kinds() -> list[str]:
-        async with reading(pools.worker, None) as tx:
-            mailed = await mail_of(tx, mail_id)
+        mailed = await mail(pools, mail_id)
         return [] if mailed is None else [part.kind for part in mailed.parts]
 
     assert await kinds() == ["comment.added", "task.assigned", "comment.mentioned"]
@@ -252,14 +279,131 @@ async def test_whoever_adds_to_a_mail_that_is_leaving_begins_the_next_one(
     assert await released(pools, NOW + LONGEST) == 1
 
 
+async def test_tasks_that_are_given_one_after_another_are_one_mail_with_a_list(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    tasks = [await given(superuser, ada, NOW + QUIET) for _ in range(12)]
+    for number, one in enumerate(tasks):
+        await told(pools, ada, "task.assigned", about(one, number), NOW + timedelta(seconds=5 * number))
+    assert await released(pools, NOW + QUIET) == 1
+    assert await released(pools, NOW + LONGEST) == 0
+    (mail_id,) = await jobs(superuser)
+    mailed = await mail(pools, mail_id)
+    assert mailed is not None
+    assert [topic.task_id for topic in mailed.topics] == tasks
+    assert {(topic.title, topic.due, topic.priority) for topic in mailed.topics} == {
+        ("Feed the cat", NOW + QUIET, "high")
+    }
+
+
+async def test_nobody_gets_more_than_three_mails_within_the_window_and_what_waits_comes_together(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    for minute in range(3, 12):
+        now = NOW + timedelta(minutes=minute)
+        await told(pools, ada, "comment.added", about(uuids.uuid7(), minute), now - QUIET)
+        await released(pools, now)
+    assert len(await jobs(superuser)) == MOST
+    first = NOW + timedelta(minutes=3)
+    assert await released(pools, first + WINDOW - timedelta(seconds=1)) == 0
+    assert await released(pools, first + WINDOW) == 1
+    mailed = await mail(pools, (await jobs(superuser))[-1])
+    assert mailed is not None
+    assert mailed.total == 6
+    assert await superuser.fetchval("select count(*) from notification_mails") == 0
+
+
+async def test_a_mail_says_only_what_is_so_when_it_is_sent(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    due = NOW + timedelta(days=1)
+    task = await given(superuser, ada, due)
+    await told(pools, ada, "task.assigned", about(task, 1))
+    for kind in ("task.due_soon", "task.overdue"):
+        await choose(pools, ada, {(kind, "mail"): True})
+        data = {"key": "ENG-1", "title": "Feed the cat", "due": due.isoformat()}
+        await told(pools, ada, kind, about(task, event_id=f"{task}:due", actor_id=None, data=data))
+    assert await released(pools, NOW + LONGEST) == 1
+    (mail_id,) = await jobs(superuser)
+
+    async def kinds_after(change: str) -> list[str]:
+        await superuser.execute(f"update tasks set {change} where id = $1", task)
+        mailed = await mail(pools, mail_id)
+        return [] if mailed is None else [part.kind for part in mailed.parts]
+
+    everything = ["task.assigned", "task.due_soon", "task.overdue"]
+    assert await kinds_after("title = title") == everything
+    assert await kinds_after("due_at = due_at + interval '1 minute'") == ["task.assigned"]
+    assert await kinds_after("due_at = null, due_on = '2026-01-03'") == ["task.assigned"]
+    assert await kinds_after("due_at = '2026-01-03T00:00:00Z', due_on = null, status = 'done'") == ["task.assigned"]
+    assert await kinds_after("status = 'open'") == everything
+    assert await kinds_after("archived_at = now()") == []
+    assert await kinds_after("archived_at = null, assignee_id = null") == []
+    assert await kinds_after(f"assignee_id = '{ada}'") == everything
+    await superuser.execute("delete from tasks where id = $1", task)
+    assert await mail(pools, mail_id) is None
+
+
+async def test_a_task_that_is_given_taken_and_given_again_is_said_once_and_mailed_once(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    task, second = await given(superuser, ada), timedelta(seconds=1)
+    assert await told(pools, ada, "task.assigned", about(task, 1))
+    assert await told(pools, ada, "task.assigned", about(task, 2, at=NOW + second))
+    assert await told(pools, ada, "task.assigned", about(task, 3, at=NOW + 2 * second, actor_id=None)), "who, is news"
+    rows = await superuser.fetch("select event_id, in_app from notifications order by id")
+    assert [tuple(row) for row in rows] == [(f"{TEAM}:1:1", True), (f"{TEAM}:1:2", False), (f"{TEAM}:1:3", True)]
+    await superuser.execute("delete from notifications where event_id = $1", f"{TEAM}:1:3")
+    assert await released(pools, NOW + LONGEST) == 1
+    (mail_id,) = await jobs(superuser)
+    mailed = await mail(pools, mail_id)
+    assert mailed is not None
+    assert mailed.total == 1
+    await superuser.execute("update notifications set read_at = now() where in_app")
+    assert await mail(pools, mail_id) is None, "whoever has read the one in the inbox knows"
+    late = NOW + LONGEST + timedelta(minutes=1)
+    assert await told(pools, ada, "task.assigned", about(task, 4, at=late))
+    assert await superuser.fetchval("select in_app from notifications where event_id = $1", f"{TEAM}:1:4")
+
+
+async def test_a_webhook_is_named_to_those_who_manage_it_and_to_nobody_else(
+    pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
+) -> None:
+    await superuser.execute(HOOK, TEAM, REPORT, ada)
+    await superuser.execute("update webhook_subscriptions set disabled_at = now(), disabled_reason = 'gone'")
+    data = {"webhook_id": str(REPORT), "reason": "gone"}
+    off = about(REPORT, event_id="off", task_id=None, actor_id=None, data=data)
+    await told(pools, ada, "webhook.disabled", off)
+    assert await released(pools, NOW) == 1
+    (mail_id,) = await jobs(superuser)
+
+    async def sentence() -> str:
+        async with reading(pools.api, ada) as tx:
+            (shown,) = await list_notifications(tx, ada, unread=False, before=None, limit=9)
+        assert shown.data == data
+        return shown.sentence
+
+    assert "hooks.example.com" not in await sentence(), "a member does not manage webhooks"
+    assert await mail(pools, mail_id) is None
+    await superuser.execute("update memberships set role = 'admin' where user_id = $1", ada)
+    assert await sentence() == (
+        "The webhook to hooks.example.com (“The pager”) was switched off: its endpoint said that it is gone (410)."
+    )
+    mailed = await mail(pools, mail_id)
+    assert mailed is not None
+    assert (mailed.parts[0].data["host"], mailed.parts[0].data["description"]) == ("hooks.example.com", "The pager")
+    await superuser.execute("update webhook_subscriptions set disabled_at = null, disabled_reason = null")
+    assert await mail(pools, mail_id) is None, "it was switched on again"
+
+
 async def test_two_events_of_one_comment_that_are_at_hand_at_once_tell_of_it_once(
     pools: Pools, superuser: "asyncpg.Connection[Any]", ada: UUID
 ) -> None:
     """One of them is tried again: neither transaction sees whom the other one tells."""
-    given = structs.replace(task(ada), id=await Town(superuser).task(TEAM, ada))
+    asked = structs.replace(task(ada), id=await Town(superuser).task(TEAM, ada))
     said_of: dict[str, Any] = {
         "id": uuids.uuid7(),
-        "task_id": given.id,
+        "task_id": asked.id,
         "author_id": SOMEBODY,
         "body": "Is it dry?",
         "version": 8,
@@ -271,7 +415,7 @@ async def test_two_events_of_one_comment_that_are_at_hand_at_once_tell_of_it_onc
         *said_of.values(),
     )
     comment = Comment(**said_of, created_at=NOW, updated_at=NOW)
-    event: dict[str, Any] = {"team_id": TEAM, "actor_id": SOMEBODY, "at": NOW, "task": given}
+    event: dict[str, Any] = {"team_id": TEAM, "actor_id": SOMEBODY, "at": NOW, "task": asked}
     added = CommentAdded(seq=7, comment=comment, **event)
     mentioning = structs.replace(comment, mentions=(ada,))
     edited = CommentEdited(seq=8, comment=mentioning, previous={"mentions": ()}, **event)

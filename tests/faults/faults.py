@@ -28,6 +28,7 @@ API, WORKER, POSTGRES, VALKEY = "taskforge api", "taskforge worker", "bin/postgr
 CRASH_LOOP_SECONDS: Final = 6.0
 LOADED_SECONDS: Final = 3.0
 """By then the next worker serves, and the server still holds its end against it."""
+AWAY_SECONDS: Final = 30.0
 LITTLE: Final = 40
 """Events of each team."""
 BACKEND: Final = "taskforge_writer"
@@ -135,6 +136,34 @@ async def broker_frozen_and_worker_killed(world: World) -> AsyncIterator[None]:
     with frozen(pid_of(world, BROKER)):
         yield
         os.kill(pid_of(world, WORKER), signal.SIGKILL)
+
+
+@asynccontextmanager
+async def broker_away_and_wiped(world: World) -> AsyncIterator[None]:
+    """The broker stands still for as long as the fault lasts, under load, and then comes back without anything.
+
+    Whoever writes must not notice: every team is acknowledged something in each third of that time.
+    """
+    pid = pid_of(world, BROKER)
+    watching = asyncio.create_task(note_silence(world))
+    try:
+        with frozen(pid):
+            yield
+            if runs(pid):
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def note_silence(world: World) -> None:
+    """Report teams that were acknowledged nothing for ten seconds, until cancelled."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(AWAY_SECONDS / 3)
+        for team, ledger in world.ledgers.items():
+            if ledger.newest < began:
+                world.report.note("slow", f"team {team} was acknowledged nothing while the broker was away")
 
 
 # Postgres and its disk
@@ -306,6 +335,7 @@ ALL: Final = (
     Fault("stop broker", stopped(lambda world: pid_of(world, BROKER)), 3.0),
     Fault("stop supervisor", stopped(lambda world: world.system.process.pid), 1.5),
     Fault("stop broker and kill worker", broker_frozen_and_worker_killed, 1.5),
+    Fault("stop broker and wipe it", broker_away_and_wiped, AWAY_SECONDS),
     Fault("disk full", disk_full, 2.5),
     Fault("valkey poisoned", poisoned),
     Fault("connections taken", connections_taken, 2.0),

@@ -30,7 +30,7 @@ def a_copy() -> Any:
 
 
 def test_what_the_guide_says_agrees_after_every_event_of_every_type() -> None:
-    rows = [encoded.row for encoded in every_event().journal]
+    rows = [encoded.row for encoded in every_event(ended=True).journal]
     copy = a_copy()
     for count, row in enumerate(rows, 1):
         copy.take(cloud_event(row))

@@ -19,7 +19,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture(scope="module")
 def history() -> CoreTeam:
-    return every_event()
+    return every_event(ended=True)
 
 
 def test_a_cloud_event_gives_its_journal_row_back(history: CoreTeam) -> None:

@@ -71,6 +71,7 @@ async def test_a_kill_leaves_one_effect_of_each_cause(
             await caught_up(stage.settings.kafka, f"taskforge.{name}", EFFECTS[name].topic, SECONDS)
             handled = consumer_of(worker, name)
             assert (handled.dead, handled.retried) == (0, 0)
-            assert handled.applied + handled.passed > 0, "what was not committed comes again"
+            if point == COMMITTED or name not in WAKING:  # What was woken may be at work long after the offset.
+                assert handled.applied + handled.passed > 0, "what was not committed comes again"
         cut_off = point == CAUSED or name in WAKING
         once_each(planted, await planted.seen(), copies=2 if cut_off else 1)

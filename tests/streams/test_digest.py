@@ -253,19 +253,21 @@ async def test_the_mail_lists_what_is_overdue_by_team_with_links(mornings: Morni
     town, now = mornings.town, FEBRUARY + 7 * HOUR
     ada, bob = await town.user("Ada", "Europe/Berlin"), await town.user("Bob")
     red, blue = await town.team(ada, bob, name="Red", key="RED"), await town.team(ada, name="Blue & <b>", key="BLUE")
-    await town.task(red, ada, "Paint <i>it</i>", due_on=date(2026, 1, 30))
+    paint = await town.task(red, ada, "Paint <i>it</i>", due_on=date(2026, 1, 30))
     await town.task(red, ada, "Not yet", due_on=date(2026, 2, 2))
     await town.task(red, bob, "Bob's own", due_on=LONG_AGO)
     await town.task(blue, ada, "Call them", due_at=datetime(2026, 1, 31, 15, 30, tzinfo=UTC))
     message = await mailed(mornings.pools, ada, now)
     assert message["Subject"] == "2 tasks are overdue"
     text, html = bodies(message)
-    assert f"Red: https://tasks.example/#{red}" in text
-    assert "RED-1  Paint <i>it</i> (due 30 January 2026)" in text
-    assert "BLUE-1  Call them (due 31 January 2026, 16:30)" in text
+    assert f"Red: https://tasks.example/#/{red}\n" in text
+    assert f"RED-1 Paint <i>it</i> (due 30 January 2026)\n  https://tasks.example/#/{red}/{paint}\n" in text
+    assert "BLUE-1 Call them (due 31 January 2026, 16:30)" in text
+    assert text.count("No more mails in the morning, about what is overdue:") == 1
     assert text.index("Blue & <b>") < text.index("Red: ")
     assert "Paint &lt;i&gt;it&lt;/i&gt;" in html
-    assert f'href="https://tasks.example/#{blue}"' in html
+    assert f'href="https://tasks.example/#/{blue}"' in html
+    assert f'href="https://tasks.example/#/{red}/{paint}"' in html
     assert "Blue &amp; &lt;b&gt;" in html
     for absent in ("Not yet", "Bob's own"):
         assert absent not in text

@@ -1,7 +1,7 @@
 """Erasing a user and redacting a task: step by step, whatever dies in between, and back where it cannot go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +10,13 @@ import msgspec
 import pytest
 import uuid_utils.compat as uuids
 from msgspec import structs
-from valkey.asyncio import Valkey
 
-from actors.system import TeamSystem
-from core.codec import JournalRow, decode
+from core.codec import decode
 from core.commands import (
     AddComment,
     AddMember,
     ChangeRole,
     CreateTask,
-    CreateTeam,
     DeleteComment,
     DeleteTask,
     EditComment,
@@ -30,106 +27,29 @@ from core.errors import Conflict, Unauthenticated
 from core.redaction import DELETED_USER
 from core.task import TaskFields, TaskPatch
 from core.team import TeamState, evolve
-from db.journal.journal import PostgresJournal
-from db.operations import Operation, find
+from db.operations import Operation
 from db.people.identity import Identity
 from db.people.sessions import Lifetimes
-from db.pool import Pools
 from db.settings import DatabaseSettings
-from db.transaction import reading, writing
+from db.transaction import writing
 from streams.operations.erasure import ERASURE, ErasurePorts, erasure
 from streams.operations.kinds import Context, Kind
 from streams.operations.redaction import (
     COMMENT_REDACTION,
     TASK_REDACTION,
-    RedactionPorts,
     comment_redaction,
     task_redaction,
 )
-from streams.operations.runner import OperationRunner
 from taskforge.parts.names import API
 from taskforge.wiring import running
 from tests.support.asking import by
 from tests.support.columns import placed
+from tests.support.erasing import CANARY, Mortal, Town, dying, nobody
 from tests.support.sagas import Killed
 from tests.support.site import settings_for
-from tests.support.team_writer import add_user
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
-
-CANARY = "canary-4711"
-NOT_WAITING = 0.0
-
-
-class Town:
-    """Users in teams, and a worker that moves operations."""
-
-    def __init__(self, pools: Pools, teams: TeamSystem, valkey: Valkey, superuser: "asyncpg.Connection[Any]") -> None:
-        self.pools, self.teams, self.superuser = pools, teams, superuser
-        self._hurrying = asyncio.Lock()
-        self.ports = RedactionPorts(pools.worker, teams, valkey, None)
-
-    async def user(self, name: str = "Ada") -> UUID:
-        return await add_user(self.pools, name)
-
-    async def team(self, owner: UUID, *members: UUID) -> UUID:
-        """A team whose members are called as their id is."""
-        team_id = uuids.uuid7()
-        await self.teams.ask(team_id, CreateTeam(team_id, "Town", "TOWN", f"{CANARY} {owner}"), by(owner))
-        for member in members:
-            await self.teams.ask(team_id, AddMember(member, f"{CANARY} {member}", "member"), by(owner))
-        return team_id
-
-    async def erase(self, user_id: UUID, kind: Kind | None = None) -> Operation:
-        async with writing(self.pools.api, user_id) as tx:
-            started = await ERASURE.start(tx, user_id)
-        return await self.ended(user_id, started.id, kind or self.erasure())
-
-    def erasure(self) -> Kind:
-        return erasure(ErasurePorts(self.ports, NOT_WAITING))
-
-    async def ended(self, user_id: UUID, operation_id: UUID, kind: Kind) -> Operation:
-        """Have runners move the operation until it has ended; one that is killed is followed by another."""
-
-        async def moved() -> bool:
-            try:
-                await Mortal(self.pools.worker, [kind], _nobody, lease_seconds=0.4).move()
-            except* Killed:
-                pass
-            return (await self.now(user_id, operation_id)).ended_at is not None
-
-        async with self._hurrying:  # One connection, and two who are erased at once.
-            await self.superuser.execute("update operations set next_at = now() where next_at > now() + interval '1 s'")
-        await until_answered(moved)
-        return await self.now(user_id, operation_id)
-
-    async def now(self, user_id: UUID, operation_id: UUID) -> Operation:
-        async with reading(self.pools.api, user_id) as tx:
-            found = await find(tx, user_id, operation_id)
-        assert found is not None
-        return found
-
-    async def rows(self, team_id: UUID) -> list[Any]:
-        return await self.superuser.fetch("select * from task_events where team_id = $1 order by seq", team_id)
-
-    async def journal(self, team_id: UUID) -> Sequence[JournalRow]:
-        """As readers get it."""
-        return await PostgresJournal(self.pools).read(team_id, 0)
-
-    async def types(self, team_id: UUID) -> list[str]:
-        return [row["type"] for row in await self.rows(team_id)]
-
-
-class Mortal(OperationRunner):
-    """A runner that says no last word when it is killed."""
-
-    async def _let_go(self, operation: Operation) -> None:
-        pass
-
-
-async def _nobody(_: Operation) -> None:
-    return
 
 
 @pytest.fixture
@@ -252,7 +172,7 @@ async def test_the_last_mail_is_waited_for_but_not_for_ever(town: Town) -> None:
         started = await ERASURE.start(tx, leaver)
 
     async def waits() -> bool:
-        await Mortal(town.pools.worker, [patient], _nobody).move()
+        await Mortal(town.pools.worker, [patient], nobody).move()
         return any(
             state.name == "farewell" and state.status == "running"
             for state in (await town.now(leaver, started.id)).steps
@@ -271,40 +191,6 @@ async def test_the_last_mail_is_waited_for_but_not_for_ever(town: Town) -> None:
     await town.superuser.execute("update operations set next_at = now()")
     assert (await town.ended(leaver, started.id, patient)).status == "succeeded"
     await check_erased(town, leaver)
-
-
-def dying(kind: Kind, step: str, when: str) -> Kind:
-    """The kind, whose first attempt at a step dies before or after what it does."""
-    times = [1]
-
-    def die() -> None:
-        if times:
-            times.pop()
-            raise Killed
-
-    def around(act: Callable[..., Any]) -> Callable[..., Any]:
-        async def acted(*arguments: Any) -> Any:
-            if when == "before":
-                die()
-            came_to = await act(*arguments)
-            if when == "after":
-                die()
-            return came_to
-
-        return acted
-
-    return Kind(
-        kind.plan,
-        tuple(
-            one
-            if one.name != step
-            else structs.replace(one, outside=around(one.outside))
-            if one.outside is not None
-            else structs.replace(one, effect=around(one.effect))
-            for one in kind.steps
-        ),
-        kind.attempts,
-    )
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -467,7 +353,7 @@ async def test_what_was_joined_while_being_erased_in_vain_is_given_back_too(town
     later = await town.team(keeper)
     async with writing(town.pools.api, leaver) as tx:
         started = await ERASURE.start(tx, leaver)
-    await Mortal(town.pools.worker, [town.erasure()], _nobody).move()  # The look at the teams.
+    await Mortal(town.pools.worker, [town.erasure()], nobody).move()  # The look at the teams.
     await town.teams.ask(later, AddMember(leaver, CANARY, "viewer"), by(keeper))
     assert (await town.ended(leaver, started.id, town.erasure())).status == "failed"
     assert (await town.teams.view(last)).role_of(leaver) == "owner"

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,8 @@ from msgspec import structs
 
 from core.secret import Secret
 from db.keyset import Keyset
-from db.notices.mails import PURPOSE
+from db.notices.notify import Notice, notify
+from db.notices.releasing import PURPOSE, release
 from db.people.mail_preferences import UnsubscribeTokens
 from db.settings import DatabaseSettings
 from db.transaction import reading, writing
@@ -178,3 +180,65 @@ async def test_a_name_or_a_title_cannot_write_the_mail(settings: Settings) -> No
         assert "60481729" not in body(message)
         assert "<script>" not in body(message, "html")
         assert "<i>" not in body(message, "html")
+
+
+async def test_tasks_that_are_given_at_once_are_one_mail_with_a_list_of_cards(settings: Settings) -> None:
+    mailbox = Mailbox(Path(settings.mail.mailbox))
+    quiet = structs.replace(settings, mail=structs.replace(settings.mail, quiet_seconds=2))
+
+    def news() -> list[Any]:
+        return [one for one in mailbox.read() if "assigned" in one.subject]
+
+    async with serving(quiet) as site:
+        talk = await opened(site, "Olga", "Ann")
+        await talk.ask("PATCH", "/v1/me", "Ann", {"time_zone": "Asia/Tokyo"})
+        async with working(quiet):
+            body = {"team_id": talk.team, "assignee_id": talk.people["Ann"].user_id, "due_at": "2036-03-01T20:00:00Z"}
+            made = [
+                await talk.ask("POST", "/v1/tasks", "Olga", {**body, "title": f"Number {n}", "priority": "high"})
+                for n in range(12)
+            ]
+            await until(lambda: "Number 11" in "".join(one.text for one in news()))
+    texts = "".join(one.text for one in news())
+    assert len(news()) <= 2, "whatever came after the first had left"
+    assert any(one.subject.endswith("tasks were assigned to you") for one in news())
+    for task in made:
+        assert texts.count(f"/#/{talk.team}/{task['id']}\n") == 1
+    assert texts.count("due 2 March 2036, 05:00 · high priority") == 12
+    assert "Times are those of Asia/Tokyo." in texts
+
+
+async def test_a_mail_of_one_task_says_when_it_is_due_and_how_it_matters(settings: Settings) -> None:
+    async with serving(settings) as site:
+        talk = await opened(site, "Olga", "Ann")
+        change = {"assignee_id": talk.people["Ann"].user_id, "due_on": "2036-03-01", "priority": "urgent"}
+        async with talk.heard(settings):
+            await talk.ask("PATCH", f"/v1/tasks/{talk.task}", "Olga", change)
+        (mail_id,) = await mails_to(site, talk, "Ann")
+        (message,) = await letters_of(site, [mail_id])
+        assert "due 1 March 2036 · urgent priority" in body(message)
+        assert "due 1 March 2036 · urgent priority" in body(message, "html")
+        assert "No more mails when a task becomes yours" in body(message)
+        await talk.ask("PATCH", f"/v1/tasks/{talk.task}", "Olga", {"assignee_id": None})
+        assert await letters_of(site, [mail_id]) == [], "it is Ann's no more"
+
+
+async def test_reports_are_one_mail_that_says_which_and_leads_to_them(settings: Settings) -> None:
+    async with serving(settings) as site:
+        talk = await opened(site, "Olga")
+        olga, team = UUID(talk.people["Olga"].user_id), UUID(talk.team)
+        now = datetime.now(UTC)
+        async with writing(site.services.pools.worker) as tx:
+            for kind, period in (("board", "3 May 2026"), ("overdue", "until 28 November 2026")):
+                report_id = uuids.uuid7()
+                data = {"report_id": str(report_id), "report": kind, "period": period}
+                notice = Notice(team_id=team, event_id=f"report:{report_id}", subject_id=report_id, at=now, data=data)
+                assert await notify(tx, olga, "report.ready", notice, now=now)
+            assert await release(tx, now + timedelta(hours=1), limit=9) == 1
+        (mail_id,) = await mails_to(site, talk, "Olga")
+        (message,) = await letters_of(site, [mail_id])
+        assert message["Subject"].endswith(": 2 reports are ready")
+        text = body(message)
+        assert "Your report of the board, 3 May 2026, is ready." in text
+        assert "Your report of what is overdue, until 28 November 2026, is ready." in text
+        assert f"Open the reports: {SITE}/#/{talk.team}/reports" in text

@@ -7,13 +7,16 @@ import uuid_utils.compat as uuids
 from msgspec import structs
 
 from core.codec import encode
+from core.recurrence import Recurrence
+from db.people.notifications import list_notifications
+from db.transaction import reading
 from streams.cloud_events import cloud_event
 from streams.kafka.topics import TASK_EVENTS, dlq_topic, event_headers, retry_topic, team_key
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
 from taskforge.settings import Settings
 from tests.support.consuming import producing
-from tests.support.journal_writer import SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
+from tests.support.journal_writer import NOW, SALT, SOMEBODY, JournalWriter, a_task, created, deleted, updated
 from tests.support.topic_reader import read_count
 from tests.support.waiting import until
 from tests.support.working import consumer_of, handled, working
@@ -64,6 +67,24 @@ async def test_an_event_delivered_twice_is_one_notification(
         assert consumer_of(worker).applied == 1
 
     assert await told(journal, ann) == [f"{team_id}:1:1"]
+
+
+async def test_a_task_that_a_series_made_is_given_by_the_series_and_by_nobody_in_person(
+    settings: Settings, journal: JournalWriter, kafka: KafkaSettings
+) -> None:
+    team_id = await journal.team()
+    ann = await journal.member(team_id, uuids.uuid7())
+    series = Recurrence(rule="FREQ=DAILY", when="due", start=NOW.date(), on=NOW.date())
+    made = created(a_task(team_id, assignee_id=ann, recurrence=series, due_on=NOW.date()), 1)
+    event = encode(made, salt=SALT, actor_kind="system")
+    async with working(settings, "notifications") as worker, producing(kafka) as producer:
+        headers = event_headers(event.row, "one")
+        await producer.send_and_wait(TASK_EVENTS, cloud_event(event.row), key=team_key(team_id), headers=headers)
+        await until(lambda: handled(worker) == 1)
+    async with reading(journal.pool, ann) as tx:
+        (shown,) = await list_notifications(tx, ann, unread=False, before=None, limit=9)
+    assert shown.sentence == "The series assigned TEAM-1 “Task 1” to you."
+    assert (shown.actor_id, shown.actor_name) == (None, "")
 
 
 async def test_poison_goes_to_the_dead_letters_with_its_cause_and_the_teams_other_events_go_on(

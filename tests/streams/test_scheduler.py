@@ -188,3 +188,18 @@ async def test_one_of_two_leads_and_the_other_takes_over_when_it_stops(pools: Po
         await until(lambda: leads(follower))
         assert not leads(leader)
         follower.stop()
+
+
+async def test_a_firing_has_its_statements_planned_for_what_they_are_given(pools: Pools) -> None:
+    """With thousands of hours in a list, the plan that Postgres keeps for any list took 14 s instead of 40 ms."""
+    clock, modes = Clock(), list[str]()
+
+    async def fire(tx: Writing, span: Span) -> bool:
+        modes.append(await tx.fetchval("select current_setting('plan_cache_mode')"))
+        return True
+
+    scheduler = Scheduler(pools.worker, [Schedule("planned", Rhythm(every=MINUTE), fire)], now=clock)
+    await scheduler.round()
+    clock.now = START + MINUTE
+    await scheduler.round()
+    assert modes == ["force_custom_plan"]

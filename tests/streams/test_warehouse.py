@@ -184,3 +184,14 @@ def test_the_answers_are_right(warehouse: Any) -> None:
     assert (completed, stays) == (1, {"open": 1, "in_progress": 1})
     assert (name, open_tasks, estimate, overdue, weeks) == ("Member", 1, 3.0, 1, None)
     assert structs.asdict(by_pages([e.row for e in team.journal], 7))["things"]["task"] == 2
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_a_team_that_ends_leaves_nothing_and_is_forgotten_whole(warehouse: Any, size: int) -> None:
+    team = every_event(ended=True)
+    team.redact(TEAM)
+    rows = [encoded.row for encoded in team.journal]
+    taken(warehouse, rows, size)
+    assert differing(warehouse, by_pages(rows, 7)) == []
+    assert warehouse.rows("select count(*) from things") == [(0,)]
+    assert warehouse.rows("select seq from events where data is not null") == [(rows[-1].seq,)]

@@ -113,6 +113,45 @@ class _Nothing(Exception):
     """Takes back what was claimed for a look."""
 
 
+async def test_a_503_that_says_when_is_asked_then_and_slows_nothing(hooks: Hooks, receiver: Receiver) -> None:
+    says(receiver, 503, **{"Retry-After": "20"})
+    hook = await hooks.subscribe(receiver.url())
+    await hooks.sent()
+    async with hooks.sending():
+        delivery = await hooks.tried(hook, 1)
+        paused = (await hooks.found(hook)).paused_until
+        (attempt,) = await hooks.attempts(delivery)
+        assert paused is not None
+        assert 20 <= (paused - attempt.at).total_seconds() < 22
+        assert delivery.next_at == paused, "the second attempt, due after 5 s, waits for the end of the pause"
+        hooks.ahead += 19
+        assert await claimable(hooks) == 0
+        for _ in range(12):
+            await hooks.sent()
+        hooks.ahead += 2.5
+        assert await claimable(hooks) > 1
+
+
+async def test_an_endpoint_that_says_when_is_not_left_alone_for_longer(hooks: Hooks, receiver: Receiver) -> None:
+    says(receiver, 502)
+    hook = await hooks.subscribe(receiver.url())
+    async with hooks.sending():
+        for _ in range(7):
+            await hooks.sent()
+            hooks.ahead += 61
+            await until_answered(lambda: everything_tried(hooks, hook))
+        says(receiver, 429, **{"Retry-After": "20"})
+        await hooks.sent()
+        hooks.ahead += 61
+        await until_answered(lambda: everything_tried(hooks, hook))
+        newest = (await hooks.deliveries(hook))[0]
+        attempt = (await hooks.attempts(newest))[-1]
+        paused = (await hooks.found(hook)).paused_until
+    assert paused is not None
+    assert attempt.status == 429
+    assert 20 <= (paused - attempt.at).total_seconds() < 22
+
+
 async def test_an_endpoint_that_is_overloaded_gets_one_request_at_a_time(hooks: Hooks, receiver: Receiver) -> None:
     says(receiver, 502)
     hook = await hooks.subscribe(receiver.url())
@@ -150,11 +189,13 @@ async def test_what_happens_while_it_is_disabled_is_recovered_under_the_same_ids
         await hooks.sent()
         says(receiver, 204)
         first, second = await hooks.deliveries(hook)
-        assert (first.status, first.attempts) == ("failed", 0)
+        assert (first.status, first.attempts, first.last_error) == ("failed", 0, "disabled")
+        assert (second.attempts, second.last_status, second.last_error) == (1, 410, None)
         async with writing(hooks.pools.api, hooks.admin) as tx:
             held = await hold_subscription(tx, hook.id)
             enabled = await change_subscription(tx, held, held, enabled=True)
             assert await recover(tx, enabled, second.happened_at) == 2
+        assert [one.last_error for one in await hooks.deliveries(hook)] == [None, None]
         await until(lambda: len(receiver.received) == 3)
         await hooks.ended(hook, 2)
     (gone, *recovered) = receiver.received
@@ -224,11 +265,50 @@ async def test_in_order_an_event_that_fails_holds_back_only_its_own_endpoint(hoo
         await hooks.ended(other, 4)
         assert [got.seq for got in receiver.at("/b")] == [2, 3, 4, 5]
         await until(lambda: len(receiver.at("/a")) == 1)
+        await until_answered(lambda: waits_for_its_second_attempt(hooks, held))
         assert [got.seq for got in receiver.at("/a")] == [2]
+        *blocked, first = await hooks.deliveries(held)
+        assert [(one.blocked_by, one.next_at) for one in blocked] == [(first.id, None)] * 3
+        assert first.blocked_by is None
+        assert {one.blocked_by for one in await hooks.deliveries(other)} == {None}
         retried.append(1)
         hooks.ahead += 6.5
         await hooks.ended(held, 4)
     assert [got.seq for got in receiver.at("/a")] == [2, 2, 3, 4, 5]
+
+
+async def waits_for_its_second_attempt(hooks: Hooks, hook: Hook) -> bool:
+    first = (await hooks.deliveries(hook))[-1]
+    return first.last_status is not None and first.next_at is not None
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_once_the_endpoint_is_well_again_what_waits_is_sent_at_once(
+    hooks: Hooks, receiver: Receiver, in_order: bool
+) -> None:
+    says(receiver, 429, **{"Retry-After": "3600"})
+    hook = await hooks.subscribe(receiver.url(), in_order=in_order)
+    for _ in range(4):
+        await hooks.sent()
+    async with hooks.sending():
+        await until_answered(lambda: is_paused(hooks, hook))
+        says(receiver, 204)
+        assert await claimable(hooks) == 0
+        oldest = (await hooks.deliveries(hook))[-1]
+        async with writing(hooks.pools.api, hooks.admin) as tx:
+            held = await hold_subscription(tx, hook.id)
+            assert await recover(tx, held, oldest.happened_at, ("failed",)) == 0
+            assert await recover(tx, held, oldest.happened_at, ("pending",)) == 4
+        await hooks.ended(hook, 4)
+    assert {one.status for one in await hooks.deliveries(hook)} == {"delivered"}
+    if in_order:
+        assert [got.seq for got in receiver.received][-4:] == [2, 3, 4, 5]
+
+
+async def is_paused(hooks: Hooks, hook: Hook) -> bool:
+    """Whether the endpoint is left alone and nothing is on its way."""
+    waiting = await hooks.journal.pool.fetchval("select count(*) from webhook_deliveries where claim is not null")
+    return (await hooks.found(hook)).paused_until is not None and not waiting
 
 
 async def test_during_a_rotation_both_secrets_are_good_and_a_day_later_one(hooks: Hooks, receiver: Receiver) -> None:

@@ -55,6 +55,8 @@ def by_pages(rows: Sequence[JournalRow], size: int) -> Checkpoint:
         for event in page:
             things.apply(event)
             redacted_seq = event.seq if event.type == "history.redacted" else redacted_seq
+        if things.emptied:
+            hashes, parents = {}, {}
         for key in [key for key in hashes if key in things.gone or parents[key] in things.ended]:
             del hashes[key]
         for key, parent, one in things.hashes():

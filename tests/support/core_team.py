@@ -23,6 +23,7 @@ from core.commands import (
     DeleteComment,
     DeleteLabel,
     DeleteTask,
+    DeleteTeam,
     EditComment,
     MoveColumn,
     MoveTask,
@@ -222,8 +223,8 @@ def gone(events: list[AnyEvent]) -> list[UUID]:
     return [event.task.id for event in events if isinstance(event, TaskDeleted)]
 
 
-def every_event() -> CoreTeam:
-    """A team in whose life every type of event happened, with text that is hard to carry."""
+def every_event(*, ended: bool = False) -> CoreTeam:
+    """A team in whose life every type of event happened, with text that is hard to carry; its end too, if `ended`."""
     team = CoreTeam()
     label = team.label('quotes " and \\ back')
     due = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -257,4 +258,6 @@ def every_event() -> CoreTeam:
     team.ask(DeleteTask(task.id))
     team.redact(task.id, ADMIN)
     team.restore()
+    if ended:
+        team.ask(DeleteTeam())
     return team

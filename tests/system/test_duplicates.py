@@ -46,6 +46,7 @@ MUTATING: Final = {"POST", "PUT", "PATCH", "DELETE"}
 DUPLICATES, ROUNDS = 16, 2
 ELSEWHERE: Final = {
     "deleteMe": "its work goes on for minutes, and ends whoever asks: tests/api/test_erasure.py",
+    "deleteTeam": "it ends the team that all others act upon: tests/api/test_offboarding.py",
     "putObject": "its address is its key, and what is sent again is the same file: tests/api/test_attachments.py",
 }
 """Operations whose duplicates are proven in another place, and why."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -81,6 +83,22 @@ def test_a_link_from_a_mail_opens_the_card(told: Any, account: Account, new_brow
     expect(page.locator(".card-face", has_text="Paint")).to_have_count(0)
     page.evaluate(f"location.hash = '#/{team_id}/{task['id']}'")
     expect(page.locator("#toasts")).to_contain_text("not on the board any more")
+
+
+def test_moments_are_by_the_zone_of_the_account_and_a_mail_leads_to_the_reports(
+    told: Any, account: Account, new_browser: Callable[..., Any]
+) -> None:
+    team_id, _, _ = told
+    account.call("PATCH", "/v1/me", time_zone="Asia/Kathmandu")
+    at = datetime.fromisoformat(account.call("GET", "/v1/me/notifications")["items"][0]["created_at"])
+    there = at.astimezone(ZoneInfo("Asia/Kathmandu"))
+    page = new_browser(timezone_id="America/New_York", locale="en-GB")
+    sign_in(page, account, f"{team_id}/reports")
+    expect(page.locator("#reports[open]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#reports[open]")).to_have_count(0)
+    page.click("#bell")
+    expect(page.locator(".notice-where time")).to_contain_text(f"{there:%H:%M}")
 
 
 def test_an_inbox_of_many_pages_and_one_of_nothing(

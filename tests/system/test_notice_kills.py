@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.proof, pytest.m
 TASKS: Final = 60
 EVERY: Final = 15
 """After so many tasks the worker is killed, wherever it is."""
-ABOUT: Final = re.compile(r"Task number (\d+)")
+ABOUT: Final = re.compile(r"assigned [A-Z0-9-]+ “Task number (\d+)” to you")
 
 
 def tasks_of(sink: Sink) -> dict[str, set[str]]:
@@ -30,8 +30,9 @@ def tasks_of(sink: Sink) -> dict[str, set[str]]:
     found = defaultdict[str, set[str]](set)
     for data in list(sink.mails):
         message: Any = email.message_from_bytes(data, policy=SMTP)
-        if about := ABOUT.search(str(message["Subject"])):
-            found[about[1]].add(str(message["Message-ID"]))
+        text = str(message.get_body(("plain",)).get_content())
+        for number in ABOUT.findall(" ".join(text.split())):
+            found[number].add(str(message["Message-ID"]))
     return found
 
 
@@ -74,5 +75,6 @@ def play(system: System, sink: Sink) -> None:
 
 
 async def test_a_killed_worker_repeats_no_notification_and_no_mail(services_root: Path, tmp_path: Path) -> None:
-    with mailing(services_root, tmp_path, TASKFORGE_MAIL__QUIET_SECONDS="0") as (system, sink):
+    at_once = {"TASKFORGE_MAIL__QUIET_SECONDS": "0", "TASKFORGE_MAIL__WINDOW_SECONDS": "0"}
+    with mailing(services_root, tmp_path, **at_once) as (system, sink):
         await asyncio.to_thread(play, system, sink)

@@ -91,6 +91,15 @@ async def test_one_team_is_enough(settings: Settings, teams: list[Writer], tmp_p
     assert not (await write(settings, tmp_path / "none", "jsonl", UUID(int=1))).files
 
 
+async def test_a_team_that_has_ended_is_in_none(
+    settings: Settings, teams: list[Writer], superuser: Any, tmp_path: Path
+) -> None:
+    await superuser.execute("update teams set deleted_at = now(), deleted_by = id where id = $1", teams[1].team_id)
+    manifest = await write(settings, tmp_path / "out", "jsonl")
+    assert {one.team for one in manifest.files.values()} == {teams[0].team_id, teams[2].team_id}
+    assert not (await write(settings, tmp_path / "one", "jsonl", teams[1].team_id)).files
+
+
 async def test_what_is_forgotten_while_a_team_is_read_is_read_again(
     database: DatabaseSettings, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

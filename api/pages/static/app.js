@@ -39,7 +39,7 @@ const panel = new Panel({
   mayWrite: () => open.mayWrite,
   closed: (id) => view.focus(id),
 }, new Sections(api, () => person));
-const inbox = new Inbox(api, (item) => guarded(() => showItem(item)));
+const inbox = new Inbox(api, (item) => guarded(() => showItem(item)), () => person?.time_zone);
 const reports = new Reports(api);
 byId("print-report").addEventListener("click", () => {
   byId("menu").hidePopover();
@@ -128,7 +128,7 @@ function showFounding(first) {
   founding.show(first);
 }
 
-/** The team, and the task in it if there is one: a mail links to a card as `/#/<team>/<task>`. */
+/** The team, and what of it: a mail links to a card as `/#/<team>/<task>`, and to reports as `/#/<team>/reports`. */
 function placeInAddress() {
   return location.hash.replace(/^#\/?/u, "").split("/");
 }
@@ -143,6 +143,10 @@ async function showTask(team, id) {
   if (team !== open?.team.id) await openTeam(team);
   if (!id || team !== open?.team.id) return;
   history.replaceState(null, "", `#/${team}`);
+  if (id === "reports") {
+    await reports.open(open.team);
+    return;
+  }
   if (id === panel.openId && byId("panel").open) return;
   const found = open.board.confirmed(id) ?? (await open.fetch(id));
   if (team !== open?.team.id) return;

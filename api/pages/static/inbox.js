@@ -2,7 +2,7 @@
 
 import { announce, byId, h, toast } from "./dom.js";
 import { SessionEnded } from "./session.js";
-import { moment } from "./shell.js";
+import { momentIn } from "./shell.js";
 
 const PATH = "/v1/me/notifications";
 const EVERY_MS = 60_000;
@@ -16,10 +16,11 @@ export class Inbox {
   #after = null;
   #late = null;
 
-  /** `show(item)` opens what a notification is about: a card, or the board where there is none. */
-  constructor(api, show) {
+  /** `show(item)` opens what a notification is about: a card, or the board where there is none; `zone()` is this person's. */
+  constructor(api, show, zone) {
     this.api = api;
     this.show = show;
+    this.zone = zone;
     this.bell = byId("bell");
     this.count = byId("bell-count");
     this.list = h("ul", { class: "inbox-list" });
@@ -97,7 +98,7 @@ export class Inbox {
 
   #row(item) {
     const words = h("span", { class: "notice-words" }, item.read_at === null && h("span", { class: "unseen" }, "Unread: "), item.sentence);
-    const where = h("span", { class: "notice-where" }, item.team_name, " · ", moment(item.created_at));
+    const where = h("span", { class: "notice-where" }, item.team_name, " · ", momentIn(item.created_at, this.zone()));
     const data = { unread: String(item.read_at === null) };
     const row = h("button", { type: "button", class: "notice", data }, h("span", { class: "notice-dot", "aria-hidden": "true" }), words, where);
     row.addEventListener("click", () => this.#take(item, row));

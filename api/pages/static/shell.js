@@ -97,6 +97,16 @@ export function moment(iso) {
   return h("time", { datetime: iso }, WHEN.format(new Date(iso)));
 }
 
+/** A moment by the clock of a zone, which mails say it by, too; by this browser's where it does not know the zone. */
+export function momentIn(iso, zone) {
+  try {
+    const there = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: zone });
+    return h("time", { datetime: iso, title: zone }, there.format(new Date(iso)));
+  } catch {
+    return moment(iso);
+  }
+}
+
 export function day(iso) {
   return h("time", { datetime: iso }, DAY.format(new Date(iso)));
 }

@@ -1,7 +1,5 @@
 """`python -m warehouse COMMAND`: see the README beside it."""
 
-# ruff: noqa: T201 (what a command has to say, it prints)
-
 import argparse
 import asyncio
 import sys

@@ -78,6 +78,7 @@ class Changes:
         self.there = known
         self.gone: set[tuple[str, str]] = set()
         self.ended: set[str] = set()
+        self.emptied = False
 
     def apply(self, event: Event) -> None:
         noun, verb = event.type.split(".")
@@ -100,6 +101,8 @@ class Changes:
             self.there[key] = self.there[key] | fields
 
     def _drop(self, key: tuple[str, str]) -> None:
+        if key[0] == "team":  # Everything goes with it.
+            self.there, self.emptied = {}, True
         self.there.pop(key, None)
         self.gone.add(key)
         if key[0] == "task":  # Its comments and attachments go with it.

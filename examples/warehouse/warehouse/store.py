@@ -99,6 +99,10 @@ class Warehouse:
         values = [checkpoint["team"], checkpoint["epoch"], checkpoint["seq"], canonical(checkpoint)]
         self.db.execute("insert into checkpoints values (?, ?, ?, ?)", values)
 
+    def drop_checkpoint(self, team: str) -> None:
+        """The team has ended."""
+        self.db.execute("delete from checkpoints where team = ?", [team])
+
     def checkpoint(self, team: str) -> Thing | None:
         found = self.rows("select body from checkpoints where team = ?", team)
         return read(found[0][0]) if found else None
@@ -125,6 +129,8 @@ class Warehouse:
 
     def _keep_things(self, team: str, changes: Changes) -> None:
         keys = [*changes.there, *changes.gone]
+        if changes.emptied:
+            self.db.execute("delete from things where team = ?", [team])
         self.db.execute(_DROP_THINGS, [team, [f"{kind} {one}" for kind, one in keys], sorted(changes.ended)])
         if changes.there:
             kinds, ids = zip(*changes.there, strict=True)
@@ -153,7 +159,11 @@ class Warehouse:
 
     def _forget(self, event: Event) -> None:
         """What was deleted for good is forgotten here as well. The digests stay, and with them the chain."""
-        self.db.execute(_FORGET, [event.team, event.data["through_seq"], event.data["subjects"]])
+        team, through, subjects = event.team, event.data["through_seq"], event.data["subjects"]
+        if team in subjects:
+            self.db.execute(_FORGET_TEAM, [team, through])
+        else:
+            self.db.execute(_FORGET, [team, through, subjects])
 
 
 _DROP = tuple(f"delete from {table} where team = ?" for table in ("things", "events", "teams"))  # noqa: S608
@@ -182,6 +192,7 @@ insert into events select ?, unnest(?::integer[]), unnest(?::bigint[]), unnest(?
     unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]),
     unnest(?::varchar[][]), unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[])
 """
+_FORGET_TEAM = "update events set data = null, salt = null where team = ? and seq <= ?"
 _FORGET = """
 update events set data = null, salt = null
 where team = ? and seq <= ? and list_has_any(about, ?::varchar[]) and data is not null

@@ -62,8 +62,11 @@ class Topic:
         async with self._reading(CHECKPOINTS) as consumer:
             async for records in self._to_the_end(consumer):
                 with self._warehouse.transaction():
-                    for checkpoint in [read(record.value) for record in records]:
-                        self._warehouse.keep_checkpoint(checkpoint)
+                    for record in records:
+                        if record.value is None:
+                            self._warehouse.drop_checkpoint(record.key.decode())
+                        else:
+                            self._warehouse.keep_checkpoint(read(record.value))
         return {team for team, checkpoint in before.items() if self._warehouse.checkpoint(team) != checkpoint}
 
     async def _read_events(self) -> None:

@@ -319,9 +319,15 @@ _END: Final = Chapter(
             httpie='http -I --check-status --follow "$(at "$DOWNLOAD")" > export.zip\npython3 -m zipfile -t export.zip',
         ),
         Step(operation="removeMember", says="Grace leaves.", by="GRACE_TOKEN"),
+        Step(operation="deleteTeam", says="The team, with everything in it.", gives={"OPERATION": "id"}),
+        Step(
+            operation="getOperation",
+            says="Until it is gone from everywhere; the history is kept for 30 days, for nobody but the operator.",
+            until=("status", "succeeded"),
+        ),
         Step(
             operation="deleteMe",
-            says="Grace's account; Ada could not go, as the team's only owner (409).",
+            says="Grace's account. Whoever is the only owner of a team cannot go before it is gone (409).",
             by="GRACE_TOKEN",
             body={"password": _PASSWORD},
         ),
