@@ -15,6 +15,7 @@ import msgspec.inspect
 from blacksheep import Request
 from msgspec import Struct
 
+from api.allowed import allowed_at
 from api.calls import Call, call_of
 from api.problems import UnsupportedMedia
 from core.errors import BadInput
@@ -41,8 +42,9 @@ S = TypeVar("S", bound=Struct)
 MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 """The media types of a JSON merge patch (RFC 7396), the proper one first."""
 
-_PLACE: Final = re.compile(r"^(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?$", re.DOTALL)
+_PLACE: Final = re.compile(r"^(.*?)(?: - at (`key` in )?`(\$[^`]*)`)?$", re.DOTALL)
 _NAMED: Final = re.compile(r"^Object (?:contains unknown|missing required) field `(.*)`$", re.DOTALL)
+_OTHER: Final = re.compile(r"^Invalid (?:enum )?value (.*)$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -100,7 +102,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         decoded = decoder.decode(body)
         _scan(body.decode().lstrip(_WHITESPACE), 0)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from error
+        raise _misfit(error, decoder.type) from error
     except _KeyTwice as error:
         raise BadInput(f"The key {error.key[:100]} is given twice in one object.") from error
     except (msgspec.DecodeError, ValueError, StopIteration) as error:
@@ -130,21 +132,29 @@ _WHITESPACE: Final = " \t\n\r"
 _scan: Callable[[str, int], object] = make_scanner(json.JSONDecoder(object_pairs_hook=_no_key_twice))  # type: ignore[arg-type]
 
 
-def _misfit(error: msgspec.ValidationError) -> BadInput:
+def _misfit(error: msgspec.ValidationError, kind: Any) -> BadInput:
     found = _PLACE.match(str(error))
-    detail, place = (found[1], found[2] or "$") if found else (str(error), "$")
+    detail, place = (found[1], found[3] or "$") if found else (str(error), "$")
     pointer = pointer_of(place)
     if isinstance(error.__cause__, FieldError):
         pointer += "/" + error.__cause__.field
     elif (named := _NAMED.match(detail)) is not None:
         pointer += "/" + named[1][:100].replace("~", "~0").replace("/", "~1")
+    elif (other := _OTHER.match(detail)) is not None and (
+        allowed := allowed_at(kind, _steps(place), of_keys=found is not None and found[2] is not None)
+    ):
+        detail = f"{other[1][:100]} is not one of {', '.join(allowed)}"
+        return BadInput(detail, pointer=pointer)
     return BadInput(detail[:300], pointer=pointer)
 
 
 def pointer_of(place: str) -> str:
     """A msgspec path as an RFC 6901 pointer: `$.a[0].b` is `/a/0/b`, the whole document is ""."""
-    steps = (name or index for name, index in _STEP.findall(place))
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in _steps(place))
+
+
+def _steps(place: str) -> list[str]:
+    return [name or index for name, index in _STEP.findall(place)]
 
 
 def query_of(request: Request, kind: type[S]) -> S:
@@ -161,7 +171,7 @@ def read_query(raw: bytes, kind: type[S]) -> S:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        misfit = _misfit(error)
+        misfit = _misfit(error, kind)
         raise BadInput(misfit.detail, parameter=(misfit.pointer or "").strip("/") or None) from error
 
 

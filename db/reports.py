@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.errors import Conflict
+from core.task import FIRST_YEAR
 from db import objects
 from db.object_store import Stored
 from db.past.snapshots import drops
@@ -41,7 +42,8 @@ AT_ONCE: Final = 5
 class Report(Struct, frozen=True, kw_only=True):
     """A report that can be downloaded: of what happened from `since` to before `until`, as of the team's `seq`.
 
-    `size` is in bytes, `sha256` is the digest of them.
+    A `since` in the first year of all is no beginning: `begins` is None then. `size` is in bytes,
+    `sha256` is the digest of them.
     """
 
     id: UUID
@@ -56,6 +58,11 @@ class Report(Struct, frozen=True, kw_only=True):
     created_by: UUID
     created_at: datetime
     expires_at: datetime
+
+    @property
+    def begins(self) -> datetime | None:
+        """From when on, None where all time before is meant."""
+        return None if self.since.year <= FIRST_YEAR else self.since
 
 
 class Unkept(Exception):

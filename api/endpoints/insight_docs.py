@@ -184,7 +184,8 @@ OPERATIONS: Final = (
             Parameter(
                 name="to",
                 schema=_TIME,
-                description=f"What happened before this; else to the end of today. At most {MOST_WEEKS} weeks.",
+                description="What happened before this, so not on a date that is named here (which of reports is the "
+                f"last day); else to the end of today. At most {MOST_WEEKS} weeks.",
                 example="2026-03-02",
             ),
             MIN_SEQ,

@@ -38,13 +38,15 @@ class NewReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReportAnswer(Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """A report: what happened from `from` to before `to`, as of the team's `seq`. `bytes` is its size, `digest` the
-    SHA-256 of the PDF in hexadecimal. `download_url` is the asker's own and is made anew for each answer."""
+    """A report: what happened from `from` (null: since ever) to before `to`, as of the team's `seq`.
+
+    `to` is the first moment after the last day that was asked for. `bytes` is its size, `digest` the SHA-256
+    of the PDF in hexadecimal. `download_url` is the asker's own and is made anew for each answer."""
 
     id: UUID
     team_id: UUID
     kind: ReportKind
-    since: datetime
+    since: datetime | None
     until: datetime
     pages: int
     bytes: int
@@ -93,7 +95,8 @@ OPERATIONS: Final = (
             "are, and what was created and done in the period; `overdue` has what was due in it and is late, by "
             "assignee (without `from`: since ever); `activity` says what happened to tasks, day by day. At most 2,000 "
             "rows are printed, and it is said how many are not. `from` and `to` are dates in the team's zone, the last "
-            f"one with all of its day, or instants; at most {MOST_DAYS} days. Every member may read it, for "
+            "one with all of its day (that of `stats` ends before the day it names), or instants; at "
+            f"most {MOST_DAYS} days. Every member may read it, for "
             f"{REPORT_DAYS} days or until something in it is deleted for good. {AT_ONCE} of yours at a time: another "
             "is refused with 409 (`conflict`, reason `reports-running`)."
         ),

@@ -117,7 +117,7 @@ class _Reports:
             id=report.id,
             team_id=report.team_id,
             kind=report.kind,
-            since=report.since,
+            since=report.begins,
             until=report.until,
             pages=report.pages,
             bytes=report.size,

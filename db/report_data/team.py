@@ -12,7 +12,7 @@ from core.columns import Category
 from core.task import Priority, Status
 from db.transaction import Reading
 
-__all__ = ["LINE", "Column", "Group", "Line", "Team", "groups_of", "read_team"]
+__all__ = ["LINE", "Column", "Group", "Line", "Team", "groups_of", "label_of", "read_team"]
 
 
 class Column(Struct, frozen=True):
@@ -71,6 +71,12 @@ async def read_team(rows: Reading, user_id: UUID, team_id: UUID) -> Team | None:
         members={row["user_id"]: row["name"] for row in members},
         columns=[Column(**row) for row in columns],
     )
+
+
+async def label_of(rows: Reading, team_id: UUID) -> tuple[str, str] | None:
+    """The team's key and time zone; None when it is gone. For the worker's role."""
+    found = await rows.fetchrow("select key, time_zone from teams where id = $1", team_id)
+    return None if found is None else (found["key"], found["time_zone"])
 
 
 def groups_of(counts: Mapping[Any, int], found: Sequence[asyncpg.Record], by: str) -> dict[Any, Group]:

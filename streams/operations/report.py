@@ -16,6 +16,8 @@ from uuid import UUID
 import anyio
 from msgspec import Struct, convert, structs
 
+from core.calendar import TICK, day_of
+from core.task import FIRST_YEAR
 from core.windows import due_between
 from db import objects
 from db.notices.notify import Collecting, Notice, notify
@@ -25,7 +27,7 @@ from db.pool import Pool
 from db.report_data.activity import read_activity
 from db.report_data.board import read_board
 from db.report_data.overdue import read_overdue_tasks
-from db.report_data.team import read_team
+from db.report_data.team import label_of, read_team
 from db.reports import OBJECT_KIND, Report, ReportKind, keep
 from db.transaction import Reading, Writing, reading
 from db.zones import zone_named
@@ -36,7 +38,7 @@ from streams.reports.pages import FORMER, Cover, activity_report, board_report, 
 from streams.reports.printing import CannotBePrinted, print_report
 from streams.reports.times import days_ago
 
-__all__ = ["REPORT", "REPORT_DAYS", "ReadReport", "ReportPorts", "Wanted", "read_report", "report"]
+__all__ = ["REPORT", "REPORT_DAYS", "ReadReport", "ReportPorts", "Wanted", "file_name", "read_report", "report"]
 
 REPORT: Final = Plan("report", ("reserve", "write", "tidy"))
 REPORT_DAYS: Final = 30
@@ -97,9 +99,13 @@ class _Steps:
 
     async def reserve(self, context: Context, tx: Writing) -> Mapping[str, Any]:
         """A row for the PDF, so that whatever is written of it is found and deleted."""
-        name = f"taskforge-{_wanted(context).report}-{datetime.now(UTC):%Y-%m-%d}.pdf"
+        team_id = _team_of(context)
+        label = await label_of(tx, team_id)
+        if label is None:
+            raise Refused("The team is gone.")
+        name = file_name(_wanted(context), *label)
         report_id = await objects.reserve(
-            tx, user_id=context.user_id, kind=OBJECT_KIND, name=name, media_type=MEDIA_TYPE, team_id=_team_of(context)
+            tx, user_id=context.user_id, kind=OBJECT_KIND, name=name, media_type=MEDIA_TYPE, team_id=team_id
         )
         return {"report_id": report_id, "name": name}
 
@@ -173,6 +179,14 @@ class _Steps:
                 await self._ports.store.delete(key)
 
 
+def file_name(wanted: Wanted, key: str, time_zone: str) -> str:
+    """Of which team and which days it is: `ENG-activity-2026-02-01-to-2026-02-28.pdf`."""
+    zone = zone_named(time_zone)
+    first, last = day_of(wanted.since, zone), day_of(wanted.until - TICK, zone)
+    days = f"until-{last}" if wanted.since.year <= FIRST_YEAR else f"{first}-to-{last}"
+    return f"{key}-{wanted.report}-{last if first == last else days}.pdf"
+
+
 async def read_report(worker: Pool, user_id: UUID, team_id: UUID, wanted: Wanted, now: datetime) -> ReadReport:
     """All that the report says, read in one moment with the eyes of the user. `worker` is the worker's pool.
 
@@ -221,7 +235,7 @@ def _shown(made: Report) -> Mapping[str, Any]:
         "id": made.id,
         "team_id": made.team_id,
         "kind": made.kind,
-        "from": made.since,
+        "from": made.begins,
         "to": made.until,
         "pages": made.pages,
         "bytes": made.size,

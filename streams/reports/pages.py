@@ -1,7 +1,7 @@
 """What stands on the pages of each kind of report: from data to a document, without a look at anything else."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
@@ -30,6 +30,8 @@ from streams.reports.times import (
 __all__ = ["Cover", "activity_report", "board_report", "overdue_report"]
 
 NOBODY: Final = "Nobody"
+NONE: Final = Said("\N{EN DASH}")
+"""In place of an assignee, as of a priority or a date."""
 FORMER: Final = "Former member"
 MOST_PEOPLE: Final = 12
 """Bars of people on one chart: the rest are one bar."""
@@ -176,7 +178,7 @@ def activity_report(cover: Cover, data: ActivityData) -> Document:
 
 
 def _board_row(cover: Cover, line: Line) -> Sequence[Any]:
-    assignee = None if line.assignee_id is None else said(_person(cover, line.assignee_id))
+    assignee = NONE if line.assignee_id is None else said(_person(cover, line.assignee_id))
     due = due_of(line, cover.now, zone_named(cover.team.time_zone))
     return (f"{cover.team.key}-{line.number}", said(line.title), line.priority, assignee, due)
 
@@ -187,13 +189,13 @@ def _overdue_row(cover: Cover, line: Line) -> Sequence[Any]:
     due = due_of(line, cover.now, zone)
     moment = due_moment(line.due_at, line.due_on, zone)
     assert moment is not None, "what is overdue was due"
-    return (f"{cover.team.key}-{line.number}", said(line.title), line.priority, column, due, _late(cover.now - moment))
+    late = _late((day_of(cover.now, zone) - day_of(moment, zone)).days)
+    return (f"{cover.team.key}-{line.number}", said(line.title), line.priority, column, due, late)
 
 
-def _late(time: timedelta) -> str:
-    if time < timedelta(days=1):
-        return "today" if time < timedelta(hours=1) else f"{time // timedelta(hours=1)} h"
-    return f"{time.days:,} day{'s' if time.days > 1 else ''}"
+def _late(days: int) -> str:
+    """How many days of the calendar ago it was due, whatever the hour: the reader has the dates before them."""
+    return "today" if days == 0 else f"{days:,} day{'s' if days > 1 else ''}"
 
 
 def _day(day: date, happened: Sequence[Happened], names: Names) -> Section:

@@ -4,9 +4,11 @@ import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
 import anyio
 import pytest
+from msgspec import structs
 
 from db.report_data.activity import ActivityData
 from db.report_data.board import BoardData
@@ -14,13 +16,14 @@ from db.report_data.overdue import OverdueData
 from db.report_data.shares import allotted
 from db.report_data.team import Group, Line
 from db.zones import zone_named
+from streams.operations.report import Wanted, file_name
 from streams.reports import fonts, press, printing
 from streams.reports.fonts import ExtraMissing, font_folders
 from streams.reports.layout import Document, said
 from streams.reports.pages import activity_report, board_report, overdue_report
 from streams.reports.printing import CannotBePrinted, print_report
 from streams.reports.times import parts_of, period_in_words
-from tests.support.printed import ADA, BOB, SCRIPTS, a_cover, a_line, a_team, text_of, throughput_of
+from tests.support.printed import ADA, BOB, SCRIPTS, a_cover, a_line, a_team, text_of, throughput_of, words_of
 
 pytestmark = pytest.mark.anyio
 
@@ -151,8 +154,8 @@ class TestPages:
         ):
             assert piece in re.sub(" +", " ", text), text
         assert re.search(r"ENG-7 +Late already +urgent +Bob +! 3 Nov\n", text), text
-        assert re.search(r"ENG-8 +Not yet +\N{EN DASH} +24 Dec, 16:00\n", text), text
-        assert re.search(r"ENG-9 +Done in time +\N{EN DASH} +3 Nov 2025\n", text), text
+        assert re.search(r"ENG-8 +Not yet +\N{EN DASH} +\N{EN DASH} +24 Dec, 16:00\n", text), text
+        assert re.search(r"ENG-9 +Done in time +\N{EN DASH} +\N{EN DASH} +3 Nov 2025\n", text), text
         assert pages == 1
 
     async def test_an_empty_team_has_a_page_that_says_so(self, tmp_path: Path) -> None:
@@ -176,9 +179,39 @@ class TestPages:
         document = overdue_report(a_cover(), OverdueData(groups, 0, (3, 0, 1)))
         assert [section.title.text for section in document.sections] == ["Bob", "Ada Lovelace", "Nobody"]
         text, _ = await text_on(document, tmp_path)
-        assert re.search(r"ENG-1 +First +\N{EN DASH} +Open +! 26 Nov +1 day\n", text), text
-        assert re.search(r"ENG-4 +Left +\N{EN DASH} +Open +! 1 Oct +57 days\n", text), text
+        assert re.search(r"ENG-1 +First +\N{EN DASH} +Open +! 26 Nov +2 days\n", text), text
+        assert re.search(r"ENG-4 +Left +\N{EN DASH} +Open +! 1 Oct +58 days\n", text), text
         assert re.search(r"ENG-3 +His 3 +\N{EN DASH} +Open +! 27 Nov, 04:00 +1 day", text), text
+
+    async def test_what_is_ours_is_not_drawn_into_the_direction_of_a_name(self, tmp_path: Path) -> None:
+        """The number of tasks stands behind the name, whichever way the name runs, on the page."""
+        team = a_team()
+        team = structs.replace(team, members={**team.members, BOB: "عمر الخيّام"})
+        lines = [a_line(n, assignee_id=BOB, due_on=date(2026, 11, 20)) for n in (1, 2)]
+        document = overdue_report(a_cover(team), OverdueData({BOB: Group(2, lines)}, 0, (0, 2, 0)))
+        pdf, _ = await print_report(document, tmp_path)
+        words = words_of(pdf)
+        place = next(n for n, (text, _) in enumerate(words) if text == "tasks")
+        (_, tasks), (_, two) = words[place], max(words[place - 6 : place], key=lambda word: word[0] == "2")
+        names = [left for text, left in words[place - 6 : place] if bidirectional(text[0]) == "AL"]
+        assert names
+        assert max(names) < two < tasks
+
+    @pytest.mark.parametrize(
+        ("due_on", "due_at", "late"),
+        [
+            (date(2026, 11, 20), None, "8 days"),
+            (date(2026, 11, 27), None, "1 day"),
+            (None, datetime(2026, 11, 28, 3, 10, tzinfo=UTC), "today"),
+            (None, datetime(2026, 11, 27, 22, 59, tzinfo=UTC), "1 day"),
+        ],
+    )
+    def test_late_is_said_in_days_of_the_calendar(
+        self, due_on: date | None, due_at: datetime | None, late: str
+    ) -> None:
+        line = a_line(1, due_on=due_on, due_at=due_at)
+        document = overdue_report(a_cover(), OverdueData({None: Group(1, [line])}, 0, (1, 0, 0)))
+        assert document.sections[0].rows[0][-1] == late
 
     async def test_nothing_overdue_is_good_news(self, tmp_path: Path) -> None:
         text, _ = await text_on(overdue_report(a_cover(), OverdueData({}, 0, (0, 0, 0))), tmp_path)
@@ -225,6 +258,16 @@ class TestTimes:
         assert [begin.hour for begin in days.begins] == [22, 22, 23], "the clocks are put back on the 25th"
         weeks = parts_of(since, datetime(2026, 12, 10, tzinfo=UTC), BERLIN)
         assert (weeks.noun, weeks.days[0], weeks.days[-1]) == ("week", date(2026, 10, 19), date(2026, 12, 7))
+
+
+def test_a_file_is_named_after_its_team_kind_and_days() -> None:
+    until = datetime(2026, 11, 28, 23, tzinfo=UTC)
+    activity = Wanted("activity", datetime(2026, 10, 31, 23, tzinfo=UTC), until)
+    assert file_name(activity, "ENG", "Europe/Berlin") == "ENG-activity-2026-11-01-to-2026-11-28.pdf"
+    one_day = Wanted("activity", datetime(2026, 11, 27, 23, tzinfo=UTC), until)
+    assert file_name(one_day, "ENG", "Europe/Berlin") == "ENG-activity-2026-11-28.pdf"
+    overdue = Wanted("overdue", datetime(1900, 1, 1, tzinfo=UTC), until)
+    assert file_name(overdue, "ENG", "Europe/Berlin") == "ENG-overdue-until-2026-11-28.pdf"
 
 
 class TestShares:

@@ -1,8 +1,10 @@
 """Reports as their readers have them: asked for, printed by a worker's hands, and their pages read by poppler."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +36,7 @@ __all__ = [
     "printed",
     "text_of",
     "throughput_of",
+    "words_of",
 ]
 
 
@@ -102,6 +105,13 @@ def text_of(pdf: bytes) -> str:
     """The text of all pages, line by line; what is right-to-left is in reading order."""
     done = subprocess.run(["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True)
     return done.stdout.decode()
+
+
+def words_of(pdf: Path) -> list[tuple[str, float]]:
+    """The words on the pages in the order of the text, each with where its left edge is, in points."""
+    done = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
+    found = re.findall(r'<word xMin="([\d.]+)"[^>]*>([^<]*)</word>', done.stdout.decode())
+    return [(text, float(left)) for left, text in found]
 
 
 SCRIPTS = {

@@ -168,7 +168,7 @@ export class Reports {
   #row(report) {
     const name = KINDS[report.kind]?.[0] ?? report.kind;
     const last = new Date(new Date(report.to).getTime() - 1).toISOString();
-    const period = report.kind === "overdue" && Number(report.from.slice(0, 4)) < 1971 ? [] : [day(report.from), " to ", day(last), " · "];
+    const period = report.from === null ? [] : [day(report.from), " to ", day(last), " · "];
     const words = h("div", { class: "row-main" }, h("p", { class: "row-title" }, name),
       h("p", { class: "help" }, ...period, about(report), " · printed ", moment(report.created_at)));
     return h("li", { class: "row" }, words, this.#download(report, "secondary", `Download ${name}, printed ${report.created_at}`));

@@ -58,7 +58,12 @@ async def test_the_file_is_a_pdf_to_be_saved(desk: Desk, hands: Hands) -> None:
     result = (await printed(hands, desk["owner"], desk.team, kind="overdue")).result
     answer = await desk.client.get(result["download_url"])
     assert answer.headers["content-type"] == "application/pdf"
-    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''taskforge-overdue-20")
+    key = (await desk.get(f"/v1/teams/{desk.team}")).json()["key"]
+    until = datetime.fromisoformat(result["to"]).date() - timedelta(days=1)
+    name = f"{key}-overdue-until-{until}.pdf"
+    assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{name}"
+    shown = (await desk.get(f"{reports_of(desk.team)}/{result['id']}")).json()
+    assert (result["from"], shown["from"]) == (None, None), "there is no beginning"
 
 
 async def test_its_progress_is_said_on_the_askers_feed(desk: Desk, hands: Hands) -> None:
