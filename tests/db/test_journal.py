@@ -137,11 +137,13 @@ async def test_two_committers_on_one_team_never_fork_the_sequence(database: Data
         second.team_id = first.team_id
         broken = 0
 
-        async def fight(writer: Writer, through: PostgresJournal, name: str) -> None:
-            nonlocal broken
+        async def see(writer: Writer, through: PostgresJournal) -> None:
             state = await through.load(writer.team_id)
             assert state is not None
             writer.state = state
+
+        async def fight(writer: Writer, through: PostgresJournal, name: str) -> None:
+            nonlocal broken
             for turn in range(40):
                 while True:
                     task_id = first_task(writer)
@@ -151,10 +153,11 @@ async def test_two_committers_on_one_team_never_fork_the_sequence(database: Data
                     assert isinstance(outcome, FenceBroken)
                     assert outcome.seq > writer.state.seq
                     broken += 1
-                    state = await through.load(writer.team_id)
-                    assert state is not None
-                    writer.state = state
+                    await see(writer, through)
 
+        # Both know the same seq when they begin: whoever commits first, the other's fence breaks.
+        await see(first, journal)
+        await see(second, rival)
         await asyncio.gather(fight(first, journal, "a"), fight(second, rival, "b"))
         rows = await journal.read(first.team_id, 0)
         assert [row.seq for row in rows] == list(range(1, 3 + 80 + 1))
