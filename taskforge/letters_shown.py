@@ -10,7 +10,7 @@ from msgspec import Struct
 from core.secret import Secret
 from streams.dead_letters.letters import DeadLetter
 from streams.dead_letters.replaying import VERDICTS, Judged
-from taskforge.logs import MASK, redact
+from taskforge.masking import MASK, redact
 from taskforge.settings import Settings
 
 __all__ = ["LetterView"]

@@ -6,10 +6,9 @@ known; what is bound in `structlog.contextvars` appears in every record of that 
 """
 
 import logging
-import re
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -19,25 +18,13 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from api.request_ids import REQUEST
 from api.request_log import AccessLine, AccessLines
-from core.secret import Secret
+from taskforge.masking import redact
 
-__all__ = ["Format", "configure", "redact"]
+__all__ = ["Format", "configure"]
 
 Format = Literal["auto", "json", "console"]
 
-MASK = "***"
-SECRET_KEYS = re.compile(
-    r"passw|secret|token|authorization|cookie|api_?key|private_?key|credential|(^|_)dsn$", re.IGNORECASE
-)
-URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)(?:[^\s/]+|[^\s@]+)@", re.IGNORECASE)
-BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
-# A JSON Web Token anywhere in a text: header and payload are base64url of `{"`.
-JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-# Our own API keys and refresh tokens.
-OURS = re.compile(r"\btf[kr]_[A-Za-z0-9_-]{16,}")
-ASSIGNED = re.compile(r"""\b(password|passwd|secret|token)(["']?\s*[=:]\s*["']?)[^\s"'&,;)]+""", re.IGNORECASE)
 ORDER = ("time", "level", "logger", "message", "request_id", "trace_id", "user_id", "team_id", "client")
-DEPTH = 6
 
 _OF_THE_RECORD = frozenset({"time", "level", "logger", "message"})
 
@@ -166,31 +153,3 @@ def _encode(event: MutableMapping[str, Any], **_: Any) -> str:
 
 def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: redact(value, key) for key, value in event.items()}
-
-
-def redact(value: Any, key: str = "", depth: int = 0) -> Any:
-    """`value` without secrets: fields with a telling name are masked whole, texts lose what looks like a credential.
-
-    Numbers stay, whatever their name: `prompt_tokens=12` is a count.
-    """
-    if isinstance(value, bool | int | float | None):
-        return value
-    if isinstance(value, Secret) or SECRET_KEYS.search(key):
-        return MASK
-    if isinstance(value, str):
-        return _redact_text(value)
-    if depth >= DEPTH:
-        return _redact_text(str(value))
-    if isinstance(value, Mapping):
-        return {str(name): redact(inner, str(name), depth + 1) for name, inner in value.items()}
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
-        return [redact(inner, key, depth + 1) for inner in value]
-    return _redact_text(str(value))
-
-
-def _redact_text(text: str) -> str:
-    if "://" in text:
-        text = URL_PASSWORD.sub(rf"\1{MASK}@", text)
-    text = BEARER.sub(rf"\1 {MASK}", text)
-    text = OURS.sub(MASK, JWT.sub(MASK, text))
-    return ASSIGNED.sub(rf"\1\2{MASK}", text)

@@ -13,7 +13,8 @@ import pytest
 import structlog
 
 from core.secret import Secret
-from taskforge.logs import configure, redact
+from taskforge.logs import configure
+from taskforge.masking import redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
