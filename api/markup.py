@@ -4,8 +4,6 @@ import html
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from api.answers import Header
-
 __all__ = ["HTML", "HTML_UTF8", "document", "policy"]
 
 HTML: Final = b"text/html"
@@ -15,7 +13,7 @@ _POLICY: Final = (
 )
 
 
-def policy(forms: Literal["none", "self"] = "none") -> Header:
+def policy(forms: Literal["none", "self"] = "none") -> tuple[bytes, bytes]:
     """The Content-Security-Policy: our styles and images, no script; forms go nowhere, or to ourselves."""
     return (b"content-security-policy", _POLICY % forms.encode())
 
