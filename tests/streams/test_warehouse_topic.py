@@ -17,7 +17,7 @@ from db.bootstrap.spool import Spool
 from db.pool import Pools
 from db.redaction.history import redact_history
 from streams.bootstrap import write
-from streams.kafka.broker import administrating
+from streams.kafka.broker import administrating, producing
 from streams.kafka.topics import TASK_EVENTS
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
@@ -83,6 +83,24 @@ async def test_it_is_built_from_the_beginning_kept_up_to_date_and_proven(
     assert sorted(warehouse.rows("select key from tasks where team = ?", str(team))) == [
         ("TEAM-1",), ("TEAM-2",), ("TEAM-4",)
     ]  # fmt: skip
+
+
+async def test_what_somebody_else_wrote_into_the_topic_holds_nothing_up(
+    pools: Pools, journal: JournalWriter, kafka: KafkaSettings, warehouse: Any
+) -> None:
+    """Without the header of ours, it ended with a traceback, and the teams behind it were never taken."""
+    team = await journal.team()
+    await journal.append(team, 2)
+    await published(pools, kafka, team, 2)
+    async with producing(kafka) as producer:
+        ends = await producer.partitions_for(TASK_EVENTS)
+        for partition in ends:
+            for headers in ([], [("tf-incarnation", b"\xff")], [("tf-incarnation", b"x")]):
+                await producer.send_and_wait(TASK_EVENTS, b"\xffnone", partition=partition, headers=headers)
+    await journal.append(team, 2)
+    await published(pools, kafka, team, 4)
+    found = await run(kafka, warehouse)
+    assert (found.taken, found.foreign, found.proven[str(team)]) == (4, 3 * len(ends), [])
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -78,6 +78,8 @@ def topic(warehouse: Warehouse, args: argparse.Namespace) -> int:
     """Bring all teams up to date by the topic."""
     run = asyncio.run(Topic(args.kafka, warehouse).run())
     print(f"{run.taken} events taken")
+    if run.foreign:
+        print(f"{run.foreign} records that TaskForge did not write passed over")
     for team, seq in run.lacking.items():
         print(f"{team}: the topic has forgotten what was before {seq}: begin it with a bootstrap", file=sys.stderr)
     for team, found in run.proven.items():

@@ -17,6 +17,7 @@ from .store import Team, Warehouse
 
 EVENTS = "taskforge.task-events.v1"
 CHECKPOINTS = "taskforge.checkpoints.v1"
+LIFE = "tf-incarnation"
 ROUNDS = 4
 POLL_MS = 1_000
 
@@ -26,10 +27,11 @@ class Run:
     """What came of a run. `proven` has what differs from a checkpoint by team: nothing, when all is well.
 
     `lacking` are teams of which the topic has forgotten what comes next, with the first seq after the hole: they need a
-    bootstrap.
+    bootstrap. `foreign` records are none of TaskForge's, and were passed over.
     """
 
     taken: int = 0
+    foreign: int = 0
     proven: dict[str, list[str]] = field(default_factory=dict)
     lacking: dict[str, int] = field(default_factory=dict)
 
@@ -78,9 +80,10 @@ class Topic:
                 offset = known.get(place.partition, 0)
                 consumer.seek(place, offset if offset <= end else 0)
             async for records in self._to_the_end(consumer):
-                self._see_life(records)
+                ours = [(record, event) for record in records if (event := self._event_of(record))]
+                self._see_life([record for record, _ in ours])
                 with self._warehouse.transaction():
-                    self._take_all([Event.of(record.value) for record in records])
+                    self._take_all([event for _, event in ours])
                     self._move({record.partition: record.offset + 1 for record in records})
         if self._again:
             # What does not fit is read once more from the beginning; teams skip what they have.
@@ -89,10 +92,20 @@ class Topic:
     def _see_life(self, records: list[ConsumerRecord]) -> None:
         """In another life of the broker offsets mean nothing any more: all is read, and skipped if it is here."""
         lives = {life for (life,) in self._warehouse.rows("select incarnation from lives")}
-        new = {dict(record.headers)["tf-incarnation"].decode() for record in records} - lives
+        new = {dict(record.headers)[LIFE].decode() for record in records} - lives
         for life in new:
             self._warehouse.db.execute("insert into lives values (?)", [life])
         self._again = self._again or bool(new and lives)
+
+    def _event_of(self, record: ConsumerRecord) -> Event | None:
+        """None for what somebody else wrote into the topic: it is no event, and must not hold those behind it."""
+        try:
+            if LIFE in dict(record.headers):
+                return Event.of(record.value)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        self._run.foreign += 1
+        return None
 
     def _forget_positions(self) -> None:
         self._warehouse.db.execute("delete from positions")
