@@ -205,11 +205,43 @@ def test_what_cannot_be_recovered_is_said_at_the_field(
     page = opened(new_browser, account, team_id, f"/{hook_of(account, team_id, receiver.url('/in'))}")
     page.click("#recover summary")
     page.click("#recover-form button")
-    expect(page.locator("#recover-form .result")).to_have_text("Nothing has failed since then.")
+    expect(page.locator("#recover-form .result")).to_have_text("Nothing has failed or waits since then.")
     page.fill("#recover-since", "2020-01-01T00:00")
     page.click("#recover-form button")
     expect(page.locator("#recover-since[aria-invalid=true]")).to_be_focused()
-    expect(page.locator("#recover-since-wrong, #recover-form .wrong")).to_contain_text("at most 14 days ago")
+    expect(page.locator("#recover-since-wrong, #recover-form .wrong")).to_contain_text("too long ago")
+
+
+def test_what_waits_behind_another_says_so_and_is_sent_at_once_when_the_endpoint_is_well_again(
+    new_browser: Callable[..., Any], account: Account, receiver: Receiver
+) -> None:
+    receiver.behave = lambda _path, _headers: Behaviour(status=429, headers={"Retry-After": "3600"})
+    team_id = account.team()
+    hook_id = hook_of(account, team_id, receiver.url("/in"), event_types=["task.created"], in_order=True)
+    for number in range(3):
+        account.call("POST", "/v1/tasks", team_id=team_id, title=f"Task {number}")
+    page = opened(new_browser, account, team_id, f"/{hook_id}")
+    rows = page.locator(".delivery")
+    expect(rows).to_have_count(3)
+    expect(rows.last.locator(".badge").first).to_have_text("Retrying")
+    expect(rows.first.locator(".badge").first).to_have_text("Behind another")
+    rows.first.locator("summary").click()
+    rows.first.get_by_role("button", name="what waits before it").click()
+    expect(rows.last.locator("details")).to_have_attribute("open", "")
+    expect(rows.last.locator("summary")).to_be_focused()
+    assert violations(page) == []
+
+    receiver.behave = lambda _path, _headers: Behaviour()
+    page.click("#send-now")
+    for number in range(3):
+        expect(rows.nth(number)).to_have_attribute("data-status", "delivered")
+    expect(page.locator("#send-now")).to_be_hidden()
+    page.click("#toggle")
+    expect(page.locator("#hook-title .badge")).to_have_text("Switched off")
+    account.call("POST", "/v1/tasks", team_id=team_id, title="Nobody hears of it")
+    expect(rows.first).to_have_attribute("data-status", "failed")
+    rows.first.locator("summary").click()
+    expect(rows.first.locator(".facts")).to_contain_text("given up because the webhook was disabled")
 
 
 def test_the_log_is_paged_filtered_and_follows_the_feed(

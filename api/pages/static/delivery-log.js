@@ -74,6 +74,11 @@ export class DeliveryLog {
     this.plot.stop();
   }
 
+  /** Whether something that is shown was tried and waits for its next attempt. */
+  get retrying() {
+    return [...this.#rows.values()].some(({ data }) => data.status === "pending" && data.attempt_count > 0);
+  }
+
   get #busy() {
     return [...this.#rows.values()].some((row) => row.busy);
   }

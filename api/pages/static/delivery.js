@@ -33,17 +33,40 @@ export class Delivery {
     this.summary.replaceChildren(...line(data));
     const test = data.seq === 0;
     const task = data.task_id !== null && data.event_type !== "task.deleted" && h("a", { href: `/#/${this.team.id}/${data.task_id}` }, "Open the task");
-    this.facts.replaceChildren("webhook-id ", h("code", null, data.event_id), test ? "" : ` · after event ${data.prev_seq}`, task ? " · " : "", task || "");
+    const why = [data.last_error === "disabled" && errorWords("disabled"), data.blocked_by !== null && this.#blocker()].filter(Boolean);
+    this.facts.replaceChildren(...why.flatMap((part) => [part, " "]), "webhook-id ", h("code", null, data.event_id), test ? "" : ` · after event ${data.prev_seq}`, task ? " · " : "", task || "");
     if (this.details.open) this.#load();
   }
 
   /** Whether the next attempt is on its way, or will be within moments. */
   get busy() {
-    return this.data.status === "pending" && new Date(this.data.next_at ?? 0).getTime() < Date.now() + 20_000;
+    return this.data.status === "pending" && this.data.blocked_by === null && new Date(this.data.next_at ?? 0).getTime() < Date.now() + 20_000;
   }
 
   open() {
     this.details.open = true;
+  }
+
+  /** The event that must be taken before this one, to be looked at and redelivered. */
+  #blocker() {
+    const button = h("button", { type: "button", class: "link" }, "what waits before it");
+    button.addEventListener("click", () => this.#showBlocker(this.data.blocked_by));
+    return h("span", { class: "blocked" }, "Your endpoint gets its events in order: this one is sent after ", button, ".");
+  }
+
+  async #showBlocker(id) {
+    const row = document.querySelector(`[data-delivery="${id}"] details`);
+    if (row !== null) {
+      row.open = true;
+      row.querySelector("summary").focus();
+      return;
+    }
+    try {
+      const { data } = await this.api.get(`${PATH}/${id}`, this.options);
+      this.wrong.replaceChildren(`Event ${data.seq}, ${data.event_type}: ${data.attempt_count} attempts, ${outcomeOf(data.last_status, data.last_error)}. It is further down in the log.`);
+    } catch (error) {
+      this.wrong.textContent = error.message;
+    }
   }
 
   async #load() {

@@ -20,6 +20,7 @@ const ERRORS = {
   "secret-lost": "The secret cannot be read any more: rotate it, then redeliver.",
   "history-rewritten": "A restore has taken this event back, so that it is not sent.",
   internal: "Something went wrong on our side.",
+  disabled: "It was given up because the webhook was disabled.",
 };
 
 /** How a webhook is: a word, its kind ("good", "warm", "bad" or ""), and why, as nodes. */
@@ -64,6 +65,7 @@ export function wishOf(hook) {
 
 /** A delivery's status as a word and a kind. */
 export function statusOf(delivery) {
+  if (delivery.blocked_by !== null) return { name: "Behind another", kind: "" };
   if (delivery.status === "pending" && delivery.attempt_count > 0) return { name: "Retrying", kind: "warm" };
   const [name, kind] = STATUSES[delivery.status] ?? [delivery.status, ""];
   return { name, kind };
@@ -71,7 +73,7 @@ export function statusOf(delivery) {
 
 /** What came of an attempt, short: the answer's status, or the error's name; "" while none has ended. */
 export function outcomeOf(status, error) {
-  return status === null ? (error ?? "") : String(status);
+  return [status, error].filter((part) => part !== null).join(" · ");
 }
 
 /** The error of an attempt as a sentence; "" where there was an answer. */

@@ -23,6 +23,7 @@ export class Webhook {
     this.hook = null;
     this.polling = null;
     doing(byId("test"), () => this.#test());
+    doing(byId("send-now"), () => this.#sendNow());
     doing(byId("rotate"), () => this.#rotate());
     doing(byId("toggle"), () => this.#toggle());
     doing(byId("delete"), () => this.#delete());
@@ -39,6 +40,7 @@ export class Webhook {
     byId("recover").open = false;
     this.log = new DeliveryLog(this.api, this.team, id, () => this.polling?.soon());
     await this.log.restart();
+    this.#offerNow();
     this.polling = new Polling(() => this.#refresh());
   }
 
@@ -95,6 +97,21 @@ export class Webhook {
     byId("edit").href = this.address(`${hook.id}/edit`);
     byId("toggle").textContent = hook.enabled ? "Switch off" : "Enable";
     byId("test").disabled = !hook.enabled;
+    this.#offerNow();
+  }
+
+  /** While something waits because its endpoint failed, it can be sent without waiting. */
+  #offerNow() {
+    const { enabled, failing_since: failing, paused_until: paused } = this.hook;
+    byId("send-now").hidden = !enabled || !(failing !== null || paused !== null || this.log?.retrying);
+  }
+
+  async #sendNow() {
+    const body = { since: new Date(Date.now() - MOST_DAYS * DAY_MS).toISOString(), status: ["pending"] };
+    const { data: { recovered: count } } = await this.api.post(`${this.#path}/recover`, body, this.#options);
+    announce(count === 0 ? "Nothing waits, or its attempt is on its way." : `${count === 1 ? "One delivery is" : `${count} deliveries are`} sent now.`);
+    await this.log.restart();
+    this.polling?.soon();
   }
 
   async #test() {
@@ -148,7 +165,7 @@ export class Webhook {
   async #recover({ since }) {
     const { data } = await this.api.post(`${this.#path}/recover`, { since: new Date(since).toISOString() }, this.#options);
     const count = data.recovered;
-    say(byId("recover-form"), count === 0 ? "Nothing has failed since then." : count === 1 ? "One delivery is sent again." : `${count} deliveries are sent again.`);
+    say(byId("recover-form"), count === 0 ? "Nothing has failed or waits since then." : count === 1 ? "One delivery is sent again." : `${count} deliveries are sent again.`);
     await this.log.restart();
     this.polling?.soon();
   }
