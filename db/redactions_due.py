@@ -6,8 +6,11 @@ and reads then: the worker drops copies before it clears what was due.
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from db.expressions import any_of
 from db.forgotten_bodies import FORGOTTEN_BODY, NO_TEXT, REDACTED_BODY, SHOWS_COMMENT, WITHOUT_COMMENT
@@ -15,7 +18,7 @@ from db.statements import given, values
 from db.transaction import Reading, Writing
 from db.work_tables import RedactionsDue
 
-__all__ = ["REPORT_IS_DUE", "SHOWN_BODY", "clear_due", "tasks_due"]
+__all__ = ["LATE", "REPORT_IS_DUE", "SHOWN_BODY", "Overdue", "clear_due", "overdue", "tasks_due"]
 
 # `k` is a row of `idempotency_keys`. The names within are those of `s`, as the redaction's own statements have them.
 SHOWN_BODY: Final = f"""
@@ -42,9 +45,27 @@ exists (
 """Whether a report, of `reports` as `r`, may say what is to be forgotten."""
 
 
+LATE: Final = timedelta(hours=1)
+"""What is due for longer waits for something other than its turn: a worker forgets within seconds."""
+
+
+class Overdue(Struct, frozen=True):
+    """How many tasks and comments wait for longer than `LATE` to be forgotten, and for how long the oldest has."""
+
+    number: int
+    age: timedelta
+
+
 async def tasks_due(tx: Reading, team_ids: Collection[UUID]) -> frozenset[UUID]:
     """The tasks of these teams that are deleted for good and not yet forgotten."""
     return frozenset(await tx.all(_TASKS, team_ids=list(team_ids))) if team_ids else frozenset()
+
+
+async def overdue(tx: Reading) -> Overdue:
+    """What workers should have forgotten by now, in all teams. In a transaction of the worker's."""
+    row = await tx.fetchrow(_OVERDUE, LATE)
+    assert row is not None, "a count has a row"
+    return Overdue(row["number"], timedelta() if row["age"] is None else row["age"])
 
 
 async def clear_due(tx: Writing, team_id: UUID, task_id: UUID, subject_id: UUID) -> None:
@@ -58,6 +79,9 @@ _TASKS: Final = values(
         any_of(RedactionsDue.team_id, given("team_ids")), RedactionsDue.subject_id == RedactionsDue.task_id
     ),
 )
+_OVERDUE: Final = """
+select count(*) as number, now() - min(created_at) as age from redactions_due where created_at < now() - $1::interval
+"""
 _CLEAR: Final = """
 delete from redactions_due where team_id = $1 and task_id = $2 and (subject_id = $3 or task_id = $3)
 """

@@ -16,6 +16,7 @@ from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.problems import problem_answer
 from api.services import Services
+from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.errors import AheadOfHistory, Conflict, NotFound, Unavailable
 from core.permissions import check_right
@@ -38,7 +39,7 @@ def register(router: Router, services: Services) -> None:
 class _Bootstraps:
     def __init__(self, services: Services) -> None:
         self._services, self._access, self._pool = services, Access(services), services.pools.api
-        self._decoder = decoder_for(NewBootstrap)
+        self._decoder, self._turns = decoder_for(NewBootstrap), Turns()
 
     async def make(self, request: Request) -> Response:
         """POST …/bootstraps. Raises AheadOfHistory for a seq to come, Conflict while one is made, Unavailable where
@@ -66,9 +67,9 @@ class _Bootstraps:
             location = (b"location", link(paths.OPERATION, started.id))
             return Answer(202, encode(answer_of(started, None)), (location, *headers)).stored(0)
 
-        ran = await replay_or_run(
-            self._pool, await ask_of(call), run, render=lambda error: problem_answer(error).stored(0)
-        )
+        ask = await ask_of(call)
+        async with self._turns.of(str(principal.user_id)):
+            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
         return replay(ran.reply, replayed=ran.replayed).response()
 
     async def _check_happened(self, team_id: UUID, seq: int) -> None:

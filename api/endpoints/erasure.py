@@ -20,6 +20,7 @@ from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.services import Services
+from api.turns import Turns
 from core.ask import Ask
 from core.errors import BadInput, Conflict, Forbidden, NotFound
 from core.events import Team
@@ -93,7 +94,7 @@ class _Erasure:
     def __init__(self, services: Services) -> None:
         self._pool, self._teams, self._clock = services.pools.api, services.teams, services.clock
         self._identity, self._passwords, self._sealed = services.identity, services.passwords, services.sealed
-        self._goodbye = decoder_for(Goodbye)
+        self._goodbye, self._turns = decoder_for(Goodbye), Turns()
 
     async def start(self, request: Request) -> Response:
         """DELETE /v1/me. Raises BadInput for a wrong password, Forbidden, Conflict("last-owner")."""
@@ -118,7 +119,8 @@ class _Erasure:
             location = (b"location", link(paths.OPERATION, running.id))
             return Answer(202, encode(answer_of(running, None)), (location, NO_STORE)).stored(0)
 
-        ran = await replay_or_run(self._pool, ask, run)
+        async with self._turns.of(str(user_id)):
+            ran = await replay_or_run(self._pool, ask, run)
         logger.info("an account is going to be deleted", extra={"user_id": str(user_id)})
         return replay(ran.reply, replayed=ran.replayed).response()
 

@@ -2,6 +2,7 @@
 
 import logging
 from typing import Final
+from uuid import UUID
 
 from blacksheep import Request, Response, Router
 
@@ -17,6 +18,7 @@ from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.services import Services
+from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.permissions import check_right
 from core.rights import OWN_TEAM, in_team
@@ -74,7 +76,7 @@ def register(router: Router, services: Services) -> None:
 
 class _OffBoarding:
     def __init__(self, services: Services) -> None:
-        self._access, self._pool = Access(services), services.pools.api
+        self._access, self._pool, self._turns = Access(services), services.pools.api, Turns()
 
     async def start(self, request: Request) -> Response:
         """DELETE /v1/teams/{team_id}. Raises NotFound, and Forbidden for members who do not own it."""
@@ -86,13 +88,23 @@ class _OffBoarding:
         user_id, headers = principal.user_id, about_team(call.team, call.seq, call.epoch, (NO_STORE,))
 
         async def run(tx: Writing) -> StoredReply:
-            await tx.alone(f"off-boarding of {team_id}")
-            running = await operations.running_in(tx, user_id, OFF_BOARDING.kind, team_id)
-            started = None if running is None else await operations.find(tx, user_id, running)
-            started = started or await OFF_BOARDING.start(tx, user_id, team_id=team_id, traceparent=call.traceparent)
-            location = (b"location", link(paths.OPERATION, started.id))
-            return Answer(202, encode(answer_of(started, None)), (location, *headers)).stored(0)
+            operation = await _running(tx, user_id, team_id)
+            if operation is None:
+                await tx.alone(f"off-boarding of {team_id}")
+                operation = await _running(tx, user_id, team_id)
+            if operation is None:
+                operation = await OFF_BOARDING.start(tx, user_id, team_id=team_id, traceparent=call.traceparent)
+            location = (b"location", link(paths.OPERATION, operation.id))
+            return Answer(202, encode(answer_of(operation, None)), (location, *headers)).stored(0)
 
-        ran = await replay_or_run(self._pool, await ask_of(call), run)
+        ask = await ask_of(call)
+        async with self._turns.of(str(team_id)):
+            ran = await replay_or_run(self._pool, ask, run)
         logger.info("a team is going to be deleted", extra={"team_id": str(team_id), "user_id": str(user_id)})
         return replay(ran.reply, replayed=ran.replayed).response()
+
+
+async def _running(tx: Writing, user_id: UUID, team_id: UUID) -> operations.Operation | None:
+    """The user's operation that ends the team, while it is on its way."""
+    running = await operations.running_in(tx, user_id, OFF_BOARDING.kind, team_id)
+    return None if running is None else await operations.find(tx, user_id, running)

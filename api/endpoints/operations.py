@@ -17,6 +17,7 @@ from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.problems import problem_answer
 from api.services import Services
+from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.errors import Conflict, NotFound, Unavailable
 from core.principal import Principal
@@ -113,7 +114,7 @@ def register(router: Router, services: Services) -> None:
 class _LongWork:
     def __init__(self, services: Services) -> None:
         self._pool, self._clock = services.pools.api, services.clock
-        self._store, self._links = services.objects, services.object_links
+        self._store, self._links, self._turns = services.objects, services.object_links, Turns()
 
     async def show(self, request: Request) -> Response:
         """GET /v1/operations/{operation_id}. Raises NotFound for any that is not the caller's."""
@@ -145,9 +146,9 @@ class _LongWork:
             location = (b"location", link(paths.OPERATION, started.id))
             return Answer(202, encode(answer_of(started, None)), (location, NO_STORE)).stored(0)
 
-        ran = await replay_or_run(
-            self._pool, await ask_of(call), run, render=lambda error: problem_answer(error).stored(0)
-        )
+        ask = await ask_of(call)
+        async with self._turns.of(str(user_id)):
+            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
         return replay(ran.reply, replayed=ran.replayed).response()
 
     async def _result(self, tx: Reading, user_id: UUID, result: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from api.paths import link, pattern
 from api.preconditions import refuse_if_match
 from api.problems import problem_answer
 from api.services import Services
+from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.calendar import ONE_DAY, TICK, day_of, day_start
 from core.errors import BadInput, NotFound, Unavailable
@@ -59,7 +60,7 @@ class _Reports:
     def __init__(self, services: Services) -> None:
         self._access, self._pool, self._clock = Access(services), services.pools.api, services.clock
         self._store, self._links = services.objects, services.object_links
-        self._decoder = decoder_for(NewReport)
+        self._decoder, self._turns = decoder_for(NewReport), Turns()
 
     async def make(self, request: Request) -> Response:
         """POST …/reports. Raises BadInput, Conflict while enough are made, Unavailable where none could be kept."""
@@ -83,9 +84,9 @@ class _Reports:
             location = (b"location", link(paths.OPERATION, started.id))
             return Answer(202, encode(answer_of(started, None)), (location, *headers)).stored(0)
 
-        ran = await replay_or_run(
-            self._pool, await ask_of(call), run, render=lambda error: problem_answer(error).stored(0)
-        )
+        ask = await ask_of(call)
+        async with self._turns.of(str(principal.user_id)):
+            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
         return replay(ran.reply, replayed=ran.replayed).response()
 
     async def list(self, request: Request) -> Response:

@@ -26,8 +26,10 @@ from core.secret import Secret
 from db import migrate
 from db.ids import new_id
 from db.object_store import ObjectStoreUnavailable, open_store
+from db.redactions_due import LATE, overdue
 from db.roles import excess_rights, may_become_redactor
 from db.settings import ObjectSettings
+from db.transaction import reading
 from streams.kafka.broker import BrokerUnavailable, administrating, broker_errors
 from streams.kafka.topic_configs import Difference, differences
 from streams.kafka.topics import plans
@@ -101,6 +103,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("role worker", lambda: _role("role worker", database.worker_url)),
         ("role redactor", lambda: _redactor(database.worker_url)),
         ("relay", lambda: _relay(database.worker_url)),
+        ("forgetting", lambda: _forgetting(database.worker_url)),
         ("valkey", lambda: _valkey(settings.valkey.url)),
         ("kafka", lambda: _kafka(settings.kafka)),
         ("mail", lambda: _mail(settings.mail)),
@@ -211,6 +214,17 @@ async def _relay(url: Secret) -> list[Finding]:
         return [Finding("relay", detail)]
     remedy = "start `taskforge worker`; one that runs says at its /readyz what it waits for"
     return [Finding("relay", f"{detail}, for {view.seconds:.0f} s", remedy)]
+
+
+async def _forgetting(url: Secret) -> list[Finding]:
+    """What is deleted for good is read by nobody; that its text still lies there after an hour is what shows here."""
+    async with asyncpg.create_pool(url.reveal(), min_size=0, max_size=1) as pool, reading(pool, None) as tx:
+        late = await overdue(tx)
+    if not late.number:
+        return [Finding("forgetting", "what was deleted for good is forgotten in time")]
+    waiting = f"{late.number} deleted tasks and comments wait, the oldest for {late.age / LATE:.1f} h"
+    remedy = "start a worker with the parts redaction and operations, or see why its operations are stuck"
+    return [Finding("forgetting", waiting, remedy)]
 
 
 async def _valkey(url: Secret) -> list[Finding]:

@@ -20,6 +20,7 @@ from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
 
+LOCK = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 STEPS = ["end", "publish", "clear", "files"]
 
 
@@ -29,14 +30,14 @@ class Worker:
     def __init__(self, desk: Desk, superuser: "asyncpg.Connection[Any]") -> None:
         services = desk.site.services
         ports = RedactionPorts(services.pools.worker, services.teams, services.valkey, services.objects)
-        self._desk, self._superuser = desk, superuser
+        self._desk, self.superuser = desk, superuser
         self._runner = OperationRunner(services.pools.worker, [off_boarding(ports)], _nobody)
 
     async def end(self, team: str, who: str = "owner") -> Any:
         """The team is gone: what the operation says of it."""
         started = await self._desk.delete(f"/v1/teams/{team}", who)
         assert started.status_code == 202, started.text
-        await self._superuser.execute("update relay_cursors set published_seq = 1000")
+        await self.superuser.execute("update relay_cursors set published_seq = 1000")
 
         async def ended() -> bool:
             await self._runner.move()
@@ -105,6 +106,25 @@ async def test_asked_64_times_at_once_it_is_one_operation(desk: Desk, team: str)
     assert len({answer.headers["location"] for answer in answers}) == 1
     other = await desk.new_team()
     assert (await desk.delete(f"/v1/teams/{other}")).headers["location"] != answers[0].headers["location"]
+
+
+async def test_whoever_waits_for_their_turn_holds_no_connection(desk: Desk, team: str, worker: Worker) -> None:
+    """64 times the same question, while another process has the lock: everybody else is served meanwhile."""
+    asked = "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = "
+    waiting = asked + "(select oid from pg_database where datname = current_database())"
+    async with asyncio.TaskGroup() as group, worker.superuser.transaction():
+        await worker.superuser.execute(LOCK, f"off-boarding of {team}")
+        asking = [group.create_task(desk.delete(f"/v1/teams/{team}")) for _ in range(64)]
+
+        async def waits() -> bool:
+            return await worker.superuser.fetchval(waiting) > 0
+
+        await until_answered(waits)
+        for _ in range(20):
+            problem(await desk.get(f"/v1/operations/{RANDOM}"), 404, "not-found")
+        assert await worker.superuser.fetchval(waiting) == 1
+    assert {task.result().status_code for task in asking} == {202}
+    assert len({task.result().headers["location"] for task in asking}) == 1
 
 
 async def test_a_key_answers_the_same_also_when_the_team_is_gone(desk: Desk, team: str, worker: Worker) -> None:

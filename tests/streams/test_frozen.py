@@ -4,10 +4,14 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
+import asyncpg
 import pytest
 
 from api.health import Health
+from db.ids import new_id
 from db.pool import Pools
 from db.settings import DatabaseSettings
 from streams import relay_watch
@@ -133,6 +137,21 @@ async def test_doctor_says_that_nobody_relays_what_waits(
     found = {finding.what: finding for finding in await examine(settings)}
     assert found["relay"].detail.startswith("0 workers, 2 events wait, for 36")
     assert "taskforge worker" in found["relay"].remedy
+
+
+async def test_doctor_says_what_should_have_been_forgotten(
+    settings: Settings, journal: JournalWriter, superuser: "asyncpg.Connection[Any]"
+) -> None:
+    team = await journal.team()
+    row = "(team_id, task_id, subject_id, created_at) values ($1, $2, $2, now() - $3::interval)"
+    plant = f"insert into redactions_due {row}"
+    await superuser.execute(plant, team, new_id(), timedelta(minutes=50))
+    found = {finding.what: finding for finding in await examine(settings)}
+    assert found["forgetting"].well
+    await superuser.execute(plant, team, new_id(), timedelta(minutes=150))
+    found = {finding.what: finding for finding in await examine(settings)}
+    assert found["forgetting"].detail == "1 deleted tasks and comments wait, the oldest for 2.5 h"
+    assert "redaction" in found["forgetting"].remedy
 
 
 async def test_a_watch_waits_for_a_database_that_is_away(pools: Pools, services: DevStack) -> None:

@@ -271,7 +271,7 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(services: DevStack, dat
     )
     remedies = {finding.what: finding.remedy for finding in await examine(settings) if not finding.well}
     roles = ["role api", "role redactor", "role worker"]
-    assert sorted(remedies) == ["kafka", "objects", "relay", *roles, "synchronous_commit", "valkey"]
+    assert sorted(remedies) == ["forgetting", "kafka", "objects", "relay", *roles, "synchronous_commit", "valkey"]
     assert "synchronous_commit = on" in remedies["synchronous_commit"]
     assert "row-level security" in remedies["role api"]
     assert "taskforge migrate" in remedies["role worker"]
