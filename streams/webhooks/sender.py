@@ -24,7 +24,8 @@ from db.webhooks.claiming import Claimed, Settled, Told
 from db.webhooks.naming import Known, names_in
 from db.webhooks.secrets import WebhookSecrets
 from streams.kafka.broker import Backoff
-from streams.webhooks.bodies import body_of, read_event, things_named
+from streams.webhooks.bodies import body_of
+from streams.webhooks.chat import read_event, things_named
 from streams.webhooks.client import WebhookClient
 from streams.webhooks.signing import headers_of
 
@@ -60,6 +61,7 @@ class SenderStatistics(Struct, frozen=True):
 class WebhookSender:
     """Sends deliveries until stopped. Any number of them may run at once, in any processes.
 
+    `site` is the address of the board, to which messages for chats lead.
     `ahead` says how many seconds the database's clock is behind the one that is meant: tests move it.
     """
 
@@ -75,10 +77,12 @@ class WebhookSender:
         at_once: int = 256,
         per_endpoint: int = 8,
         lease: float = LEASE_SECONDS,
+        site: str = "",
         ahead: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._pool, self._client, self._secrets, self._tell = pool, client, secrets, tell
         self._at_once, self._per_endpoint, self._lease, self._ahead = at_once, per_endpoint, lease, ahead
+        self._site = site
         self._stopping, self._awake, self._ended = anyio.Event(), anyio.Event(), anyio.Event()
         self._in_hand: dict[bool, dict[object, Claimed]] = {False: {}, True: {}}
         self._settled: list[Settled] = []
@@ -180,7 +184,7 @@ class WebhookSender:
         if not secrets:
             logger.error("the secret of webhook %s was sealed under a key that is gone", claimed.endpoint.id)
             return Outcome(error="secret-lost")
-        body = body_of(claimed, await self._names(claimed))
+        body = body_of(claimed, await self._names(claimed), self._site)
         now = datetime.now(UTC) + timedelta(seconds=self._ahead())
         headers = headers_of(claimed, secrets, body.content, body.media_type, now)
         return await self._client.post(claimed.endpoint.url, headers, body.content)

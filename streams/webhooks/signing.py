@@ -26,7 +26,7 @@ def headers_of(claimed: Claimed, secrets: Sequence[str], body: bytes, media_type
     """The headers for these bytes, signed with each of the secrets: during a rotation there are two."""
     name, text = webhook_id(claimed), body.decode()
     signatures = " ".join(Webhook(secret).sign(name, now, text) for secret in secrets)
-    return [
+    headers = [
         (b"Content-Type", media_type),
         (b"Webhook-Id", name.encode()),
         (b"Webhook-Timestamp", b"%d" % int(now.timestamp())),
@@ -35,8 +35,13 @@ def headers_of(claimed: Claimed, secrets: Sequence[str], body: bytes, media_type
         (_PREV_SEQ, b"%d" % claimed.prev_seq),
         (_EPOCH, b"%d" % claimed.epoch),
     ]
+    if claimed.row is not None and claimed.row.traceparent:
+        headers.append((_TRACEPARENT, claimed.row.traceparent.encode()))
+    return headers
 
 
 _SEQ: Final = b"TaskForge-Seq"
 _PREV_SEQ: Final = b"TaskForge-Prev-Seq"
 _EPOCH: Final = b"TaskForge-Epoch"
+_TRACEPARENT: Final = b"traceparent"
+"""The trace of the request that the event came of (https://www.w3.org/TR/trace-context/), as the event has it."""

@@ -17,11 +17,11 @@ from db.redaction.tasks import forget_task
 from db.transaction import writing
 from db.webhooks.keeping import forget_old_deliveries
 from streams.consumers.webhooks import NAME, catch_up
-from streams.webhooks.bodies import escaped
+from streams.webhooks.chat import escaped
 from taskforge.devstack import DevStack
 from taskforge.settings import Settings
 from tests.support.apache_kafka import empty
-from tests.support.hooks import Hooks
+from tests.support.hooks import SITE, Hooks
 from tests.support.journal_writer import JournalWriter, a_task, created, deleted, updated
 from tests.support.receivers import Behaviour, Received, Receiver, receiving
 from tests.support.waiting import until
@@ -192,12 +192,17 @@ async def test_a_chat_gets_a_line_in_which_nothing_is_markup_of_others(hooks: Ho
     (got,) = receiver.received
     said = json.loads(got.body)
     assert got.headers["content-type"] == "application/json"
-    assert said["text"] == said["blocks"][0]["text"]["text"]
-    assert said["blocks"][0]["text"]["type"] == "mrkdwn"
-    assert "<" not in said["text"]
+    card, _, line = said["blocks"][0]["elements"][0]["elements"]
+    assert card["type"] == "link"
+    assert card["text"].endswith("<!channel> *bold* & <https://evil.example|click>"), "as it was written"
+    assert card["url"] == f"{SITE}/#/{hooks.team_id}/{row.subject}"
+    assert line["text"].endswith("created it.")
+    assert said["blocks"][1]["elements"][0]["type"] == "plain_text"
+    assert said["blocks"][1]["elements"][0]["text"]
+    assert said["text"].startswith(f"<{card['url']}|")
+    assert said["text"].count("<") == 1, "nothing but our own link is markup"
     assert "&lt;!channel&gt;" in said["text"]
-    assert "*bold*" not in said["text"]
-    assert said["text"].splitlines()[1].endswith("created it.")
+    assert "\u2060" not in got.body.decode()
 
 
 def test_mrkdwn_is_escaped_as_slack_asks_for() -> None:

@@ -30,9 +30,10 @@ from streams.webhooks.urls import Rules
 from tests.support.journal_writer import JournalWriter, a_task, created
 from tests.support.waiting import until_answered
 
-__all__ = ["LOCAL", "Hook", "Hooks"]
+__all__ = ["LOCAL", "SITE", "Hook", "Hooks"]
 
 LOCAL = Rules(loopback=True)
+SITE = "https://board.example.com"
 
 
 class Hook(Struct, frozen=True):
@@ -90,7 +91,9 @@ class Hooks:
 
     def sender(self, client: WebhookClient | None = None, **options: Any) -> WebhookSender:
         client = client or WebhookClient(LOCAL, seconds=options.pop("seconds", 15.0))
-        return WebhookSender(self.pools.worker, client, self.secrets, self._tell, ahead=lambda: self.ahead, **options)
+        return WebhookSender(
+            self.pools.worker, client, self.secrets, self._tell, ahead=lambda: self.ahead, **{"site": SITE, **options}
+        )
 
     async def _tell(self, tx: Writing, told: Told) -> None:
         self.told.append(told)
