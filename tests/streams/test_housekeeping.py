@@ -48,6 +48,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "marks of schedules": 0,
                 "replays of dead letters": 0,
                 "deliveries of webhooks": 0,
+                "folders of workers that were killed": 0,
                 "objects that expired": 0,
             }
             assert not any((await tidy(pools.worker)).values())
