@@ -170,8 +170,10 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Content-Disposition": ("A file to be saved, and its name.", {"type": "string"}),
     "Content-Security-Policy": ("Nothing in it runs.", {"type": "string"}),
     "Idempotent-Replayed": (
-        "`true`: this is the stored answer of an earlier request. What it showed and is deleted for good since is not "
-        'in it any more: then the body is `{"redacted": true}`.',
+        (
+            "`true`: this is the stored answer of an earlier request. What it showed and is deleted for good since is "
+            'not in it any more: then the body is `{"redacted": true}`.'
+        ),
         {"type": "string"},
     ),
     "Retry-After": ("Seconds to wait.", {"type": "integer"}),
