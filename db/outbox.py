@@ -1,8 +1,10 @@
 """The outbox: what leaves for a topic and is no event of a team, such as mails and jobs.
 
-A row commits in the transaction of its cause. The relay (`streams/relay/outbox.py`) moves rows to their topics and
-deletes them once the broker has them. No secret and no address leaves with them: a payload names a purpose and a
-subject (a user, an invitation, an operation), and whoever acts on it reads from the database what else it needs.
+A row commits in the transaction of its cause. The relay (`streams/relay/outbox.py`) moves rows to their topics. Once
+the broker has them they are kept by `db/outbox_sent.py`, from where they come back should the broker lose them.
+
+No secret and no address leaves with them: a payload names a purpose and a subject (a user, an invitation, an
+operation), and whoever acts on it reads from the database what else it needs.
 """
 
 import re
@@ -16,14 +18,28 @@ import msgspec
 from msgspec import Struct
 from piccolo.query.functions.aggregate import Count, Min
 
-from db.expressions import DEFAULT, NOW, any_of, limited
+from db import outbox_sent
+from db.expressions import DEFAULT, NOW, limited
 from db.ids import new_id
 from db.pool import Pool
 from db.statements import change, columns, given, insert, rows
 from db.tables import Outbox
 from db.transaction import Writing, reading, writing
 
-__all__ = ["AI_USAGE", "JOBS", "MAIL", "TOPICS", "Backlog", "Topic", "Waiting", "backlog", "moving", "put", "put_all"]
+__all__ = [
+    "AI_USAGE",
+    "JOBS",
+    "MAIL",
+    "TOPICS",
+    "Backlog",
+    "Topic",
+    "Waiting",
+    "backlog",
+    "give_back",
+    "moving",
+    "put",
+    "put_all",
+]
 
 Topic = Literal["taskforge.mail.v1", "taskforge.jobs.v1", "taskforge.ai-usage.v1"]
 MAIL: Final[Topic] = "taskforge.mail.v1"
@@ -34,6 +50,7 @@ TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 # A word of ours: not long, not free enough to smuggle an address or a token through it.
 _PURPOSE: Final = re.compile(r"[a-z]+(-[a-z]+){0,4}")
 MOVER: Final = int.from_bytes(b"tfoutbox")
+GIVEN_BACK_AT_ONCE: Final = 5_000
 
 
 class Waiting(Struct, frozen=True):
@@ -98,18 +115,36 @@ def _row(topic: Topic, purpose: str, subject: UUID, *, discard: bool = False, tr
 
 
 @asynccontextmanager
-async def moving(pool: Pool, limit: int) -> AsyncIterator[Sequence[Waiting]]:
-    """The rows to move next, in order; they are deleted when the block ends, and wait further when it raises.
+async def moving(pool: Pool, limit: int, life: str) -> AsyncIterator[Sequence[Waiting]]:
+    """The rows to move next, in order; they leave when the block ends, and wait further when it raises.
+
+    `life` names the life of the broker that they are sent to: `give_back` brings back what went to another one.
 
     Empty while another worker moves: only one may at a time, because two would bring two rows of one subject to their
-    partition in any order. The lock lives and dies with the transaction that deletes the rows, so that a worker which
+    partition in any order. The lock lives and dies with the transaction that takes them out, so that a worker which
     lost it cannot take away what another has claimed since. For the worker pool; raises StorageUnavailable.
     """
     async with writing(pool) as tx:
         claimed = await tx.all(_NEXT, limit=limit) if await tx.fetchval(_CLAIM, MOVER) else []
         yield claimed
         if claimed:
-            await tx.run(_MOVED, ids=[row.id for row in claimed])
+            await outbox_sent.leave(tx, [row.id for row in claimed], life)
+
+
+async def give_back(pool: Pool, life: str) -> int | None:
+    """Let what was sent to another life of the broker wait again; how many rows. None while another worker moves.
+
+    A slice of some thousand rows per transaction, so that after None a part may be back. Nothing is to be moved before
+    all are: what was written since stands behind them. For the worker pool; raises StorageUnavailable.
+    """
+    total, given_back = 0, GIVEN_BACK_AT_ONCE
+    while given_back >= GIVEN_BACK_AT_ONCE:
+        async with writing(pool) as tx:
+            if not await tx.fetchval(_CLAIM, MOVER):
+                return None
+            given_back = await outbox_sent.give_back(tx, life, GIVEN_BACK_AT_ONCE)
+        total += given_back
+    return total
 
 
 async def backlog(pool: Pool) -> Backlog:
@@ -135,5 +170,4 @@ _PUT: Final = change(
 _NEXT: Final = rows(
     Waiting, limited(Outbox.select(*columns(Outbox, Waiting)).order_by(Outbox.position), given("limit"))
 )
-_MOVED: Final = change(Outbox.delete().where(any_of(Outbox.id, given("ids"))))
 _BACKLOG: Final = rows(Backlog, Outbox.select(Count(alias="waiting"), Min(Outbox.created_at, alias="oldest")))

@@ -311,6 +311,18 @@ class Outbox(Table, tablename="outbox", db=POSTGRES):
     created_at = Timestamptz()
 
 
+class OutboxSent(Table, tablename="outbox_sent", db=POSTGRES):
+    position = BigInt(primary_key=True, default=None)
+    id = UUID()
+    topic = Text()
+    key = Text()
+    payload = Text()
+    traceparent = Text()
+    created_at = Timestamptz()
+    life = Text()
+    sent_at = Timestamptz()
+
+
 class Operations(Table, tablename="operations", db=POSTGRES):
     id = UUID(primary_key=True, default=None)
     kind = Text()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 import anyio
@@ -15,6 +16,7 @@ from db.inbox import forget_applied
 from db.object_store import ObjectStore, ObjectStoreUnavailable
 from db.objects import forget_expired_objects
 from db.operations import forget_ended_operations
+from db.outbox_sent import forget_sent
 from db.past.snapshots import forget_expired
 from db.people.account_tokens import forget_account_tokens
 from db.people.api_keys import forget_ended_keys
@@ -26,6 +28,7 @@ from db.people.tickets import forget_unused_tickets
 from db.pool import Pool
 from db.schedules import forget_marks
 from db.webhooks.keeping import forget_old_deliveries
+from streams.consumers import mail, thumbnails
 from streams.scratch import sweep
 
 __all__ = ["Housekeeper", "HousekeepingStatistics", "tidy"]
@@ -49,6 +52,7 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
     "deliveries of webhooks": forget_old_deliveries,
     "marks of schedules": forget_marks,
     "replays of dead letters": forget_old_replays,
+    "what left the outbox": partial(forget_sent, consumers=(mail.NAME, thumbnails.NAME)),
 }
 
 

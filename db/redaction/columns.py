@@ -77,6 +77,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "traceparent": NOTHING,
     },
     "outbox": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING},
+    "outbox_sent": {"topic": NOTHING, "key": NOTHING, "payload": NOTHING, "traceparent": NOTHING, "life": NOTHING},
     "projections": {"name": NOTHING},
     "refresh_tokens": {"token_hash": NOTHING, "successor_sealed": NOTHING},
     "replayed_dead_letters": {"incarnation": NOTHING, "consumer": NOTHING},

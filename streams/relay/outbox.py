@@ -1,10 +1,12 @@
-"""From the outbox to its topics: in order, at least once, and nothing deleted that the broker may not have.
+"""From the outbox to its topics: in order, at least once, and nothing gone that the broker may not have.
 
 A round is one transaction: claim rows, publish them, make sure that the broker still lives the life they were published
-in, delete them. Whatever goes wrong in between leaves the rows where they are, and they go again under the same id and
-key. So the only doubles are rows of a round that was cut off between the broker's acknowledgement and the commit.
+in, take them out of the outbox. Whatever goes wrong in between leaves the rows where they are, and they go again under
+the same id and key. What has left is kept beside the outbox, and waits again when the broker begins another life: it
+may have lost the record before its consumer was done with it. So doubles are rows of a round that was cut off between
+the broker's acknowledgement and the commit, and rows that had been sent to an earlier life of the broker.
 
-Rows that are to be discarded are claimed, made into records and deleted like all others, and never published.
+Rows that are to be discarded are claimed, made into records and taken out like all others, and never published.
 """
 
 import logging
@@ -41,11 +43,13 @@ SURE_SECONDS: Final = 10.0
 
 
 class OutboxStatistics(Struct, frozen=True):
-    """`moved` and `discarded` are counted since the start. `waiting` rows have not left as of the last look, the oldest
-    of them for `seconds`; `ready` while broker and database answer."""
+    """`moved` and `discarded` are counted since the start, and so is `given_back`: rows that wait again because the
+    broker may have lost them. `waiting` rows have not left as of the last look, the oldest of them for `seconds`;
+    `ready` while broker and database answer."""
 
     moved: int = 0
     discarded: int = 0
+    given_back: int = 0
     rounds: int = 0
     waiting: int = 0
     seconds: float = 0.0
@@ -65,6 +69,7 @@ class OutboxRelay:
         self._awake = anyio.Event()
         self._statistics = OutboxStatistics()
         self._round_ended = float("-inf")
+        self._complete_for = ""
 
     def wake(self) -> None:
         """A row has been committed."""
@@ -107,7 +112,7 @@ class OutboxRelay:
             publisher = Publisher(producer, dict(zip(outbox.TOPICS, partitions, strict=True)))
             while not self._stopping.is_set() and self._monitor.is_current(incarnation):
                 self._awake = anyio.Event()
-                rows = await self._round(incarnation, publisher)
+                rows = await self._round(incarnation, publisher) if await self._is_complete(incarnation) else 0
                 self._round_ended = time.monotonic()
                 backoff.reset()
                 if rows < ROUND_ROWS:
@@ -119,9 +124,21 @@ class OutboxRelay:
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._awake.wait()
 
+    async def _is_complete(self, incarnation: str) -> bool:
+        """Whether what earlier lives of the broker were sent waits again: once per life, when nobody else moves."""
+        if self._complete_for != incarnation:
+            given_back = await outbox.give_back(self._pool, incarnation)
+            if given_back is None:
+                return False
+            if given_back:
+                logger.warning("the broker lives another life: %d rows that had left the outbox go again", given_back)
+            self._count(given_back=given_back)
+            self._complete_for = incarnation
+        return True
+
     async def _round(self, incarnation: str, publisher: Publisher) -> int:
         """Move what waits; how many rows have left the outbox."""
-        async with outbox.moving(self._pool, ROUND_ROWS) as rows:
+        async with outbox.moving(self._pool, ROUND_ROWS, incarnation) as rows:
             records = [_record(row) for row in rows]
             wanted = [record for row, record in zip(rows, records, strict=True) if not row.discard]
             if wanted:
@@ -147,20 +164,21 @@ class OutboxRelay:
         age = 0.0 if backlog.oldest is None else (datetime.now(UTC) - backlog.oldest).total_seconds()
         self._count(waiting=backlog.waiting, seconds=max(0.0, age), ready=True)
 
-    def _count(self, *, moved: int = 0, discarded: int = 0, rounds: int = 0, **now: float) -> None:
+    def _count(self, *, moved: int = 0, discarded: int = 0, given_back: int = 0, rounds: int = 0, **now: float) -> None:
         """Add to the counters and set what is a measure."""
         before = self._statistics
         self._statistics = structs.replace(
             before,
             moved=before.moved + moved,
             discarded=before.discarded + discarded,
+            given_back=before.given_back + given_back,
             rounds=before.rounds + rounds,
             **now,
         )
 
 
 def _always() -> bool:
-    """The claim is a lock of the transaction that deletes the rows: losing it leaves them where they are."""
+    """The claim is a lock of the transaction that takes the rows out: losing it leaves them where they are."""
     return True
 
 

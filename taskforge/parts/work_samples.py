@@ -92,6 +92,7 @@ def relay_samples(statistics: RelayStatistics) -> Iterator[Sample]:
 def outbox_samples(statistics: OutboxStatistics) -> Iterator[Sample]:
     yield total("outbox_moved", "Rows moved from the outbox to their topics.", statistics.moved)
     yield total("outbox_discarded", "Rows deleted from the outbox that were never to leave.", statistics.discarded)
+    yield total("outbox_given_back", "Rows that wait again since the broker lives another life.", statistics.given_back)
     yield Sample("outbox_waiting", "Rows that wait in the outbox.", statistics.waiting, greatest=True)
     yield Sample("outbox_lag_seconds", "Age of the oldest row in the outbox.", statistics.seconds, greatest=True)
 

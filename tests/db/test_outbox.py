@@ -16,6 +16,7 @@ from tests.support.refused import refused
 pytestmark = pytest.mark.anyio
 
 ADA = uuids.uuid7()
+LIFE = "first-life"
 
 
 async def mailed(pools: Pools, purpose: str = "verify-email", subject: UUID = ADA, *, discard: bool = False) -> UUID:
@@ -26,14 +27,14 @@ async def mailed(pools: Pools, purpose: str = "verify-email", subject: UUID = AD
 
 async def left(pools: Pools, limit: int = 100) -> list[UUID]:
     """Move what is next."""
-    async with moving(pools.worker, limit) as rows:
+    async with moving(pools.worker, limit, LIFE) as rows:
         return [row.id for row in rows]
 
 
 async def test_a_row_names_what_it_is_for_and_whom_it_is_about_and_nothing_else(pools: Pools) -> None:
     async with writing(pools.api, ADA) as tx:
         row_id = await put(tx, JOBS, "export", ADA, traceparent="00-1-2-01")
-    async with moving(pools.worker, 10) as (row,):
+    async with moving(pools.worker, 10, LIFE) as (row,):
         assert json.loads(row.payload) == {"id": str(row_id), "purpose": "export", "subject": str(ADA)}
         assert row == Waiting(row_id, "taskforge.jobs.v1", str(ADA), row.payload, False, "00-1-2-01")
 
@@ -115,7 +116,7 @@ async def test_what_the_block_did_not_finish_waits_further(pools: Pools) -> None
     row_id = await mailed(pools)
 
     async def failing() -> None:
-        async with moving(pools.worker, 10) as rows:
+        async with moving(pools.worker, 10, LIFE) as rows:
             assert len(rows) == 1
             raise ZeroDivisionError
 
@@ -130,7 +131,7 @@ async def test_only_one_moves_at_a_time_and_a_row_that_commits_meanwhile_is_next
     async with writing(pools.api) as slow:
         late = await put(slow, MAIL, "verify-email", ADA)
         second = await mailed(pools)
-        async with moving(pools.worker, 10) as rows:
+        async with moving(pools.worker, 10, LIFE) as rows:
             assert [row.id for row in rows] == [first, second]
             assert await left(pools) == []
     assert await left(pools) == [late]

@@ -95,6 +95,7 @@ UNBOUNDED = {
         "objects",
         "operations",
         "outbox",
+        "outbox_sent",
         "projections",
         "redactions_due",
         "relay_cursors",

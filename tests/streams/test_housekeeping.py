@@ -16,6 +16,8 @@ KEY = """insert into idempotency_keys (principal, key, fingerprint, status, head
 values ($1, $2, $3, 200, '[]', '', 0, now() - $4 * interval '1 day')"""
 MARK = "insert into inbox (consumer, event_id, at) values ('notifications', $1, now() - $2 * interval '1 day')"
 
+SENT = """insert into outbox_sent (position, id, topic, key, payload, traceparent, created_at, life, sent_at)
+values ($1, $2, 'taskforge.mail.v1', 'key', '{}', '', now(), 'life', now() - $1::bigint * interval '1 day')"""
 USER = "insert into users (id, email, name, created_at, updated_at) values ($1, 'a@example.com', 'A', now(), now())"
 PLACE = "insert into team_places values ($1, $2, now() + $3 * interval '1 second')"
 
@@ -29,6 +31,8 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
             await connection.execute(KEY, uuids.uuid7(), "k" * 16, b"f" * 32, days)
         for days in (29, 31):
             await connection.execute(MARK, f"team:{days}", days)
+        for days in (13, 15):
+            await connection.execute(SENT, days, uuids.uuid7())
         user = uuids.uuid7()
         await connection.execute(USER, user)
         for seconds in (-1, 30):
@@ -47,6 +51,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "places of teams that were not made": 1,
                 "marks of schedules": 0,
                 "replays of dead letters": 0,
+                "what left the outbox": 1,
                 "deliveries of webhooks": 0,
                 "folders of workers that were killed": 0,
                 "objects that expired": 0,
@@ -54,6 +59,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
             assert not any((await tidy(pools.worker)).values())
         assert await connection.fetchval("select count(*) from idempotency_keys") == 1
         assert await connection.fetchval("select event_id from inbox") == "team:29"
+        assert await connection.fetchval("select position from outbox_sent") == 13
         assert await connection.fetchval("select count(*) from team_places where expires_at > now()") == 1
     finally:
         await connection.close()

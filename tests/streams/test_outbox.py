@@ -1,70 +1,28 @@
 """From the outbox to its topics, against the real database and broker."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 import anyio
 import asyncpg
 import pytest
 import uuid_utils.compat as uuids
-from aiokafka import ConsumerRecord
 
 from db import outbox
-from db.outbox import AI_USAGE, JOBS, MAIL, Topic, put
+from db.outbox import AI_USAGE, JOBS, MAIL, put
 from db.pool import Pools
 from db.transaction import writing
 from streams.kafka import topics
 from streams.kafka.broker import administrating
 from streams.kafka.monitor import BrokerMonitor
-from streams.relay.outbox import OutboxRelay
 from streams.relay.publisher import Publisher
 from streams.settings import KafkaSettings
 from taskforge.devstack import DevStack
+from tests.support.outbox_moves import ids_by_key, moving, waiting, written
 from tests.support.topic_reader import read_count, read_until, reading
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def moving(pools: Pools, kafka: KafkaSettings, *, kill: bool = False) -> AsyncIterator[OutboxRelay]:
-    """A relay of the outbox with its monitor, stopped in order, or cut off wherever it is."""
-    monitor = BrokerMonitor(kafka)
-    relay = OutboxRelay(pools.worker, kafka, monitor)
-    async with anyio.create_task_group() as background:
-        await background.start(monitor.run)
-        async with anyio.create_task_group() as group:
-            await group.start(relay.run)
-            try:
-                yield relay
-            finally:
-                relay.stop()
-                if kill:
-                    group.cancel_scope.cancel()
-        background.cancel_scope.cancel()
-
-
-async def written(pools: Pools, subjects: Sequence[UUID], topic: Topic = MAIL, *, discard: bool = False) -> list[str]:
-    """One row per subject, each with a cause of its own."""
-    ids = []
-    for subject in subjects:
-        async with writing(pools.api) as tx:
-            ids.append(str(await put(tx, topic, "verify-email", subject, discard=discard)))
-    return ids
-
-
-async def waiting(pools: Pools) -> int:
-    return (await outbox.backlog(pools.worker)).waiting
-
-
-def ids_by_key(records: Sequence[ConsumerRecord]) -> dict[str, list[str]]:
-    """In the order in which they came."""
-    ids: dict[str, list[str]] = {}
-    for record in records:
-        ids.setdefault(record.key.decode(), []).append(json.loads(record.value)["id"])
-    return ids
 
 
 async def test_rows_reach_their_topics_in_order_with_their_id_and_leave_the_outbox(
