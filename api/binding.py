@@ -2,6 +2,7 @@
 
 import json
 import re
+from ast import literal_eval
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache
@@ -139,10 +140,12 @@ def _misfit(error: msgspec.ValidationError, kind: Any) -> BadInput:
     if isinstance(error.__cause__, FieldError):
         pointer += "/" + error.__cause__.field
     elif (named := _NAMED.match(detail)) is not None:
-        pointer += "/" + named[1][:100].replace("~", "~0").replace("/", "~1")
+        pointer += "/" + _escaped(named[1][:100])
     elif (other := _OTHER.match(detail)) is not None and (
-        allowed := allowed_at(kind, _steps(place), of_keys=found is not None and found[2] is not None)
+        allowed := allowed_at(kind, _steps(place), of_keys=(of_keys := found is not None and found[2] is not None))
     ):
+        if of_keys:
+            pointer += "/" + _escaped(str(literal_eval(other[1]))[:100])  # The library says it as Python writes it.
         detail = f"{other[1][:100]} is not one of {', '.join(allowed)}"
         return BadInput(detail, pointer=pointer)
     return BadInput(detail[:300], pointer=pointer)
@@ -150,7 +153,11 @@ def _misfit(error: msgspec.ValidationError, kind: Any) -> BadInput:
 
 def pointer_of(place: str) -> str:
     """A msgspec path as an RFC 6901 pointer: `$.a[0].b` is `/a/0/b`, the whole document is ""."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in _steps(place))
+    return "".join("/" + _escaped(step) for step in _steps(place))
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
 
 
 def _steps(place: str) -> list[str]:

@@ -169,7 +169,13 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Accept-Ranges": ("Parts can be asked for.", {"type": "string"}),
     "Content-Disposition": ("A file to be saved, and its name.", {"type": "string"}),
     "Content-Security-Policy": ("Nothing in it runs.", {"type": "string"}),
-    "Idempotent-Replayed": ("`true`: this is the stored answer of an earlier request.", {"type": "string"}),
+    "Idempotent-Replayed": (
+        (
+            "`true`: this is the stored answer of an earlier request. What it showed and is deleted for good since is "
+            'not in it any more: then the body is `{"redacted": true}`.'
+        ),
+        {"type": "string"},
+    ),
     "Retry-After": ("Seconds to wait.", {"type": "integer"}),
     "RateLimit-Policy": (
         'How often you may ask, as `"name";q=<requests>;w=<seconds>`, or several of these.',

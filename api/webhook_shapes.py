@@ -48,9 +48,11 @@ def _clean_description(text: str) -> str:
 
 def _check_types(event_types: tuple[str, ...] | UnsetType) -> None:
     if event_types is not UNSET:
-        unknown = [name for name in event_types if name not in EVENT_TYPES]
-        if unknown or len(set(event_types)) < len(event_types):
-            raise FieldError("event_types", f"there is no such type: {unknown[0][:100]}" if unknown else "named twice")
+        for number, name in enumerate(event_types):
+            if name not in EVENT_TYPES:
+                raise FieldError(f"event_types/{number}", f"there is no such type: {name[:100]}")
+            if name in event_types[:number]:
+                raise FieldError(f"event_types/{number}", "named twice")
 
 
 def _check_filter(wanted: Filter | UnsetType | None) -> None:

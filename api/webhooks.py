@@ -65,11 +65,17 @@ class WebhookDesk:
             raise NotFound(what) from None
 
     def check_url(self, url: str) -> None:
-        """Raise BadInput for a URL that nothing is sent to, with the same words for all of them."""
+        """Raise BadInput for a URL that nothing is sent to, with the same words for every host and port.
+
+        A fragment is named: it is the writer's own, and says nothing of what is inside the network.
+        """
+        if "#" in url:
+            raise BadInput("A URL of a webhook has no fragment: leave out what begins with #.", pointer="/url")
         try:
             read_target(url, self._rules)
         except NotAllowed as error:
-            detail = "Webhooks are sent by https, on port 443, to hosts on the internet."
+            here = ", or to this machine itself by any port" if self._rules.loopback else ""
+            detail = f"Webhooks are sent by https, on port 443, to hosts on the internet{here}."
             raise BadInput(detail, pointer="/url") from error
 
     async def once(self, call: Call, run: Run, *, secret: bool = False) -> Response:

@@ -60,6 +60,7 @@ ConflictReason = Literal[
     "upload-missing",
     "upload-differs",
     "webhook-disabled",
+    "too-many-rotations",
     "too-old",
     "constraint",
 ]

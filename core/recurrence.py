@@ -10,14 +10,14 @@ series' own time again.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import islice
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
-from core.calendar import due_moment, wall_moment
+from core.calendar import day_of, due_moment, wall_moment
 from core.field_error import FieldError
 from core.rules import LONGEST_RULE, clean_rule, dates_after, read_rule
 
@@ -38,7 +38,9 @@ Rule = Annotated[
     ),
 ]
 MOST_SKIPPED: Final = 2_000
-"""Dates that are passed over at once; further ones wait for the next time."""
+"""Dates that are passed over one by one, and counted; those beyond them are leapt over. COUNT is never as much."""
+A_ZONE_AT_MOST: Final = timedelta(days=2)
+"""What is so much before today is over, whatever the clocks of the zone do."""
 
 
 class RecurrenceRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -117,10 +119,10 @@ def is_due(recurrence: Recurrence, due: Due, finished: bool, zone: tzinfo, now: 
 
 def following(recurrence: Recurrence, zone: tzinfo, now: datetime) -> tuple[Recurrence, Due] | None:
     """The series at its next date that is not over at `now`, and when a task for that is due; None at its end."""
-    for number, day in enumerate(_further(recurrence), 1):
+    for number, day in _ahead(recurrence, day_of(now, zone) - A_ZONE_AT_MOST):
         due = _due(recurrence, day, zone)
         moment = due_moment(due.due_at, due.due_on, zone)
-        if number == MOST_SKIPPED or (moment is not None and moment > now):
+        if moment is not None and moment > now:
             return structs.replace(recurrence, on=day, number=recurrence.number + number), due
     return None
 
@@ -132,6 +134,15 @@ def upcoming(recurrence: Recurrence, zone: tzinfo, now: datetime, most: int) -> 
         return []
     following_one, _ = found
     return [following_one.on, *islice(_further(following_one), most - 1)]
+
+
+def _ahead(recurrence: Recurrence, gone: date) -> Iterator[tuple[int, date]]:
+    """The further dates and how many of the series they are away; a leap to what is after `gone` counts as one."""
+    for number, day in enumerate(_further(recurrence), 1):
+        if number > MOST_SKIPPED and day <= gone:
+            yield from enumerate(dates_after(read_rule(recurrence.rule), recurrence.start, gone), number)
+            return
+        yield number, day
 
 
 def _further(recurrence: Recurrence) -> Iterator[date]:

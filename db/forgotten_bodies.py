@@ -12,11 +12,13 @@ SHOWS_COMMENT: Final = "position(convert_to('\"html\":', 'UTF8') in body) > 0"
 WITHOUT_COMMENT: Final = "convert_to((convert_from(body, 'UTF8')::jsonb || %s::jsonb)::text, 'UTF8')"
 NO_TEXT: Final = '{"body": "", "html": "", "mentions": []}'
 
-# A refusal stays a problem document that says which kind it was.
+# A refusal stays a problem document that says which kind it was, and by which rule.
 FORGOTTEN_BODY: Final = """
 case when status < 400 then %s
-else convert_to(json_build_object('type', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'type', 'about:blank'),
+else convert_to(json_strip_nulls(json_build_object(
+    'type', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'type', 'about:blank'),
     'title', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'title', 'Forgotten'), 'status', status,
     'detail', 'What this answer said was forgotten for good.',
-    'code', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'code', 'forgotten'))::text, 'UTF8') end
+    'code', coalesce(convert_from(body, 'UTF8')::jsonb ->> 'code', 'forgotten'),
+    'reason', convert_from(body, 'UTF8')::jsonb ->> 'reason'))::text, 'UTF8') end
 """

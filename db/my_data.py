@@ -42,6 +42,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     "task_events.schema_version task_events.traceparent comments.version operations.attempts operations.data"
     " operations.next_at operations.traceparent operations.undoing operations.version": "how it was done, not what",
     "webhook_subscriptions.secret webhook_subscriptions.previous_secret webhook_subscriptions.previous_until"
+    " webhook_subscriptions.older_secrets webhook_subscriptions.older_until"
     " webhook_subscriptions.start_seq webhook_subscriptions.last_seq webhook_subscriptions.failing_since"
     " webhook_subscriptions.noticed_at webhook_subscriptions.throttle webhook_subscriptions.paused_until"
     " webhook_subscriptions.due_at": "the team's, and how its events get there",

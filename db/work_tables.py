@@ -243,6 +243,8 @@ class WebhookSubscriptions(Table, tablename="webhook_subscriptions", db=POSTGRES
     throttle = SmallInt()
     paused_until = Timestamptz()
     due_at = Timestamptz()
+    older_secrets = Array(base_column=Bytea())
+    older_until = Array(base_column=Timestamptz())
 
 
 class WebhookDeliveries(Table, tablename="webhook_deliveries", db=POSTGRES):

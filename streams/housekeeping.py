@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from msgspec import Struct
 
 from core.errors import StorageUnavailable
@@ -28,6 +29,7 @@ from db.pool import Pool
 from db.schedules import forget_marks
 from db.webhooks.keeping import forget_old_deliveries
 from streams.consumers import mail, thumbnails
+from streams.scratch import sweep
 
 __all__ = ["Housekeeper", "HousekeepingStatistics", "tidy"]
 
@@ -54,12 +56,14 @@ CHORES: Final[Mapping[str, Callable[[Pool], Awaitable[int]]]] = {
 }
 
 
+FOLDERS: Final = "folders of workers that were killed"
+"""On this machine: the first tidying comes with the start of a worker."""
 OBJECTS: Final = "objects that expired"
 """What goes from the object store too, and first from there."""
 
 
 class HousekeepingStatistics(Struct, frozen=True):
-    """How many rows each chore has deleted since the start."""
+    """How many rows, objects or folders each chore has deleted since the start."""
 
     forgotten: Mapping[str, int]
 
@@ -69,7 +73,7 @@ class Housekeeper:
 
     def __init__(self, pool: Pool, store: ObjectStore | None = None, every_seconds: float = EVERY_SECONDS) -> None:
         self._pool, self._store, self._every_seconds = pool, store, every_seconds
-        self._forgotten = dict.fromkeys((*CHORES, OBJECTS), 0)
+        self._forgotten = dict.fromkeys((*CHORES, OBJECTS, FOLDERS), 0)
 
     def statistics(self) -> HousekeepingStatistics:
         return HousekeepingStatistics(dict(self._forgotten))
@@ -86,8 +90,10 @@ class Housekeeper:
 
 
 async def tidy(pool: Pool, store: ObjectStore | None = None) -> Mapping[str, int]:
-    """Do every chore once; how many rows each has deleted. Raises StorageUnavailable."""
-    done = {name: await forget(pool) for name, forget in CHORES.items()}
+    """Do every chore once; how many rows, objects or folders each has deleted. Raises StorageUnavailable."""
+    # First, as it needs no database.
+    done = {FOLDERS: await anyio.to_thread.run_sync(sweep)}
+    done |= {name: await forget(pool) for name, forget in CHORES.items()}
     done[OBJECTS] = await _forget_objects(pool, store)
     if any(done.values()):
         logger.info("forgot %s", ", ".join(f"{number} {name}" for name, number in done.items() if number))

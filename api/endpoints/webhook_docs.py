@@ -207,8 +207,9 @@ SUBSCRIPTIONS: Final = (
         summary="Give a webhook another secret",
         tag="Webhooks",
         description=(
-            "For 24 hours what is sent has two signatures, by the new secret and by the one before, so that the "
-            "receiver can change over at any time of these."
+            "What is sent is signed by the new secret, and by each older one until 24 hours after it was replaced, so "
+            "that the receiver can change over at any time of these. Where five older ones sign already, another "
+            "rotation is refused with 409 (`conflict`, reason `too-many-rotations`)."
         ),
         parameters=(MIN_SEQ,),
         replies={
@@ -219,7 +220,7 @@ SUBSCRIPTIONS: Final = (
                 example={**WITH_SECRET, "previous_secret_until": "2026-02-03T10:30:00Z"},
             )
         },
-        problems=_FOUND,
+        problems=(*_FOUND, "conflict"),
         keyed=True,
         requires=_REQUIRES,
     ),

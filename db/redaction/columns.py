@@ -115,6 +115,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "format": NOTHING,
         "secret": NOTHING,
         "previous_secret": NOTHING,
+        "older_secrets": NOTHING,
         "disabled_reason": NOTHING,
     },
     "users": {"email": PERSONAL, "name": PERSONAL, "password_hash": PERSONAL, "time_zone": PERSONAL},

@@ -37,14 +37,14 @@ __all__ = ["Claimed", "Endpoint", "Settled", "Told", "claim", "give_back", "sett
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """Where a subscription's deliveries go; its secrets are sealed. A previous one that has run out is None."""
+    """Where a subscription's deliveries go; its secrets are sealed. Previous ones that sign still, newest first."""
 
     team_id: UUID
     id: UUID
     url: str
     format: Format
     secret: bytes
-    previous_secret: bytes | None
+    previous_secrets: Sequence[bytes]
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
@@ -249,8 +249,10 @@ def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 _T: Final = "now() + make_interval(secs => {})"
 _LOCK: Final = f"""
-select team_id, id, url, format, secret, case when previous_until > {_T.format("$3")} then previous_secret end
-    as previous_secret
+select team_id, id, url, format, secret, array(
+    select o.secret from unnest(older_secrets || previous_secret, older_until || previous_until) as o (secret, until)
+    where o.until > {_T.format("$3")} order by o.until desc
+) as previous_secrets
 from webhook_subscriptions
 where disabled_at is null and due_at <= {_T.format("$3")} and paused_until <= {_T.format("$3")}
   and (failing_since is not null) = $1

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from core.errors import Forbidden, NotFound, QuotaReached
+from core.errors import Conflict, Forbidden, NotFound, QuotaReached
 from core.webhooks import DisabledReason, Filter, Format
 from db.ids import LAST_ID
 from db.transaction import Reading, Writing
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 ROTATION_HOURS: Final = 24
+MOST_PREVIOUS: Final = 5
+"""Secrets that sign beside the newest one; each makes the header longer."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -112,7 +114,13 @@ async def change_subscription(tx: Writing, held: Subscription, wanted: Wanted, *
 
 
 async def rotate_secret(tx: Writing, held: Subscription, sealed: bytes) -> Subscription:
-    """Sign with a new secret from now on, and for 24 hours with the old one, too."""
+    """Sign with a new secret from now on, and with each older one until 24 hours after it was replaced.
+
+    Raises Conflict where so many sign already that one would have to end before its time.
+    """
+    if await tx.fetchval(_SIGNING, held.team_id, held.id) >= MOST_PREVIOUS:
+        detail = f"{MOST_PREVIOUS} secrets of the last {ROTATION_HOURS} hours sign already: wait until one has ended."
+        raise Conflict("too-many-rotations", detail)
     await tx.execute(_ROTATE, held.team_id, held.id, sealed, ROTATION_HOURS)
     return await find_subscription(tx, held.id)
 
@@ -181,8 +189,20 @@ update webhook_subscriptions set disabled_at = null, disabled_reason = null, fai
     throttle = 0, paused_until = '-infinity', due_at = now()
 where team_id = $1 and id = $2
 """
+_SIGNING: Final = """
+select count(*) from webhook_subscriptions s, unnest(s.older_until || s.previous_until) as o (until)
+where s.team_id = $1 and s.id = $2 and o.until > now()
+"""
 _ROTATE: Final = """
-update webhook_subscriptions set previous_secret = secret, previous_until = now() + make_interval(hours => $4),
+with signing as (
+    select o.secret, o.until from webhook_subscriptions s,
+        unnest(s.older_secrets || s.previous_secret, s.older_until || s.previous_until) as o (secret, until)
+    where s.team_id = $1 and s.id = $2 and o.until > now()
+)
+update webhook_subscriptions set
+    older_secrets = array(select secret from signing order by until),
+    older_until = array(select until from signing order by until),
+    previous_secret = secret, previous_until = now() + make_interval(hours => $4),
     secret = $3, updated_at = now()
 where team_id = $1 and id = $2
 """

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from db.transaction import reading, writing
 from streams.consumers.jobs import Job, asked_at, id_of, read_job
 from streams.consumers.outbound import Outbound, outbound
 from streams.consumers.plan import ConsumerPlan
+from streams.scratch import scratch_folder
 from streams.thumbnails.making import CannotBeMade, make_picture
 
 __all__ = ["NAME", "thumbnails"]
@@ -66,8 +66,8 @@ def _is_ours(job: Job) -> bool:
 
 async def _made(store: ObjectStore, image: Image) -> Stored:
     """The picture, in the store under a key of this attempt's own. Raises CannotBeMade, ObjectMissing."""
-    with TemporaryDirectory(prefix="taskforge-picture-") as folder:
-        source, target = Path(folder) / "source", Path(folder) / "target"
+    with scratch_folder("picture") as folder:
+        source, target = folder / "source", folder / "target"
         async with await anyio.open_file(source, "wb") as file:
             async for chunk in await store.get(image.key):
                 await file.write(chunk)

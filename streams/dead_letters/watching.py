@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 from core.errors import StorageUnavailable
 from db import dead_letters
 from db.pool import Pool
+from streams.dead_letters.high_waters import HighWaters
 from streams.kafka.broker import Backoff, BrokerUnavailable, administrating, broker_errors, reading
 from streams.kafka.monitor import BrokerMonitor
 from streams.kafka.topics import dlq_topic, partition_counts, retry_topic
@@ -29,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 8.0
-PROBE_SECONDS: Final = 2.0
-PROBE_AGAIN: Final = 12
-"""Looks after which what was found empty is probed again: the broker may have been slow."""
 OLDEST_SECONDS: Final = 2.0
 """How long a look reads for the times of oldest records; what has not come by then is known by the next one."""
 
@@ -78,22 +76,26 @@ class _Ends(Struct, frozen=True):
     begins: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
     committed: Mapping[tuple[str, TopicPartition], int]
-    readable: Mapping[TopicPartition, int] = {}
-    """Where partitions have no record any more although they end later, as far as that was found."""
+    answered: Mapping[TopicPartition, int] = {}
+    """Where partitions end by answers to fetches, which say better than the list does, as far as there were any."""
+
+    def end(self, place: TopicPartition) -> int:
+        """Where the partition ends, as well as that is known."""
+        return self.answered.get(place, self.ends[place])
 
     def next(self, consumer: str, place: TopicPartition) -> int:
         """What the group reads next; offsets beyond the end are of an earlier life of the broker."""
         committed = self.committed.get((consumer, place), -1)
-        return committed if self.begins[place] <= committed <= self.ends[place] else self.begins[place]
+        return committed if self.begins[place] <= committed <= self.end(place) else self.begins[place]
 
     def left(self, consumer: str, topic: str) -> dict[int, int]:
         """By partition, what the group has not finished."""
         places = sorted(place for place in self.ends if place.topic == topic)
-        return {place.partition: self._left(consumer, place) for place in places}
+        return {place.partition: max(0, self.end(place) - self.next(consumer, place)) for place in places}
 
-    def _left(self, consumer: str, place: TopicPartition) -> int:
-        first = self.next(consumer, place)
-        return 0 if first >= self.readable.get(place, first + 1) else self.ends[place] - first
+    def beyond(self) -> set[TopicPartition]:
+        """Partitions in which a group has come further than to their listed end."""
+        return {place for (_, place), offset in self.committed.items() if offset > self.ends[place]}
 
 
 class FailureWatch:
@@ -111,9 +113,8 @@ class FailureWatch:
         self._pool, self._kafka, self._monitor, self._seconds = pool, kafka, monitor, seconds
         self._groups = tuple(groups)
         self._times: dict[TopicPartition, tuple[int, datetime]] = {}
-        self._looks = 0
-        self._unmoved: dict[TopicPartition, tuple[int, int]] = {}
-        self._empty: dict[TopicPartition, tuple[int, int]] = {}
+        self._high_waters = HighWaters()
+        self._behind: Mapping[TopicPartition, tuple[int, int]] = {}
         self._statistics, self._looked = WatchStatistics(), 0.0
 
     def statistics(self) -> WatchStatistics:
@@ -139,8 +140,7 @@ class FailureWatch:
     async def _look(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, incarnation: str) -> None:
         with broker_errors(), anyio.fail_after(ANSWER_SECONDS):
             ends = await self._ends(admin, reader)
-            await self._probe(reader, ends)
-        ends = structs.replace(ends, readable={place: last for place, (last, _) in self._empty.items()})
+            ends = structs.replace(ends, answered=await self._high_waters.ask(reader, self._doubtful(ends)))
         dead = {group.consumer: await self._first_dead(group, ends, incarnation) for group in self._groups}
         wanted = {place: offset for found, _ in dead.values() for place, offset in found.items()}
         for group in self._groups:
@@ -162,23 +162,16 @@ class FailureWatch:
             committed |= {(group.consumer, place): offset.offset for place, offset in found.items()}
         return _Ends(await reader.beginning_offsets(places), await reader.end_offsets(places), committed)
 
-    async def _probe(self, reader: AIOKafkaConsumer, ends: _Ends) -> None:
-        """Find partitions that stand still because nothing is there: the embedded broker keeps the offsets of records
-        that it took for a topic which did not exist yet, and loses the records."""
-        now: dict[TopicPartition, tuple[int, int]] = {}
-        for group in self._groups:
-            for place in [place for place, end in ends.ends.items() if place.topic == group.topic]:
-                first = ends.next(group.consumer, place)
-                if first < ends.ends[place]:
-                    now[place] = min(first, now.get(place, (first, 0))[0]), ends.ends[place]
-        self._looks += 1
-        keep = self._looks % PROBE_AGAIN != 0
-        self._empty = {place: known for place, known in self._empty.items() if keep and now.get(place) == known}
-        stuck = {place: known for place, known in now.items() if self._unmoved.get(place) == known}
-        stuck = {place: known for place, known in stuck.items() if place not in self._empty}
-        self._unmoved = now
-        silent = await _silent(reader, {place: first for place, (first, _) in stuck.items()}) if stuck else set()
-        self._empty |= {place: stuck[place] for place in silent}
+    def _doubtful(self, ends: _Ends) -> dict[TopicPartition, int]:
+        """Listed ends that cannot be right, and those before which a group has stood still since the last look."""
+        behind: dict[TopicPartition, tuple[int, int]] = {}
+        for consumer, place in ends.committed:
+            first, end = ends.next(consumer, place), ends.ends[place]
+            if first < end:
+                behind[place] = min(first, behind.get(place, (first, end))[0]), end
+        still = {place for place, known in behind.items() if self._behind.get(place) == known}
+        self._behind = behind
+        return {place: ends.ends[place] for place in still | ends.beyond()}
 
     async def _first_dead(self, group: Group, ends: _Ends, incarnation: str) -> tuple[dict[TopicPartition, int], int]:
         """The first letter in each partition that nobody had tried again, and how many there are in all."""
@@ -210,7 +203,8 @@ class FailureWatch:
             while left := [place for place in missing if place not in self._times]:
                 for place, records in (await reader.getmany(*left, timeout_ms=200, max_records=1)).items():
                     self._times[place] = missing[place], datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
-        reader.unsubscribe()
+        # Not unsubscribed, for the reason that `high_waters.py` gives.
+        reader.pause(*missing)
 
     def _backlog(self, group: Group, ends: _Ends, dead: int, wanted: Mapping[TopicPartition, int]) -> Backlog:
         retries = retry_topic(group.consumer)
@@ -227,19 +221,6 @@ class FailureWatch:
     def _oldest(self, topic: str, wanted: Mapping[TopicPartition, int]) -> datetime | None:
         times = [at for place, (_, at) in self._times.items() if place.topic == topic and place in wanted]
         return min(times, default=None)
-
-
-async def _silent(reader: AIOKafkaConsumer, places: Mapping[TopicPartition, int]) -> set[TopicPartition]:
-    """Those of the places from which on nothing can be read."""
-    reader.assign(list(places))
-    for place, offset in places.items():
-        reader.seek(place, offset)
-    silent = set(places)
-    with anyio.move_on_after(PROBE_SECONDS):
-        while silent:
-            silent -= (await reader.getmany(*silent, timeout_ms=200)).keys()
-    reader.unsubscribe()
-    return silent
 
 
 def _waiting(consumer: str, topic: str, ends: _Ends) -> dict[TopicPartition, int]:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +28,7 @@ from db.transaction import Writing
 from streams.bootstrap import ExtraMissing, Format, media_type_of, write
 from streams.operations.kinds import Context, Kind, Plan, Refused, Step
 from streams.paths import TEAM_EVENTS
+from streams.scratch import scratch_folder
 
 __all__ = ["BOOTSTRAP", "BOOTSTRAP_DAYS", "BootstrapPorts", "Wanted", "bootstrap"]
 
@@ -108,8 +108,8 @@ class _Steps:
         beginning = await begun(self._ports.worker, _team_of(context), wanted.seq, member=context.user_id)
         if beginning is None:
             raise Refused("You are not a member of the team any more, or it was taken back behind the seq.")
-        with TemporaryDirectory(prefix="taskforge-bootstrap-") as folder:
-            return await self._write(self._ports.store, context, beginning, Path(folder))
+        with scratch_folder("bootstrap") as folder:
+            return await self._write(self._ports.store, context, beginning, folder)
 
     async def _write(self, store: ObjectStore, context: Context, beginning: Beginning, folder: Path) -> _Written:
         form, path = _wanted(context).format, folder / "file"

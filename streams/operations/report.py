@@ -8,8 +8,6 @@ Who dies while writing has it written once more, under a key of that attempt's o
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,6 +35,7 @@ from streams.reports.layout import Document
 from streams.reports.pages import FORMER, Cover, activity_report, board_report, overdue_report
 from streams.reports.printing import CannotBePrinted, print_report
 from streams.reports.times import days_ago
+from streams.scratch import scratch_folder
 
 __all__ = ["REPORT", "REPORT_DAYS", "ReadReport", "ReportPorts", "Wanted", "file_name", "read_report", "report"]
 
@@ -123,9 +122,9 @@ class _Steps:
         )
         context.report(0.2)
         key = objects.new_key(OBJECT_KIND, UUID(context.data["report_id"]))
-        with TemporaryDirectory(prefix="taskforge-report-") as folder:
+        with scratch_folder("report") as folder:
             try:
-                pdf, pages = await print_report(read.document, Path(folder))
+                pdf, pages = await print_report(read.document, folder)
             except (CannotBePrinted, ExtraMissing) as error:
                 raise Refused(f"The report cannot be printed: {error}") from error
             context.report(0.9)

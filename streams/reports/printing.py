@@ -1,15 +1,14 @@
 """Has a report set by a process of its own, and waits for it no longer than it may take."""
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Final
 
-import anyio
 import anyio.to_thread
 import msgspec
 from msgspec import structs
 
+from streams.children import run_child
 from streams.reports.fonts import SCRIPTS, font_folders
 from streams.reports.layout import Document
 
@@ -33,11 +32,8 @@ async def print_report(document: Document, folder: Path) -> tuple[Path, int]:
     """
     fonts = font_folders()
     await anyio.to_thread.run_sync(prepare, document, folder)
-    # Isolated from the environment, in which our secrets are.
-    command = [sys.executable, "-I", str(PROGRAM), str(folder), *map(str, fonts)]
     try:
-        with anyio.fail_after(SECONDS):
-            done = await anyio.run_process(command, check=False, env={})
+        done = await run_child(PROGRAM, str(folder), *map(str, fonts), seconds=SECONDS)
     except TimeoutError as error:
         raise CannotBePrinted("it took too long") from error
     if done.returncode != 0:

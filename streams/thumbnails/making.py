@@ -1,11 +1,10 @@
 """Has a picture made by a process of its own, and waits for it no longer than it may take."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Final
 
-import anyio
+from streams.children import run_child
 
 __all__ = ["SECONDS", "CannotBeMade", "make_picture"]
 
@@ -21,11 +20,8 @@ class CannotBeMade(Exception):
 
 async def make_picture(source: Path, target: Path) -> None:
     """Write a thumbnail of the image at `source` to `target`. Raises CannotBeMade."""
-    # Isolated from the environment, in which our secrets are.
-    command = [sys.executable, "-I", str(PROGRAM), str(source), str(target)]
     try:
-        with anyio.fail_after(SECONDS):
-            done = await anyio.run_process(command, check=False, env={})
+        done = await run_child(PROGRAM, str(source), str(target), seconds=SECONDS)
     except TimeoutError as error:
         raise CannotBeMade("it took too long") from error
     if done.returncode != 0:

@@ -191,7 +191,7 @@ class WebhookSender:
 
     def _secrets_of(self, claimed: Claimed) -> Sequence[str]:
         endpoint = claimed.endpoint
-        sealed = [endpoint.secret, *filter(None, [endpoint.previous_secret])]
+        sealed = [endpoint.secret, *endpoint.previous_secrets]
         return [secret for one in sealed if (secret := self._secrets.open(endpoint.id, one)) is not None]
 
     async def _names(self, claimed: Claimed) -> Known | None:

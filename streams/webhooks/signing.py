@@ -23,7 +23,7 @@ def webhook_id(claimed: Claimed) -> str:
 
 
 def headers_of(claimed: Claimed, secrets: Sequence[str], body: bytes, media_type: bytes, now: datetime) -> list[Header]:
-    """The headers for these bytes, signed with each of the secrets: during a rotation there are two."""
+    """The headers for these bytes, signed with each of the secrets: during a rotation there are several."""
     name, text = webhook_id(claimed), body.decode()
     signatures = " ".join(Webhook(secret).sign(name, now, text) for secret in secrets)
     headers = [

@@ -1,11 +1,11 @@
 """Who may see the operators' page, and whose forms count."""
 
 import base64
-import binascii
 import hmac
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from msgspec import Struct
 from taskforge.settings import Settings
 
 __all__ = ["Access", "Operator", "from_the_page"]
+
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?")
 
 
 class Operator(Struct, frozen=True):
@@ -40,7 +42,7 @@ class Access:
         kind, _, credentials = header.partition(" ")
         try:
             name, colon, given = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeError):
+        except ValueError:  # It is no base64, has letters that are none of ASCII, or no UTF-8 inside.
             return "unknown"
         known = hmac.compare_digest(given.encode(), self._token.reveal().encode())
         return Operator(name) if kind.lower() == "basic" and colon and name.strip() and known else "unknown"
@@ -51,15 +53,19 @@ def from_the_page(environ: Mapping[str, Any]) -> bool:
     origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
     if origin is None:
         return bool(site == "same-origin")
-    return bool(urlsplit(origin).netloc == environ.get("HTTP_HOST", ""))
+    try:
+        return bool(urlsplit(origin).netloc == environ.get("HTTP_HOST", ""))
+    except ValueError:
+        return False
 
 
 def _host(header: str) -> str:
-    """Without the port. A name that somebody has made to point here is no name of ours."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """Without the port; nothing where it is no host and port (RFC 9110, 7.2).
+
+    A name that somebody has made to point here is no name of ours.
+    """
+    found = _HOST.fullmatch(header)
+    return "" if found is None else (found[1] or found[2]).lower()
 
 
 def _is_loopback(host: str) -> bool:

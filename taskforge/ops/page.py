@@ -152,6 +152,8 @@ class OpsPage:
         who, why = operator.name or _one(fields, "who"), _one(fields, "why")
         if not who.strip() or not why.strip():
             raise _Refused("Say who you are and why, for the audit.")
+        if "\0" in who + why:
+            raise _Refused("The audit keeps no NUL.")
         outcome = ask(lambda: replay(judge, wanted, who=who.strip()[:200], why=why.strip()[:500]), REPLAY_SECONDS)
         if outcome is None:
             raise _Refused(
@@ -186,7 +188,8 @@ def _fields(text: str) -> Mapping[str, Sequence[str]]:
 
 def _form(environ: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or len(length) > 9 or int(length) > LONGEST_FORM:
+    # `isdigit` has digits of all scripts, and superscripts, of which `int` makes nothing.
+    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > LONGEST_FORM:
         raise _Refused("That is too much for one form.")
     return _fields(environ["wsgi.input"].read(int(length)).decode("utf-8", "replace"))
 

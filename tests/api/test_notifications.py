@@ -126,7 +126,8 @@ async def test_three_switches_are_those_of_the_account(desk: Desk) -> None:
     [
         ({"kinds": {"digest.daily": {"in_app": True}}}, "/kinds/digest.daily/in_app"),
         ({"kinds": {"team.invited": {"in_app": False}}}, "/kinds/team.invited/in_app"),
-        ({"kinds": {"task.cloned": {"mail": False}}}, None),
+        ({"kinds": {"task.cloned": {"mail": False}}}, "/kinds/task.cloned"),
+        ({"kinds": {"a/b~'c": {"mail": False}}}, "/kinds/a~1b~0'c"),
         ({"kinds": {"task.assigned": {"sms": True}}}, None),
         ({"kinds": {"task.assigned": {"mail": None}}}, None),
         ({"digest_hour": 24}, "/digest_hour"),

@@ -100,11 +100,23 @@ async def test_every_url_that_is_not_delivered_to_gets_the_same_refusal(desk: De
     assert shown[0]["errors"][0]["pointer"] == "/url"
 
 
+@pytest.mark.parametrize("url", [f"{URL}#frag", "http://localhost:8477/a?x=1#frag", "https://10.0.0.1/#"])
+async def test_a_fragment_is_named_and_nothing_else_of_the_url(desk: Desk, url: str) -> None:
+    for answer in (
+        await desk.post(PATH, {"team_id": desk.team, "url": url}),
+        await desk.patch(f"{PATH}/{(await made(desk))['id']}", {"url": url}),
+    ):
+        (error,) = problem(answer, 400, "bad-input")["errors"]
+        assert error["pointer"] == "/url"
+        assert "fragment" in error["detail"]
+
+
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
-        ({"event_types": ["task.exploded"]}, "/event_types"),
-        ({"event_types": ["task.created", "task.created"]}, "/event_types"),
+        ({"event_types": ["task.exploded"]}, "/event_types/0"),
+        ({"event_types": ["task.created", "foo.bar"]}, "/event_types/1"),
+        ({"event_types": ["task.created", "task.created"]}, "/event_types/1"),
         ({"filter": {"status": ["gone"]}}, "/filter/status/0"),
         ({"filter": {"colour": []}}, "/filter/colour"),
         ({"description": "two\nlines"}, "/description"),

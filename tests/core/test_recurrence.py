@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -25,7 +26,8 @@ from core.errors import Conflict, Contradiction, Forbidden
 from core.events import AnyEvent, TaskArchived, TaskCreated, TaskRestored, TaskUpdated
 from core.field_error import FieldError
 from core.principal import Principal
-from core.recurrence import Due, Recurrence, RecurrenceRule, When, begin, following, is_due
+from core.recurrence import Due, Recurrence, RecurrenceRule, When, begin, following, is_due, upcoming
+from core.rules import dates_after, read_rule
 from core.task import Status, Task, TaskFields, TaskPatch
 from core.task_history import is_of_series
 from core.team import evolve
@@ -84,6 +86,38 @@ def test_dates_that_have_gone_by_are_passed_over_and_counted() -> None:
     assert found is not None
     assert (found[0].on, found[0].number, found[1].due_on) == (date(2026, 3, 7), 6, date(2026, 3, 7))
     assert following(recurrence, UTC_ZONE, at("2026-03-20T12:00", UTC_ZONE)) is None
+
+
+@pytest.mark.parametrize("time_of_day", [None, time(23, 30)], ids=["dates", "instants"])
+@pytest.mark.parametrize("start", [date(1970, 1, 1), date(2019, 12, 31), date(2026, 3, 6)], ids=str)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY",
+        "FREQ=DAILY;INTERVAL=7",
+        "FREQ=DAILY;BYMONTH=2,5",
+        "FREQ=WEEKLY;INTERVAL=3;BYDAY=MO,SU",
+        "FREQ=MONTHLY;BYMONTHDAY=31",
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=DAILY;COUNT=1000",
+        "FREQ=DAILY;UNTIL=20200101",
+        "FREQ=DAILY;UNTIL=20260307",
+    ],
+)
+def test_of_dates_that_went_by_there_is_no_task_however_many_they_are(
+    rule: str, start: date, time_of_day: time | None
+) -> None:
+    """Against a walk through all dates of the rule."""
+    now = at("2026-03-07T12:00", BERLIN)
+    recurrence = Recurrence(rule=rule, start=start, on=start, time=time_of_day)
+    read = read_rule(rule)
+    dates = list(islice(dates_after(read, start, start), 30_000 if read.count is None else read.count - 1))
+    ahead = [(number, day) for number, day in enumerate(dates, 2) if day >= date(2026, 3, 7)]
+    found = following(recurrence, BERLIN, now)
+    assert (found and found[0].on) == (ahead[0][1] if ahead else None)
+    assert upcoming(recurrence, BERLIN, now, 5) == [day for _, day in ahead[:5]]
+    if found is not None and ahead[0][0] <= 2_000:
+        assert found[0].number == ahead[0][0]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by
 """
 OTHER_KINDS = {
     "uuid", "uuid[]", "bigint", "integer", "smallint", "boolean", "double precision", "date",
-    "timestamp with time zone",
+    "timestamp with time zone", "timestamp with time zone[]",
 }  # fmt: skip
 """Of which no value is text: a column of any other type, ours or of an extension, has to be looked at."""
 

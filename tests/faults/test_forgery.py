@@ -17,6 +17,7 @@ from tests.faults.report import Report
 from tests.faults.rounds import look, quieten, work
 from tests.faults.world import Pace, World, started
 from tests.support.directories import open_directory
+from tests.support.waiting import until_answered
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -53,6 +54,15 @@ async def rows(world: World) -> dict[str, list[str]]:
         return {name: await rows_of(connection, name) for (name,) in names if name not in VOLATILE}
 
 
+async def searchable(world: World) -> bool:
+    """Whether the worker has written what tasks are found by: it is the last to come to rest."""
+    async with world.database.connection() as connection:
+        return not await connection.fetchval(
+            "select exists (select from tasks t left join search_documents d on d.team_id = t.team_id and "
+            "d.task_id = t.id where d.seq is distinct from t.version)"
+        )
+
+
 async def rows_of(connection: "asyncpg.Connection[Any]", table: str) -> list[str]:
     return sorted(record[0] for record in await connection.fetch(f"select t::text from {table} t"))
 
@@ -70,6 +80,7 @@ async def test_no_forgery_changes_an_answer_a_role_a_feed_or_a_row(services_root
                 await work(world, 200)
                 await quieten(world)
                 await look(world)
+                await until_answered(lambda: searchable(world), seconds=30)
                 before, rows_before = await answers(world), await rows(world)
                 while forger.said < FORGERIES:
                     await forger.speak()

@@ -53,6 +53,7 @@ async def test_old_keys_and_marks_are_forgotten_and_young_ones_kept(
                 "replays of dead letters": 0,
                 "what left the outbox": 1,
                 "deliveries of webhooks": 0,
+                "folders of workers that were killed": 0,
                 "objects that expired": 0,
             }
             assert not any((await tidy(pools.worker)).values())

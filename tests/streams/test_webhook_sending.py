@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
+from core.errors import Conflict
 from core.webhooks import DELAYS, Outcome
 from db.pool import Pools
 from db.transaction import writing
@@ -313,9 +314,7 @@ async def is_paused(hooks: Hooks, hook: Hook) -> bool:
 
 async def test_during_a_rotation_both_secrets_are_good_and_a_day_later_one(hooks: Hooks, receiver: Receiver) -> None:
     hook = await hooks.subscribe(receiver.url())
-    secret, sealed = hooks.secrets.new(hook.id)
-    async with writing(hooks.pools.api, hooks.admin) as tx:
-        await rotate_secret(tx, await hold_subscription(tx, hook.id), sealed)
+    secret = await rotated(hooks, hook)
     async with hooks.sending():
         await hooks.sent()
         await hooks.ended(hook, 1)
@@ -327,6 +326,51 @@ async def test_during_a_rotation_both_secrets_are_good_and_a_day_later_one(hooks
     for known in (hook.secret, secret):
         Webhook(known).verify(both.body, dict(both.headers))
     assert len(one.headers["webhook-signature"].split(" ")) == 1
+
+
+async def test_every_secret_signs_for_a_day_however_often_it_is_rotated(hooks: Hooks, receiver: Receiver) -> None:
+    hook = await hooks.subscribe(receiver.url())
+    known = [hook.secret, *[await rotated(hooks, hook) for _ in range(5)]]
+    with pytest.raises(Conflict) as refused:
+        await rotated(hooks, hook)
+    assert refused.value.reason == "too-many-rotations"
+    async with hooks.sending():
+        await hooks.sent()
+        await hooks.ended(hook, 1)
+        hooks.ahead = 25 * 3_600.0
+        await hooks.sent()
+        await hooks.ended(hook, 2)
+    every, last = receiver.received
+    assert len(every.headers["webhook-signature"].split(" ")) == 6
+    for secret in known:
+        Webhook(secret).verify(every.body, dict(every.headers))
+    assert len(last.headers["webhook-signature"].split(" ")) == 1
+
+
+async def test_a_secret_that_has_had_its_day_makes_room_for_a_rotation(hooks: Hooks, receiver: Receiver) -> None:
+    hook = await hooks.subscribe(receiver.url())
+    for _ in range(5):
+        await rotated(hooks, hook)
+    # The first of the older ones was replaced a day ago.
+    ended = "update webhook_subscriptions set older_until[1] = now() where id = $1"
+    await hooks.journal.pool.execute(ended, hook.id)
+    newest = await rotated(hooks, hook)
+    async with hooks.sending():
+        await hooks.sent()
+        await hooks.ended(hook, 1)
+    (got,) = receiver.received
+    assert len(got.headers["webhook-signature"].split(" ")) == 6
+    Webhook(newest).verify(got.body, dict(got.headers))
+    with pytest.raises(WebhookVerificationError):
+        Webhook(hook.secret).verify(got.body, dict(got.headers))
+
+
+async def rotated(hooks: Hooks, hook: Hook) -> str:
+    """The new secret of the subscription."""
+    secret, sealed = hooks.secrets.new(hook.id)
+    async with writing(hooks.pools.api, hooks.admin) as tx:
+        await rotate_secret(tx, await hold_subscription(tx, hook.id), sealed)
+    return secret
 
 
 async def test_an_endpoint_has_no_more_than_its_share_over_all_senders(hooks: Hooks, receiver: Receiver) -> None:

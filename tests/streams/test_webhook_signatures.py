@@ -34,7 +34,7 @@ Message = tuple[Mapping[str, str], bytes, str]
 
 def genuine(*secrets: str) -> tuple[dict[str, str], bytes]:
     event = structs.replace(created(a_task(TEAM, title="Grüße, 世界 🎉"), 7), at=datetime.now(UTC))
-    endpoint = Endpoint(team_id=TEAM, id=UUID(int=2), url="", format="cloudevents", secret=b"", previous_secret=None)
+    endpoint = Endpoint(team_id=TEAM, id=UUID(int=2), url="", format="cloudevents", secret=b"", previous_secrets=())
     claimed = Claimed(
         endpoint=endpoint,
         id=UUID(int=3),

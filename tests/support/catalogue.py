@@ -68,6 +68,8 @@ _OF_TYPE: Final[dict[str, str]] = {
     "jsonb": "'{}'",
     "bytea": f"decode('{HASH.hex()}', 'hex')",
     "uuid[]": "'{}'",
+    "timestamp with time zone[]": "'{}'",
+    "bytea[]": "'{}'",
     "text[]": "'{}'",
 }
 _COLUMNS: Final = """

@@ -173,6 +173,9 @@ def test_a_failing_endpoint_is_shown_with_its_answer_as_text_and_is_sent_again_o
     expect(page.locator("#hook-why")).to_contain_text("410 Gone")
     row.locator("summary").click()
     expect(row.locator(".response")).to_have_text(HOSTILE)
+    for shown in (row.locator(".delivery-when time").first, row.locator(".attempt time")):
+        expect(shown).to_have_attribute("title", page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone"))
+        expect(shown).to_have_text(re.compile(r"\d:\d\d:\d\d"))
     expect(row.locator("a")).to_have_attribute("href", f"/#/{team_id}/{task['id']}")
     expect(page.locator(".latency svg .plot-bad")).to_have_count(1)
     expect(page.locator(".latency figcaption")).to_contain_text("The last request took")

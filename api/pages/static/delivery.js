@@ -1,7 +1,7 @@
 /** A delivery in the log: what came of it in a line, and its attempts when it is opened. */
 
 import { announce, h } from "./dom.js";
-import { doing, moment } from "./shell.js";
+import { doing, momentOfLog } from "./shell.js";
 import { badge, errorWords, outcomeOf, spent, statusOf } from "./webhook-words.js";
 
 const PATH = "/v1/webhooks/deliveries";
@@ -94,12 +94,12 @@ function line(data) {
   const outcome = outcomeOf(data.last_status, data.last_error);
   const took = data.last_duration_ms === null ? "" : spent(data.last_duration_ms);
   const tries = data.attempt_count === 1 ? "1 attempt" : `${data.attempt_count} attempts`;
-  const next = data.status === "pending" && data.next_at !== null && data.attempt_count > 0 ? [" · next ", moment(data.next_at)] : [];
+  const next = data.status === "pending" && data.next_at !== null && data.attempt_count > 0 ? [" · next ", momentOfLog(data.next_at)] : [];
   return [
     badge(statusOf(data)),
     h("span", { class: "delivery-what" }, h("code", null, data.event_type), data.seq === 0 ? null : h("span", { class: "delivery-seq" }, `event ${data.seq}`)),
     h("span", { class: "delivery-outcome" }, [outcome, took].filter((part) => part !== "").join(" · ")),
-    h("span", { class: "delivery-when help" }, moment(data.created_at), ` · ${tries}`, ...next),
+    h("span", { class: "delivery-when help" }, momentOfLog(data.created_at), ` · ${tries}`, ...next),
   ];
 }
 
@@ -115,7 +115,7 @@ function attempt({ number, at, status, error, duration_ms: took, response }) {
   const outcome = outcomeOf(status, error);
   const kind = outcome === "" ? "" : good ? "good" : "bad";
   const head = h("p", { class: "attempt-head" }, h("b", null, `Attempt ${number}`), badge({ name: outcome === "" ? "on its way" : outcome, kind }),
-    h("span", { class: "help" }, moment(at), took === null ? "" : ` · ${spent(took)}`));
+    h("span", { class: "help" }, momentOfLog(at), took === null ? "" : ` · ${spent(took)}`));
   const why = errorWords(error);
   const answer = response === "" ? null : h("pre", { class: "response", tabindex: "0", "aria-label": `What the endpoint answered to attempt ${number}` }, response);
   return h("li", { class: "attempt" }, head, why !== "" && h("p", { class: "why" }, why), answer, status !== null && response === "" && h("p", { class: "help" }, "The answer had no body."));

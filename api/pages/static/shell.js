@@ -8,6 +8,7 @@ import { Session, SessionEnded } from "./session.js";
 
 const SCREENS = ["loading", "trouble", "page"];
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const WHEN_EXACTLY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 /** `load(api, me)` fills the page; it runs once, when somebody is signed in. */
@@ -95,6 +96,11 @@ export function gone(headingId, words) {
 /** A moment by this browser's clock. */
 export function moment(iso) {
   return h("time", { datetime: iso }, WHEN.format(new Date(iso)));
+}
+
+/** The same to the second, for what is compared with somebody's log; the zone of the clock is its title. */
+export function momentOfLog(iso) {
+  return h("time", { datetime: iso, title: WHEN_EXACTLY.resolvedOptions().timeZone }, WHEN_EXACTLY.format(new Date(iso)));
 }
 
 /** A moment by the clock of a zone, which mails say it by, too; by this browser's where it does not know the zone. */
