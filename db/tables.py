@@ -43,6 +43,7 @@ __all__ = [
     "Objects",
     "Operations",
     "Outbox",
+    "OutboxSent",
     "Projections",
     "RefreshTokens",
     "ReplayedDeadLetters",
