@@ -58,6 +58,7 @@ class SnapshotMaker:
             places = await tx.fetch(_PLACES, team_id, begin, through, self.every, self.every_bytes)
         missing = [row["seq"] for row in places if row["seq"] not in kept]
         if not missing:
+            self._note_walked(team_id)
             return 0
         state = await self._nearest(team_id, missing[0])
         for seq in missing:
@@ -65,7 +66,14 @@ class SnapshotMaker:
             if state.seq < seq:
                 break  # The journal ends before: it was restored, and the event that brought us here is of the past.
             await self._keep(team_id, state, made_after)
+        self._note_walked(team_id)
         return len(missing)
+
+    def _note_walked(self, team_id: UUID) -> None:
+        """Only once nothing is missing: a walk that failed is begun anew."""
+        if len(self._walked) >= MOST_WALKED:
+            self._walked.clear()
+        self._walked.add(team_id)
 
     def _begin(self, team_id: UUID, through: int, kept: Collection[int]) -> int:
         """Before which event no snapshot is missing: those of a run of events are made in order, that at its end last.
@@ -73,9 +81,6 @@ class SnapshotMaker:
         The first time all of the journal is looked through: those who kept them before may have gone by other bounds.
         """
         if team_id not in self._walked:
-            if len(self._walked) >= MOST_WALKED:
-                self._walked.clear()
-            self._walked.add(team_id)
             return 0
         ends = range(self.every, through + 1, self.every)
         return next((end - self.every for end in ends if end not in kept), through - through % self.every)
