@@ -40,6 +40,7 @@ __all__ = [
     "event_of",
     "last_word",
     "state_of",
+    "text_hash",
     "thing_hash",
     "unsaid",
 ]
@@ -118,7 +119,12 @@ def chained(chain: bytes, digest: bytes) -> bytes:
 
 def thing_hash(kind: str, thing: Thing) -> bytes:
     """SHA-256 of a thing: 32 bytes."""
-    return hashlib.sha256(f"{kind} {canonical(thing)}".encode()).digest()
+    return text_hash(kind, canonical(thing))
+
+
+def text_hash(kind: str, text: str) -> bytes:
+    """The same of a thing whose canonical text is at hand."""
+    return hashlib.sha256(f"{kind} {text}".encode()).digest()
 
 
 def state_of(hashes: Iterable[bytes]) -> str:

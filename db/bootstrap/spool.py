@@ -24,7 +24,7 @@ from core.checkpoints import (
     canonical,
     chained,
     event_of,
-    thing_hash,
+    text_hash,
     unsaid,
 )
 from core.codec import JournalRow
@@ -99,12 +99,14 @@ class Spool:
         return found
 
     def _keep(self, things: Things) -> None:
+        if things.emptied:
+            self._file.execute("delete from things")
         self._file.executemany(_END, [(str(task_id),) for task_id in things.ended])
         self._file.executemany(_DROP, [(kind, str(thing_id)) for kind, thing_id in things.gone])
         self._file.executemany(
             _PUT,
             [
-                (kind, str(thing_id), thing.get("task_id"), canonical(thing), thing_hash(kind, thing))
+                (kind, str(thing_id), thing.get("task_id"), text := canonical(thing), text_hash(kind, text))
                 for (kind, thing_id), thing in things.there.items()
             ],
         )

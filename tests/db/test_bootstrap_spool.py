@@ -50,6 +50,14 @@ def test_a_task_that_goes_takes_along_what_hangs_on_it(tmp_path: Path) -> None:
         assert not [one for portion in spool.things() for one in portion if one.kind in {"task", "comment"}]
 
 
+def test_a_team_that_ends_leaves_nothing(tmp_path: Path) -> None:
+    """Between the event and the row that says so, a bootstrap still reads the team."""
+    rows = [encoded.row for encoded in every_event(ended=True).journal]
+    with spooled(tmp_path, rows[:-1]) as spool:
+        spool.take(rows[-1:])
+        assert not [one for portion in spool.things() for one in portion if one.kind != "team"]
+
+
 def test_an_event_that_is_missing_doubled_or_without_a_digest_is_refused(tmp_path: Path) -> None:
     rows, _ = a_history()
     bare = structs.replace(rows[2], salt=b"", digest=b"")
