@@ -1,6 +1,8 @@
 """A change that one transaction makes: run under the request's idempotency key, if it has one, or answered from it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from blacksheep import Response
 
@@ -20,16 +22,25 @@ Run = Callable[[Writing], Awaitable[Answer]]
 
 
 async def once(
-    pool: Pool, call: Call, run: Run, *, refusals: bool = False, sealed: SealedReplies | None = None
+    pool: Pool,
+    call: Call,
+    run: Run,
+    *,
+    refusals: bool = False,
+    sealed: SealedReplies | None = None,
+    turn: asyncio.Lock | None = None,
 ) -> Response:
     """The answer of `run`, or the one that its key had before. `refusals`: they are kept under the key, too.
 
-    With `sealed` the answer holds a secret, and is kept so that only the asker can open it.
+    With `sealed` the answer holds a secret, and is kept so that only the asker can open it. A `turn` (`turns.py`) is
+    waited for once the body has come, and before a connection is taken.
     """
 
     async def stored(tx: Writing) -> StoredReply:
         return (await run(tx)).stored(call.seq)
 
     render = (lambda error: problem_answer(error).stored(call.seq)) if refusals else None
-    ran = await replay_or_run(pool, await ask_of(call), stored, render=render, sealed=sealed)
+    ask = await ask_of(call)
+    async with turn or nullcontext():
+        ran = await replay_or_run(pool, ask, stored, render=render, sealed=sealed)
     return replay(ran.reply, replayed=ran.replayed).response()

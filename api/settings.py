@@ -53,6 +53,11 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         bool | None, Meta(description="Serve /metrics on this listener, too. Default: except in production.")
     ] = None
 
+    @property
+    def site(self) -> str:
+        """The address that people see, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
 
 class OpsSettings(Struct, frozen=True, kw_only=True):
     """The listeners for operators: health, readiness, metrics. They are not for the public."""

@@ -22,6 +22,7 @@ from db.transaction import Reading, Writing, reading, writing
 
 __all__ = [
     "BOOTSTRAPS",
+    "REPORTS",
     "Object",
     "complete",
     "expire",
@@ -35,6 +36,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 BOOTSTRAPS: Final = "bootstraps"
+REPORTS: Final = "reports"
 """The kind of objects that have everything of a team in them."""
 AT_ONCE: Final = 100
 UNFINISHED_SECONDS: Final = 86_400.0
@@ -115,7 +117,7 @@ async def find(tx: Reading, object_id: UUID) -> Object | None:
     if await tx.one(_SOMEBODY) is None:
         return None
     found = await tx.one(_FIND, id=object_id)
-    if found is None or found.team_id is None:
+    if found is None or found.team_id is None or found.kind not in {BOOTSTRAPS, REPORTS}:
         return found
     return None if await tx.fetchval(_IS_DUE, found.team_id, found.id, found.kind == BOOTSTRAPS) else found
 

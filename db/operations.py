@@ -14,7 +14,7 @@ from msgspec import Struct
 from piccolo.query.functions.aggregate import Count
 
 from db import outbox
-from db.expressions import NOW, ago, ahead, limited
+from db.expressions import NOW, ago, ahead, equal_if_given, limited
 from db.ids import new_id
 from db.pool import Pool
 from db.slices import delete_in_slices
@@ -33,7 +33,6 @@ __all__ = [
     "forget_ended_operations",
     "hold",
     "renew",
-    "running_in",
     "running_of",
     "save",
     "start",
@@ -118,14 +117,9 @@ async def find(tx: Reading, user_id: UUID, operation_id: UUID) -> Operation | No
     return await tx.one(_FIND, user_id=user_id, id=operation_id)
 
 
-async def running_of(tx: Reading, user_id: UUID, kind: str) -> UUID | None:
-    """The user's operation of this kind that has not ended, if there is one."""
-    return await tx.one(_RUNNING, user_id=user_id, kind=kind)
-
-
-async def running_in(tx: Reading, user_id: UUID, kind: str, team_id: UUID) -> UUID | None:
-    """The same about one team."""
-    return await tx.one(_RUNNING_IN, user_id=user_id, kind=kind, team_id=team_id)
+async def running_of(tx: Reading, user_id: UUID, kind: str, *, team_id: UUID | None = None) -> UUID | None:
+    """The user's operation of this kind, about the team or any, that has not ended, if there is one."""
+    return await tx.one(_RUNNING, user_id=user_id, kind=kind, team_id=team_id)
 
 
 async def claim(tx: Writing, kinds: Sequence[str]) -> Operation | None:
@@ -220,15 +214,9 @@ _FIND: Final = rows(
 _RUNNING: Final = values(
     UUID,
     Operations.select(Operations.id).where(
-        Operations.user_id == given("user_id"), Operations.kind == given("kind"), Operations.ended_at.is_null()
-    ),
-)
-_RUNNING_IN: Final = values(
-    UUID,
-    Operations.select(Operations.id).where(
         Operations.user_id == given("user_id"),
         Operations.kind == given("kind"),
-        Operations.team_id == given("team_id"),
+        equal_if_given(Operations.team_id, given("team_id")),
         Operations.ended_at.is_null(),
     ),
 )

@@ -33,7 +33,7 @@ __all__ = [
 
 ReportKind = Literal["board", "overdue", "activity"]
 KINDS: Final[tuple[ReportKind, ...]] = get_args(ReportKind)
-OBJECT_KIND: Final = "reports"
+OBJECT_KIND: Final = objects.REPORTS
 """Of their objects, whose keys begin with it."""
 AT_ONCE: Final = 5
 """Reports of one user that are being made."""

@@ -1,4 +1,4 @@
-"""The pages that mails link to, as paths of the site; the pages themselves are in `api/pages`."""
+"""The pages that mails and chats link to, as paths of the site; the pages themselves are in `api/pages`."""
 
 from typing import Final
 from uuid import UUID

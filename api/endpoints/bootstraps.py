@@ -1,29 +1,25 @@
 """`/v1/teams/{team_id}/bootstraps`: files that copies of a team begin with, asked for here, found as an operation."""
 
-from uuid import UUID
-
 from blacksheep import Request, Response, Router
 
 from api import paths
 from api.access import Access
-from api.answers import NO_STORE, Answer, about_team, encode, replay
-from api.asks import ask_of
+from api.answers import NO_STORE, Answer, about_team, encode
 from api.binding import body_of, decoder_for, no_query, path_value
 from api.calls import call_of
 from api.endpoints.bootstrap_docs import OPERATIONS, NewBootstrap
 from api.endpoints.operations import answer_of
+from api.once import once
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
-from api.problems import problem_answer
 from api.services import Services
 from api.turns import Turns
 from api.used_keys import UsedKeys
-from core.errors import AheadOfHistory, Conflict, NotFound, Unavailable
+from core.errors import Conflict, Unavailable
 from core.permissions import check_right
 from core.rights import BOOTSTRAP_COPIES
-from core.writes import StoredReply
+from core.seq import Position
 from db import operations
-from db.idempotency import replay_or_run
 from db.transaction import Writing
 from streams.operations.bootstrap import BOOTSTRAP
 
@@ -50,14 +46,14 @@ class _Bootstraps:
         view, principal = await self._access.team(call, team_id), call.principal()
         check_right(view.role_of(principal.user_id), principal, BOOTSTRAP_COPIES)
         wanted = await body_of(request, self._decoder)
-        if wanted.seq is not None and wanted.seq > call.seq:
-            await self._check_happened(team_id, wanted.seq)
+        if wanted.seq is not None:
+            await self._access.team(call, team_id, at=Position(wanted.seq))
         if self._services.objects is None:
             raise Unavailable("No object store is set, in which a bootstrap could be kept.", retry_after=600)
         data = {"format": wanted.format, "seq": wanted.seq}
         headers = about_team(call.team, call.seq, call.epoch, (NO_STORE,))
 
-        async def run(tx: Writing) -> StoredReply:
+        async def run(tx: Writing) -> Answer:
             await tx.alone(f"bootstraps of {principal.user_id}")
             if await operations.running_of(tx, principal.user_id, BOOTSTRAP.kind) is not None:
                 raise Conflict("bootstrap-running", "A bootstrap of yours is being made: wait for its end.")
@@ -65,17 +61,6 @@ class _Bootstraps:
                 tx, principal.user_id, team_id=team_id, data=data, traceparent=call.traceparent
             )
             location = (b"location", link(paths.OPERATION, started.id))
-            return Answer(202, encode(answer_of(started, None)), (location, *headers)).stored(0)
+            return Answer(202, encode(answer_of(started, None)), (location, *headers))
 
-        ask = await ask_of(call)
-        async with self._turns.of(str(principal.user_id)):
-            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
-        return replay(ran.reply, replayed=ran.replayed).response()
-
-    async def _check_happened(self, team_id: UUID, seq: int) -> None:
-        """What is in memory may be behind what another process has written."""
-        places = await self._services.journal.position([team_id])
-        if team_id not in places:
-            raise NotFound("team")
-        if seq > places[team_id].seq:
-            raise AheadOfHistory(seq, places[team_id].seq)
+        return await once(self._pool, call, run, refusals=True, turn=self._turns.of(str(principal.user_id)))

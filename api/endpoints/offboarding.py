@@ -8,12 +8,12 @@ from blacksheep import Request, Response, Router
 
 from api import paths
 from api.access import Access
-from api.answers import NO_STORE, Answer, about_team, encode, replay
-from api.asks import ask_of
+from api.answers import NO_STORE, Answer, about_team, encode
 from api.binding import no_query, path_value
 from api.calls import call_of
 from api.endpoints.operations import OPERATION_EXAMPLE, OperationAnswer, answer_of
 from api.endpoints.team_docs import OF_TEAM
+from api.once import once
 from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
@@ -22,9 +22,7 @@ from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.permissions import check_right
 from core.rights import OWN_TEAM, in_team
-from core.writes import StoredReply
 from db import operations
-from db.idempotency import replay_or_run
 from db.transaction import Writing
 from streams.operations.offboarding import OFF_BOARDING
 
@@ -87,7 +85,7 @@ class _OffBoarding:
         check_right(view.role_of(principal.user_id), principal, OWN_TEAM)
         user_id, headers = principal.user_id, about_team(call.team, call.seq, call.epoch, (NO_STORE,))
 
-        async def run(tx: Writing) -> StoredReply:
+        async def run(tx: Writing) -> Answer:
             operation = await _running(tx, user_id, team_id)
             if operation is None:
                 await tx.alone(f"off-boarding of {team_id}")
@@ -95,16 +93,14 @@ class _OffBoarding:
             if operation is None:
                 operation = await OFF_BOARDING.start(tx, user_id, team_id=team_id, traceparent=call.traceparent)
             location = (b"location", link(paths.OPERATION, operation.id))
-            return Answer(202, encode(answer_of(operation, None)), (location, *headers)).stored(0)
+            return Answer(202, encode(answer_of(operation, None)), (location, *headers))
 
-        ask = await ask_of(call)
-        async with self._turns.of(str(team_id)):
-            ran = await replay_or_run(self._pool, ask, run)
+        answer = await once(self._pool, call, run, turn=self._turns.of(str(team_id)))
         logger.info("a team is going to be deleted", extra={"team_id": str(team_id), "user_id": str(user_id)})
-        return replay(ran.reply, replayed=ran.replayed).response()
+        return answer
 
 
 async def _running(tx: Writing, user_id: UUID, team_id: UUID) -> operations.Operation | None:
     """The user's operation that ends the team, while it is on its way."""
-    running = await operations.running_in(tx, user_id, OFF_BOARDING.kind, team_id)
+    running = await operations.running_of(tx, user_id, OFF_BOARDING.kind, team_id=team_id)
     return None if running is None else await operations.find(tx, user_id, running)

@@ -7,24 +7,21 @@ from blacksheep import Request, Response, Router
 from msgspec import UNSET, UnsetType, structs
 
 from api import paths
-from api.answers import NO_STORE, Answer, encode, json, replay
-from api.asks import ask_of
+from api.answers import NO_STORE, Answer, encode, json
 from api.auth.bearer import session_of
 from api.binding import no_query, path_value
 from api.calls import call_of
+from api.once import once
 from api.openapi import Operation, Reply
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
-from api.problems import problem_answer
 from api.services import Services
 from api.turns import Turns
 from api.used_keys import UsedKeys
 from core.errors import Conflict, NotFound, Unavailable
 from core.principal import Principal
 from core.rights import SESSION, SIGNED_IN
-from core.writes import StoredReply
 from db import objects, operations
-from db.idempotency import replay_or_run
 from db.transaction import Reading, Writing, reading
 from streams.operations.export import EXPORT
 from streams.operations.notices import OperationState, state_of
@@ -138,18 +135,15 @@ class _LongWork:
         if self._store is None:
             raise Unavailable("No object store is set, in which an export could be kept.", retry_after=600)
 
-        async def run(tx: Writing) -> StoredReply:
+        async def run(tx: Writing) -> Answer:
             await tx.alone(f"exports of {user_id}")
             if await operations.running_of(tx, user_id, EXPORT.kind) is not None:
                 raise Conflict("export-running", "An export is on its way: wait for its end.")
             started = await EXPORT.start(tx, user_id, traceparent=call.traceparent)
             location = (b"location", link(paths.OPERATION, started.id))
-            return Answer(202, encode(answer_of(started, None)), (location, NO_STORE)).stored(0)
+            return Answer(202, encode(answer_of(started, None)), (location, NO_STORE))
 
-        ask = await ask_of(call)
-        async with self._turns.of(str(user_id)):
-            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
-        return replay(ran.reply, replayed=ran.replayed).response()
+        return await once(self._pool, call, run, refusals=True, turn=self._turns.of(str(user_id)))
 
     async def _result(self, tx: Reading, user_id: UUID, result: dict[str, Any]) -> dict[str, Any]:
         """The result as it is shown: an object is an address to download it from, or none once it has gone."""

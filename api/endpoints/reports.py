@@ -10,17 +10,16 @@ from actors.board import TeamView
 from actors.orders import zone_of
 from api import paths
 from api.access import Access
-from api.answers import NO_STORE, Answer, about_team, encode, json, replay
-from api.asks import ask_of
+from api.answers import NO_STORE, Answer, about_team, encode, json
 from api.binding import body_of, decoder_for, no_query, path_value, query_of
 from api.calls import Call, call_of
 from api.endpoints.operations import answer_of
 from api.endpoints.report_docs import MOST_DAYS, OPERATIONS, NewReport, ReportAnswer, ReportPage
 from api.listing import read_when
+from api.once import once
 from api.paging import REPORTS, PageQuery, page_of
 from api.paths import link, pattern
 from api.preconditions import refuse_if_match
-from api.problems import problem_answer
 from api.services import Services
 from api.turns import Turns
 from api.used_keys import UsedKeys
@@ -30,8 +29,6 @@ from core.permissions import check_right
 from core.rights import MAKE_REPORTS
 from core.task import FIRST_YEAR
 from core.windows import When
-from core.writes import StoredReply
-from db.idempotency import replay_or_run
 from db.reports import Report, check_none_waits, find_report, list_of
 from db.transaction import Writing, reading
 from streams.operations.report import REPORT
@@ -76,18 +73,15 @@ class _Reports:
         data = {"report": wanted.kind, "since": period.since, "until": period.until}
         headers = about_team(call.team, call.seq, call.epoch, (NO_STORE,))
 
-        async def run(tx: Writing) -> StoredReply:
+        async def run(tx: Writing) -> Answer:
             await check_none_waits(tx, principal.user_id, REPORT.kind)
             started = await REPORT.start(
                 tx, principal.user_id, team_id=team_id, data=data, traceparent=call.traceparent
             )
             location = (b"location", link(paths.OPERATION, started.id))
-            return Answer(202, encode(answer_of(started, None)), (location, *headers)).stored(0)
+            return Answer(202, encode(answer_of(started, None)), (location, *headers))
 
-        ask = await ask_of(call)
-        async with self._turns.of(str(principal.user_id)):
-            ran = await replay_or_run(self._pool, ask, run, render=lambda error: problem_answer(error).stored(0))
-        return replay(ran.reply, replayed=ran.replayed).response()
+        return await once(self._pool, call, run, refusals=True, turn=self._turns.of(str(principal.user_id)))
 
     async def list(self, request: Request) -> Response:
         """GET …/reports."""

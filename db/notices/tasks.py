@@ -49,7 +49,8 @@ async def add_commented(
     kinds = await _kinds(tx, event)
     if not kinds or not await tx.fetchval(_IS_THERE, event.team_id, event.comment.id):
         return False
-    await tx.execute(_ALONE, str(event.comment.id))
+    # Two events of one comment may be at hand at once, one of them tried again: neither would see whom the other tells.
+    await tx.alone(str(event.comment.id))
     told = await tx.fetch(_TOLD, list(kinds), event.team_id, str(event.comment.id))
     for row in told:
         del kinds[row["user_id"]]
@@ -91,8 +92,6 @@ def _notice(event: AnyTaskEvent | AnyCommentEvent, event_id: str) -> Notice:
 
 
 _IS_THERE: Final = "select exists (select from comments where team_id = $1 and id = $2)"
-# Two events of one comment may be at hand at once, one of them tried again: neither would see whom the other tells.
-_ALONE: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 _AUTHORS: Final = """
 select distinct author_id from comments where team_id = $1 and task_id = $2 and created_at <= $3 and id <> $4
 """

@@ -55,6 +55,8 @@ async def list_notifications(
     """The user's notifications, of one team or of all, newest first, older than `before`; only unread ones if asked."""
     wanted = _UNREAD if unread else _ALL
     found = await tx.all(wanted, user_id=user_id, team_id=team_id, before=before or LAST_ID, limit=limit)
+    if not found:
+        return ()
     team_ids = list({one["team_id"] for one in found})
     names = {one["id"]: one["name"] for one in await tx.all(_TEAMS, ids=team_ids)}
     due = await tasks_due(tx, team_ids)

@@ -134,7 +134,7 @@ def letter_of(consumer: str, record: "ConsumerRecord[bytes, bytes]") -> DeadLett
         attempts=number_of(record, retries.ATTEMPTS),
         error_class=header_of(record, retries.ERROR_CLASS)[:SHORT],
         error=header_of(record, retries.ERROR)[: retries.LONGEST_TEXT],
-        event_id=header_of(record, "event_id")[:SHORT],
+        event_id=header_of(record, retries.EVENT_ID)[:SHORT],
         kind=kind[:SHORT],
         team=team,
         cut=number_of(record, retries.CUT),

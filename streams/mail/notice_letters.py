@@ -41,11 +41,11 @@ class _NoticeLetters:
         kinds = [kind for kind in KINDS if any(part.kind == kind for part in mailed.parts)]
         ways_out = {kind: self._way_out(mailed, kind) for kind in kinds}
         zone, alone = zone_named(mailed.to.time_zone), _only_task(mailed)
-        page, words = _page_of(mailed)
+        page, words = _page_of(mailed, alone)
         facts = {
             "team": mailed.team_name,
             "alone": alone is not None,
-            "topics": [self._shown(topic, mailed, zone) for topic in mailed.topics],
+            "topics": [self._shown(topic, mailed, zone, page) for topic in mailed.topics],
             "more": mailed.total - len(mailed.parts),
             "zone": mailed.to.time_zone,
             "url": f"{self._site}{page}",
@@ -67,25 +67,27 @@ class _NoticeLetters:
     def _way_out(self, mailed: Mailed, kind: NoticeKind) -> str:
         return f"{self._site}{UNSUBSCRIBE}?token={self._tokens.token(mailed.to.id, kind)}"
 
-    def _shown(self, topic: Topic, mailed: Mailed, zone: tzinfo) -> dict[str, Any]:
+    def _shown(self, topic: Topic, mailed: Mailed, zone: tzinfo, page: str) -> dict[str, Any]:
         priority = "" if topic.priority == "none" else f"{topic.priority} priority"
         due = "" if topic.due is None else f"due {due_in_words(topic.due, zone)}"
         return {
             "task": None if topic.task_id is None else {"key": topic.key, "title": topic.title},
             "url": "" if topic.task_id is None else f"{self._site}{task_page(mailed.team_id, topic.task_id)}",
             "state": [words for words in (due, priority) if words],
-            "parts": [{**_shown(part, topic, mailed, zone), "url": self._own(part, mailed)} for part in topic.parts],
+            "parts": [
+                {**_shown(part, topic, mailed, zone), "url": self._own(part, mailed, page)} for part in topic.parts
+            ],
         }
 
-    def _own(self, part: Part, mailed: Mailed) -> str:
-        """Where a part leads that is about no task, if the button leads elsewhere; else empty."""
+    def _own(self, part: Part, mailed: Mailed, page: str) -> str:
+        """Where a part leads that is about no task, if the button leads elsewhere than to this page; else empty."""
         if part.kind == "report.ready":
-            page = reports_page(mailed.team_id)
+            own = reports_page(mailed.team_id)
         elif part.kind in _OF_WEBHOOKS:
-            page = webhooks_page(mailed.team_id, str(part.data.get("webhook_id", "")))
+            own = webhooks_page(mailed.team_id, str(part.data.get("webhook_id", "")))
         else:
             return ""
-        return "" if page == _page_of(mailed)[0] else f"{self._site}{page}"
+        return "" if own == page else f"{self._site}{own}"
 
 
 def _only_task(mailed: Mailed) -> Topic | None:
@@ -93,11 +95,11 @@ def _only_task(mailed: Mailed) -> Topic | None:
     return mailed.topics[0] if len(mailed.topics) == 1 and mailed.topics[0].task_id is not None else None
 
 
-def _page_of(mailed: Mailed) -> tuple[str, str]:
+def _page_of(mailed: Mailed, alone: Topic | None) -> tuple[str, str]:
     """The path that the button opens, and what it says."""
-    first, kinds = mailed.topics[0], {part.kind for part in mailed.parts}
-    if len(mailed.topics) == 1 and first.task_id is not None:
-        return task_page(mailed.team_id, first.task_id), "Open the task"
+    if alone is not None and alone.task_id is not None:
+        return task_page(mailed.team_id, alone.task_id), "Open the task"
+    kinds = {part.kind for part in mailed.parts}
     if kinds == {"report.ready"}:
         return reports_page(mailed.team_id), "Open the reports"
     if kinds <= _OF_WEBHOOKS:

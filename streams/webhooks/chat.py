@@ -19,6 +19,7 @@ from core.mentions import with_names
 from core.sentences import Names, references_of, sentence
 from core.upcasts import UnknownEvent
 from db.webhooks.naming import Known
+from streams.pages import task_page
 
 __all__ = ["TEST_MESSAGE", "escaped", "message", "read_event", "things_named"]
 
@@ -93,7 +94,7 @@ def _card(row: JournalRow, event: AnyEvent | None, site: str) -> _Card | None:
     if row.redacted or not isinstance(event, AnyTaskEvent | CommentEvent | AttachmentEvent):
         return None
     task = event.task
-    url = f"{site}/#/{row.team_id}/{task.id}" if site else ""
+    url = f"{site}{task_page(row.team_id, task.id)}" if site else ""
     return _Card(_cut(f"{task.key} {task.title}", MOST), url)
 
 

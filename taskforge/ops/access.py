@@ -4,12 +4,12 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from api.auth.fetching import is_loopback
 from taskforge.settings import Settings
 
 __all__ = ["Access", "Operator", "from_the_page"]
@@ -34,7 +34,7 @@ class Access:
         """Who asks; `unknown` may say the token, to `nobody` the page does not exist."""
         if self._token:
             return self._signed_in(environ.get("HTTP_AUTHORIZATION", ""))
-        near = _is_loopback(environ.get("REMOTE_ADDR", "")) and _is_loopback(_host(environ.get("HTTP_HOST", "")))
+        near = is_loopback(environ.get("REMOTE_ADDR", "")) and is_loopback(_host(environ.get("HTTP_HOST", "")))
         return Operator() if self._open and near else "nobody"
 
     def _signed_in(self, header: str) -> "Operator | Literal['unknown']":
@@ -66,12 +66,3 @@ def _host(header: str) -> str:
     """
     found = _HOST.fullmatch(header)
     return "" if found is None else (found[1] or found[2]).lower()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

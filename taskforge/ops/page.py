@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
+from api.markup import policy
 from core.errors import StorageUnavailable
 from streams.dead_letters.letters import Wanted, parse_id
 from streams.dead_letters.replaying import Judge, Judged, Outcome, count, judged, replay
@@ -31,7 +32,6 @@ REPLAY_SECONDS: Final = 60.0
 """For a replay; what takes longer is for the command line."""
 LONGEST_FORM: Final = 64 * 1024
 LETTERS: Final = 200
-REPLAYS: Final = 10
 
 HTML: Final = "text/html; charset=utf-8"
 ASSETS: Final = {
@@ -45,11 +45,8 @@ FOREIGN: Final = "403 Forbidden"
 NOT_FOUND: Final = "404 Not Found"
 NOT_POSSIBLE: Final = "422 Unprocessable Content"
 NOT_READY: Final = "503 Service Unavailable"
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 HEADERS: Final = (
-    ("Content-Security-Policy", POLICY),
+    ("Content-Security-Policy", policy("self")[1].decode()),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
 )

@@ -22,7 +22,7 @@ CATCH_UP_SECONDS = 5.0
 
 def webhook_sender(made: Composition) -> WebhookSender:
     """The sender, with its numbers, and what looks after its projection."""
-    wanted, http = made.settings.webhooks, made.settings.http
+    wanted = made.settings.webhooks
     sender = made.webhooks = WebhookSender(
         made.pools.worker,
         WebhookClient(Rules(wanted.ports, wanted.loopback)),
@@ -30,7 +30,7 @@ def webhook_sender(made: Composition) -> WebhookSender:
         tell_managers,
         at_once=wanted.at_once,
         per_endpoint=wanted.per_endpoint,
-        site=(http.public_url or f"http://{http.host}:{http.port}").rstrip("/"),
+        site=made.settings.http.site,
     )
     made.base.append(Background("webhook-gaps", at_once(partial(_catch_up_always, made, sender))))
     made.show(lambda: webhook_samples(sender.statistics()))

@@ -138,8 +138,7 @@ def _revocations(made: Composition, record: RevokedOfAll) -> Revocations:
 
 
 def _external(made: Composition, tokens: AccessTokens) -> External:
-    http, identities = made.settings.http, ExternalIdentities(made.pools.api)
-    site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
+    site, identities = made.settings.http.site, ExternalIdentities(made.pools.api)
     shared = SharedFetches(made.valkey, made.signer)
     issuers = ExternalIssuers(made.settings.auth.issuers, identities, tokens, shared=shared)
     made.show(lambda: issuer_samples(issuers.statistics()))

@@ -60,8 +60,7 @@ def _notifications(made: Composition) -> ConsumerPlan:
 
 
 def _mail(made: Composition) -> ConsumerPlan:
-    mails, http = made.settings.mail, made.settings.http
-    site = (http.public_url or f"http://{http.host}:{http.port}").rstrip("/")
+    mails, site = made.settings.mail, made.settings.http.site
     letters = Letters(made.keys, site, notice_kinds(made.keys, site), made.clock.now)
     return mail.mail(made.pools.worker, letters, delivery_of(mails), sender_address(mails.from_))
 
